@@ -1,0 +1,37 @@
+"""Reads class labels: one integer per sample, in feed order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from nncompress.calibrate.arrays import UNNAMED, read_arrays
+from nncompress.calibrate.specs import Array
+from nncompress.errors import InputError
+
+NAME = "labels"
+
+
+def read_labels(path: Path, data: Path) -> Array:
+    """Labels [N] as int64 from a .npz (or .npy) file.
+
+    Of several arrays, the one called `labels` is taken, or else the one called like the data's folder or file.
+    """
+    if path.is_dir():
+        raise InputError(f"{path}: labels come from a .npz or .npy file, this is a folder")
+    arrays = read_arrays(path)
+    wanted = [name for name in (UNNAMED, NAME, data.resolve().name, data.stem) if name in arrays]
+    if not wanted and len(arrays) != 1:
+        found = ", ".join(repr(name) for name in arrays) or "none"
+        raise InputError(f"{path}: no array called 'labels' or {data.stem!r} (arrays found: {found})")
+    return as_labels(arrays[wanted[0] if wanted else next(iter(arrays))], str(path))
+
+
+def as_labels(array: Array, where: str) -> Array:
+    """`array` as int64 labels [N]; InputError when it does not hold class numbers."""
+    if array.dtype.kind not in "iub":
+        raise InputError(f"{where}: labels must be class numbers (integers), these are {array.dtype.name}")
+    if array.size == 0:
+        raise InputError(f"{where}: there are no labels")
+    return np.asarray(array, dtype=np.int64).reshape(-1)

@@ -1,0 +1,112 @@
+"""What a model's inputs look like, and the check that a set of named arrays fits them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from nncompress.errors import InputError, nearest
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Feed = dict[str, Array]
+"""One call of the model: arrays named by model input, batch included."""
+
+_CASTS = {("int32", "int64"), ("float64", "float32")}
+"""(found, wanted): the only conversions that are done for the user, and said."""
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """One input that has to be fed (initializers are not listed)."""
+
+    name: str
+    dtype: np.dtype[Any] | None  # None: strings, sequences, optionals, maps
+    shape: tuple[int | str | None, ...] | None  # None: rank unknown; str or None: the size is free
+
+
+class Header(Protocol):
+    """Shape and type of an array; numpy arrays are headers too."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+
+
+def check_arrays(arrays: Mapping[str, Header], specs: Sequence[InputSpec], where: str) -> None:
+    """Raise InputError where names, types, ranks or fixed sizes do not fit; `where` names the data in the message."""
+    known = [spec.name for spec in specs]
+    for name in arrays:
+        if name not in known:
+            raise InputError(f"{where}: array {name!r} is no input of the model{_hint(name, known)}")
+    missing = [name for name in known if name not in arrays]
+    if missing:
+        raise InputError(f"{where}: no array for the model's input {_quoted(missing)} (found {_quoted(arrays)})")
+    for spec in specs:
+        _check_dtype(arrays[spec.name].dtype, spec, where)
+        _check_shape(arrays[spec.name].shape, spec, where)
+
+
+def conform(arrays: Mapping[str, Array], specs: Sequence[InputSpec], where: str) -> tuple[Feed, tuple[str, ...]]:
+    """The feed in the model's own types and input order, with notes on what was converted or is unusual."""
+    check_arrays(arrays, specs, where)
+    feed: Feed = {}
+    notes = []
+    for spec in specs:
+        found = arrays[spec.name]
+        feed[spec.name] = _converted(found, spec)
+        if spec.dtype is not None and found.dtype.newbyteorder("=").name != spec.dtype.name and found.dtype.kind != "V":
+            notes.append(f"input {spec.name!r}: {found.dtype.name} data converted to {spec.dtype.name}")
+        if found.dtype.kind == "f" and not np.isfinite(found).all():
+            notes.append(f"input {spec.name!r}: the data holds values that are not finite")
+    return feed, tuple(notes)
+
+
+def fits(shape: Sequence[int], spec: InputSpec) -> bool:
+    """Whether rank and fixed sizes agree."""
+    return spec.shape is None or (
+        len(shape) == len(spec.shape)
+        and all(not isinstance(want, int) or want == size for want, size in zip(spec.shape, shape, strict=True))
+    )
+
+
+def _check_dtype(found: np.dtype[Any], spec: InputSpec, where: str) -> None:
+    if found.hasobject:
+        raise InputError(f"{where}: array {spec.name!r} holds Python objects, which are not read")
+    if spec.dtype is None:
+        if found.kind != "U":
+            raise InputError(f"{where}: input {spec.name!r} is no numeric tensor and the data is {found.name}")
+        return
+    same = found.newbyteorder("=") == spec.dtype
+    stored_raw = found.kind == "V" and found.names is None and found.itemsize == spec.dtype.itemsize
+    raw_wanted = spec.dtype.name not in np.sctypeDict  # bfloat16 and its kin come back from .npz as raw bytes
+    if not (same or (found.name, spec.dtype.name) in _CASTS or (stored_raw and raw_wanted)):
+        raise InputError(f"{where}: array {spec.name!r} is {found.name}, the model's input is {spec.dtype.name}")
+
+
+def _check_shape(found: tuple[int, ...], spec: InputSpec, where: str) -> None:
+    if not fits(found, spec):
+        wanted = ", ".join("?" if size is None else str(size) for size in spec.shape or ())
+        shown = ", ".join(map(str, found))
+        raise InputError(f"{where}: array {spec.name!r} has shape [{shown}], the model's input is [{wanted}]")
+
+
+def _converted(found: Array, spec: InputSpec) -> Array:
+    if spec.dtype is None:
+        return found
+    if found.dtype.kind == "V":
+        return np.ascontiguousarray(found).view(spec.dtype)
+    # asarray rather than ascontiguousarray: the latter turns a scalar into a vector
+    return np.asarray(found, dtype=spec.dtype, order="C")
+
+
+def _hint(name: str, known: Sequence[str]) -> str:
+    return nearest(name, known) or f" (its inputs: {_quoted(known)})"
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return ", ".join(repr(name) for name in names) or "none"

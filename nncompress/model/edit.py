@@ -1,0 +1,139 @@
+"""Rewires a graph: nodes and constants are drafted first, weighed, and then put in the place of a weight or a use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnx_ir as ir
+
+from nncompress.model.model import Model, Scope
+from nncompress.model.tensors import lazy
+from nncompress.model.weights import Weight, constant_tensor
+
+_INITIALIZERS_FROM_IR = 4  # before, every initializer had to be a graph input
+
+
+class Names:
+    """Hands out short names that the model does not use yet: every name is stored several times in the file."""
+
+    def __init__(self, model: Model) -> None:
+        self._taken = model.names()
+        self._next: dict[str, int] = {}
+
+    def new(self, prefix: str) -> str:
+        number = self._next.get(prefix, 0)
+        while (name := f"{prefix}{number}") in self._taken:
+            number += 1
+        self._next[prefix] = number + 1
+        self._taken.add(name)
+        return name
+
+
+class Draft:
+    """Constants and nodes that are not yet in a graph."""
+
+    def __init__(self, names: Names) -> None:
+        self._names = names
+        self.constants: list[ir.Value] = []
+        self.nodes: list[ir.Node] = []
+
+    def constant(self, array: np.ndarray | ir.TensorProtocol, prefix: str) -> ir.Value:
+        """A new constant; a tensor may be lazy."""
+        name = self._names.new(prefix)
+        tensor = ir.Tensor(array, name=name) if isinstance(array, np.ndarray) else array
+        tensor.name = name
+        value = ir.Value(
+            name=name, shape=ir.Shape(tensor.shape.numpy()), type=ir.TensorType(tensor.dtype), const_value=tensor
+        )
+        self.constants.append(value)
+        return value
+
+    def node(
+        self, op_type: str, inputs: Sequence[ir.Value | None], attributes: dict[str, object] | None = None, domain: str = ""
+    ) -> ir.Value:
+        """A new node with one output, which is returned."""
+        attrs = ir.convenience.convert_attributes(attributes or {})  # type: ignore[arg-type]
+        made = ir.Node(domain, op_type, inputs, attrs, num_outputs=1)
+        made.outputs[0].name = self._names.new("v")
+        self.nodes.append(made)
+        return made.outputs[0]
+
+
+def keeps_constants_as_nodes(model: Model, scope: Scope) -> bool:
+    """True where initializers are not possible: in functions, and in files older than IR version 4."""
+    return isinstance(root_of(model, scope), ir.Function) or model.ir.ir_version < _INITIALIZERS_FROM_IR
+
+
+def root_of(model: Model, scope: Scope) -> Scope:
+    """The main graph or the function in which `scope` lies."""
+    for function in model.ir.functions.values():
+        if scope is function or scope is function.graph or any(scope is inner for inner in function.subgraphs()):
+            return function
+    return model.ir.graph
+
+
+def put_in_place(model: Model, weight: Weight, draft: Draft, result: ir.Value) -> None:
+    """The drafted nodes compute `result`, which takes the weight's name and all its readers."""
+    old, scope = weight.value, weight.scope
+    name, producer = old.name, old.producer()
+    old.replace_all_uses_with(result)
+    if producer is not None:
+        _insert(model, scope, draft, producer)
+        scope.remove(producer, safe=True)
+    else:
+        del scope.initializers[name]  # type: ignore[union-attr]
+        _insert(model, scope, draft, next(iter(scope), None))
+    result.name = name
+
+
+def insert_before(model: Model, scope: Scope, draft: Draft, node: ir.Node) -> None:
+    """Puts the drafted nodes right in front of `node`."""
+    _insert(model, scope, draft, node)
+
+
+def _insert(model: Model, scope: Scope, draft: Draft, node: ir.Node | None) -> None:
+    nodes = list(draft.nodes)
+    if keeps_constants_as_nodes(model, scope):
+        nodes = [_constant_node(value) for value in draft.constants] + nodes
+    else:
+        for value in draft.constants:
+            scope.initializers.add(value)  # type: ignore[union-attr]
+    if node is None:
+        scope.extend(nodes)
+    else:
+        scope.insert_before(node, nodes)
+
+
+def _constant_node(value: ir.Value) -> ir.Node:
+    """A Constant node in the place of `value`, which must not be in a graph."""
+    node = ir.Node("", "Constant", [], [ir.AttrTensor("value", value.const_value)], num_outputs=1)  # type: ignore[arg-type]
+    name = value.name
+    value.replace_all_uses_with(node.outputs[0])
+    node.outputs[0].name = name
+    return node
+
+
+def set_values(weight: Weight, tensor: ir.TensorProtocol) -> None:
+    """Other values for a weight, in the same place and under the same name."""
+    value, producer = weight.value, weight.value.producer()
+    tensor.name = value.name
+    if producer is None:
+        value.const_value = tensor
+    else:
+        producer.attributes["value"] = ir.AttrTensor("value", tensor)
+
+
+def drop_if_unread(scope: Scope, value: ir.Value) -> bool:
+    """Removes a constant that nothing reads any more; True if it was removed."""
+    if value.uses() or value.is_graph_output() or value.is_graph_input() or constant_tensor(value) is None:
+        return False
+    producer = value.producer()
+    if producer is not None:
+        scope.remove(producer, safe=True)
+    else:
+        del scope.initializers[value.name]  # type: ignore[union-attr, arg-type]
+    return True
+
+
+__all__ = ["Draft", "Names", "drop_if_unread", "insert_before", "keeps_constants_as_nodes", "lazy", "put_in_place", "root_of", "set_values"]

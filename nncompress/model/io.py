@@ -1,0 +1,134 @@
+"""Loads a model file: every byte checked before it is believed, large tensors left where they are."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+import onnx
+import onnx_ir as ir
+from google.protobuf.message import DecodeError
+
+from nncompress.errors import InputError
+from nncompress.model import sparse, truth, wire
+from nncompress.model.files import OpenFile, open_external, open_regular
+from nncompress.model.model import Model
+from nncompress.model.tensors import FileTensor
+
+LARGEST_FILE = (1 << 31) - 1  # protobuf's own limit
+_MAGIC = {b"\x1f\x8b": "a gzip file", b"PK\x03\x04": "a zip file", b"{": "JSON text", b"version https": "a Git LFS pointer"}
+
+
+def load(path: str | Path) -> Model:
+    """Loads an ONNX model and its external data. Raises InputError, with the path, for anything unreadable or unsafe."""
+    where = Path(path)
+    file = open_regular(where)
+    try:
+        return _load(where, file)
+    except InputError as error:
+        raise error if str(where) in str(error) else InputError(f"{where}: {error}") from error
+
+
+def _load(path: Path, file: OpenFile) -> Model:
+    if file.size_bytes == 0:
+        raise InputError("it is empty")
+    if file.size_bytes > LARGEST_FILE:
+        raise InputError(f"{file.size_bytes:,} bytes are more than the 2 GiB that an ONNX file can have")
+    mark = f"cut-{secrets.token_hex(12)}"
+    proto, payloads = _parse(file, mark)
+    truth.check_header(proto)
+    truth.check_tensors(proto)
+    truth.check_names(proto)
+    truth.check_functions(proto)
+    count = sparse.densify(proto)
+    notes = (f"{count} sparse tensors were read as dense ones",) if count else ()
+    external = _open_data_files(proto, path, mark)
+    model = _to_ir(proto)
+    _attach_files(model, mark, file, payloads, external)
+    interface = onnx.GraphProto(input=proto.graph.input, output=proto.graph.output)
+    return Model(
+        model, path, (file, *external.values()), interface, truth.checker_complaint(proto), notes
+    )
+
+
+def _parse(file: OpenFile, mark: str) -> tuple[onnx.ModelProto, list[wire.Payload]]:
+    try:
+        if file.size_bytes <= (64 << 20):
+            whole = file.read(0, file.size_bytes)
+            blob, payloads = wire.cut(lambda offset, count: whole[offset : offset + count], len(whole), mark)
+        else:
+            blob, payloads = wire.cut(file.read, file.size_bytes, mark)
+        return onnx.ModelProto.FromString(blob), payloads
+    except (wire.MalformedError, DecodeError, UnicodeDecodeError) as error:
+        head = file.read(0, min(16, file.size_bytes))
+        kind = next((f" but {what}" for magic, what in _MAGIC.items() if head.startswith(magic)), "")
+        detail = f" ({error})" if isinstance(error, wire.MalformedError) else ""
+        raise InputError(f"it is not an ONNX model{kind}, or it is damaged{detail}") from error
+
+
+def _open_data_files(proto: onnx.ModelProto, path: Path, mark: str) -> dict[str, OpenFile]:
+    """Opens every external data file once and checks that all tensors lie within theirs."""
+    files: dict[str, OpenFile] = {}
+    for tensor in truth.all_tensors(proto):
+        if tensor.data_location != onnx.TensorProto.EXTERNAL:
+            continue
+        entries = {entry.key: entry.value for entry in tensor.external_data}
+        location = entries.get("location", "")
+        if location == mark:
+            continue
+        if location not in files:
+            files[location] = open_external(location, path, tensor.name)
+        offset = int(entries.get("offset", "0"))
+        length = truth.nbytes(tensor.data_type, _elements(tensor))
+        if offset + length > files[location].size_bytes:
+            raise InputError(
+                f"tensor {tensor.name!r} needs bytes {offset} to {offset + length} of {location!r}, "
+                f"which has {files[location].size_bytes}"
+            )
+    return files
+
+
+def _elements(tensor: onnx.TensorProto) -> int:
+    count = 1
+    for dim in tensor.dims:
+        count *= dim
+    return count
+
+
+def _to_ir(proto: onnx.ModelProto) -> ir.Model:
+    try:
+        return ir.from_proto(proto)
+    except (ir.serde.SerdeError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        detail = str(error.__cause__ or error).splitlines() or [type(error).__name__]
+        raise InputError(f"its graph cannot be understood: {detail[0]}") from error
+
+
+def _attach_files(
+    model: ir.Model, mark: str, file: OpenFile, payloads: list[wire.Payload], external: dict[str, OpenFile]
+) -> None:
+    """Replaces onnx-ir's external tensors by ones that read from the files that were checked."""
+
+    def reader(tensor: ir.ExternalTensor) -> FileTensor:
+        location = str(tensor.location)
+        if location == mark:
+            return FileTensor(file, payloads[tensor.offset or 0].offset, tensor)
+        return FileTensor(external[location], tensor.offset or 0, tensor)
+
+    for scope in (model.graph, *model.functions.values()):
+        for graph in (scope, *scope.subgraphs()):
+            for value in getattr(graph, "initializers", {}).values():
+                if isinstance(value.const_value, ir.ExternalTensor):
+                    value.const_value = reader(value.const_value)
+            for node in graph:
+                _attach_to_attributes(node, reader)
+
+
+def _attach_to_attributes(node: ir.Node, reader: object) -> None:
+    for attr in list(node.attributes.values()):
+        if attr.is_ref():
+            continue
+        if attr.type == ir.AttributeType.TENSOR and isinstance(attr.value, ir.ExternalTensor):
+            node.attributes[attr.name] = ir.AttrTensor(attr.name, reader(attr.value))  # type: ignore[operator]
+        elif attr.type == ir.AttributeType.TENSORS and any(isinstance(t, ir.ExternalTensor) for t in attr.value):
+            tensors = [reader(t) if isinstance(t, ir.ExternalTensor) else t for t in attr.value]  # type: ignore[operator]
+            node.attributes[attr.name] = ir.AttrTensors(attr.name, tensors)

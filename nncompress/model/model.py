@@ -1,0 +1,55 @@
+"""The model as it travels through a run: its graph, the files that it came from, and what is known about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import onnx
+import onnx_ir as ir
+
+from nncompress.model.files import OpenFile
+from nncompress.report.record import LedgerLine
+
+OLDEST_OPSET = 7  # numpy broadcasting; every form needs it
+Scope = ir.Graph | ir.Function
+
+
+@dataclass
+class Model:
+    """A graph with its origin. Passes change `ir`; everything else is fixed when the model is loaded."""
+
+    ir: ir.Model
+    path: Path | None = None
+    files: tuple[OpenFile, ...] = ()  # the model file, then its external data files: tensors are read from them
+    interface: onnx.GraphProto | None = None  # inputs and outputs exactly as the file states them
+    complaint: str | None = None  # of onnx.checker or strict shape inference about the file
+    notes: tuple[str, ...] = ()
+    ledger: tuple[LedgerLine, ...] = field(default=())
+
+    @property
+    def opset(self) -> int:
+        """Version of the standard operators in the main graph."""
+        return self.ir.opset_imports.get("", 1)
+
+    def clone(self) -> Model:
+        """An independent graph that shares the tensors."""
+        return Model(
+            self.ir.clone(), self.path, self.files, self.interface, self.complaint, self.notes, self.ledger
+        )
+
+    def scopes(self) -> Iterator[Scope]:
+        """The main graph, every graph inside a node, and the functions with the graphs inside them."""
+        for root in (self.ir.graph, *self.ir.functions.values()):
+            yield root
+            yield from root.subgraphs()
+
+    def names(self) -> set[str]:
+        """Every name of a value anywhere: a new one must not be among them."""
+        taken: set[str] = set()
+        for scope in self.scopes():
+            taken.update(v.name for v in scope.inputs if v.name)
+            taken.update(getattr(scope, "initializers", ()))
+            taken.update(out.name for node in scope for out in node.outputs if out.name)
+        return taken

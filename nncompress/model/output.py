@@ -1,0 +1,120 @@
+"""Brings a finished model to its place: whole or not at all, over an old one only when asked, never over its input.
+
+The files are made in a hidden folder beside the target, looked at there, and renamed at the end. The folder is
+locked while its process lives, so that the next run can tell what a killed one left behind and remove it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import secrets
+import shutil
+from pathlib import Path
+from types import TracebackType
+
+from nncompress.errors import NoOutputError, UsageError
+from nncompress.model.files import reason
+from nncompress.model.model import Model
+from nncompress.model.write import write
+
+
+class Output:
+    """`with Output(target, source) as out: out.write(model); ...; out.commit()`: nothing remains without commit."""
+
+    def __init__(self, target: Path, source: Model | None = None, *, force: bool = False) -> None:
+        self.target, self._force = target, force
+        self._files: list[Path] = []
+        check_target(target, source, force=force)
+
+    def __enter__(self) -> Output:
+        parent = self.target.parent
+        _sweep(parent, self.target.name)
+        self._folder = parent / f".{self.target.name}.nncompress-{secrets.token_hex(6)}"
+        try:
+            self._folder.mkdir()
+            self._lock = os.open(self._folder, os.O_RDONLY)
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
+        except OSError as error:
+            raise NoOutputError(f"cannot write to {parent}: {reason(error)}") from error
+        return self
+
+    @property
+    def path(self) -> Path:
+        """The model file before it is committed."""
+        return self._folder / self.target.name
+
+    def write(self, model: Model, *, external_data: bool = False) -> Path:
+        """Writes the model into the hidden folder and returns its path there."""
+        try:
+            self._files = write(model, self.path, external_data=external_data)
+        except OSError as error:
+            raise NoOutputError(f"cannot write {self.target}: {reason(error)}") from error
+        return self.path
+
+    def commit(self) -> None:
+        """Renames the files into place, the model last: from that moment on it is complete."""
+        if not self._force and os.path.lexists(self.target):
+            raise UsageError(f"{self.target} exists by now (--force overwrites it)")
+        try:
+            for file in self._files:
+                file.replace(self.target.parent / file.name)
+            _flush_folder(self.target.parent)
+        except OSError as error:
+            raise NoOutputError(f"cannot write {self.target}: {reason(error)}") from error
+        _remove_old_data(self.target, keep={file.name for file in self._files})
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+        os.close(self._lock)
+
+
+def check_target(target: Path, source: Model | None, *, force: bool) -> None:
+    """Raises UsageError or NoOutputError where no model can or may be written."""
+    if not target.parent.is_dir():
+        raise NoOutputError(f"cannot write {target}: the folder {target.parent} does not exist")
+    if target.is_dir():
+        raise UsageError(f"cannot write {target}: it is a folder; name a file in it")
+    if source and any(file.is_same_as(target) for file in source.files):
+        raise UsageError(f"{target} is the input itself: inputs are never modified, name another output")
+    if os.path.lexists(target) and not force:
+        raise UsageError(f"{target} exists (--force overwrites it)")
+
+
+def _sweep(folder: Path, name: str) -> None:
+    """Removes the hidden folders of processes that were killed while they wrote to the same target."""
+    try:
+        left = [entry for entry in folder.iterdir() if entry.name.startswith(f".{name}.nncompress-")]
+    except OSError as error:
+        raise NoOutputError(f"cannot write to {folder}: {reason(error)}") from error
+    for entry in left:
+        try:
+            lock = os.open(entry, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        except OSError:
+            continue  # gone already, or not ours
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(entry, ignore_errors=True)
+        except BlockingIOError:
+            pass  # its process lives
+        finally:
+            os.close(lock)
+
+
+def _remove_old_data(target: Path, keep: set[str]) -> None:
+    """Removes data files of earlier results at this target: nothing names them any more."""
+    ours = re.compile(re.escape(target.name) + r"\.[0-9a-f]{8}\.data")
+    for entry in target.parent.iterdir():
+        if ours.fullmatch(entry.name) and entry.name not in keep:
+            entry.unlink(missing_ok=True)
+
+
+def _flush_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

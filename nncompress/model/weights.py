@@ -1,0 +1,263 @@
+"""Finds the weights of a model wherever they live, and who reads them along which axes.
+
+A weight is a constant float tensor that nodes read as a weight operand (see roles.py): an initializer of any graph,
+a Constant node, captured from an outer graph, given to a model-local function or inside one, directly or behind
+Transpose, Reshape, Squeeze, Unsqueeze, Identity or Cast of the constant. All readers of one tensor are its uses.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+from nncompress.model.model import Model, Scope
+from nncompress.model.roles import Kind, Role, operand_roles
+
+FLOATS = {ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE}
+_RESHAPING = {"Reshape", "Squeeze", "Unsqueeze", "Flatten"}
+
+
+@dataclass(frozen=True)
+class Use:
+    """One node that reads the weight. Axes are those of the stored tensor."""
+
+    node: ir.Node
+    index: int  # of the operand
+    op: str  # for a call of a function: the operator inside
+    kind: Kind
+    channel_axes: tuple[int, ...]
+    contraction_axes: tuple[int, ...]
+    direct: bool  # nothing stands between the constant and the node, and the node is the operator itself
+
+
+@dataclass(frozen=True)
+class Weight:
+    """A constant float tensor with its uses."""
+
+    value: ir.Value
+    scope: Scope  # the graph or function in which it is defined
+    uses: tuple[Use, ...]
+
+    @property
+    def name(self) -> str:
+        return self.value.name or ""
+
+    @property
+    def tensor(self) -> ir.TensorProtocol:
+        tensor = constant_tensor(self.value)
+        assert tensor is not None, "a weight is a constant"
+        return tensor
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(int(d) for d in self.tensor.shape.numpy())
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def dtype(self) -> ir.DataType:
+        return self.tensor.dtype
+
+    @property
+    def ops(self) -> tuple[str, ...]:
+        return tuple(sorted({use.op for use in self.uses}))
+
+    @property
+    def channel_axes(self) -> tuple[int, ...]:
+        """The axes along which each index has a scale of its own: those of the first use that contracts, else of the first."""
+        contracting = [use for use in self.uses if use.contraction_axes]
+        return (contracting or list(self.uses))[0].channel_axes
+
+    @property
+    def only_gathered(self) -> bool:
+        """True if every reader is a Gather that picks along one and the same axis."""
+        axes = {use.channel_axes for use in self.uses}
+        tables = all(use.kind == "table" and use.direct for use in self.uses)
+        return tables and len(axes) == 1 and len(self.value.uses()) == len(self.uses)
+
+    @property
+    def barrier(self) -> str | None:
+        """Why its values may not be changed; None if they may."""
+        if self.value.is_graph_input():
+            return "it is also a graph input that a caller may override (--freeze-inputs makes it a constant)"
+        if self.value.is_graph_output():
+            return "it is an output of the graph"
+        return None
+
+    def array(self) -> np.ndarray:
+        """Its values as float32, or float64 where it is stored so; a copy of its own."""
+        array = self.tensor.numpy()
+        return array if array.dtype in (np.float32, np.float64) else array.astype(np.float32)
+
+
+def constant_tensor(value: ir.Value | None) -> ir.TensorProtocol | None:
+    """The tensor behind an initializer or the output of a Constant node; None for anything else."""
+    if value is None:
+        return None
+    node = value.producer()
+    if node is None:
+        return value.const_value
+    if node.op_type == "Constant" and node.domain == "":
+        attr = node.attributes.get("value")
+        return attr.as_tensor() if attr is not None and not attr.is_ref() else None
+    return None
+
+
+def find_weights(model: Model) -> list[Weight]:
+    """All weights, in the order in which their first readers stand in the model."""
+    found: dict[int, tuple[ir.Value, list[Use]]] = {}
+    homes = dict(_homes(model))
+    signatures = _Signatures(model)
+    for scope in model.scopes():
+        for node in scope:
+            for role, op in signatures.roles(node):
+                operand = node.inputs[role.index] if role.index < len(node.inputs) else None
+                traced = _trace(operand)
+                if traced is None:
+                    continue
+                value, axes = traced
+                use = _use(node, role, op, axes, operand is value)
+                if use is not None:
+                    found.setdefault(id(value), (value, []))[1].append(use)
+    return [Weight(value, homes[id(value)], tuple(uses)) for value, uses in found.values() if id(value) in homes]
+
+
+def _homes(model: Model) -> Iterator[tuple[int, Scope]]:
+    for scope in model.scopes():
+        for value in getattr(scope, "initializers", {}).values():
+            yield id(value), scope
+        for node in scope:
+            if node.op_type == "Constant":
+                yield id(node.outputs[0]), scope
+
+
+class _Signatures:
+    """Weight operands of nodes, those that a function hands on to the operators inside it included."""
+
+    def __init__(self, model: Model) -> None:
+        self._functions = model.ir.functions
+        self._known: dict[ir.OperatorIdentifier, tuple[tuple[Role, str], ...]] = {}
+
+    def roles(self, node: ir.Node) -> tuple[tuple[Role, str], ...]:
+        function = self._functions.get(node.op_identifier())
+        if function is None:
+            return tuple((role, node.op_type) for role in operand_roles(node))
+        key = function.identifier()
+        if key not in self._known:
+            self._known[key] = ()  # a function cannot call itself; see truth.check_functions
+            self._known[key] = tuple(self._handed_on(function))
+        return self._known[key]
+
+    def _handed_on(self, function: ir.Function) -> Iterator[tuple[Role, str]]:
+        position = {id(value): index for index, value in enumerate(function.inputs)}
+        for node in function:
+            for role, op in self.roles(node):
+                operand = node.inputs[role.index] if role.index < len(node.inputs) else None
+                if operand is not None and id(operand) in position:
+                    yield Role(position[id(operand)], role.kind, role.channel, role.contraction), op
+
+
+def _use(node: ir.Node, role: Role, op: str, axes: list[int | None], direct: bool) -> Use | None:
+    """`axes[i]` is the axis of the stored tensor that axis i of the operand is; None where it is mixed from several."""
+    rank = len(axes)
+
+    def stored(picked: list[int]) -> tuple[int, ...]:
+        return tuple(sorted(axis for i in picked if (axis := axes[i]) is not None))
+
+    def absolute(given: tuple[int, ...]) -> list[int] | None:
+        picked = [axis + rank if axis < 0 else axis for axis in given]
+        return picked if all(0 <= axis < rank for axis in picked) else None
+
+    contraction = None if role.contraction == "rest" else role.contraction
+    channel = None if role.channel == "rest" else role.channel
+    if contraction is not None and rank == 1 and contraction in ((-1,), (-2,)):
+        contraction = (0,)  # MatMul with a vector
+    summed = absolute(contraction) if contraction is not None else None
+    kept = absolute(channel) if channel is not None else None
+    if (contraction is not None and summed is None) or (channel is not None and kept is None):
+        return None  # the rank does not fit: the runtime will refuse this node
+    if kept is None:
+        kept = [axis for axis in range(rank) if axis not in (summed or [])]
+    if summed is None:
+        summed = [axis for axis in range(rank) if axis not in kept]
+    handed_on = op != node.op_type
+    return Use(node, role.index, op, role.kind, stored(kept), stored(summed), direct and not handed_on)
+
+
+# ------------------------------------------------------------------------------------------------ behind other nodes
+def _trace(operand: ir.Value | None) -> tuple[ir.Value, list[int | None]] | None:
+    """The float constant that `operand` is, with the map from its axes to those of the constant; None if it is none."""
+    chain: list[ir.Node] = []
+    value = operand
+    while value is not None and constant_tensor(value) is None:
+        node = value.producer()
+        if node is None or node.domain not in ("", "ai.onnx") or len(chain) > 8:
+            return None
+        if node.op_type not in _RESHAPING | {"Transpose", "Identity", "Cast"} or not node.inputs:
+            return None
+        chain.append(node)
+        value = node.inputs[0]
+    tensor = constant_tensor(value)
+    if value is None or tensor is None or tensor.dtype not in FLOATS:
+        return None
+    shape = [int(d) for d in tensor.shape.numpy()]
+    axes: list[int | None] = list(range(len(shape)))
+    for node in reversed(chain):
+        step = _step(node, shape, axes)
+        if step is None:
+            return None
+        shape, axes = step
+    return value, axes
+
+
+def _step(node: ir.Node, shape: list[int], axes: list[int | None]) -> tuple[list[int], list[int | None]] | None:
+    if node.op_type == "Identity":
+        return shape, axes
+    if node.op_type == "Cast":
+        kind = node.attributes.get_int("to", 0)
+        return (shape, axes) if kind in {int(dtype) for dtype in FLOATS} else None
+    if node.op_type == "Transpose":
+        perm = list(node.attributes.get_ints("perm", range(len(shape))[::-1]))
+        if sorted(perm) != list(range(len(shape))):
+            return None
+        return [shape[i] for i in perm], [axes[i] for i in perm]
+    new = _reshaped(node, shape)
+    return None if new is None else (new, _axes_after_reshape(shape, new, axes))
+
+
+def _reshaped(node: ir.Node, shape: list[int]) -> list[int] | None:
+    if node.op_type == "Flatten":
+        axis = node.attributes.get_int("axis", 1) % (len(shape) + 1)
+        return [math.prod(shape[:axis]), math.prod(shape[axis:])]
+    operand = constant_tensor(node.inputs[1]) if len(node.inputs) > 1 else None
+    given = operand.numpy().reshape(-1).tolist() if operand is not None else node.attributes.get_ints("axes", None)
+    if node.op_type == "Reshape":
+        return _reshape_target(given, shape) if given is not None else None
+    if node.op_type == "Squeeze":
+        dropped = {a % len(shape) for a in given} if given else {i for i, d in enumerate(shape) if d == 1}
+        return [d for i, d in enumerate(shape) if i not in dropped]
+    if given is None:
+        return None
+    rank = len(shape) + len(given)
+    ones, rest = {a % rank for a in given}, iter(shape)
+    return [1 if i in ones else next(rest, 1) for i in range(rank)]
+
+
+def _reshape_target(target: list[int], shape: list[int]) -> list[int] | None:
+    new = [shape[i] if d == 0 and i < len(shape) else d for i, d in enumerate(target)]
+    if new.count(-1) == 1:
+        known = math.prod(d for d in new if d != -1)
+        new[new.index(-1)] = math.prod(shape) // known if known else 0
+    return new if math.prod(new) == math.prod(shape) and all(d >= 0 for d in new) else None
+
+
+def _axes_after_reshape(old: list[int], new: list[int], axes: list[int | None]) -> list[int | None]:
+    """An axis survives a reshape if it has the same size and as many elements before it as in the old shape."""
+    places = {(math.prod(old[:i]), d): axes[i] for i, d in enumerate(old) if d != 1}
+    return [places.get((math.prod(new[:i]), d)) if d != 1 else None for i, d in enumerate(new)]

@@ -1,0 +1,132 @@
+"""Writes a model to a file as a stream: large tensors go from where they are straight to the disk, one at a time."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import onnx
+import onnx_ir as ir
+
+from nncompress.model import truth, wire
+from nncompress.model.model import Model
+from nncompress.model.tensors import raw_blocks
+
+EXTERNAL_FROM_BYTES = 1_800_000_000  # protobuf cannot hold 2 GiB
+_PAGE = 4096  # large tensors start at a page, so that a runtime can map them
+
+
+def write(model: Model, path: Path, *, external_data: bool = False) -> list[Path]:
+    """Writes `model` to the new file `path`; returns the files made, the data file first.
+
+    The weights go to a data file beside it if `external_data` or if protobuf could not hold them. Its name ends in
+    the hash of its content, so that a new model never shares a data file with the one that it replaces.
+    """
+    mark = f"put-{secrets.token_hex(12)}"
+    with _marked(model, mark) as tensors:
+        proto = ir.to_proto(model.ir)
+    _restore_interface(proto, model)
+    total = sum(tensor.nbytes for tensor in tensors)
+    if external_data or total > EXTERNAL_FROM_BYTES:
+        data = _write_data(proto, mark, tensors, path) if tensors else None
+        _write_parts(path, [proto.SerializeToString(deterministic=True)], tensors)
+        return [data, path] if data else [path]
+    blob = proto.SerializeToString(deterministic=True)
+    del proto
+    _write_parts(path, wire.splice(blob, mark, [tensor.nbytes for tensor in tensors]), tensors)
+    return [path]
+
+
+@contextmanager
+def _marked(model: Model, mark: str) -> Iterator[list[ir.TensorProtocol]]:
+    """For a while, every large tensor is an external one whose location is `mark` and whose offset is its number."""
+    tensors: list[ir.TensorProtocol] = []
+    undo = []
+
+    def marked(tensor: ir.TensorProtocol) -> ir.ExternalTensor:
+        tensors.append(tensor)
+        return ir.ExternalTensor(
+            mark, len(tensors) - 1, tensor.nbytes, tensor.dtype, shape=ir.Shape(tensor.shape.numpy()),
+            name=tensor.name or "", doc_string=tensor.doc_string, metadata_props=dict(tensor.metadata_props) or None,
+        )  # fmt: skip
+
+    try:
+        for scope in model.scopes():
+            for value in getattr(scope, "initializers", {}).values():
+                if _is_large(value.const_value):
+                    undo.append((value, None, value.const_value))
+                    name = value.const_value.name
+                    value.const_value = marked(value.const_value)
+                    value.const_value.name = value.name or name
+            for node in scope:
+                for attr in list(node.attributes.values()):
+                    if not attr.is_ref() and attr.type == ir.AttributeType.TENSOR and _is_large(attr.value):
+                        undo.append((node, attr, None))
+                        node.attributes[attr.name] = ir.AttrTensor(attr.name, marked(attr.value))
+        yield tensors
+    finally:
+        for owner, attr, tensor in undo:
+            if attr is None:
+                owner.const_value = tensor
+            else:
+                owner.attributes[attr.name] = attr
+
+
+def _is_large(tensor: ir.TensorProtocol | None) -> bool:
+    return tensor is not None and tensor.dtype != ir.DataType.STRING and tensor.nbytes >= wire.LARGE_BYTES
+
+
+def _restore_interface(proto: onnx.ModelProto, model: Model) -> None:
+    """Inputs and outputs as the file stated them, to the letter."""
+    if model.interface is None:
+        return
+    for now, stated in ((proto.graph.input, model.interface.input), (proto.graph.output, model.interface.output)):
+        by_name = {info.name: info for info in stated}
+        for info in now:
+            if info.name in by_name:
+                info.CopyFrom(by_name[info.name])
+
+
+def _write_data(proto: onnx.ModelProto, mark: str, tensors: list[ir.TensorProtocol], path: Path) -> Path:
+    digest, places, position = hashlib.sha256(), [], 0
+    temporary = path.with_name(path.name + ".data")
+    with _new_file(temporary) as out:
+        for tensor in tensors:
+            step = _PAGE if tensor.nbytes >= (1 << 20) else 64
+            padding = bytes(-position % step)
+            position += len(padding)
+            places.append(position)
+            for block in (padding, *raw_blocks(tensor)):
+                digest.update(block)
+                out.write(block)
+            position += tensor.nbytes
+    target = path.with_name(f"{path.name}.{digest.hexdigest()[:8]}.data")
+    temporary.rename(target)
+    for tensor in truth.all_tensors(proto):
+        entries = {entry.key: entry for entry in tensor.external_data}
+        if tensor.data_location == onnx.TensorProto.EXTERNAL and entries["location"].value == mark:
+            entries["location"].value = target.name
+            entries["offset"].value = str(places[int(entries["offset"].value)])
+    return target
+
+
+def _write_parts(path: Path, parts: list[bytes | int], tensors: list[ir.TensorProtocol]) -> None:
+    with _new_file(path) as out:
+        for part in parts:
+            if isinstance(part, bytes):
+                out.write(part)
+            else:
+                out.writelines(raw_blocks(tensors[part]))
+
+
+@contextmanager
+def _new_file(path: Path) -> Iterator[object]:
+    """A file that must not exist yet, flushed to the disk at the end."""
+    with path.open("xb", buffering=1 << 20) as out:
+        yield out
+        out.flush()
+        os.fsync(out.fileno())

@@ -1,0 +1,64 @@
+"""Renders the ledger as CSV, one line a weight and one for each of the rest of the file, for spreadsheets."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+from nncompress.errors import printable
+from nncompress.report.ledger_table import is_rewritten, largest_first
+from nncompress.report.record import LedgerLine, Report, Rewritten, Skipped
+from nncompress.report.worst import lowest_sqnr_db
+
+COLUMNS = (
+    "name",
+    "kind",
+    "ops",
+    "shape",
+    "dtype",
+    "bytes_before",
+    "bytes_after",
+    "form",
+    "status",
+    "sqnr_db",
+    "passes",
+    "detail",
+    "reason",
+)
+FORMULA_STARTS = ("=", "+", "-", "@")  # a spreadsheet would evaluate such a cell
+
+
+def render_csv(report: Report) -> str:
+    """A header and one row for each line of the ledger; the byte columns add up to the two files.
+
+    Text that a spreadsheet would take for a formula starts with an apostrophe; control characters are escaped.
+    """
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(_row(line) for line in largest_first(report.ledger))
+    return stream.getvalue()
+
+
+def _row(line: LedgerLine) -> list[str | int]:
+    sqnr = lowest_sqnr_db(line)
+    return [
+        _inert(line.name),
+        line.kind,
+        _inert(" ".join(line.ops)),
+        "x".join(map(str, line.shape)),
+        line.dtype,
+        line.bytes_before,
+        line.bytes_after,
+        line.form,
+        "rewritten" if is_rewritten(line) else "left alone" if line.kind == "weight" else "",
+        "" if sqnr is None else f"{sqnr:.3f}",
+        _inert("; ".join(outcome.by for outcome in line.outcomes)),
+        _inert("; ".join(o.detail for o in line.outcomes if isinstance(o, Rewritten))),
+        _inert("; ".join(o.reason for o in line.outcomes if isinstance(o, Skipped))),
+    ]
+
+
+def _inert(text: str) -> str:
+    shown = printable(text)
+    return f"'{shown}" if shown.startswith(FORMULA_STARTS) else shown

@@ -1,0 +1,114 @@
+"""Rules on how close the outputs stay, judged on the worst output as deployed, naming the weight to look at first.
+
+Without limits one rule, `fidelity`: warn below cosine 0.99 or SQNR 20 dB, fail below cosine 0.5, where the outputs no
+longer resemble the original's. With limits, the rules `cosine` and `sqnr` take its place.
+"""
+
+from __future__ import annotations
+
+import glob
+import math
+import shlex
+from collections.abc import Sequence
+
+from nncompress.errors import printable
+from nncompress.report.record import LedgerLine, Level, OutputComparison, RuleResult, Run
+from nncompress.report.rule import NOTHING_RUN, ruled, unmeasured
+from nncompress.report.units import format_cosine, format_db
+from nncompress.report.worst import Worst, cosine, sqnr_db, worst_cosine, worst_sqnr_db, worst_weight
+
+WARN_COSINE = 0.99
+WARN_SQNR_DB = 20.0
+FAIL_COSINE = 0.5
+
+
+def fidelity_rules(
+    run: Run | None, min_cosine: float | None, min_sqnr: float | None, ledger: Sequence[LedgerLine]
+) -> list[RuleResult]:
+    """The default rule, or those that the user's limits put in its place."""
+    rules = []
+    if min_cosine is not None:
+        rules.append(_cosine_rule(run, min_cosine, ledger))
+    if min_sqnr is not None:
+        rules.append(_sqnr_rule(run, min_sqnr, ledger))
+    if not rules and run is not None:
+        rules.append(_default_rule(run, ledger))
+    return rules
+
+
+def _cosine_rule(run: Run | None, limit: float, ledger: Sequence[LedgerLine]) -> RuleResult:
+    worst = worst_cosine(run) if run else None
+    if run is None or worst is None or _without_cosine(run):
+        return unmeasured("cosine", f">= {limit:g}", limit, _why_unmeasured(run))
+    level: Level = "pass" if worst.value >= limit else "fail"
+    figure = f"{format_cosine(worst.value)} (output {worst.name!r})"
+    return ruled("cosine", level, figure, f">= {limit:g}", _gentler(ledger), worst.value, limit)
+
+
+def _sqnr_rule(run: Run | None, limit: float, ledger: Sequence[LedgerLine]) -> RuleResult:
+    worst = worst_sqnr_db(run) if run else None
+    if run is None or worst is None or _without_sqnr(run):
+        return unmeasured("sqnr", f">= {limit:g} dB", limit, _why_unmeasured(run))
+    level: Level = "pass" if worst.value >= limit else "fail"
+    figure = f"{format_db(worst.value)} (output {worst.name!r})"
+    return ruled("sqnr", level, figure, f">= {limit:g} dB", _gentler(ledger), worst.value, limit)
+
+
+def _default_rule(run: Run, ledger: Sequence[LedgerLine]) -> RuleResult:
+    by_cosine, by_sqnr, missing = worst_cosine(run), worst_sqnr_db(run), _without_cosine(run)
+    level = _default_level(by_cosine, by_sqnr, missing)
+    limit = f"cosine >= {WARN_COSINE:g}, SQNR >= {WARN_SQNR_DB:g} dB"
+    figures = [f"cosine {format_cosine(by_cosine.value)} (output {by_cosine.name!r})"] if by_cosine else []
+    figures += [f"SQNR {format_db(by_sqnr.value)} (output {by_sqnr.name!r})"] if by_sqnr else []
+    figures += [f"not defined for output {', '.join(map(repr, missing))}"] if missing else []
+    advice = (
+        _gentler(ledger) if _below(by_cosine, WARN_COSINE) or _below(by_sqnr, WARN_SQNR_DB) else _why_unmeasured(run)
+    )
+    if level == "fail":
+        advice = f"the outputs no longer resemble the original's: {advice}"
+        limit = f"cosine >= {FAIL_COSINE:g}"
+    value = by_cosine.value if by_cosine else None
+    figure = ", ".join(figures) or "nothing to measure: no floating-point output"
+    return ruled("fidelity", level, figure, limit, advice, value, FAIL_COSINE if level == "fail" else WARN_COSINE)
+
+
+def _default_level(by_cosine: Worst | None, by_sqnr: Worst | None, missing: list[str]) -> Level:
+    if _below(by_cosine, FAIL_COSINE):
+        return "fail"
+    return "warn" if _below(by_cosine, WARN_COSINE) or _below(by_sqnr, WARN_SQNR_DB) or missing else "pass"
+
+
+def _below(worst: Worst | None, limit: float) -> bool:
+    """True for NaN too: what is no number is never good enough."""
+    return worst is not None and not worst.value >= limit
+
+
+def _without_cosine(run: Run) -> list[str]:
+    return [o.name for o in run.outputs if not _is_discrete(o) and cosine(o) is None]
+
+
+def _without_sqnr(run: Run) -> list[str]:
+    return [o.name for o in run.outputs if not _is_discrete(o) and sqnr_db(o) is None]
+
+
+def _is_discrete(output: OutputComparison) -> bool:
+    """Integers, booleans and strings have no cosine, and a rule of their own."""
+    return any(word in output.dtype.lower() for word in ("int", "bool", "str"))
+
+
+def _why_unmeasured(run: Run | None) -> str:
+    if run is None:
+        return NOTHING_RUN
+    names = ", ".join(map(repr, _without_cosine(run) or _without_sqnr(run)))
+    if not names:
+        return "the model has no floating-point output: demand a task metric instead (--max-drop with labelled --data)"
+    return f"output {names} is all zero or cannot be compared on these inputs: give real samples with --data"
+
+
+def _gentler(ledger: Sequence[LedgerLine]) -> str:
+    """Names the weight that lost most, ready to paste into a shell."""
+    worst = worst_weight(ledger)
+    if worst is None or math.isinf(worst.value):
+        return "compress more gently (more bits, higher density or rank), or --exclude sensitive weights"
+    selector = shlex.quote(printable(glob.escape(worst.name)))
+    return f"leave out the weight that lost most ({format_db(worst.value)}) with --exclude {selector}, or use more bits"

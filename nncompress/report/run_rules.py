@@ -1,0 +1,122 @@
+"""Rules on what onnxruntime made of both models: interface, finite values, integers, task metric, latency, data."""
+
+from __future__ import annotations
+
+from nncompress.report.record import Latency, Level, OutputComparison, RuleResult, Run
+from nncompress.report.rule import NOTHING_RUN, ruled, unmeasured
+from nncompress.report.units import format_points, format_share
+from nncompress.report.worst import largest_drop
+
+DEFAULT_DROP = 0.01  # one point
+DEFAULT_LATENCY_RATIO = 1.10
+ROUNDING = 1e-9  # 0.975 - 0.965 is a little more than 0.01 in floating point
+LABELS_MISSING = "give labelled samples with --data: a task metric needs labels"
+
+
+def not_validated_rule(run: Run | None) -> RuleResult | None:
+    """A file that was never run is a warning, whatever its size."""
+    if run is not None:
+        return None
+    return ruled("validated", "warn", "not validated", "run in onnxruntime", "drop --no-validate to run both models")
+
+
+def interface_rule(run: Run | None) -> RuleResult | None:
+    """Shapes and dtypes of the outputs have to stay."""
+    if run is None:
+        return None
+    broken = [o for o in run.outputs if o.problem and o.deployed is None and not _new_nonfinite(o)]
+    alike = f"{len(run.outputs) - len(broken)} of {len(run.outputs)} outputs"
+    figure = "; ".join([alike, *(f"{o.name!r}: {o.problem}" for o in broken)])
+    advice = (
+        "callers of the original may break; where the shape depends on the data (NonMaxSuppression, NonZero), "
+        "compress more gently"
+    )
+    return ruled("interface", "fail" if broken else "pass", figure, "same shapes and dtypes", advice)
+
+
+def finite_rule(run: Run | None) -> RuleResult | None:
+    """No NaN or infinity where the original has a number; those that the original has are forgiven."""
+    if run is None:
+        return None
+    new = sum(_new_nonfinite(o) for o in run.outputs)
+    names = ", ".join(repr(o.name) for o in run.outputs if _new_nonfinite(o))
+    old = sum(o.nonfinite_reference for o in run.outputs)
+    figure = f"{new} new non-finite values (output {names})" if new else f"0 new ({old} in the original)"
+    advice = "a weight or its scale overflows: --exclude the weights with the lowest SQNR in the ledger"
+    return ruled("finite", "fail" if new else "pass", figure, "0 new", advice, new, 0)
+
+
+def integers_rule(run: Run | None) -> RuleResult | None:
+    """Integer outputs (class numbers, indices) that differ are a warning: one class more or less is no broken model."""
+    differing = [o for o in run.outputs if o.problem and o.deployed and not _new_nonfinite(o)] if run else []
+    if not differing:
+        return None
+    figure = "; ".join(f"{o.name!r}: {o.problem}" for o in differing)
+    advice = "judge these by a task metric: give labelled samples with --data"
+    return ruled("integers", "warn", figure, "same values", advice)
+
+
+def drop_rule(run: Run | None, max_drop: float | None) -> RuleResult | None:
+    """Default: warn where more than one point, or more than one sample of a small set, was lost."""
+    limit_text = "" if max_drop is None else f"<= {format_points(max_drop)}"
+    metric = largest_drop(run.metrics) if run else None
+    if metric is None:
+        advice = NOTHING_RUN if run is None else LABELS_MISSING
+        return None if max_drop is None else unmeasured("drop", limit_text, max_drop, advice)
+    limit = max(DEFAULT_DROP, 1 / max(1, metric.samples)) if max_drop is None else max_drop
+    kept = metric.drop <= limit + ROUNDING  # False for NaN
+    level: Level = "pass" if kept else "warn" if max_drop is None else "fail"
+    figure = (
+        f"{metric.name} {format_share(metric.reference)} -> {format_share(metric.candidate)}"
+        f" ({format_points(metric.drop)} lost, {metric.samples} samples)"
+    )
+    advice = "compress more gently, or --exclude the weights with the lowest SQNR in the ledger"
+    return ruled("drop", level, figure, f"<= {format_points(limit)}", advice, metric.drop, limit)
+
+
+def latency_rule(run: Run | None, max_ratio: float | None) -> RuleResult | None:
+    """Fail only where the whole 95 % interval misses the user's limit: noise alone must not break a build.
+
+    A ratio above the limit whose interval reaches below it is a warning. The default only warns: where the ratio is
+    above 1.10 and the whole interval above 1.
+    """
+    latency = run.latency if run else None
+    if latency is None:
+        advice = NOTHING_RUN if run is None else "latency was not measured: leave out the option that turned it off"
+        return None if max_ratio is None else unmeasured("latency-ratio", f"<= {max_ratio:g}", max_ratio, advice)
+    limit = DEFAULT_LATENCY_RATIO if max_ratio is None else max_ratio
+    level = _default_latency_level(latency) if max_ratio is None else _demanded_latency_level(latency, max_ratio)
+    figure = f"{latency.ratio:.3f} [{latency.ratio_low:.3f}, {latency.ratio_high:.3f}]"
+    figure += "" if latency.interleaved else ", the sessions did not take turns"
+    if max_ratio is not None and latency.ratio > max_ratio and level == "warn":
+        advice = "the interval reaches below the limit: measure again on a quiet machine, or with more repetitions"
+    else:
+        advice = "this form is slower on this CPU: see the forms in the ledger, and choose another or --exclude weights"
+    return ruled("latency-ratio", level, figure, f"<= {limit:g}", advice, latency.ratio, limit)
+
+
+def data_rule(run: Run | None, *, fidelity_demanded: bool) -> RuleResult | None:
+    """Says what the models were run on; synthetic inputs cannot prove a fidelity that the user demands."""
+    if run is None:
+        return None
+    feeds = run.feeds
+    figure = f"synthetic (seed {feeds.seed})" if feeds.synthetic else feeds.source
+    level: Level = "warn" if feeds.synthetic and fidelity_demanded else "pass"
+    advice = "give real samples with --data: agreement on synthetic inputs is no proof"
+    samples = f"{feeds.count} feed{'s' * (feeds.count != 1)}"
+    return ruled("data", level, f"{figure}, {samples}", "real samples" if fidelity_demanded else "-", advice)
+
+
+def _new_nonfinite(output: OutputComparison) -> int:
+    return max(0, output.nonfinite_candidate - output.nonfinite_reference)
+
+
+def _default_latency_level(latency: Latency) -> Level:
+    quick_enough = latency.ratio <= DEFAULT_LATENCY_RATIO or latency.ratio_low <= 1
+    return "pass" if quick_enough else "warn"
+
+
+def _demanded_latency_level(latency: Latency, max_ratio: float) -> Level:
+    if latency.ratio <= max_ratio:
+        return "pass"
+    return "warn" if latency.ratio_low <= max_ratio else "fail"

@@ -1,0 +1,190 @@
+"""The tables of a report as plain strings, which every renderer for people lays out in its own way.
+
+Cells are safe to print: whatever a terminal could act on is escaped. Markup is the business of the renderer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from nncompress.errors import printable
+from nncompress.report.record import Fidelity, FileFacts, Latency, OutputComparison, Report, Run, Timing
+from nncompress.report.summary import latency_change
+from nncompress.report.units import (
+    NOT_MEASURED,
+    format_bytes,
+    format_cosine,
+    format_count,
+    format_db,
+    format_error,
+    format_ms,
+    format_points,
+    format_share,
+    format_smaller,
+)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of strings, each as long as `header`; an empty header is not shown."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    numeric: frozenset[int] = frozenset()  # columns to align right
+
+    def head(self, count: int) -> Table:
+        """The first `count` rows, and a last one that says how many are missing."""
+        if len(self.rows) <= count:
+            return self
+        missing = (f"... {len(self.rows) - count} more", *[""] * (len(self.header) - 1))
+        return replace(self, rows=(*self.rows[:count], missing))
+
+
+def make_table(title: str, header: list[str], rows: list[list[str]], numeric: set[int]) -> Table:
+    """A table with every cell escaped."""
+    safe = tuple(tuple(printable(cell) for cell in row) for row in rows)
+    return Table(title, tuple(header), safe, frozenset(numeric))
+
+
+# ------------------------------------------------------------------------------------------------ verdict
+def rules_table(report: Report) -> Table:
+    """Every rule with its figure, its limit and what to do, in the order in which they were judged."""
+    rows = [[rule.level.upper(), rule.rule, rule.figure, rule.limit, rule.advice] for rule in report.verdict.rules]
+    return make_table("Checks", ["level", "rule", "figure", "limit", "what to do"], rows, set())
+
+
+# ------------------------------------------------------------------------------------------------ comparison
+def comparison_table(report: Report) -> Table:
+    """Both files side by side."""
+    before, after = report.comparison.reference, report.comparison.candidate
+    rows = [
+        _bytes_row("file size", before.file_bytes, after.file_bytes),
+        _bytes_row("file size, zstd-packed", before.packed_bytes, after.packed_bytes),
+        _bytes_row("weights once loaded", before.weight_bytes_loaded, after.weight_bytes_loaded),
+        _count_row("parameters", before.parameters, after.parameters),
+        _count_row("non-zeros", before.nonzeros, after.nonzeros),
+        _count_row("multiply-accumulates", before.macs, after.macs),
+        _latency_row(report.comparison.run),
+        ["opset / IR version", *(f"{facts.opset} / {facts.ir_version}" for facts in (before, after)), ""],
+    ]
+    return make_table("Comparison", ["", "original", "result", "change"], rows, {1, 2})
+
+
+def _bytes_row(label: str, before: int | None, after: int | None) -> list[str]:
+    return [label, format_bytes(before), format_bytes(after), _change(before, after)]
+
+
+def _count_row(label: str, before: int | None, after: int | None) -> list[str]:
+    return [label, format_count(before), format_count(after), _change(before, after)]
+
+
+def _change(before: int | None, after: int | None) -> str:
+    return "" if before is None or after is None else format_smaller(before, after)
+
+
+def _latency_row(run: Run | None) -> list[str]:
+    if run is None or run.latency is None:
+        return ["latency, median ± IQR", NOT_MEASURED, NOT_MEASURED, ""]
+    latency = run.latency
+    medians = [_median(latency.reference), _median(latency.candidate)]
+    return ["latency, median ± IQR", *medians, f"{latency_change(latency)} ({latency_interval(latency)})"]
+
+
+def _median(timing: Timing) -> str:
+    return f"{format_ms(timing.median_ms)} ± {format_ms(timing.iqr_ms)}"
+
+
+def latency_interval(latency: Latency) -> str:
+    """The ratio candidate / reference with its 95 % interval."""
+    return f"ratio {latency.ratio:.3f}, 95 % interval {latency.ratio_low:.3f} to {latency.ratio_high:.3f}"
+
+
+# ------------------------------------------------------------------------------------------------ outputs
+def fidelity_table(run: Run) -> Table:
+    """Per output, as deployed, and in exact arithmetic where that differs."""
+    rows = []
+    for output in run.outputs:
+        rows.append(_fidelity_row(output, "as deployed" if output.exact else "", output.deployed))
+        if output.exact:
+            rows.append(_fidelity_row(output, "exact", output.exact))
+    header = [
+        "output",
+        "dtype",
+        "arithmetic",
+        "cosine",
+        "SQNR",
+        "relative error",
+        "largest error",
+        "same top-1",
+        "note",
+    ]
+    return make_table("Fidelity", header, rows, {3, 4, 5, 6, 7})
+
+
+def _fidelity_row(output: OutputComparison, arithmetic: str, fidelity: Fidelity | None) -> list[str]:
+    if fidelity is None:
+        return [output.name, output.dtype, arithmetic, "-", "-", "-", "-", "-", output.problem or "not compared"]
+    return [
+        output.name,
+        output.dtype,
+        arithmetic,
+        format_cosine(fidelity.cosine),
+        format_db(fidelity.sqnr_db),
+        format_error(fidelity.relative_error),
+        format_error(fidelity.max_abs_error),
+        format_share(fidelity.top1_agreement),
+        output.problem or ("identical" if fidelity.identical else ""),
+    ]
+
+
+def metrics_table(run: Run) -> Table:
+    """Task metrics on labelled data."""
+    rows = [
+        [m.name, format_share(m.reference), format_share(m.candidate), format_points(m.drop), format_count(m.samples)]
+        for m in run.metrics
+    ]
+    return make_table("Task metrics", ["metric", "original", "result", "lost", "samples"], rows, {1, 2, 3, 4})
+
+
+# ------------------------------------------------------------------------------------------------ where from
+def environment_table(report: Report) -> Table:
+    """Everything that is needed to get the same figures again."""
+    env, comparison = report.environment, report.comparison
+    rows = [
+        ["command", report.command],
+        *(["pass", name] for name in report.passes),
+        ["seed", str(report.seed)],
+        *_hash_rows("original", comparison.reference),
+        *_hash_rows("result", comparison.candidate),
+        ["nncompress", env.nncompress],
+        ["onnxruntime", env.onnxruntime],
+        ["onnx, onnx-ir, numpy", f"{env.onnx}, {env.onnx_ir}, {env.numpy}"],
+        ["Python", f"{env.python} on {env.platform}"],
+        ["CPU", f"{env.cpu}, {env.cores} cores, {' '.join(env.cpu_flags) or 'no flags known'}"],
+    ]
+    if comparison.run and comparison.run.latency:
+        rows.append(["latency measured with", f"{comparison.run.latency.threads} threads"])
+    if report.seconds:
+        rows.append(["time taken", ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in report.seconds)])
+    return make_table("Environment", ["", ""], rows, set())
+
+
+def _hash_rows(label: str, facts: FileFacts) -> list[list[str]]:
+    files = [(facts.path, facts.sha256), *facts.data_sha256]
+    return [[f"{label} SHA-256", f"{file_hash}  {path}"] for path, file_hash in files]
+
+
+def feeds_lines(run: Run | None) -> list[str]:
+    """What the figures were measured on, one sentence a line."""
+    if run is None:
+        return ["NOT VALIDATED: neither model was run (--no-validate)."]
+    feeds = run.feeds
+    count = f"{feeds.count} feed{'s' * (feeds.count != 1)}"
+    if feeds.synthetic:
+        lines = [f"Measured on SYNTHETIC inputs ({count}, seed {feeds.seed}): random data is no proof; give --data."]
+    else:
+        lines = [f"Measured on {count} from {feeds.source}, {'labelled' if feeds.labelled else 'without labels'}."]
+    if run.one_after_the_other:
+        lines.append("Both models do not fit in the free memory: they ran one after the other.")
+    return [printable(line) for line in [*lines, *run.notes]]

@@ -1,0 +1,147 @@
+"""Writes figures for people (bytes, dB, percentages, milliseconds, ratios) and reads the sizes and shares they type."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from nncompress.errors import UsageError
+
+BYTES_PER_UNIT = {
+    "": 1,
+    "b": 1,
+    "kb": 10**3,
+    "mb": 10**6,
+    "gb": 10**9,
+    "tb": 10**12,
+    "kib": 2**10,
+    "mib": 2**20,
+    "gib": 2**30,
+    "tib": 2**40,
+}
+NOT_MEASURED = "not measured"
+NUMBER_AND_UNIT = re.compile(r"([+-]?[0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?)\s*([^\s0-9]*)")
+
+
+# ------------------------------------------------------------------------------------------------ for people to read
+def format_bytes(size_bytes: int | None) -> str:
+    """Decimal units with three digits: "4.80 MB", "314 kB", "12 B"."""
+    if size_bytes is None:
+        return NOT_MEASURED
+    size, unit = float(size_bytes), "B"
+    for bigger in ("kB", "MB", "GB", "TB"):
+        if abs(size) < 999.5:
+            break
+        size, unit = size / 1000, bigger
+    return f"{size_bytes} B" if unit == "B" else f"{_three_digits(size)} {unit}"
+
+
+def format_count(count: int | None) -> str:
+    """All digits, in groups of three: "1,210,000"."""
+    return NOT_MEASURED if count is None else f"{count:,}"
+
+
+def format_db(ratio_db: float | None) -> str:
+    """One decimal: "38.2 dB"; infinite, that is no error at all, reads "exact"."""
+    if ratio_db is None:
+        return "-"
+    return "exact" if ratio_db == math.inf else f"{ratio_db:.1f} dB"
+
+
+def format_share(share: float | None) -> str:
+    """A fraction as a percentage with up to two decimals: 0.975 is "97.5 %"."""
+    if share is None:
+        return "-"
+    decimals = f"{100 * share:.2f}"
+    return (decimals[:-1] if decimals.endswith("0") else decimals) + " %"
+
+
+def format_points(share: float) -> str:
+    """A difference of two shares in percentage points: 0.01 is "1.00 points"."""
+    return f"{100 * share + 0.0:.2f} points"
+
+
+def format_ms(duration_ms: float) -> str:
+    """Three digits, never a bare 0 for something that took time: "0.0421 ms", "12.3 ms", "1,230 ms"."""
+    return f"{_three_digits(duration_ms)} ms"
+
+
+def format_cosine(cosine: float | None) -> str:
+    """At least four decimals, as many as the distance to 1 needs, and cut (not rounded): never better than measured."""
+    if cosine is None:
+        return "-"
+    if not math.isfinite(cosine):
+        return str(cosine)
+    distance = 1 - cosine
+    if distance < 1e-12:  # float64 accumulation cannot tell this from 1
+        return "1.0000"
+    decimals = min(9, max(4, math.ceil(-math.log10(distance))))
+    cut = math.floor(cosine * 10**decimals + 1e-6) / 10**decimals  # 1e-6: 0.9999 itself is stored just below 0.9999
+    return f"{cut:.{decimals}f}"
+
+
+def format_error(error: float | None) -> str:
+    """Three significant digits: "0.00123", "4.56e-07"."""
+    return "-" if error is None else f"{error:.3g}"
+
+
+def format_smaller(before: float, after: float) -> str:
+    """How a size changed: "3.86x smaller", "1.20x larger", "same"."""
+    if before == after:
+        return "same"
+    if after == 0:
+        return "gone"
+    if before == 0:
+        return "new"
+    if after < before:
+        return f"{_ratio(before / after)} smaller"
+    return f"{_ratio(after / before)} larger"
+
+
+def _ratio(ratio: float) -> str:
+    """Two decimals, more where two would read as 1.00."""
+    return f"{ratio:.2f}x" if ratio >= 1.005 else f"{ratio:.6f}".rstrip("0").rstrip(".") + "x"
+
+
+def _three_digits(value: float) -> str:
+    if not math.isfinite(value) or value == 0:
+        return str(value)
+    decimals = max(0, 2 - math.floor(math.log10(abs(value) * (1 + 5e-4))))  # 5e-4: 9.996 has to read 10.0
+    return f"{value:,.{decimals}f}"
+
+
+# ------------------------------------------------------------------------------------------------ typed by people
+def parse_bytes(text: str) -> int:
+    """Bytes of "4 MB", "1.5 MiB", "800kB" or "4096"; kB, MB ... are decimal, KiB, MiB ... binary, in any case.
+
+    Raises UsageError, with the text, for anything else, negative sizes included.
+    """
+    number, unit = _number_and_unit(text, "a size such as '4 MB', '1.5 MiB' or '800 kB'")
+    if unit.lower() not in BYTES_PER_UNIT:
+        raise UsageError(f"unknown unit {unit!r} in size {text!r}: use B, kB, MB, GB, TB, KiB, MiB, GiB or TiB")
+    return round(number * BYTES_PER_UNIT[unit.lower()])
+
+
+def parse_share(text: str) -> float:
+    """A share of "1 %" or "0.01"; a bare number of 1 or more is refused, for it may mean percent or everything.
+
+    Raises UsageError, with the text, for anything else, negative shares and those above 100 % included.
+    """
+    number, unit = _number_and_unit(text, "a share such as '1 %' or '0.01'")
+    if unit not in {"", "%"}:
+        raise UsageError(f"unknown unit {unit!r} in share {text!r}: use '%', or a fraction such as 0.01")
+    if unit == "" and number >= 1:
+        raise UsageError(f"share {text!r} is ambiguous: write '{number:g} %', or a fraction below 1")
+    if number > 100:
+        raise UsageError(f"share {text!r} is more than 100 %")
+    return number / 100 if unit == "%" else number
+
+
+def _number_and_unit(text: str, wanted: str) -> tuple[float, str]:
+    match = NUMBER_AND_UNIT.fullmatch(text.strip())
+    if not match:
+        raise UsageError(f"{text!r} is not {wanted}")
+    number = float(match[1])
+    if number < 0 or not math.isfinite(number):
+        raise UsageError(f"{text!r} must be finite and not negative")
+    return number, match[2]
