@@ -30,6 +30,13 @@ class Split:
             return self.pixels.reshape(-1, 64)
         raise ValueError(f"unknown input {input_name!r}: the sample models take 'image' or 'tokens'")
 
+    def with_shifts(self) -> "Split":
+        """Five times the samples: as they are, and moved by one pixel up, down, left and right."""
+        padded = np.pad(self.pixels, ((0, 0), (1, 1), (1, 1)))
+        corners = [(1, 1), (2, 1), (0, 1), (1, 2), (1, 0)]
+        moved = [padded[:, row : row + 8, column : column + 8] for row, column in corners]
+        return Split(np.concatenate(moved), np.tile(self.labels, len(moved)))
+
 
 def load_splits() -> dict[str, Split]:
     """The 1,797 digits of scikit-learn, shuffled by a fixed seed and cut into SPLIT_SIZES."""

@@ -97,8 +97,13 @@ class Transformer(nn.Module):
 
     def __init__(self, width: int = 64, heads: int = 4, blocks: int = 2):
         super().__init__()
-        self.token_embedding = nn.Embedding(17, width)
-        self.position_embedding = nn.Parameter(torch.randn(64, width) * 0.1)
+        # Tokens start ordered by darkness and positions as row + column: from unordered starts, 1,197 images
+        # are too few to learn either, and evaluation accuracy stays near 0.90.
+        darkness = torch.arange(17).unsqueeze(1) / 16
+        tokens = darkness * torch.randn(1, width) + 0.05 * torch.randn(17, width)
+        self.token_embedding = nn.Embedding.from_pretrained(tokens, freeze=False)
+        positions = torch.randn(8, 1, width) + torch.randn(1, 8, width)
+        self.position_embedding = nn.Parameter(positions.reshape(64, width))
         self.blocks = nn.ModuleList(EncoderBlock(width, heads) for _ in range(blocks))
         self.final_norm = nn.LayerNorm(width)
         self.classifier = nn.Linear(width, CLASSES)

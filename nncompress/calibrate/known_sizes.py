@@ -113,23 +113,32 @@ def _named_axes(node: ir.Node) -> list[int] | None:
     if attribute is not None:
         return None if attribute.is_ref() else list(attribute.as_ints())
     value = node.inputs[1] if len(node.inputs) > 1 else None
-    tensor = None if value is None else ir.convenience.get_const_tensor(value)
+    tensor = None if value is None else value.const_value
     return None if tensor is None else [int(axis) for axis in tensor.numpy().reshape(-1)]
 
 
-def _constant_shape(value: ir.Value | None) -> tuple[int, ...] | None:
-    """Shape of a constant, also behind Identity, Cast and DequantizeLinear."""
-    for _ in range(4):
-        if value is None:
-            return None
-        tensor = ir.convenience.get_const_tensor(value)
-        if tensor is not None:
-            return tuple(int(size) for size in tensor.shape.numpy())
-        node = value.producer()
-        if node is None or node.op_type not in {"Identity", "Cast", "DequantizeLinear", "Mul", "Sub"}:
-            return None
-        value = node.inputs[0]
-    return None
+def _constant_shape(value: ir.Value | None, depth: int = 6) -> tuple[int, ...] | None:
+    """Shape of a constant, also of one that is decoded from constants (DequantizeLinear, or Cast, Sub and Mul)."""
+    if value is None or depth == 0:
+        return None
+    if value.const_value is not None:
+        return tuple(size if isinstance(size, int) else -1 for size in value.const_value.shape)
+    node = value.producer()
+    if node is None:
+        return None
+    if node.op_type == "Constant":
+        attribute = node.attributes.get("value")
+        return None if attribute is None or attribute.is_ref() else tuple(attribute.as_tensor().shape.numpy())
+    if node.op_type not in {"Identity", "Cast", "DequantizeLinear", "Mul", "Sub", "Transpose"}:
+        return None
+    shapes = [_constant_shape(operand, depth - 1) for operand in node.inputs if operand is not None]
+    if not shapes or any(shape is None for shape in shapes):
+        return None
+    shape = shapes[0] or ()
+    perm = node.attributes.get("perm")
+    if node.op_type == "Transpose":
+        return tuple(shape[axis] for axis in perm.as_ints()) if perm is not None else shape[::-1]
+    return shape
 
 
 def _int(node: ir.Node, name: str, default: int) -> int:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from nncompress.calibrate.names import BATCH_DIM, PAST_DIM, SEQUENCE_DIM, TOTAL_DIM, is_state
 from nncompress.calibrate.specs import InputSpec
 from nncompress.errors import UsageError, nearest
 
 Sizes = dict[str, int]
 """Size of each free dimension, by its key: the symbol, or INPUT:AXIS where it has none."""
 
-_BATCH = re.compile(r"batch|^(n|b|bs)$|num_(samples|examples)", re.IGNORECASE)
-_PAST = re.compile(r"past|cache", re.IGNORECASE)
-_TOTAL = re.compile(r"total|attention_mask_seq", re.IGNORECASE)
-_SEQUENCE = re.compile(r"seq|len|time|frame|token|step|samples|width|height|^(t|s|l|h|w)$", re.IGNORECASE)
 _TRIALS = (32, 64, 224, 1, 8, 320, 48, 128, 256, 512, 4, 2, 576, 16000)
 _SEQUENCE_SIZE = 16
 _IMAGE_SIZE = 64
@@ -72,15 +68,17 @@ def _roles(specs: Sequence[InputSpec]) -> dict[str, str]:
 
 def _role(spec: InputSpec, axis: int, symbol: str) -> str:
     shape = spec.shape or ()
-    if _TOTAL.search(symbol) or "+" in symbol:
+    if TOTAL_DIM.search(symbol) or "+" in symbol:
         return "total"
-    if _PAST.search(symbol):
+    if PAST_DIM.search(symbol):
         return "past"
-    if _BATCH.search(symbol):
+    if BATCH_DIM.search(symbol):
         return "batch"
+    if is_state(spec.name):  # [layers, batch, size], or [batch, heads, past, size] of a decoder
+        return "past" if len(shape) == 4 and axis == 2 else "batch"
     if len(shape) >= 4 and axis > 0:
         return "batch" if axis == 1 and len(shape) == 4 and shape[3] not in (1, 3) else "image"
-    if _SEQUENCE.search(symbol):
+    if SEQUENCE_DIM.search(symbol):
         return "sequence"
     return "batch" if axis == 0 else "sequence"
 

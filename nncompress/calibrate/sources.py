@@ -110,7 +110,7 @@ def read_test_data_set(folder: Path, specs: Sequence[InputSpec]) -> dict[str, Ar
 
 def _read_tensor(file: Path) -> Array:
     import onnx  # here alone, so that the process that runs models need not load it
-    from google.protobuf.message import DecodeError
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # protobuf ships no types
 
     if not file.is_file():
         raise InputError(f"{file}: not a regular file")

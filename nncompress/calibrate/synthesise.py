@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import onnx_ir as ir
 
 from nncompress.calibrate.feeds import SYNTHETIC, Feeds
 from nncompress.calibrate.known_sizes import known_sizes
+from nncompress.calibrate.names import LENGTH, MASK, OFF, RATE, is_state
 from nncompress.calibrate.sizes import key_of, shape_with, size_choices
 from nncompress.calibrate.specs import InputSpec
 from nncompress.calibrate.synthetic import InputRecipe, Synthetic
@@ -19,13 +19,6 @@ from nncompress.errors import InputError
 
 LARGEST_INPUT = 2**26  # elements
 SAMPLE_RATE = 16000
-
-_RATE = re.compile(r"^(sr|fs|sample_?rate|sampling_?rate)$", re.IGNORECASE)
-_LENGTH = re.compile(r"(^|_)(len|length)s?($|_)|lengths?$", re.IGNORECASE)
-_MASK = re.compile(r"mask", re.IGNORECASE)
-_STATE = re.compile(r"state|hidden|^[hc]_?\d*$|^[hc]_?in|past|cache|memory_in", re.IGNORECASE)
-_NO_STATE = re.compile(r"hidden_states|statement|estate", re.IGNORECASE)
-_OFF = re.compile(r"use_cache", re.IGNORECASE)
 
 
 def input_specs(model: ir.Model) -> tuple[InputSpec, ...]:
@@ -58,14 +51,13 @@ def synthesise_choices(
         if largest is not None and largest.elements > LARGEST_INPUT:
             too_large = too_large or largest
             continue
-        source = Synthetic(recipes, seed, count)
-        choices.append(Feeds(source, tuple(range(count)), SYNTHETIC, seed, notes=_shape_notes(recipes)))
+        choices.append(_feeds(recipes, seed, count))
     if too_large is not None and not choices:
         raise InputError(
             f"input {too_large.name!r} of shape {list(too_large.shape)} is too large to make up; "
             "give --dim NAME=SIZE or --data"
         )
-    return tuple(choices)
+    return (*choices, *_with_ones(choices[0]))
 
 
 @dataclass(frozen=True)
@@ -83,18 +75,17 @@ def _recipe(spec: InputSpec, context: _Context) -> InputRecipe:
     name, dtype, shape = spec.name, spec.dtype, shape_with(spec, context.sizes)
     floating = "float" in dtype.name or "complex" in dtype.name
     limit = context.limits.get(name)
-    if _RATE.search(name) and len(shape) <= 1:
+    if RATE.search(name) and len(shape) <= 1:
         return InputRecipe(name, dtype, shape, "constant", SAMPLE_RATE)
-    if _MASK.search(name) and limit != 1:
+    if MASK.search(name) and limit != 1:
         return InputRecipe(name, dtype, shape, "constant", 1)
     if floating:
-        state = _STATE.search(name) and not _NO_STATE.search(name)
-        return InputRecipe(name, dtype, shape, "constant" if state else "normal", 0)
+        return InputRecipe(name, dtype, shape, "constant" if is_state(name) else "normal", 0)
     if dtype.name == "bool":
-        return InputRecipe(name, dtype, shape, "constant", 0 if _OFF.search(name) else 1)
+        return InputRecipe(name, dtype, shape, "constant", 0 if OFF.search(name) else 1)
     if limit is not None:
         return InputRecipe(name, dtype, shape, "below", min(limit, _largest(dtype.name)))
-    if _LENGTH.search(name) and len(shape) <= 1:
+    if LENGTH.search(name) and len(shape) <= 1:
         return InputRecipe(name, dtype, shape, "constant", _sequence_length(spec, context))
     return InputRecipe(name, dtype, shape, "below", 256 if dtype.name == "uint8" else 2)
 
@@ -111,8 +102,8 @@ def _sequence_length(spec: InputSpec, context: _Context) -> int:
 
 def _largest(dtype: str) -> int:
     """One more than the largest value of a small integer type."""
-    bits = int(re.sub(r"\D", "", dtype) or 64)
-    return 2 ** min(bits if dtype.startswith("u") else bits - 1, 62)
+    bits = int("".join(c for c in dtype if c.isdecimal()) or 64)
+    return 1 << min(bits if dtype.startswith("u") else bits - 1, 62)
 
 
 def _limits(model: ir.Model) -> dict[str, int]:
@@ -142,6 +133,18 @@ def _size(dim: int | ir.SymbolicDim) -> int | str | None:
     return None if dim.value in (None, "", "?") else str(dim.value)
 
 
-def _shape_notes(recipes: Sequence[InputRecipe]) -> tuple[str, ...]:
+def _feeds(recipes: tuple[InputRecipe, ...], seed: int, count: int) -> Feeds:
     shapes = ", ".join(f"{recipe.name} {list(recipe.shape)}" for recipe in recipes)
-    return (f"inputs made up: {shapes}",)
+    note = f"inputs made up: {shapes or 'none'}"
+    return Feeds(Synthetic(recipes, seed, count), tuple(range(count)), SYNTHETIC, seed, notes=(note,))
+
+
+def _with_ones(feeds: Feeds) -> tuple[Feeds, ...]:
+    """The same with ones for the integers of unknown use: the last resort where a zero is not accepted."""
+    source = feeds.source
+    assert isinstance(source, Synthetic)
+    ones = tuple(
+        replace(recipe, fill="constant", value=1) if (recipe.fill, recipe.value) == ("below", 2) else recipe
+        for recipe in source.recipes
+    )
+    return () if ones == source.recipes else (_feeds(ones, source.seed, source.count),)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import onnx_ir as ir
 
@@ -14,6 +14,8 @@ _MOVES = {  # operators that move or convert integers without changing their val
 _MERGES = {"Concat", "Where", "Max", "Min", "SequenceConstruct", "Sum"}  # the same, for any operand
 _GATHERS = {"Gather", "GatherElements", "GatherBlockQuantized"}
 _EMBEDDING_TABLES = {0: 2, 1: 4}  # EmbedLayerNormalization: position of the ids -> position of their table
+_LONGEST_COUNT = 1 << 20
+_INTEGERS = {ir.DataType.INT32, ir.DataType.INT64, ir.DataType.UINT8, ir.DataType.INT8}
 
 
 class IndexLimits:
@@ -62,9 +64,7 @@ class IndexLimits:
             for inner, outer in zip(outputs, node.outputs, strict=False):
                 self._results[id(inner)].append(outer)
 
-    def _join(self, outer: object, inner: object) -> None:
-        assert isinstance(outer, list | tuple)
-        assert isinstance(inner, list | tuple)
+    def _join(self, outer: Iterable[ir.Value | None], inner: Iterable[ir.Value]) -> None:
         for argument, parameter in zip(outer, inner, strict=False):
             if argument is not None:
                 self._arguments[id(parameter)].append(argument)
@@ -94,6 +94,8 @@ class IndexLimits:
             return _size(self._shape(node.inputs[table]), 0) if table < len(node.inputs) else None
         if node.op_type == "OneHot" and position == 0:
             return _scalar(node.inputs[1])
+        if node.op_type == "Equal":  # a one-hot code made by comparing with 0, 1, 2 ...
+            return _counted(node.inputs[1 - position])
         return None
 
     def _shape(self, value: ir.Value | None, depth: int = 8) -> tuple[int, ...] | None:
@@ -132,8 +134,23 @@ def _size(shape: tuple[int, ...] | None, axis: int) -> int | None:
     return shape[axis] if shape[axis] > 0 else None
 
 
-def _scalar(value: ir.Value | None) -> int | None:
-    if value is None or value.const_value is None or value.const_value.size != 1:
+def _counted(value: ir.Value | None) -> int | None:
+    """N where `value` is the constant 0 ... N - 1 in any shape and N > 2."""
+    tensor = None if value is None else value.const_value
+    if tensor is None or not 2 < tensor.size <= _LONGEST_COUNT or tensor.dtype not in _INTEGERS:
         return None
-    number = int(value.const_value.numpy().reshape(-1)[0])
+    numbers = tensor.numpy().reshape(-1)
+    return len(numbers) if all(int(number) == index for index, number in enumerate(numbers)) else None
+
+
+def _scalar(value: ir.Value | None) -> int | None:
+    node = None if value is None else value.producer()
+    if value is not None and node is not None and node.op_type in {"Cast", "Unsqueeze", "Squeeze", "Identity"}:
+        return _scalar(node.inputs[0])
+    tensor = None if value is None else value.const_value
+    if node is not None and node.op_type == "Constant" and "value" in node.attributes:
+        tensor = node.attributes["value"].as_tensor()
+    if tensor is None or tensor.size != 1:
+        return None
+    number = int(tensor.numpy().reshape(-1)[0])
     return number if number > 0 else None

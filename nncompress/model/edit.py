@@ -8,8 +8,8 @@ import numpy as np
 import onnx_ir as ir
 
 from nncompress.model.model import Model, Scope
-from nncompress.model.tensors import lazy
-from nncompress.model.weights import Weight, constant_tensor
+from nncompress.model.origins import constant_tensor
+from nncompress.model.weights import Weight
 
 _INITIALIZERS_FROM_IR = 4  # before, every initializer had to be a graph input
 
@@ -34,13 +34,13 @@ class Draft:
     """Constants and nodes that are not yet in a graph."""
 
     def __init__(self, names: Names) -> None:
-        self._names = names
+        self.names = names
         self.constants: list[ir.Value] = []
         self.nodes: list[ir.Node] = []
 
     def constant(self, array: np.ndarray | ir.TensorProtocol, prefix: str) -> ir.Value:
         """A new constant; a tensor may be lazy."""
-        name = self._names.new(prefix)
+        name = self.names.new(prefix)
         tensor = ir.Tensor(array, name=name) if isinstance(array, np.ndarray) else array
         tensor.name = name
         value = ir.Value(
@@ -50,12 +50,16 @@ class Draft:
         return value
 
     def node(
-        self, op_type: str, inputs: Sequence[ir.Value | None], attributes: dict[str, object] | None = None, domain: str = ""
+        self,
+        op_type: str,
+        inputs: Sequence[ir.Value | None],
+        attributes: dict[str, object] | None = None,
+        domain: str = "",
     ) -> ir.Value:
         """A new node with one output, which is returned."""
         attrs = ir.convenience.convert_attributes(attributes or {})  # type: ignore[arg-type]
         made = ir.Node(domain, op_type, inputs, attrs, num_outputs=1)
-        made.outputs[0].name = self._names.new("v")
+        made.outputs[0].name = self.names.new("v")
         self.nodes.append(made)
         return made.outputs[0]
 
@@ -75,24 +79,25 @@ def root_of(model: Model, scope: Scope) -> Scope:
 
 def put_in_place(model: Model, weight: Weight, draft: Draft, result: ir.Value) -> None:
     """The drafted nodes compute `result`, which takes the weight's name and all its readers."""
-    old, scope = weight.value, weight.scope
-    name, producer = old.name, old.producer()
-    old.replace_all_uses_with(result)
-    if producer is not None:
-        _insert(model, scope, draft, producer)
-        scope.remove(producer, safe=True)
-    else:
-        del scope.initializers[name]  # type: ignore[union-attr]
-        _insert(model, scope, draft, next(iter(scope), None))
+    name = weight.name
+    weight.value.replace_all_uses_with(result)
+    put_instead(model, weight, draft)
     result.name = name
 
 
-def insert_before(model: Model, scope: Scope, draft: Draft, node: ir.Node) -> None:
-    """Puts the drafted nodes right in front of `node`."""
-    _insert(model, scope, draft, node)
+def put_instead(model: Model, weight: Weight, draft: Draft) -> None:
+    """The drafted constants and nodes come where the weight was, which nothing may read any more."""
+    scope, producer = weight.scope, weight.value.producer()
+    if producer is None:
+        del scope.initializers[weight.name]  # type: ignore[union-attr]
+        insert_before(model, scope, draft, next(iter(scope), None))
+    else:
+        insert_before(model, scope, draft, producer)
+        scope.remove(producer, safe=True)
 
 
-def _insert(model: Model, scope: Scope, draft: Draft, node: ir.Node | None) -> None:
+def insert_before(model: Model, scope: Scope, draft: Draft, node: ir.Node | None) -> None:
+    """Puts the drafted constants into `scope` and the nodes right in front of `node` (None: at the end)."""
     nodes = list(draft.nodes)
     if keeps_constants_as_nodes(model, scope):
         nodes = [_constant_node(value) for value in draft.constants] + nodes
@@ -134,6 +139,3 @@ def drop_if_unread(scope: Scope, value: ir.Value) -> bool:
     else:
         del scope.initializers[value.name]  # type: ignore[union-attr, arg-type]
     return True
-
-
-__all__ = ["Draft", "Names", "drop_if_unread", "insert_before", "keeps_constants_as_nodes", "lazy", "put_in_place", "root_of", "set_values"]

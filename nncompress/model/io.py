@@ -16,7 +16,12 @@ from nncompress.model.model import Model
 from nncompress.model.tensors import FileTensor
 
 LARGEST_FILE = (1 << 31) - 1  # protobuf's own limit
-_MAGIC = {b"\x1f\x8b": "a gzip file", b"PK\x03\x04": "a zip file", b"{": "JSON text", b"version https": "a Git LFS pointer"}
+_MAGIC = {
+    b"\x1f\x8b": "a gzip file",
+    b"PK\x03\x04": "a zip file",
+    b"{": "JSON text",
+    b"version https": "a Git LFS pointer",
+}
 
 
 def load(path: str | Path) -> Model:
@@ -46,9 +51,7 @@ def _load(path: Path, file: OpenFile) -> Model:
     model = _to_ir(proto)
     _attach_files(model, mark, file, payloads, external)
     interface = onnx.GraphProto(input=proto.graph.input, output=proto.graph.output)
-    return Model(
-        model, path, (file, *external.values()), interface, truth.checker_complaint(proto), notes
-    )
+    return Model(model, path, (file, *external.values()), interface, truth.checker_complaint(proto), notes)
 
 
 def _parse(file: OpenFile, mark: str) -> tuple[onnx.ModelProto, list[wire.Payload]]:

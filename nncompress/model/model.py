@@ -35,9 +35,7 @@ class Model:
 
     def clone(self) -> Model:
         """An independent graph that shares the tensors."""
-        return Model(
-            self.ir.clone(), self.path, self.files, self.interface, self.complaint, self.notes, self.ledger
-        )
+        return Model(self.ir.clone(), self.path, self.files, self.interface, self.complaint, self.notes, self.ledger)
 
     def scopes(self) -> Iterator[Scope]:
         """The main graph, every graph inside a node, and the functions with the graphs inside them."""

@@ -2,7 +2,7 @@
 
 A weight is a constant float tensor that nodes read as a weight operand (see roles.py): an initializer of any graph,
 a Constant node, captured from an outer graph, given to a model-local function or inside one, directly or behind
-Transpose, Reshape, Squeeze, Unsqueeze, Identity or Cast of the constant. All readers of one tensor are its uses.
+nodes that only rearrange constants (see origins.py). All readers of one tensor are its uses.
 """
 
 from __future__ import annotations
@@ -15,10 +15,8 @@ import numpy as np
 import onnx_ir as ir
 
 from nncompress.model.model import Model, Scope
+from nncompress.model.origins import Axes, Origins, constant_tensor
 from nncompress.model.roles import Kind, Role, operand_roles
-
-FLOATS = {ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE}
-_RESHAPING = {"Reshape", "Squeeze", "Unsqueeze", "Flatten"}
 
 
 @dataclass(frozen=True)
@@ -96,35 +94,19 @@ class Weight:
         return array if array.dtype in (np.float32, np.float64) else array.astype(np.float32)
 
 
-def constant_tensor(value: ir.Value | None) -> ir.TensorProtocol | None:
-    """The tensor behind an initializer or the output of a Constant node; None for anything else."""
-    if value is None:
-        return None
-    node = value.producer()
-    if node is None:
-        return value.const_value
-    if node.op_type == "Constant" and node.domain == "":
-        attr = node.attributes.get("value")
-        return attr.as_tensor() if attr is not None and not attr.is_ref() else None
-    return None
-
-
 def find_weights(model: Model) -> list[Weight]:
     """All weights, in the order in which their first readers stand in the model."""
     found: dict[int, tuple[ir.Value, list[Use]]] = {}
     homes = dict(_homes(model))
-    signatures = _Signatures(model)
+    signatures, origins = _Signatures(model), Origins()
     for scope in model.scopes():
         for node in scope:
             for role, op in signatures.roles(node):
                 operand = node.inputs[role.index] if role.index < len(node.inputs) else None
-                traced = _trace(operand)
-                if traced is None:
-                    continue
-                value, axes = traced
-                use = _use(node, role, op, axes, operand is value)
-                if use is not None:
-                    found.setdefault(id(value), (value, []))[1].append(use)
+                for value, axes in origins.of(operand):
+                    use = _use(node, role, op, axes, operand is value)
+                    if use is not None:
+                        found.setdefault(id(value), (value, []))[1].append(use)
     return [Weight(value, homes[id(value)], tuple(uses)) for value, uses in found.values() if id(value) in homes]
 
 
@@ -163,7 +145,7 @@ class _Signatures:
                     yield Role(position[id(operand)], role.kind, role.channel, role.contraction), op
 
 
-def _use(node: ir.Node, role: Role, op: str, axes: list[int | None], direct: bool) -> Use | None:
+def _use(node: ir.Node, role: Role, op: str, axes: Axes, direct: bool) -> Use | None:
     """`axes[i]` is the axis of the stored tensor that axis i of the operand is; None where it is mixed from several."""
     rank = len(axes)
 
@@ -188,76 +170,3 @@ def _use(node: ir.Node, role: Role, op: str, axes: list[int | None], direct: boo
         summed = [axis for axis in range(rank) if axis not in kept]
     handed_on = op != node.op_type
     return Use(node, role.index, op, role.kind, stored(kept), stored(summed), direct and not handed_on)
-
-
-# ------------------------------------------------------------------------------------------------ behind other nodes
-def _trace(operand: ir.Value | None) -> tuple[ir.Value, list[int | None]] | None:
-    """The float constant that `operand` is, with the map from its axes to those of the constant; None if it is none."""
-    chain: list[ir.Node] = []
-    value = operand
-    while value is not None and constant_tensor(value) is None:
-        node = value.producer()
-        if node is None or node.domain not in ("", "ai.onnx") or len(chain) > 8:
-            return None
-        if node.op_type not in _RESHAPING | {"Transpose", "Identity", "Cast"} or not node.inputs:
-            return None
-        chain.append(node)
-        value = node.inputs[0]
-    tensor = constant_tensor(value)
-    if value is None or tensor is None or tensor.dtype not in FLOATS:
-        return None
-    shape = [int(d) for d in tensor.shape.numpy()]
-    axes: list[int | None] = list(range(len(shape)))
-    for node in reversed(chain):
-        step = _step(node, shape, axes)
-        if step is None:
-            return None
-        shape, axes = step
-    return value, axes
-
-
-def _step(node: ir.Node, shape: list[int], axes: list[int | None]) -> tuple[list[int], list[int | None]] | None:
-    if node.op_type == "Identity":
-        return shape, axes
-    if node.op_type == "Cast":
-        kind = node.attributes.get_int("to", 0)
-        return (shape, axes) if kind in {int(dtype) for dtype in FLOATS} else None
-    if node.op_type == "Transpose":
-        perm = list(node.attributes.get_ints("perm", range(len(shape))[::-1]))
-        if sorted(perm) != list(range(len(shape))):
-            return None
-        return [shape[i] for i in perm], [axes[i] for i in perm]
-    new = _reshaped(node, shape)
-    return None if new is None else (new, _axes_after_reshape(shape, new, axes))
-
-
-def _reshaped(node: ir.Node, shape: list[int]) -> list[int] | None:
-    if node.op_type == "Flatten":
-        axis = node.attributes.get_int("axis", 1) % (len(shape) + 1)
-        return [math.prod(shape[:axis]), math.prod(shape[axis:])]
-    operand = constant_tensor(node.inputs[1]) if len(node.inputs) > 1 else None
-    given = operand.numpy().reshape(-1).tolist() if operand is not None else node.attributes.get_ints("axes", None)
-    if node.op_type == "Reshape":
-        return _reshape_target(given, shape) if given is not None else None
-    if node.op_type == "Squeeze":
-        dropped = {a % len(shape) for a in given} if given else {i for i, d in enumerate(shape) if d == 1}
-        return [d for i, d in enumerate(shape) if i not in dropped]
-    if given is None:
-        return None
-    rank = len(shape) + len(given)
-    ones, rest = {a % rank for a in given}, iter(shape)
-    return [1 if i in ones else next(rest, 1) for i in range(rank)]
-
-
-def _reshape_target(target: list[int], shape: list[int]) -> list[int] | None:
-    new = [shape[i] if d == 0 and i < len(shape) else d for i, d in enumerate(target)]
-    if new.count(-1) == 1:
-        known = math.prod(d for d in new if d != -1)
-        new[new.index(-1)] = math.prod(shape) // known if known else 0
-    return new if math.prod(new) == math.prod(shape) and all(d >= 0 for d in new) else None
-
-
-def _axes_after_reshape(old: list[int], new: list[int], axes: list[int | None]) -> list[int | None]:
-    """An axis survives a reshape if it has the same size and as many elements before it as in the old shape."""
-    places = {(math.prod(old[:i]), d): axes[i] for i, d in enumerate(old) if d != 1}
-    return [places.get((math.prod(new[:i]), d)) if d != 1 else None for i, d in enumerate(new)]

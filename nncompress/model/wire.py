@@ -63,9 +63,7 @@ def cut(read: Read, size: int, mark: str) -> tuple[bytes, list[Payload]]:
     return _cut_message(read, 0, size, "model", mark, payloads, 0), payloads
 
 
-def _cut_message(
-    read: Read, start: int, end: int, kind: str, mark: str, payloads: list[Payload], depth: int
-) -> bytes:
+def _cut_message(read: Read, start: int, end: int, kind: str, mark: str, payloads: list[Payload], depth: int) -> bytes:
     if depth > DEEPEST:
         raise MalformedError(f"messages are nested more than {DEEPEST} deep")
     if kind == "tensor":

@@ -41,6 +41,12 @@ def write(model: Model, path: Path, *, external_data: bool = False) -> list[Path
     return [path]
 
 
+def marked_proto(model: Model, mark: str) -> onnx.ModelProto:
+    """The model as a message without its large tensors, for tools that look at the graph only."""
+    with _marked(model, mark):
+        return ir.to_proto(model.ir)
+
+
 @contextmanager
 def _marked(model: Model, mark: str) -> Iterator[list[ir.TensorProtocol]]:
     """For a while, every large tensor is an external one whose location is `mark` and whose offset is its number."""

@@ -12,10 +12,10 @@ import shlex
 from collections.abc import Sequence
 
 from nncompress.errors import printable
-from nncompress.report.record import LedgerLine, Level, OutputComparison, RuleResult, Run
+from nncompress.report.record import LedgerLine, Level, RuleResult, Run
 from nncompress.report.rule import NOTHING_RUN, ruled, unmeasured
 from nncompress.report.units import format_cosine, format_db
-from nncompress.report.worst import Worst, cosine, sqnr_db, worst_cosine, worst_sqnr_db, worst_weight
+from nncompress.report.worst import Worst, cosine, is_discrete, sqnr_db, worst_cosine, worst_sqnr_db, worst_weight
 
 WARN_COSINE = 0.99
 WARN_SQNR_DB = 20.0
@@ -58,9 +58,6 @@ def _default_rule(run: Run, ledger: Sequence[LedgerLine]) -> RuleResult:
     by_cosine, by_sqnr, missing = worst_cosine(run), worst_sqnr_db(run), _without_cosine(run)
     level = _default_level(by_cosine, by_sqnr, missing)
     limit = f"cosine >= {WARN_COSINE:g}, SQNR >= {WARN_SQNR_DB:g} dB"
-    figures = [f"cosine {format_cosine(by_cosine.value)} (output {by_cosine.name!r})"] if by_cosine else []
-    figures += [f"SQNR {format_db(by_sqnr.value)} (output {by_sqnr.name!r})"] if by_sqnr else []
-    figures += [f"not defined for output {', '.join(map(repr, missing))}"] if missing else []
     advice = (
         _gentler(ledger) if _below(by_cosine, WARN_COSINE) or _below(by_sqnr, WARN_SQNR_DB) else _why_unmeasured(run)
     )
@@ -68,8 +65,20 @@ def _default_rule(run: Run, ledger: Sequence[LedgerLine]) -> RuleResult:
         advice = f"the outputs no longer resemble the original's: {advice}"
         limit = f"cosine >= {FAIL_COSINE:g}"
     value = by_cosine.value if by_cosine else None
-    figure = ", ".join(figures) or "nothing to measure: no floating-point output"
+    figure = _default_figure(by_cosine, by_sqnr, missing)
     return ruled("fidelity", level, figure, limit, advice, value, FAIL_COSINE if level == "fail" else WARN_COSINE)
+
+
+def _default_figure(by_cosine: Worst | None, by_sqnr: Worst | None, missing: list[str]) -> str:
+    figures = []
+    if by_cosine:
+        shared = by_sqnr is not None and by_sqnr.name == by_cosine.name
+        figures.append(f"cosine {format_cosine(by_cosine.value)}" + ("" if shared else f" (output {by_cosine.name!r})"))
+    if by_sqnr:
+        figures.append(f"SQNR {format_db(by_sqnr.value)} (output {by_sqnr.name!r})")
+    if missing:
+        figures.append(f"not defined for output {', '.join(map(repr, missing))}")
+    return ", ".join(figures) or "nothing to measure: no floating-point output"
 
 
 def _default_level(by_cosine: Worst | None, by_sqnr: Worst | None, missing: list[str]) -> Level:
@@ -84,16 +93,11 @@ def _below(worst: Worst | None, limit: float) -> bool:
 
 
 def _without_cosine(run: Run) -> list[str]:
-    return [o.name for o in run.outputs if not _is_discrete(o) and cosine(o) is None]
+    return [o.name for o in run.outputs if not is_discrete(o) and cosine(o) is None]
 
 
 def _without_sqnr(run: Run) -> list[str]:
-    return [o.name for o in run.outputs if not _is_discrete(o) and sqnr_db(o) is None]
-
-
-def _is_discrete(output: OutputComparison) -> bool:
-    """Integers, booleans and strings have no cosine, and a rule of their own."""
-    return any(word in output.dtype.lower() for word in ("int", "bool", "str"))
+    return [o.name for o in run.outputs if not is_discrete(o) and sqnr_db(o) is None]
 
 
 def _why_unmeasured(run: Run | None) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from nncompress.errors import printable
 from nncompress.report.ledger_table import full_ledger_table, short_ledger_table, skipped_table
@@ -20,61 +22,90 @@ from nncompress.report.tables import (
 )
 
 MOST_BYTES = 60_000  # GitHub refuses comments of more than 65,536 characters
-LONGEST_CELL = 200
-LEDGER_LINES = (300, 100, 50, 20, 0)  # tried in turn where the whole ledger makes the report too long
-OTHER_LINES = 25  # of tables that are short in any sane model
 MARKS = {"pass": "✅", "warn": "⚠️", "fail": "❌"}
 MARKUP = re.compile(r"([\\`*_\[\]|~$])")
 LINKED = re.compile(r"(@|#|www(?=\.)|:(?=//))")  # GitHub links these after rendering, where a backslash is gone
 NOT_LINKED = r"\1<!-- -->"
 
 
+@dataclass(frozen=True)
+class Room:
+    """How much of a report is shown."""
+
+    ledger_lines: int | None  # None: the whole ledger; else the weights that are not summed up
+    table_lines: int  # of any other table
+    cell_length: int  # characters
+
+
+ROOMS = (  # tried in turn until the report is short enough; the last one holds for any names at all
+    Room(None, 100, 400),
+    Room(200, 25, 400),
+    Room(100, 25, 400),
+    Room(30, 25, 300),
+    Room(10, 25, 300),
+    Room(0, 10, 40),
+)
+
+
 def render_markdown(report: Report) -> str:
     """Names are inert: no markup, link, mention or HTML survives in them. The ledger is cut where it gets too long."""
-    text = _render(report, full_ledger_table(report))
-    for count in LEDGER_LINES:
+    for room in ROOMS:
+        text = "\n\n".join(_parts(report, room)) + "\n"
         if len(text.encode()) < MOST_BYTES:
             break
-        text = _render(report, short_ledger_table(report, count))
     return text
 
 
-def _render(report: Report, ledger: Table) -> str:
+def _parts(report: Report, room: Room) -> Iterator[str]:
     run = report.comparison.run
-    parts = [f"## {MARKS[report.verdict.level]} {report.verdict.level.upper()}: {_inert(headline(report))}"]
-    parts.append(_table(rules_table(report).head(OTHER_LINES)))
-    parts.append(_table(comparison_table(report)))
-    parts.append("\n".join(f"- {_inert(line)}" for line in _sentences(report)))
+    level = report.verdict.level
+    yield f"## {MARKS[level]} {level.upper()}: {_inert(headline(report), room)}"
+    yield _table(rules_table(report), room)
+    yield _table(comparison_table(report), room)
+    yield _sentences(report, room)
     if run and run.metrics:
-        parts.append(_table(metrics_table(run).head(OTHER_LINES)))
+        yield _table(metrics_table(run), room)
     if run:
-        parts.append(_folded(fidelity_table(run).head(OTHER_LINES)))
+        yield _folded(fidelity_table(run), room)
     if report.ledger:
-        parts.append(_folded(ledger))
-    skipped = skipped_table(report)
-    if skipped.rows:
-        parts.append(_folded(skipped.head(OTHER_LINES)))
-    parts.append(_folded(environment_table(report).head(OTHER_LINES)))
-    return "\n\n".join(parts) + "\n"
+        yield _folded_ledger(report, room)
+    if report.ledger and skipped_table(report).rows:
+        yield _folded(skipped_table(report), room)
+    yield _folded(environment_table(report), room)
 
 
-def _sentences(report: Report) -> list[str]:
+def _sentences(report: Report, room: Room) -> str:
     lines = [*feeds_lines(report.comparison.run), *report.notes]
-    return lines if len(lines) <= OTHER_LINES else [*lines[:OTHER_LINES], f"... {len(lines) - OTHER_LINES} more"]
+    left_out = [f"... {len(lines) - room.table_lines} more"] if len(lines) > room.table_lines else []
+    return "\n".join(f"- {_inert(line, room)}" for line in [*lines[: room.table_lines], *left_out])
 
 
-def _folded(table: Table) -> str:
-    return f"<details><summary>{table.title}</summary>\n\n{_table(table)}\n\n</details>"
+def _folded_ledger(report: Report, room: Room) -> str:
+    if room.ledger_lines is None:
+        return _fold("Ledger", _whole_table(full_ledger_table(report), room))
+    return _fold("Ledger", _whole_table(short_ledger_table(report, room.ledger_lines), room))
 
 
-def _table(table: Table) -> str:
+def _folded(table: Table, room: Room) -> str:
+    return _fold(table.title, _table(table, room))
+
+
+def _fold(title: str, content: str) -> str:
+    return f"<details><summary>{title}</summary>\n\n{content}\n\n</details>"
+
+
+def _table(table: Table, room: Room) -> str:
+    return _whole_table(table.head(room.table_lines), room)
+
+
+def _whole_table(table: Table, room: Room) -> str:
     rule = ["---:" if column in table.numeric else "---" for column in range(len(table.header))]
-    lines = [list(table.header), rule, *([_inert(cell) for cell in row] for row in table.rows)]
+    lines = [list(table.header), rule, *([_inert(cell, room) for cell in row] for row in table.rows)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def _inert(text: str) -> str:
-    """One line that shows as it is written: HTML as entities, Markdown escaped, cut to LONGEST_CELL."""
+def _inert(text: str, room: Room) -> str:
+    """One line that shows as it is written: HTML as entities, Markdown escaped, cut to the length of a cell."""
     shown = printable(text)
-    shown = shown if len(shown) <= LONGEST_CELL else shown[: LONGEST_CELL - 3] + "..."
+    shown = shown if len(shown) <= room.cell_length else shown[: room.cell_length - 3] + "..."
     return LINKED.sub(NOT_LINKED, html.escape(MARKUP.sub(r"\\\1", shown), quote=False))

@@ -212,9 +212,7 @@ class Environment:
     numpy: str
     platform: str
     cpu: str
-    cpu_flags: tuple[
-        str, ...
-    ]  # those that matter to integer kernels: avx2, avx512f, avx512_vnni, avx_vnni, amx_int8 ...
+    cpu_flags: tuple[str, ...]  # those that matter to integer kernels: avx2, avx512_vnni, avx_vnni, amx_int8 ...
     cores: int
 
 

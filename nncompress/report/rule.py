@@ -20,9 +20,14 @@ def ruled(
 ) -> RuleResult:
     """A result whose texts are safe to print; `advice` is dropped when the level is pass."""
     shown = "" if level == "pass" else printable(advice)
-    return RuleResult(rule, level, printable(figure), printable(limit), shown, value, limit_value)
+    return RuleResult(rule, level, printable(figure), printable(limit), shown, _number(value), _number(limit_value))
 
 
 def unmeasured(rule: str, limit: str, limit_value: float, advice: str) -> RuleResult:
     """A limit of the user that nothing was measured for fails."""
     return ruled(rule, "fail", NOT_MEASURED, limit, advice, None, limit_value)
+
+
+def _number(value: float | None) -> float | None:
+    """Counts and bytes become floats, as they come back from JSON."""
+    return None if value is None else float(value)

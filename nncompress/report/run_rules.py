@@ -5,7 +5,7 @@ from __future__ import annotations
 from nncompress.report.record import Latency, Level, OutputComparison, RuleResult, Run
 from nncompress.report.rule import NOTHING_RUN, ruled, unmeasured
 from nncompress.report.units import format_points, format_share
-from nncompress.report.worst import largest_drop
+from nncompress.report.worst import is_discrete, largest_drop
 
 DEFAULT_DROP = 0.01  # one point
 DEFAULT_LATENCY_RATIO = 1.10
@@ -21,39 +21,39 @@ def not_validated_rule(run: Run | None) -> RuleResult | None:
 
 
 def interface_rule(run: Run | None) -> RuleResult | None:
-    """Shapes and dtypes of the outputs have to stay."""
+    """Names, places, shapes and dtypes of the outputs have to stay."""
     if run is None:
         return None
-    broken = [o for o in run.outputs if o.problem and o.deployed is None and not _new_nonfinite(o)]
+    broken = [o for o in run.outputs if o.problem and (o.deployed is None or not _is_newly_nonfinite(o))]
     alike = f"{len(run.outputs) - len(broken)} of {len(run.outputs)} outputs"
     figure = "; ".join([alike, *(f"{o.name!r}: {o.problem}" for o in broken)])
     advice = (
         "callers of the original may break; where the shape depends on the data (NonMaxSuppression, NonZero), "
         "compress more gently"
     )
-    return ruled("interface", "fail" if broken else "pass", figure, "same shapes and dtypes", advice)
+    return ruled("interface", "fail" if broken else "pass", figure, "same names, shapes and dtypes", advice)
 
 
 def finite_rule(run: Run | None) -> RuleResult | None:
     """No NaN or infinity where the original has a number; those that the original has are forgiven."""
     if run is None:
         return None
-    new = sum(_new_nonfinite(o) for o in run.outputs)
-    names = ", ".join(repr(o.name) for o in run.outputs if _new_nonfinite(o))
+    broken = [o for o in run.outputs if _is_newly_nonfinite(o)]
+    new = sum(max(0, o.nonfinite_candidate - o.nonfinite_reference) for o in broken)
     old = sum(o.nonfinite_reference for o in run.outputs)
-    figure = f"{new} new non-finite values (output {names})" if new else f"0 new ({old} in the original)"
+    figure = "; ".join([f"{new} more than the {old} of the original", *(f"{o.name!r}: {o.problem}" for o in broken)])
     advice = "a weight or its scale overflows: --exclude the weights with the lowest SQNR in the ledger"
-    return ruled("finite", "fail" if new else "pass", figure, "0 new", advice, new, 0)
+    return ruled("finite", "fail" if broken else "pass", figure, "no new NaN or infinity", advice, new, 0)
 
 
 def integers_rule(run: Run | None) -> RuleResult | None:
     """Integer outputs (class numbers, indices) that differ are a warning: one class more or less is no broken model."""
-    differing = [o for o in run.outputs if o.problem and o.deployed and not _new_nonfinite(o)] if run else []
+    differing = [o for o in run.outputs if is_discrete(o) and o.deployed and not o.deployed.identical] if run else []
     if not differing:
         return None
-    figure = "; ".join(f"{o.name!r}: {o.problem}" for o in differing)
+    same = [f"{o.name!r} {format_share(o.deployed.top1_agreement)} equal" for o in differing if o.deployed]
     advice = "judge these by a task metric: give labelled samples with --data"
-    return ruled("integers", "warn", figure, "same values", advice)
+    return ruled("integers", "warn", "; ".join(same), "all equal", advice)
 
 
 def drop_rule(run: Run | None, max_drop: float | None) -> RuleResult | None:
@@ -107,8 +107,11 @@ def data_rule(run: Run | None, *, fidelity_demanded: bool) -> RuleResult | None:
     return ruled("data", level, f"{figure}, {samples}", "real samples" if fidelity_demanded else "-", advice)
 
 
-def _new_nonfinite(output: OutputComparison) -> int:
-    return max(0, output.nonfinite_candidate - output.nonfinite_reference)
+def _is_newly_nonfinite(output: OutputComparison) -> bool:
+    """More of them, or as many in other places, which then is the problem that did not forbid comparing."""
+    if output.nonfinite_candidate > output.nonfinite_reference:
+        return True
+    return output.problem is not None and output.deployed is not None and output.nonfinite_candidate > 0
 
 
 def _default_latency_level(latency: Latency) -> Level:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from nncompress.errors import printable
-from nncompress.report.record import Fidelity, FileFacts, Latency, OutputComparison, Report, Run, Timing
+from nncompress.report.record import Fidelity, FileFacts, Latency, OutputComparison, Report, Run
 from nncompress.report.summary import latency_change
 from nncompress.report.units import (
     NOT_MEASURED,
@@ -17,7 +17,7 @@ from nncompress.report.units import (
     format_count,
     format_db,
     format_error,
-    format_ms,
+    format_median,
     format_points,
     format_share,
     format_smaller,
@@ -87,12 +87,8 @@ def _latency_row(run: Run | None) -> list[str]:
     if run is None or run.latency is None:
         return ["latency, median ± IQR", NOT_MEASURED, NOT_MEASURED, ""]
     latency = run.latency
-    medians = [_median(latency.reference), _median(latency.candidate)]
+    medians = [format_median(timing.median_ms, timing.iqr_ms) for timing in (latency.reference, latency.candidate)]
     return ["latency, median ± IQR", *medians, f"{latency_change(latency)} ({latency_interval(latency)})"]
-
-
-def _median(timing: Timing) -> str:
-    return f"{format_ms(timing.median_ms)} ± {format_ms(timing.iqr_ms)}"
 
 
 def latency_interval(latency: Latency) -> str:
@@ -161,10 +157,10 @@ def environment_table(report: Report) -> Table:
         ["onnxruntime", env.onnxruntime],
         ["onnx, onnx-ir, numpy", f"{env.onnx}, {env.onnx_ir}, {env.numpy}"],
         ["Python", f"{env.python} on {env.platform}"],
-        ["CPU", f"{env.cpu}, {env.cores} cores, {' '.join(env.cpu_flags) or 'no flags known'}"],
+        ["CPU", f"{env.cpu}, {_counted(env.cores, 'core')}, {' '.join(env.cpu_flags) or 'no flags known'}"],
     ]
     if comparison.run and comparison.run.latency:
-        rows.append(["latency measured with", f"{comparison.run.latency.threads} threads"])
+        rows.append(["latency measured with", _counted(comparison.run.latency.threads, "thread")])
     if report.seconds:
         rows.append(["time taken", ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in report.seconds)])
     return make_table("Environment", ["", ""], rows, set())
@@ -180,7 +176,7 @@ def feeds_lines(run: Run | None) -> list[str]:
     if run is None:
         return ["NOT VALIDATED: neither model was run (--no-validate)."]
     feeds = run.feeds
-    count = f"{feeds.count} feed{'s' * (feeds.count != 1)}"
+    count = _counted(feeds.count, "feed")
     if feeds.synthetic:
         lines = [f"Measured on SYNTHETIC inputs ({count}, seed {feeds.seed}): random data is no proof; give --data."]
     else:
@@ -188,3 +184,7 @@ def feeds_lines(run: Run | None) -> list[str]:
     if run.one_after_the_other:
         lines.append("Both models do not fit in the free memory: they ran one after the other.")
     return [printable(line) for line in [*lines, *run.notes]]
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'s' * (count != 1)}"

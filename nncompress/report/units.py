@@ -20,7 +20,7 @@ BYTES_PER_UNIT = {
     "tib": 2**40,
 }
 NOT_MEASURED = "not measured"
-NUMBER_AND_UNIT = re.compile(r"([+-]?[0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?)\s*([^\s0-9]*)")
+NUMBER_AND_UNIT = re.compile(r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)\s*([^\s0-9]*)", re.ASCII)
 
 
 # ------------------------------------------------------------------------------------------------ for people to read
@@ -66,6 +66,13 @@ def format_ms(duration_ms: float) -> str:
     return f"{_three_digits(duration_ms)} ms"
 
 
+def format_median(median_ms: float, iqr_ms: float) -> str:
+    """A median and its spread, both with the decimals that the median needs: "1.23 ± 0.05 ms"."""
+    if not math.isfinite(median_ms) or median_ms == 0:
+        return f"{median_ms} ± {iqr_ms:.3g} ms"
+    return f"{_three_digits(median_ms)} ± {iqr_ms:,.{_decimals(median_ms)}f} ms"
+
+
 def format_cosine(cosine: float | None) -> str:
     """At least four decimals, as many as the distance to 1 needs, and cut (not rounded): never better than measured."""
     if cosine is None:
@@ -75,7 +82,7 @@ def format_cosine(cosine: float | None) -> str:
     distance = 1 - cosine
     if distance < 1e-12:  # float64 accumulation cannot tell this from 1
         return "1.0000"
-    decimals = min(9, max(4, math.ceil(-math.log10(distance))))
+    decimals = min(9, max(4, math.ceil(-math.log10(distance) - 1e-9)))
     cut = math.floor(cosine * 10**decimals + 1e-6) / 10**decimals  # 1e-6: 0.9999 itself is stored just below 0.9999
     return f"{cut:.{decimals}f}"
 
@@ -104,10 +111,12 @@ def _ratio(ratio: float) -> str:
 
 
 def _three_digits(value: float) -> str:
-    if not math.isfinite(value) or value == 0:
-        return str(value)
-    decimals = max(0, 2 - math.floor(math.log10(abs(value) * (1 + 5e-4))))  # 5e-4: 9.996 has to read 10.0
-    return f"{value:,.{decimals}f}"
+    return str(value) if not math.isfinite(value) or value == 0 else f"{value:,.{_decimals(value)}f}"
+
+
+def _decimals(value: float) -> int:
+    """How many decimals three digits take; rounded first, for 9.996 has to read 10.0."""
+    return max(0, 2 - math.floor(math.log10(float(f"{abs(value):.3g}"))))
 
 
 # ------------------------------------------------------------------------------------------------ typed by people

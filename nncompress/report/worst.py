@@ -35,10 +35,16 @@ def cosine(output: OutputComparison) -> float | None:
 
 
 def sqnr_db(output: OutputComparison) -> float | None:
-    """The SQNR of one output as deployed; infinite where every element is equal."""
+    """The SQNR of one output as deployed; infinite where every element is equal, or too close to tell."""
     if output.deployed is None:
         return None
-    return math.inf if output.deployed.identical else output.deployed.sqnr_db
+    exact = output.deployed.identical or output.deployed.relative_error == 0
+    return math.inf if exact else output.deployed.sqnr_db
+
+
+def is_discrete(output: OutputComparison) -> bool:
+    """Integers, booleans and strings have no cosine: they are equal or not."""
+    return any(word in output.dtype.lower() for word in ("int", "bool", "str", "object"))
 
 
 def largest_drop(metrics: Sequence[TaskMetric]) -> TaskMetric | None:

@@ -1,0 +1,146 @@
+"""Brings a model into the plain form that passes work on, without changing what it computes.
+
+Constant nodes become initializers (nested ones those of their own graph), constants that hold the same bytes become
+one, and constants that nothing reads are dropped. Functions cannot have initializers and keep their Constant nodes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import onnx_ir as ir
+
+from nncompress.model.edit import Names, drop_if_unread, keeps_constants_as_nodes
+from nncompress.model.model import Model, Scope
+from nncompress.model.tensors import FileTensor, raw_blocks
+from nncompress.model.origins import constant_tensor
+
+SMALLEST_MERGED_BYTES = 64  # less than what a second initializer costs in names and headers
+_PROBE_BYTES = 4096
+
+
+def normalise(model: Model) -> None:
+    """Lifts constants, merges duplicates, drops what is dead; in place."""
+    lift_constants(model)
+    drop_dead_constants(model)
+    merge_duplicates(model)
+
+
+def lift_constants(model: Model) -> int:
+    """Turns Constant nodes that hold a tensor into initializers; returns how many."""
+    count = 0
+    names: Names | None = None
+    for scope in list(model.scopes()):
+        if keeps_constants_as_nodes(model, scope):
+            continue
+        for node in list(scope):
+            value = node.outputs[0] if node.outputs else None
+            tensor = constant_tensor(value) if node.op_type == "Constant" else None
+            if value is None or tensor is None or value.is_graph_output() or not value.name:
+                continue
+            name = value.name
+            if name in scope.initializers:  # type: ignore[union-attr]
+                names = names or Names(model)
+                name = names.new("c")
+            tensor.name = name
+            lifted = ir.Value(
+                name=name, shape=ir.Shape(tensor.shape.numpy()), type=ir.TensorType(tensor.dtype), const_value=tensor
+            )
+            value.replace_all_uses_with(lifted)
+            scope.remove(node, safe=True)
+            scope.initializers.add(lifted)  # type: ignore[union-attr]
+            count += 1
+    return count
+
+
+def drop_dead_constants(model: Model) -> int:
+    """Removes initializers and Constant nodes that nothing reads; returns how many."""
+    count = 0
+    for scope in list(model.scopes()):
+        for value in list(getattr(scope, "initializers", {}).values()):
+            count += drop_if_unread(scope, value)
+        for node in list(scope):
+            if node.op_type == "Constant" and node.domain == "":
+                count += drop_if_unread(scope, node.outputs[0])
+    return count
+
+
+def merge_duplicates(model: Model) -> int:
+    """Makes constants of the same type, shape and bytes one; returns how many were dropped.
+
+    The one that stays moves to the main graph if the others lie in graphs that cannot see it. Names of the main graph
+    must not be hidden, so one that is already taken elsewhere gets a new name.
+    """
+    groups: dict[object, list[tuple[Scope, ir.Value]]] = {}
+    for scope, value in _mergeable(model):
+        tensor = value.const_value
+        assert tensor is not None
+        groups.setdefault((tensor.dtype, tuple(tensor.shape.numpy())), []).append((scope, value))
+    names: Names | None = None
+    count = 0
+    for candidates in groups.values():
+        for same in _equal_sets(candidates):
+            (home, kept), *others = same
+            if any(scope is not home for scope, _ in others) and home is not model.ir.graph:
+                names = names or Names(model)
+                _move_to_main(model, home, kept, names)
+            for scope, value in others:
+                value.replace_all_uses_with(kept)
+                drop_if_unread(scope, value)
+                count += 1
+    return count
+
+
+def _mergeable(model: Model) -> Iterator[tuple[Scope, ir.Value]]:
+    """Initializers that may be merged, those of the main graph first."""
+    for scope in (model.ir.graph, *model.ir.graph.subgraphs()):
+        for value in scope.initializers.values():
+            tensor = value.const_value
+            if tensor is None or tensor.dtype == ir.DataType.STRING or tensor.nbytes < SMALLEST_MERGED_BYTES:
+                continue
+            if not (value.is_graph_input() or value.is_graph_output()):
+                yield scope, value
+
+
+def _equal_sets(candidates: list[tuple[Scope, ir.Value]]) -> list[list[tuple[Scope, ir.Value]]]:
+    """Sets of two or more with the same bytes. The ends are compared first, so that few tensors are read whole."""
+    sets: list[list[tuple[Scope, ir.Value]]] = []
+    by_probe: dict[bytes, list[list[tuple[Scope, ir.Value]]]] = {}
+    if len(candidates) < 2:
+        return []
+    for candidate in candidates:
+        same_probe = by_probe.setdefault(_probe(candidate[1]), [])
+        for group in same_probe:
+            if _same_bytes(group[0][1], candidate[1]):
+                group.append(candidate)
+                break
+        else:
+            same_probe.append([candidate])
+            sets.append(same_probe[-1])
+    return [group for group in sets if len(group) > 1]
+
+
+def _probe(value: ir.Value) -> bytes:
+    tensor = value.const_value
+    assert tensor is not None
+    if isinstance(tensor, FileTensor):
+        head = min(_PROBE_BYTES, tensor.nbytes)
+        return tensor.file.read(tensor.offset, head) + tensor.file.read(tensor.offset + tensor.nbytes - head, head)
+    raw = tensor.tobytes()
+    return raw[:_PROBE_BYTES] + raw[-_PROBE_BYTES:]
+
+
+def _same_bytes(one: ir.Value, other: ir.Value) -> bool:
+    assert one.const_value is not None
+    assert other.const_value is not None
+    pairs = zip(raw_blocks(one.const_value), raw_blocks(other.const_value), strict=True)
+    return all(np.array_equal(np.frombuffer(a, np.uint8), np.frombuffer(b, np.uint8)) for a, b in pairs)
+
+
+def _move_to_main(model: Model, home: Scope, value: ir.Value, names: Names) -> None:
+    del home.initializers[value.name]  # type: ignore[union-attr, arg-type]
+    value.name = names.new("shared")
+    if value.const_value is not None:
+        value.const_value.name = value.name
+    model.ir.graph.initializers.add(value)

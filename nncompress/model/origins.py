@@ -1,0 +1,189 @@
+"""Traces an operand back to the float constants that it is made of, through nodes that only rearrange them.
+
+Exporters put Transpose, Reshape, Squeeze, Unsqueeze, Flatten, Identity, Cast, Slice and Concat between a weight and its
+reader; runtimes compute these once at load. Each constant found comes with the map from the operand's axes to its own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import onnx_ir as ir
+
+FLOATS = {ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE}
+Axes = tuple[int | None, ...]  # axes[i]: the axis of the constant that axis i is; None where it is mixed from several
+_Shape = list[int]
+_Traced = tuple[_Shape, list[tuple[ir.Value, Axes]]]
+_DEEPEST = 12
+_MOST_ORIGINS = 64
+
+
+def constant_tensor(value: ir.Value | None) -> ir.TensorProtocol | None:
+    """The tensor behind an initializer or the output of a Constant node; None for anything else."""
+    if value is None:
+        return None
+    node = value.producer()
+    if node is None:
+        return value.const_value
+    if node.op_type == "Constant" and node.domain == "":
+        attr = node.attributes.get("value")
+        return attr.as_tensor() if attr is not None and not attr.is_ref() else None
+    return None
+
+
+class Origins:
+    """Answers `of(operand)`; remembers what it has seen, so that shared chains are walked once."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, _Traced | None] = {}
+
+    def of(self, operand: ir.Value | None) -> list[tuple[ir.Value, Axes]]:
+        """The float constants of which `operand` consists, each once; [] if anything else has a part in it."""
+        traced = self._trace(operand, 0) if operand is not None else None
+        return traced[1] if traced else []
+
+    def _trace(self, value: ir.Value, depth: int) -> _Traced | None:
+        if id(value) not in self._known:
+            self._known[id(value)] = self._traced(value, depth)
+        return self._known[id(value)]
+
+    def _traced(self, value: ir.Value, depth: int) -> _Traced | None:
+        tensor = constant_tensor(value)
+        if tensor is not None:
+            if tensor.dtype not in FLOATS:
+                return None
+            shape = [int(d) for d in tensor.shape.numpy()]
+            return shape, [(value, tuple(range(len(shape))))]
+        node = value.producer()
+        if node is None or node.domain not in ("", "ai.onnx") or depth > _DEEPEST or not node.inputs:
+            return None
+        if node.op_type == "Concat":
+            return self._concat(node, depth)
+        if node.op_type not in _STEPS or node.inputs[0] is None:
+            return None
+        inner = self._trace(node.inputs[0], depth + 1)
+        if inner is None:
+            return None
+        shape, origins = inner
+        step = _STEPS[node.op_type](node, shape)
+        if step is None:
+            return None
+        new, moved = step
+        return new, [(v, tuple(None if i is None else axes[i] for i in moved)) for v, axes in origins]
+
+    def _concat(self, node: ir.Node, depth: int) -> _Traced | None:
+        parts = [self._trace(v, depth + 1) if v is not None else None for v in node.inputs]
+        known = [part for part in parts if part is not None]
+        if len(known) < len(parts) or len({len(shape) for shape, _ in known}) != 1:
+            return None
+        shape = list(known[0][0])
+        axis = node.attributes.get_int("axis", 0)
+        if not -len(shape) <= axis < len(shape):
+            return None
+        shape[axis] = sum(part[axis] for part, _ in known)
+        origins: dict[tuple[int, Axes], tuple[ir.Value, Axes]] = {}
+        for _, found in known:
+            origins.update({(id(v), axes): (v, axes) for v, axes in found})
+        return (shape, list(origins.values())) if len(origins) <= _MOST_ORIGINS else None
+
+
+# ------------------------------------------------------------------------------------------------ single steps
+# Each takes the node and the shape of its input, and returns the new shape and, for each new axis, the old one.
+_Step = tuple[_Shape, Sequence[int | None]]
+
+
+def _same(node: ir.Node, shape: _Shape) -> _Step | None:
+    return shape, range(len(shape))
+
+
+def _cast(node: ir.Node, shape: _Shape) -> _Step | None:
+    to_float = node.attributes.get_int("to", 0) in {int(dtype) for dtype in FLOATS}
+    return (shape, range(len(shape))) if to_float else None
+
+
+def _transpose(node: ir.Node, shape: _Shape) -> _Step | None:
+    perm = list(node.attributes.get_ints("perm", range(len(shape))[::-1]))
+    return ([shape[i] for i in perm], perm) if sorted(perm) == list(range(len(shape))) else None
+
+
+def _slice(node: ir.Node, shape: _Shape) -> _Step | None:
+    if len(node.inputs) < 3:
+        return None
+    starts, ends, axes, steps = (_integers(node, index) for index in (1, 2, 3, 4))
+    if starts is None or ends is None:
+        return None
+    axes = axes if axes is not None else list(range(len(starts)))
+    steps = steps if steps is not None else [1] * len(starts)
+    new = list(shape)
+    for start, end, axis, step in zip(starts, ends, axes, steps, strict=False):
+        if not -len(shape) <= axis < len(shape) or step == 0:
+            return None
+        new[axis] = len(range(*slice(start, end, step).indices(shape[axis])))
+    return new, range(len(shape))
+
+
+def _reshape(node: ir.Node, shape: _Shape) -> _Step | None:
+    target = _integers(node, 1)
+    if target is None:
+        return None
+    new = [shape[i] if d == 0 and i < len(shape) else d for i, d in enumerate(target)]
+    if new.count(-1) == 1:
+        known = math.prod(d for d in new if d != -1)
+        new[new.index(-1)] = math.prod(shape) // known if known else 0
+    if math.prod(new) != math.prod(shape) or any(d < 0 for d in new):
+        return None
+    return new, _after_reshape(shape, new)
+
+
+def _flatten(node: ir.Node, shape: _Shape) -> _Step | None:
+    axis = node.attributes.get_int("axis", 1)
+    axis += len(shape) if axis < 0 else 0
+    new = [math.prod(shape[:axis]), math.prod(shape[axis:])]
+    return new, _after_reshape(shape, new)
+
+
+def _squeeze(node: ir.Node, shape: _Shape) -> _Step | None:
+    given = _axes_of(node)
+    dropped = {a % len(shape) for a in given} if given and shape else {i for i, d in enumerate(shape) if d == 1}
+    kept = [i for i in range(len(shape)) if i not in dropped]
+    return [shape[i] for i in kept], kept
+
+
+def _unsqueeze(node: ir.Node, shape: _Shape) -> _Step | None:
+    given = _axes_of(node)
+    if given is None:
+        return None
+    rank = len(shape) + len(given)
+    ones, rest = {a % rank for a in given}, iter(range(len(shape)))
+    old = [None if i in ones else next(rest, None) for i in range(rank)]
+    return [1 if i is None else shape[i] for i in old], old
+
+
+_STEPS = {
+    "Identity": _same,
+    "Cast": _cast,
+    "Transpose": _transpose,
+    "Slice": _slice,
+    "Reshape": _reshape,
+    "Flatten": _flatten,
+    "Squeeze": _squeeze,
+    "Unsqueeze": _unsqueeze,
+}
+
+
+def _integers(node: ir.Node, index: int) -> list[int] | None:
+    tensor = constant_tensor(node.inputs[index]) if index < len(node.inputs) else None
+    return None if tensor is None else [int(i) for i in tensor.numpy().reshape(-1)]
+
+
+def _axes_of(node: ir.Node) -> list[int] | None:
+    """Axes of Squeeze and Unsqueeze: an attribute before opset 13, an input since."""
+    given = _integers(node, 1)
+    return given if given is not None else list(node.attributes.get_ints("axes", ())) or None
+
+
+def _after_reshape(old: _Shape, new: _Shape) -> list[int | None]:
+    """An axis survives a reshape if it has the same size and as many elements before it as in the old shape."""
+    places = {(math.prod(old[:i]), d): i for i, d in enumerate(old) if d != 1}
+    return [places.get((math.prod(new[:i]), d)) if d != 1 else None for i, d in enumerate(new)]

@@ -1,0 +1,87 @@
+"""Magnitude pruning: which values of a weight survive.
+
+The importance of a value is its magnitude |w|. (Its square orders values the same way, so L1 and L2 importance of
+single values prune alike.) Ties at the limit are broken by position: earlier values survive.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+_BUCKETS = 1 << 16
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A weight with zeros, and what that cost: sums of squares in float64."""
+
+    values: np.ndarray
+    nonzeros: int
+    nonzeros_before: int
+    signal: float  # sum of w^2
+    noise: float  # sum of squares of what was dropped
+
+    @property
+    def sqnr_db(self) -> float | None:
+        """10 log10(signal / noise); None where nothing was lost."""
+        return 10 * math.log10(self.signal / self.noise) if self.noise > 0 and self.signal > 0 else None
+
+
+def keep_largest(weight: np.ndarray, sparsity: float) -> Kept:
+    """The weight with its round(sparsity * n) smallest magnitudes set to zero; exactly that many at least."""
+    drop = round(sparsity * weight.size)
+    magnitude = np.abs(weight).reshape(-1)
+    if drop == 0:
+        return _kept(weight, np.ones(weight.shape, bool))
+    limit = np.partition(magnitude, drop - 1)[drop - 1]
+    keep = magnitude > limit
+    spare = magnitude.size - drop - int(np.count_nonzero(keep))  # ties at the limit that may stay
+    if spare > 0:
+        keep[np.flatnonzero(magnitude == limit)[:spare]] = True
+    return _kept(weight, keep.reshape(weight.shape))
+
+
+def keep_above(weight: np.ndarray, threshold: float) -> Kept:
+    """The weight with every value of magnitude below `threshold` set to zero."""
+    return _kept(weight, np.abs(weight) >= threshold)
+
+
+def _kept(weight: np.ndarray, keep: np.ndarray) -> Kept:
+    values = np.where(keep, weight, 0).astype(weight.dtype, copy=False)
+    before, after = weight.reshape(-1), values.reshape(-1)
+    signal = float(np.sum(np.square(before, dtype=np.float64)))
+    noise = signal - float(np.sum(np.square(after, dtype=np.float64)))
+    return Kept(values, int(np.count_nonzero(after)), int(np.count_nonzero(before)), signal, max(0.0, noise))
+
+
+def global_threshold(arrays: Iterable[Callable[[], np.ndarray]], sparsity: float) -> float:
+    """The magnitude below which a share `sparsity` of all finite values lies.
+
+    Float32 magnitudes order like their bit patterns, so two passes of counting (upper, then lower 16 bits) find the
+    exact value with one array in memory at a time. Returns the smallest magnitude that survives.
+    """
+    readers = list(arrays)
+    upper = np.zeros(_BUCKETS, np.int64)
+    for read in readers:
+        upper += np.bincount(_finite_bits(read()) >> 16, minlength=_BUCKETS)
+    rank = round(sparsity * int(upper.sum()))
+    below = np.cumsum(upper)
+    bucket = int(np.searchsorted(below, rank, side="right"))
+    if bucket >= _BUCKETS:
+        return math.inf
+    rank -= int(below[bucket - 1]) if bucket else 0
+    lower = np.zeros(_BUCKETS, np.int64)
+    for read in readers:
+        bits = _finite_bits(read())
+        lower += np.bincount(bits[bits >> 16 == bucket] & 0xFFFF, minlength=_BUCKETS)
+    least = int(np.searchsorted(np.cumsum(lower), rank, side="right"))
+    return float(np.array(bucket << 16 | least, np.uint32).view(np.float32))
+
+
+def _finite_bits(array: np.ndarray) -> np.ndarray:
+    magnitude = np.abs(array, dtype=np.float32).reshape(-1)
+    return magnitude[np.isfinite(magnitude)].view(np.uint32)

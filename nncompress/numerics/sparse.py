@@ -1,0 +1,55 @@
+"""Sparse storage of a dense array: which places are not zero, as 8-bit gaps or as a bit mask, and their values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nncompress.numerics.held import Held
+
+LARGEST_GAP = 255
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """A weight many of whose values are zero; otherwise exact. `values` has the shape and type of the weight."""
+
+    values: Held
+    shape: tuple[int, ...]
+    nonzeros: int
+
+    def decode(self) -> np.ndarray:
+        """The values."""
+        return self.values.load()
+
+
+def gaps_and_values(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The non-zeros of `array` in row-major order: `gaps` (uint8) and `values`, equally long.
+
+    The running sum of the gaps is the place of each value. A gap above 255 is bridged by entries whose value is 0.
+    """
+    flat = array.reshape(-1)
+    places = np.flatnonzero(flat)
+    distances = np.diff(places, prepend=0)
+    bridges = np.maximum(distances - 1, 0) // LARGEST_GAP
+    ends = np.cumsum(bridges + 1) - 1  # where each real entry lands
+    gaps = np.full(int(ends[-1]) + 1 if len(ends) else 0, LARGEST_GAP, np.uint8)
+    values = np.zeros(len(gaps), flat.dtype)
+    gaps[ends] = distances - bridges * LARGEST_GAP
+    values[ends] = flat[places]
+    return gaps, values
+
+
+def entries_with_gaps(array: np.ndarray) -> int:
+    """How many entries `gaps_and_values` makes."""
+    places = np.flatnonzero(array.reshape(-1))
+    distances = np.diff(places, prepend=0)
+    return int(len(places) + (np.maximum(distances - 1, 0) // LARGEST_GAP).sum())
+
+
+def mask_and_values(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The non-zeros of `array` in row-major order, and a mask of one bit an element (uint8, lowest bit first)."""
+    flat = array.reshape(-1)
+    nonzero = flat != 0
+    return np.packbits(nonzero, bitorder="little"), flat[nonzero]

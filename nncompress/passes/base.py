@@ -1,0 +1,112 @@
+"""What every pass is: a frozen dataclass whose fields are its options, and one method that decides weight by weight.
+
+A pass changes weights (new values, or an encoding attached) or the float graph, and returns one Outcome for every
+weight that it considered. It does no I/O, prints nothing, and never runs a model.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import ClassVar, TypeVar
+
+from nncompress.errors import UsageError, nearest
+from nncompress.model.model import Model
+from nncompress.model.weights import Weight, find_weights
+from nncompress.numerics.held import Store
+from nncompress.report.record import Outcome, Skipped
+
+IN_FLIGHT_BYTES = 256 << 20  # weights that are read and worked on at the same time
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a run lends to its passes."""
+
+    store: Store = field(default_factory=Store)
+    threads: int = 1
+
+
+@dataclass(frozen=True)
+class Pass(ABC):
+    """Base of all passes: which weights it may touch."""
+
+    include: tuple[str, ...] = ()
+    """only weights whose name, or a reading node's name, matches one of these globs"""
+    exclude: tuple[str, ...] = ()
+    """not the weights whose name, or a reading node's name, matches one of these globs"""
+    min_size: int = 64
+    """leave weights with fewer elements alone"""
+
+    name: ClassVar[str]
+    stage: ClassVar[int]
+    """passes must run in ascending order: 1 changes the graph, 2 changes values, 3 encodes them"""
+
+    @abstractmethod
+    def apply(self, model: Model, context: Context) -> list[Outcome]:
+        """Changes `model` in place and says what was done to each weight considered."""
+
+    def problem(self) -> str | None:
+        """What is wrong with the options; None if they can be used."""
+        return None
+
+    def select(self, model: Model) -> tuple[list[Weight], list[Outcome]]:
+        """The weights to work on, and those left alone with the reason. Raises UsageError for a glob without match."""
+        weights = find_weights(model)
+        check_globs((*self.include, *self.exclude), weights)
+        chosen: list[Weight] = []
+        skipped: list[Outcome] = []
+        for weight in weights:
+            reason = self._reason_against(weight)
+            if reason is None:
+                chosen.append(weight)
+            else:
+                skipped.append(Skipped(weight.name, self.name, reason))
+        return chosen, skipped
+
+    def _reason_against(self, weight: Weight) -> str | None:
+        if self.include and not matches(weight, self.include):
+            return "not included"
+        if matches(weight, self.exclude):
+            return "excluded"
+        if weight.barrier:
+            return weight.barrier
+        if weight.size < max(1, self.min_size):
+            return f"fewer than {self.min_size} elements (--min-size)"
+        return None
+
+
+def names_of(weight: Weight) -> set[str]:
+    """What a glob may match: the weight's name and those of the nodes that read it."""
+    return {weight.name, *(use.node.name for use in weight.uses if use.node.name)}
+
+
+def matches(weight: Weight, globs: Iterable[str]) -> bool:
+    """True if one of the globs matches a name of the weight."""
+    return any(fnmatch.fnmatchcase(name, glob) for glob in globs for name in names_of(weight))
+
+
+def check_globs(globs: Iterable[str], weights: list[Weight]) -> None:
+    """Raises UsageError for the first glob that matches nothing, with the nearest names."""
+    known = sorted({name for weight in weights for name in names_of(weight)})
+    for glob in globs:
+        if not any(fnmatch.fnmatchcase(name, glob) for name in known):
+            raise UsageError(f"{glob!r} matches no weight and no node that reads one{nearest(glob, known)}")
+
+
+def in_parallel(weights: list[Weight], work: Callable[[Weight], T], threads: int) -> Iterator[tuple[Weight, T]]:
+    """work(weight) for every weight, in order, on `threads` threads, with at most IN_FLIGHT_BYTES of weights at once."""
+    with ThreadPoolExecutor(max(1, threads)) as pool:
+        running: list[tuple[Weight, Future[T]]] = []
+        for weight in weights:
+            needed = 4 * weight.size
+            while running and sum(4 * w.size for w, _ in running) + needed > IN_FLIGHT_BYTES:
+                first, future = running.pop(0)
+                yield first, future.result()
+            running.append((weight, pool.submit(work, weight)))
+        for first, future in running:
+            yield first, future.result()

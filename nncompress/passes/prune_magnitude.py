@@ -1,0 +1,78 @@
+"""Pass `prune-magnitude`: the smallest weights become zero, and zeros are stored small."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from nncompress.model.encoding import attach
+from nncompress.model.model import Model
+from nncompress.model.weights import Weight
+from nncompress.numerics.magnitude import Kept, global_threshold, keep_above, keep_largest
+from nncompress.numerics.sparse import Pruned
+from nncompress.passes.base import Context, Pass, in_parallel
+from nncompress.report.record import Outcome, Rewritten, Skipped
+
+
+@dataclass(frozen=True)
+class PruneMagnitude(Pass):
+    """Sets the smallest weights to zero.
+
+    Zeros are stored as a bit mask or as distances between the others where that is smaller, and unpacked when a
+    session is made: the file shrinks, speed does not change. Pruned weights can be quantized afterwards.
+    """
+
+    sparsity: float | None = None
+    """share of zeros, 0 to 1; 0.5 unless a threshold is given"""
+    threshold: float | None = None
+    """every value of a smaller magnitude becomes zero"""
+    scope: Literal["weight", "global"] = "weight"
+    """the share holds for each weight, or for all together (then magnitudes are compared across weights)"""
+    min_size: int = 256
+    """leave weights with fewer elements alone"""
+
+    name: ClassVar[str] = "prune-magnitude"
+    stage: ClassVar[int] = 2
+
+    def problem(self) -> str | None:
+        if self.sparsity is not None and self.threshold is not None:
+            return "give a sparsity or a threshold, not both"
+        if self.sparsity is not None and not 0 < self.sparsity < 1:
+            return f"sparsity must lie between 0 and 1, not at {self.sparsity}"
+        if self.threshold is not None and not self.threshold > 0:
+            return f"threshold must be above 0, not {self.threshold}"
+        if self.threshold is not None and self.scope == "global":
+            return "a threshold is the same for all weights anyway: leave scope out"
+        return None
+
+    def apply(self, model: Model, context: Context) -> list[Outcome]:
+        weights, outcomes = self.select(model)
+        limit = self._limit(weights)
+        for weight, kept in in_parallel(weights, lambda weight: self._kept(weight, limit), context.threads):
+            if kept is None:
+                outcomes.append(Skipped(weight.name, self.name, "holds infinite values or NaN, which stay exact"))
+            elif kept.nonzeros == kept.nonzeros_before:
+                outcomes.append(Skipped(weight.name, self.name, "no value is small enough to become zero"))
+            else:
+                held = context.store.hold(kept.values.astype(weight.dtype.numpy(), copy=False))
+                attach(weight, Pruned(held, weight.shape, kept.nonzeros))
+                share = 1 - kept.nonzeros / weight.size
+                outcomes.append(Rewritten(weight.name, self.name, f"{share:.1%} zeros", kept.sqnr_db))
+        return outcomes
+
+    def _limit(self, weights: list[Weight]) -> float | None:
+        """The magnitude below which values become zero, where it is the same for all weights."""
+        if self.threshold is not None or self.scope == "weight":
+            return self.threshold
+        return global_threshold((weight.array for weight in weights), self._share())
+
+    def _share(self) -> float:
+        return 0.5 if self.sparsity is None else self.sparsity
+
+    def _kept(self, weight: Weight, limit: float | None) -> Kept | None:
+        array = weight.array()
+        if not np.isfinite([array.max(), array.min()]).all():
+            return None
+        return keep_largest(array, self._share()) if limit is None else keep_above(array, limit)

@@ -1,0 +1,65 @@
+"""Renders a report as one HTML file that needs no network and no script: charts are inline SVG, styles inline CSS."""
+
+from __future__ import annotations
+
+from nncompress.errors import printable
+from nncompress.report import charts
+from nncompress.report.ledger_table import full_ledger_table, largest_first, skipped_table
+from nncompress.report.record import Report, Run
+from nncompress.report.summary import headline, latency_change
+from nncompress.report.tables import (
+    comparison_table,
+    environment_table,
+    feeds_lines,
+    fidelity_table,
+    latency_interval,
+    metrics_table,
+    rules_table,
+)
+
+TEMPLATE = "report.html.j2"
+LARGEST_WEIGHTS = 40
+MOST_POINTS = 1000  # of the scatter plot: more cannot be told apart
+
+
+def render_html(report: Report) -> str:
+    """A whole page. Jinja escapes every text; template errors are bugs, hence StrictUndefined."""
+    import jinja2  # only this renderer needs it, and it takes longer to import than the others take to render
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("nncompress.report", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    run = report.comparison.run
+    weights = [line for line in report.ledger if line.kind == "weight"]
+    return environment.get_template(TEMPLATE).render(
+        level=report.verdict.level,
+        headline=headline(report),
+        rules=rules_table(report),
+        comparison=comparison_table(report),
+        feeds=[*feeds_lines(run), *map(printable, report.notes)],
+        fidelity=fidelity_table(run) if run else None,
+        metrics=metrics_table(run) if run and run.metrics else None,
+        ledger=full_ledger_table(report) if report.ledger else None,
+        skipped=skipped_table(report),
+        environment=environment_table(report),
+        category_bars=charts.category_bars(report.ledger),
+        weight_bars=charts.weight_bars(report.ledger, LARGEST_WEIGHTS),
+        weight_count=len(weights),
+        scatter=charts.size_against_sqnr(largest_first(weights)[:MOST_POINTS]),
+        latency=charts.latency_histograms(run.latency) if run and run.latency else None,
+        latency_summary=_latency_summary(run),
+        plot_width=charts.PLOT_WIDTH,
+        plot_height=charts.PLOT_HEIGHT,
+    )
+
+
+def _latency_summary(run: Run | None) -> str:
+    if run is None or run.latency is None:
+        return ""
+    latency = run.latency
+    return f"The result is {latency_change(latency)}: {latency_interval(latency)}."

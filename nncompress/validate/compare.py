@@ -1,0 +1,171 @@
+"""Runs original and result on the same feeds and says how they compare: the proof behind every report."""
+
+from __future__ import annotations
+
+import pickle
+import tempfile
+from collections.abc import Callable, Generator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from nncompress.calibrate.feeds import Feeds
+from nncompress.calibrate.specs import Feed
+from nncompress.errors import InputError
+from nncompress.report.record import FeedFacts, Latency, Run, Timing
+from nncompress.validate import timing
+from nncompress.validate.memory import fit_together, free_memory_bytes, model_bytes
+from nncompress.validate.session import Output, Role, Session, guarded, open_exact_session, open_session
+from nncompress.validate.tally import Tally
+
+Announce = Callable[[Role, str], None]
+"""Told which model is about to be worked on, and how: "load", "run", "time"."""
+Outputs = Generator[list[Output], None, None]
+"""What a model gives, feed by feed."""
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """What to compare, on what, and how. Pickles."""
+
+    reference: Path
+    candidate: Path
+    feeds: Feeds  # with labels: task metrics are measured
+    threads: int = 1
+    seconds: float = 1.0  # spent on latency; 0: not measured
+    exact: bool = False  # also run the result without integer arithmetic behind DequantizeLinear
+    metric_output: str | None = None  # output that the labels are about; None: the first float one
+    constants_bytes: int | None = None  # of the larger model, once decoded; None: taken from the files
+    free_bytes: int | None = None  # memory that may be used; None: what the system has free
+
+
+def silent(role: Role, stage: str) -> None:
+    """Tells nobody."""
+
+
+def measure(request: Request, announce: Announce = silent) -> Run:
+    """Outputs, task metrics and latency of both models.
+
+    Raises InputError where the original or the data does not work, NoOutputError where the result does not.
+    """
+    if len(request.feeds) == 0:
+        raise InputError(f"{request.feeds.origin}: there are no feeds to run the models on")
+    constants = request.constants_bytes
+    if constants is None:
+        constants = max(model_bytes(request.reference), model_bytes(request.candidate))
+    free = free_memory_bytes() if request.free_bytes is None else request.free_bytes
+    if fit_together(constants, 2, free):
+        return _side_by_side(request, announce)
+    return _one_after_the_other(request, announce)
+
+
+def _side_by_side(request: Request, announce: Announce) -> Run:
+    announce("original", "load")
+    reference = open_session(request.reference, "original", threads=request.threads)
+    first = next(iter(request.feeds))
+    varies = _varies(reference, first, announce)
+    announce("result", "load")
+    candidate = open_session(request.candidate, "result", threads=request.threads)
+    tally = Tally(reference, candidate, request.feeds.labels, request.metric_output)
+
+    def live() -> Outputs:
+        for feed in request.feeds:
+            announce("original", "run")
+            yield reference.run(feed)
+
+    _compare(request, live, candidate, tally.add, announce)
+    latency = _latency(reference, candidate, first, request, announce)
+    del candidate
+    _compare_exact(request, live, tally, announce)
+    return _run(request, tally, latency, varies=varies, together=True)
+
+
+def _one_after_the_other(request: Request, announce: Announce) -> Run:
+    """As above with one session at a time: the original's outputs wait in a temporary file."""
+    with tempfile.TemporaryFile(prefix="nncompress-") as spill:
+        announce("original", "load")
+        reference = open_session(request.reference, "original", threads=request.threads)
+        first = next(iter(request.feeds))
+        varies = _varies(reference, first, announce)
+        for feed in request.feeds:
+            announce("original", "run")
+            pickle.dump(reference.run(feed), spill, protocol=5)
+        reference_timing = _timed_alone(reference, first, request, announce)
+        reference = reference.closed()
+
+        def spilled() -> Outputs:
+            spill.seek(0)
+            for _ in range(len(request.feeds)):
+                yield pickle.load(spill)
+
+        announce("result", "load")
+        candidate = open_session(request.candidate, "result", threads=request.threads)
+        tally = Tally(reference, candidate, request.feeds.labels, request.metric_output)
+        _compare(request, spilled, candidate, tally.add, announce)
+        candidate_timing = _timed_alone(candidate, first, request, announce)
+        del candidate
+        _compare_exact(request, spilled, tally, announce)
+    latency = None
+    if reference_timing is not None and candidate_timing is not None:
+        latency = timing.one_after_the_other(reference_timing, candidate_timing, request.threads)
+    return _run(request, tally, latency, varies=varies, together=False)
+
+
+def _compare(
+    request: Request,
+    reference_outputs: Callable[[], Outputs],
+    candidate: Session,
+    add: Callable[[list[Output], list[Output], tuple[str, ...]], None],
+    announce: Announce,
+) -> None:
+    with closing(reference_outputs()) as outputs:
+        for (feed, notes), reference in zip(request.feeds.read(), outputs, strict=True):
+            announce("result", "run")
+            add(reference, candidate.run(feed), notes)
+
+
+def _compare_exact(
+    request: Request, reference_outputs: Callable[[], Outputs], tally: Tally, announce: Announce
+) -> None:
+    if not request.exact:
+        return
+    announce("result", "load")
+    exact = open_exact_session(request.candidate, "result", threads=request.threads)
+    _compare(request, reference_outputs, exact, tally.add_exact, announce)
+
+
+def _varies(reference: Session, feed: Feed, announce: Announce) -> bool:
+    """Whether the original itself gives other outputs when it is run again."""
+    announce("original", "run")
+    return pickle.dumps(reference.run(feed)) != pickle.dumps(reference.run(feed))
+
+
+def _latency(
+    reference: Session, candidate: Session, feed: Feed, request: Request, announce: Announce
+) -> Latency | None:
+    if request.seconds <= 0:
+        return None
+    announce("result", "time")
+    calls = reference.binder(feed), candidate.binder(feed)
+    return guarded(
+        lambda: timing.interleaved(*calls, request.seconds, request.threads), "time", request.candidate, "result"
+    )
+
+
+def _timed_alone(session: Session, feed: Feed, request: Request, announce: Announce) -> Timing | None:
+    if request.seconds <= 0:
+        return None
+    announce(session.role, "time")
+    call = session.binder(feed)
+    return guarded(lambda: timing.alone(call, request.seconds / 2), "time", session.path, session.role)
+
+
+def _run(request: Request, tally: Tally, latency: Latency | None, *, varies: bool, together: bool) -> Run:
+    feeds = request.feeds
+    notes = [*feeds.notes, *tally.notes]
+    if varies:
+        notes.append("the original gives different outputs when it is run again on the same input")
+    if not together:
+        notes.append("the models ran one after the other: both do not fit in the free memory")
+    facts = FeedFacts(feeds.origin, len(feeds), feeds.seed, feeds.labels is not None)
+    return Run(tally.outputs(), tally.metrics(), latency, facts, not together, tuple(dict.fromkeys(notes)))
