@@ -83,7 +83,7 @@ def _check_dtype(found: np.dtype[Any], spec: InputSpec, where: str) -> None:
         return
     same = found.newbyteorder("=") == spec.dtype
     stored_raw = found.kind == "V" and found.names is None and found.itemsize == spec.dtype.itemsize
-    raw_wanted = spec.dtype.name not in np.sctypeDict  # bfloat16 and its kin come back from .npz as raw bytes
+    raw_wanted = spec.dtype.isbuiltin != 1  # bfloat16 and its kin come back from .npz as raw bytes
     if not (same or (found.name, spec.dtype.name) in _CASTS or (stored_raw and raw_wanted)):
         raise InputError(f"{where}: array {spec.name!r} is {found.name}, the model's input is {spec.dtype.name}")
 

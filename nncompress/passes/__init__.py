@@ -1,0 +1,19 @@
+"""All passes, by the order of their stages: the one place where a new pass is entered."""
+
+from __future__ import annotations
+
+from nncompress.errors import UsageError, nearest
+from nncompress.passes.base import Pass
+from nncompress.passes.factorize import Factorize
+from nncompress.passes.prune_magnitude import PruneMagnitude
+from nncompress.passes.quantize_weights import QuantizeWeights
+
+ALL_PASSES: tuple[type[Pass], ...] = (Factorize, PruneMagnitude, QuantizeWeights)
+
+
+def pass_named(name: str) -> type[Pass]:
+    """The pass of that name. Raises UsageError with the nearest names."""
+    known = {one.name: one for one in ALL_PASSES}
+    if name not in known:
+        raise UsageError(f"unknown pass {name!r}{nearest(name, known)}; there are: {', '.join(known)}")
+    return known[name]

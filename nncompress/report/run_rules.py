@@ -41,7 +41,7 @@ def finite_rule(run: Run | None) -> RuleResult | None:
     broken = [o for o in run.outputs if _is_newly_nonfinite(o)]
     new = sum(max(0, o.nonfinite_candidate - o.nonfinite_reference) for o in broken)
     old = sum(o.nonfinite_reference for o in run.outputs)
-    figure = "; ".join([f"{new} more than the {old} of the original", *(f"{o.name!r}: {o.problem}" for o in broken)])
+    figure = "; ".join([f"{new} new ({old} in the original)", *(f"{o.name!r}: {o.problem or 'new'}" for o in broken)])
     advice = "a weight or its scale overflows: --exclude the weights with the lowest SQNR in the ledger"
     return ruled("finite", "fail" if broken else "pass", figure, "no new NaN or infinity", advice, new, 0)
 

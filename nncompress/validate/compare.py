@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import tempfile
+import time
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ Announce = Callable[[Role, str], None]
 """Told which model is about to be worked on, and how: "load", "run", "time"."""
 Outputs = Generator[list[Output], None, None]
 """What a model gives, feed by feed."""
+
+_SMALL_MODEL_BYTES = 32 << 20
+_QUICK_CALL_S = 0.005  # slower calls do not feel where buffers lie in memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,10 +150,33 @@ def _latency(
     if request.seconds <= 0:
         return None
     announce("result", "time")
-    calls = reference.binder(feed), candidate.binder(feed)
+    start = time.perf_counter()
+    reference.run(feed)
+    quick = time.perf_counter() - start < _QUICK_CALL_S
+    sessions = _several(reference, candidate, request.seconds) if quick else [(reference, candidate)]
+    calls = [(one.binder(feed), other.binder(feed)) for one, other in sessions]
     return guarded(
-        lambda: timing.interleaved(*calls, request.seconds, request.threads), "time", request.candidate, "result"
+        lambda: timing.interleaved(calls, request.seconds, request.threads), "time", request.candidate, "result"
     )
+
+
+def _several(reference: Session, candidate: Session, seconds: float) -> list[tuple[Session, Session]]:
+    """The two and more of the same, where opening them takes little time and memory (see timing.py for why)."""
+    sessions = [(reference, candidate)]
+    if max(model_bytes(reference.path), model_bytes(candidate.path)) > _SMALL_MODEL_BYTES:
+        return sessions
+    start = time.perf_counter()
+    other = candidate.again()
+    sessions.append((reference.again(), other))  # the order of opening alternates
+    if time.perf_counter() - start > seconds / (2 * timing.PAIRS):
+        return sessions[:1]
+    for position in range(2, timing.PAIRS):
+        if position % 2:
+            other = candidate.again()
+            sessions.append((reference.again(), other))
+        else:
+            sessions.append((reference.again(), candidate.again()))
+    return sessions
 
 
 def _timed_alone(session: Session, feed: Feed, request: Request, announce: Announce) -> Timing | None:

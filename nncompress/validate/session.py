@@ -45,6 +45,7 @@ class Session:
     role: Role
     inputs: Mapping[str, str]
     outputs: Mapping[str, str]
+    options: Any
     inner: Any
 
     def run(self, feed: Feed) -> list[Output]:
@@ -57,6 +58,10 @@ class Session:
         if self._needs_values():
             return lambda: self._run_by_value(feed)
         return lambda: self.inner.run(None, feed)
+
+    def again(self) -> Session:
+        """The same model opened once more with the same options."""
+        return _open(self.path, self.role, self.options)
 
     def closed(self) -> Session:
         """What the model is like, without the memory that it takes; it can no longer run."""
@@ -124,6 +129,7 @@ def _open(path: Path, role: Role, options: ort.SessionOptions) -> Session:
         role,
         {value.name: value.type for value in inner.get_inputs()},
         {value.name: value.type for value in inner.get_outputs()},
+        options,
         inner,
     )
 

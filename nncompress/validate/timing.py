@@ -1,7 +1,9 @@
 """Latency of two models, taken in turns so that a machine that speeds up or slows down does so for both.
 
-A pair is one block of calls of each model. The interval is that of the median over groups of consecutive pairs
-(neighbours resemble each other on a noisy machine, so pairs are not independent) from binomial order statistics.
+One sample of the ratio is a block of calls of each model, one right after the other. Samples are not independent:
+neighbours in time resemble each other, and where a session's buffers happen to lie in memory makes a small model
+up to 5 % faster or slower for as long as that session lives. So the interval is that of the median over *groups*,
+by binomial order statistics: the pairs of sessions where several were opened, else stretches of time.
 """
 
 from __future__ import annotations
@@ -17,42 +19,46 @@ import numpy as np
 from nncompress.report.record import Latency, Timing
 
 _BLOCK_S = 0.002  # shortest block: far above the clock's resolution
-_MOST_PAIRS = 100
-_FEWEST_PAIRS = 6  # with fewer, no interval of the median reaches 95 %
-_PATIENCE = 20
+_MOST_SAMPLES = 100
+_FEWEST_SAMPLES = 6  # with fewer, no interval of the median reaches 95 %
+_PATIENCE = 20  # times the budget
 _GROUPS = 15
+PAIRS = 6  # of sessions, where opening them is cheap: as many as an interval needs
 _WORTH_SAYING = 0.02  # differences below that come from memory layout as much as from the models
 
 Call = Callable[[], object]
 
 
-def interleaved(reference: Call, candidate: Call, seconds: float, threads: int) -> Latency:
-    """Time both in turns for about `seconds`, but for at least six pairs unless those take twenty times as long.
+def interleaved(pairs: Sequence[tuple[Call, Call]], seconds: float, threads: int) -> Latency:
+    """Time (reference, candidate) in turns for about `seconds`, all `pairs` of sessions in rotation.
 
-    With fewer than six pairs the interval is the range, and no difference is called distinguishable.
+    At least six samples are taken unless they need twenty times as long; with fewer the interval is their range,
+    and no difference is called distinguishable.
     """
     with _quiet():
-        block_s = max(_BLOCK_S, seconds / (2 * _MOST_PAIRS))
-        calls = (reference, candidate)
-        repeats = [_repeats(call, block_s) for call in calls]
+        block_s = max(_BLOCK_S, seconds / (2 * _MOST_SAMPLES))
+        repeats = [
+            max(column) for column in zip(*([_repeats(call, block_s) for call in pair] for pair in pairs), strict=True)
+        ]
         taken: tuple[list[float], list[float]] = ([], [])
         end = time.perf_counter() + seconds
-        while _more_wanted(len(taken[0]), end, seconds):
-            first = len(taken[0]) % 2  # the order alternates
-            for which in (first, 1 - first):
-                taken[which].append(_block_ms(calls[which], repeats[which]))
-    ratios = [new / old for old, new in zip(*taken, strict=True)]
-    low, high = median_interval(ratios)
-    ratio = float(np.median(ratios))
-    enough = len(ratios) >= _FEWEST_PAIRS
-    different = enough and not low <= 1 <= high and abs(ratio - 1) > _WORTH_SAYING
+        while _more_wanted(len(taken[0]), end, seconds) or len(taken[0]) % len(pairs):
+            turn, which = divmod(len(taken[0]), len(pairs))
+            for model in (turn % 2, 1 - turn % 2):  # the order alternates
+                taken[model].append(_block_ms(pairs[which][model], repeats[model]))
+    ratios = np.array(taken[1]) / np.array(taken[0])
+    grouped = ratios.reshape(-1, len(pairs)).T if len(pairs) > 1 else np.array_split(ratios, min(_GROUPS, len(ratios)))
+    medians = [float(np.median(group)) for group in grouped]
+    low, high = median_interval(medians)
+    ratio = float(np.median(medians))
+    different = len(medians) >= _FEWEST_SAMPLES and not low <= 1 <= high and abs(ratio - 1) > _WORTH_SAYING
     return Latency(_timing(taken[0]), _timing(taken[1]), ratio, low, high, different, threads, True)
 
 
 def alone(call: Call, seconds: float) -> Timing:
     """Time one model for about `seconds`."""
     with _quiet():
-        repeats = _repeats(call, max(_BLOCK_S, seconds / _MOST_PAIRS))
+        repeats = _repeats(call, max(_BLOCK_S, seconds / _MOST_SAMPLES))
         taken: list[float] = []
         end = time.perf_counter() + seconds
         while _more_wanted(len(taken), end, seconds):
@@ -69,14 +75,12 @@ def one_after_the_other(reference: Timing, candidate: Timing, threads: int) -> L
 
 
 def median_interval(values: Sequence[float]) -> tuple[float, float]:
-    """At least 95 % interval of the median: `values` in order of time are grouped first where there are many."""
-    grouped = [float(np.median(part)) for part in np.array_split(np.asarray(values), min(_GROUPS, len(values)))]
-    ordered, count = sorted(grouped), len(grouped)
-    outside = 0  # how many of the smallest can be left out with both tails together below 5 %
-    while 2 * sum(math.comb(count, k) for k in range(outside + 1)) / 2**count <= 0.05:
-        outside += 1
-    drop = max(outside - 1, 0)
-    return ordered[drop], ordered[count - 1 - drop]
+    """Interval that holds the median with at least 95 %, where there are six values or more; else their range."""
+    ordered, count = sorted(values), len(values)
+    dropped = 0  # smallest and largest values that can be left out
+    while 2 * sum(math.comb(count, k) for k in range(dropped + 2)) / 2**count <= 0.05:
+        dropped += 1
+    return ordered[dropped], ordered[count - 1 - dropped]
 
 
 @contextmanager
@@ -94,7 +98,7 @@ def _quiet() -> Iterator[None]:
 
 def _more_wanted(taken: int, end: float, seconds: float) -> bool:
     now = time.perf_counter()
-    return now < end or (taken < _FEWEST_PAIRS and (taken < 2 or now < end + (_PATIENCE - 1) * seconds))
+    return now < end or (taken < _FEWEST_SAMPLES and (taken < 2 or now < end + (_PATIENCE - 1) * seconds))
 
 
 def _repeats(call: Call, block_s: float) -> int:

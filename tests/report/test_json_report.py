@@ -13,8 +13,9 @@ import pytest
 
 from nncompress.errors import InputError
 from nncompress.report.json_report import from_json, json_schema, to_json
-from nncompress.report.record import SCHEMA_VERSION
-from tests.report.sample_report import (
+from nncompress.report.record import SCHEMA_VERSION, Rewritten
+
+from .sample_report import (
     comparison,
     fidelity,
     hostile_report,
@@ -56,10 +57,8 @@ def test_nan_and_infinities_survive_as_strings() -> None:
         outputs=(output("NaN", deployed=fidelity(math.nan, -math.inf)),), latency=latency(math.inf, math.nan, math.inf)
     )
     report = sample_report(run)
-    line = report.ledger[0]
-    report = replace(
-        report, ledger=(replace(line, outcomes=(replace(line.outcomes[0], sqnr_db=math.inf),)),), notes=("NaN",)
-    )
+    line = replace(report.ledger[0], outcomes=(Rewritten("w", "share", "64 values", math.inf),))
+    report = replace(report, ledger=(line,), notes=("NaN",))
     text = to_json(report)
     tree = strict_loads(text)
     jsonschema.Draft202012Validator(json_schema()).validate(tree)

@@ -9,7 +9,8 @@ import pytest
 
 from nncompress.report.record import FeedFacts, RuleResult, Run, Skipped, TaskMetric
 from nncompress.report.verdict import Limits, judge
-from tests.report.sample_report import (
+
+from .sample_report import (
     HOSTILE,
     LEDGER,
     comparison,
@@ -92,7 +93,7 @@ def test_only_new_nonfinite_values_fail() -> None:
     broken = output(nonfinite_reference=2, nonfinite_candidate=5, problem="3 values are not finite")
     found = rule("finite", labelled_run(outputs=(broken,)))
     assert (found.level, found.value) == ("fail", 3)
-    assert found.figure == "3 more than the 2 of the original; 'logits': 3 values are not finite"
+    assert found.figure == "3 new (2 in the original); 'logits': 3 values are not finite"
     assert "--exclude" in found.advice
     assert rule("interface", labelled_run(outputs=(broken,))).level == "pass"
 

@@ -1,0 +1,67 @@
+"""Compresses a model: normalise, apply passes in order, write what they attached into the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nncompress.errors import UsageError
+from nncompress.forms.store import FormChoice, store
+from nncompress.model.ledger import Ledger
+from nncompress.model.model import OLDEST_OPSET, Model
+from nncompress.model.normalise import normalise
+from nncompress.passes.base import Context, Pass
+from nncompress.report.record import LedgerLine, Outcome, Rewritten
+
+
+@dataclass(frozen=True)
+class Compressed:
+    """The result and the account of every weight. `lines` do not count the graph itself, see ledger.with_graph_line."""
+
+    model: Model
+    outcomes: tuple[Outcome, ...]
+    lines: tuple[LedgerLine, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def changed(self) -> bool:
+        """True if any pass changed any weight."""
+        return any(isinstance(outcome, Rewritten) for outcome in self.outcomes)
+
+
+def compress_graph(
+    model: Model, passes: Sequence[Pass], *, form: FormChoice = "folded", threads: int = 1
+) -> Compressed:
+    """Applies `passes` to a copy of `model`. Raises UsageError for an order or options that cannot be meant."""
+    check_passes(passes)
+    result = model.clone()
+    if model.opset < OLDEST_OPSET:
+        note = f"opset {model.opset} is older than {OLDEST_OPSET}: nothing can be stored smaller"
+        return Compressed(result, (), Ledger(result).close(result, {}, {}, []), (note,))
+    normalise(result)
+    ledger, context = Ledger(result), Context(threads=threads)
+    outcomes: list[Outcome] = []
+    for one in passes:
+        outcomes += one.apply(result, context)
+    sizes = ledger.sizes_before_store(result)
+    stored = store(result, form)
+    lines = ledger.close(
+        result, sizes, {key: (one.form, one.size_bytes) for key, one in stored.items()}, outcomes
+    )
+    notes = tuple(dict.fromkeys(f"{one.weight}: {one.note}" for one in stored.values() if one.note))
+    return Compressed(result, tuple(outcomes), lines, notes)
+
+
+def check_passes(passes: Sequence[Pass]) -> None:
+    """Raises UsageError where an option is impossible or a later pass would undo an earlier one."""
+    if not passes:
+        raise UsageError("no passes given: name at least one")
+    for one in passes:
+        problem = one.problem()
+        if problem:
+            raise UsageError(f"{one.name}: {problem}")
+    for earlier, later in zip(passes, passes[1:], strict=False):
+        if later.stage < earlier.stage:
+            right = sorted(passes, key=lambda one: one.stage)
+            order = ", ".join(one.name for one in right)
+            raise UsageError(f"{later.name} after {earlier.name} would undo it; the order that works: {order}")

@@ -1,0 +1,68 @@
+"""The best approximation of a matrix by two thinner ones (Eckart and Young, 1936).
+
+    W [m, n]  ~  A [m, r] B [r, n],   A = U_r S_r^(1/2),  B = S_r^(-1/2) U_r^T W
+
+with U and S^2 the eigenvectors and eigenvalues of W W^T (or, for the smaller problem, of W^T W, transposed). The
+singular values are split evenly between the factors, so that both quantize well. Everything is float64.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+_COLUMNS = 4096  # of W that are converted to float64 at a time
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """Squared singular values of a matrix, largest first, and the vectors of its shorter side."""
+
+    squared: np.ndarray  # [min(m, n)]
+    vectors: np.ndarray  # [short side, min(m, n)], columns
+    shape: tuple[int, int]
+
+    @property
+    def energy(self) -> float:
+        """Sum of all squared singular values, which is the squared Frobenius norm."""
+        return float(self.squared.sum())
+
+    def rank_for_energy(self, share: float) -> int:
+        """The least rank that keeps `share` of the energy."""
+        kept = np.cumsum(self.squared)
+        return min(len(kept), int(np.searchsorted(kept, share * kept[-1])) + 1)
+
+    def sqnr_db(self, rank: int) -> float | None:
+        """10 log10(energy / what rank `rank` drops); None where nothing is dropped."""
+        dropped = float(self.squared[rank:].sum())
+        return 10 * math.log10(self.energy / dropped) if dropped > 0 else None
+
+
+def spectrum(matrix: np.ndarray) -> Spectrum:
+    """Of a finite matrix [m, n]."""
+    wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
+    gram = np.zeros((wide.shape[0], wide.shape[0]))
+    for start in range(0, wide.shape[1], _COLUMNS):
+        block = wide[:, start : start + _COLUMNS].astype(np.float64)
+        gram += block @ block.T
+    squared, vectors = np.linalg.eigh(gram)
+    rows, columns = matrix.shape
+    return Spectrum(np.maximum(squared[::-1], 0), vectors[:, ::-1], (rows, columns))
+
+
+def factors(matrix: np.ndarray, found: Spectrum, rank: int) -> tuple[np.ndarray, np.ndarray]:
+    """A [m, rank] and B [rank, n] as float32 with A B the best approximation of that rank."""
+    tall = matrix.shape[0] > matrix.shape[1]
+    wide = (matrix.T if tall else matrix).astype(np.float64)
+    root = np.sqrt(np.sqrt(np.maximum(found.squared[:rank], np.finfo(np.float64).tiny)))
+    first = found.vectors[:, :rank] * root
+    second = (found.vectors[:, :rank] / root).T @ wide
+    a, b = (second.T, first.T) if tall else (first, second)
+    return np.ascontiguousarray(a, dtype=np.float32), np.ascontiguousarray(b, dtype=np.float32)
+
+
+def largest_paying_rank(rows: int, columns: int) -> int:
+    """The largest rank at which both factors together are smaller than the matrix: r (m + n) < m n."""
+    return (rows * columns - 1) // (rows + columns)

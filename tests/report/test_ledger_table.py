@@ -1,0 +1,60 @@
+"""The ledger adds up, whatever is summed up."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from nncompress.report.ledger_table import full_ledger_table, short_ledger_table, skipped_table
+from nncompress.report.record import Rewritten, Skipped
+
+from .sample_report import LEDGER, sample_report, weight
+
+
+def test_largest_weights_come_first_and_what_is_no_weight_last() -> None:
+    assert [row[0] for row in full_ledger_table(sample_report()).rows] == [
+        "conv2.weight",
+        "[w]",
+        "conv1.weight",
+        "fc.bias",
+        "(graph)",
+        "(other constants)",
+        "total",
+    ]
+
+
+def test_a_short_ledger_names_what_it_sums_up() -> None:
+    rows = short_ledger_table(sample_report(), 1).rows
+    assert [row[0] for row in rows] == [
+        "conv2.weight",
+        "... 2 more weights",
+        "left alone: 1 weight",
+        "(graph)",
+        "(other constants)",
+        "total",
+    ]
+    assert rows[1][3:6] == ("250 kB", "64.0 kB", "3.91x smaller")
+    assert rows[-1] == full_ledger_table(sample_report()).rows[-1]
+
+
+def test_reasons_are_grouped_by_bytes_with_names_cut_after_three() -> None:
+    alone = [weight(f"b{i}", 100, 100, Skipped(f"b{i}", "prune", "too small")) for i in range(5)]
+    excluded = weight("head", 9000, 9000, Skipped("head", "prune", "excluded by --exclude head"))
+    unseen = weight("odd", 10, 10)
+    rows = skipped_table(sample_report(ledger=(*alone, excluded, unseen, LEDGER[0]))).rows
+    assert rows == (
+        ("prune", "excluded by --exclude head", "1", "9.00 kB", "head"),
+        ("prune", "too small", "5", "500 B", "b0, b1, b2 and 2 more"),
+        ("", "no pass considered it", "1", "10 B", "odd"),
+    )
+
+
+def test_a_weight_that_one_pass_skipped_and_another_rewrote_tells_both() -> None:
+    both = weight("w", 800, 400, Skipped("w", "prune", "too dense"), Rewritten("w", "quantize", "int8", 30.0))
+    report = sample_report(ledger=(both,))
+    assert full_ledger_table(report).rows[0][7:] == ("30.0 dB", "prune left it alone: too dense; quantize: int8")
+    assert skipped_table(report).rows == ()
+
+
+def test_the_lowest_sqnr_of_several_passes_counts() -> None:
+    twice = replace(LEDGER[0], outcomes=(Rewritten("w", "prune", "a", 12.0), Rewritten("w", "quantize", "b", 40.0)))
+    assert full_ledger_table(sample_report(ledger=(twice,))).rows[0][7] == "12.0 dB"
