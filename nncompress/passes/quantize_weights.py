@@ -35,6 +35,9 @@ class QuantizeWeights(Pass):
     range: Range = "mse"
     """minmax: nothing is clipped; mse: clipped where the squared error is least"""
 
+    only_if_smaller: bool = True
+    """leave weights alone whose scales and decoding nodes would eat the gain"""
+
     name: ClassVar[str] = "quantize-weights"
     stage: ClassVar[int] = 3
 
@@ -42,7 +45,7 @@ class QuantizeWeights(Pass):
         weights, outcomes = self.select(model)
         worth = []
         for weight in weights:
-            reason = self._too_small(weight)
+            reason = self._too_small(weight) if self.only_if_smaller else None
             if reason:
                 outcomes.append(Skipped(weight.name, self.name, reason))
             else:

@@ -61,6 +61,11 @@ def first_accepted_in_child(
     return cast(Feeds, call_in_child(task, timeout_s))
 
 
+def check_loads_in_child(model: Path, *, timeout_s: float | None = None) -> None:
+    """Raises InputError if onnxruntime cannot load `model`."""
+    call_in_child(Task(_check_loads, (model,), model, None), timeout_s)
+
+
 def call_in_child(task: Task, timeout_s: float | None = None) -> Any:
     """The task's result. Deliberate errors are raised again here; crashes and timeouts become deliberate errors."""
     limit_s = DEFAULT_TIMEOUT_S if timeout_s is None else timeout_s
@@ -119,6 +124,13 @@ def _first_accepted(model: Path, choices: Sequence[Feeds], threads: int, announc
     from nncompress.validate.accept import first_accepted
 
     return first_accepted(model, choices, threads=threads, announce=announce)
+
+
+def _check_loads(model: Path, announce: Any) -> None:
+    from nncompress.validate.session import open_session
+
+    announce("original", "load")
+    open_session(model, "original")
 
 
 def _end_with_parent() -> None:

@@ -20,9 +20,10 @@ from nncompress.report.record import Latency, Timing
 
 _BLOCK_S = 0.002  # shortest block: far above the clock's resolution
 _MOST_SAMPLES = 100
-_FEWEST_SAMPLES = 6  # with fewer, no interval of the median reaches 95 %
+_FEWEST_SAMPLES = 8
 _PATIENCE = 20  # times the budget
 _GROUPS = 15
+_ENOUGH_TO_DROP = 12
 PAIRS = 6  # of sessions, where opening them is cheap: as many as an interval needs
 _WORTH_SAYING = 0.02  # differences below that come from memory layout as much as from the models
 
@@ -32,7 +33,7 @@ Call = Callable[[], object]
 def interleaved(pairs: Sequence[tuple[Call, Call]], seconds: float, threads: int) -> Latency:
     """Time (reference, candidate) in turns for about `seconds`, all `pairs` of sessions in rotation.
 
-    At least six samples are taken unless they need twenty times as long; with fewer the interval is their range,
+    At least eight samples are taken unless they need twenty times as long; with fewer the interval is their range,
     and no difference is called distinguishable.
     """
     with _quiet():
@@ -51,7 +52,7 @@ def interleaved(pairs: Sequence[tuple[Call, Call]], seconds: float, threads: int
     medians = [float(np.median(group)) for group in grouped]
     low, high = median_interval(medians)
     ratio = float(np.median(medians))
-    different = len(medians) >= _FEWEST_SAMPLES and not low <= 1 <= high and abs(ratio - 1) > _WORTH_SAYING
+    different = len(ratios) >= _FEWEST_SAMPLES and not low <= 1 <= high and abs(ratio - 1) > _WORTH_SAYING
     return Latency(_timing(taken[0]), _timing(taken[1]), ratio, low, high, different, threads, True)
 
 
@@ -75,10 +76,13 @@ def one_after_the_other(reference: Timing, candidate: Timing, threads: int) -> L
 
 
 def median_interval(values: Sequence[float]) -> tuple[float, float]:
-    """Interval that holds the median with at least 95 %, where there are six values or more; else their range."""
+    """Interval that holds the median with at least 95 % where there are six values or more.
+
+    Of fewer than twelve it is the range: a single disturbance is too large a part of them to leave any out.
+    """
     ordered, count = sorted(values), len(values)
     dropped = 0  # smallest and largest values that can be left out
-    while 2 * sum(math.comb(count, k) for k in range(dropped + 2)) / 2**count <= 0.05:
+    while count >= _ENOUGH_TO_DROP and 2 * sum(math.comb(count, k) for k in range(dropped + 2)) / 2**count <= 0.05:
         dropped += 1
     return ordered[dropped], ordered[count - 1 - dropped]
 

@@ -1,0 +1,59 @@
+"""Makes saved ONNX models smaller and faster, and proves what it did.
+
+    import nncompress
+
+    model = nncompress.load("model.onnx")
+    small = nncompress.compress(model, [nncompress.QuantizeWeights()])
+    nncompress.save(small, "small.onnx")
+    print(nncompress.compare("model.onnx", "small.onnx").verdict.level)
+
+Names not listed in `__all__` may change at any time.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nncompress.api import (
+        Factorize as Factorize,
+        Model as Model,
+        PruneMagnitude as PruneMagnitude,
+        QuantizeWeights as QuantizeWeights,
+        Report as Report,
+        compare as compare,
+        compress as compress,
+        load as load,
+        save as save,
+    )
+    from nncompress.errors import NncompressError as NncompressError
+
+__all__ = [
+    "Factorize",
+    "Model",
+    "NncompressError",
+    "PruneMagnitude",
+    "QuantizeWeights",
+    "Report",
+    "compare",
+    "compress",
+    "load",
+    "save",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports on first use: the command line must not pay for numpy and onnx to print its help."""
+    if name not in __all__:
+        raise AttributeError(f"module 'nncompress' has no attribute {name!r}")
+    if name == "NncompressError":
+        from nncompress import errors
+
+        return errors.NncompressError
+    from nncompress import api
+
+    return getattr(api, name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,95 @@
+"""Passes from text: `NAME:option=value,...` on a command line, or a TOML or JSON recipe; and back."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from nncompress.errors import UsageError, nearest
+from nncompress.model.files import reason
+from nncompress.passes import pass_named
+from nncompress.passes.base import Pass
+
+_LISTS = {"include", "exclude"}
+
+
+def parse_step(text: str) -> Pass:
+    """A pass from `NAME` or `NAME:option=value,option=value`; globs may be given several times."""
+    name, _, rest = text.partition(":")
+    options: dict[str, Any] = {}
+    for part in filter(None, rest.split(",")):
+        key, equals, value = part.partition("=")
+        if not equals:
+            raise UsageError(f"{text!r}: {part!r} is not option=value")
+        if key in _LISTS:
+            options[key] = (*options.get(key, ()), value)
+        elif key in options:
+            raise UsageError(f"{text!r}: {key} is given twice")
+        else:
+            options[key] = value
+    return make_pass(name, options)
+
+
+def make_pass(name: str, options: Mapping[str, Any], where: str = "") -> Pass:
+    """The pass `name` with these options. Raises UsageError that lists everything wrong with them."""
+    kind = pass_named(name)
+    known = [field.name for field in dataclasses.fields(kind)]
+    problems = [f"unknown option {key!r}{nearest(key, known)}" for key in options if key not in known]
+    made = None
+    try:
+        made = TypeAdapter(kind).validate_python({key: value for key, value in options.items() if key in known})
+    except ValidationError as error:
+        problems += [f"{'.'.join(map(str, e['loc'])) or name}: {e['msg'].lower()}" for e in error.errors()]
+    problem = made.problem() if made is not None else None
+    if problem:
+        problems.append(problem)
+    if problems or made is None:
+        raise UsageError(f"{where}{name}: {'; '.join(problems)}")
+    return made
+
+
+def load_recipe(path: Path) -> list[Pass]:
+    """The steps of a recipe file: tables `[[steps]]` with `pass = NAME` and the options of that pass."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        content = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except OSError as error:
+        raise UsageError(f"cannot read the recipe {path}: {reason(error)}") from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path} is no {'JSON' if path.suffix == '.json' else 'TOML'}: {error}") from error
+    unknown = [key for key in content if key != "steps"] if isinstance(content, dict) else ["(no table)"]
+    steps = content.get("steps") if isinstance(content, dict) else None
+    problems = [f"unknown key {key!r}{nearest(key, ['steps'])}" for key in unknown]
+    if not isinstance(steps, list) or not steps or not all(isinstance(step, dict) for step in steps):
+        problems.append('it needs [[steps]] with pass = "NAME"')
+        steps = []
+    passes: list[Pass] = []
+    for number, step in enumerate(steps, 1):
+        options = {key: value for key, value in step.items() if key != "pass"}
+        try:
+            passes.append(make_pass(str(step.get("pass", "")), options, f"step {number}: "))
+        except UsageError as error:
+            problems.append(str(error))
+    if problems:
+        raise UsageError(f"{path}: {'; '.join(problems)}")
+    return passes
+
+
+def described(one: Pass) -> str:
+    """`NAME:option=value,...` with the options that differ from their defaults; `parse_step` reads it."""
+    given = []
+    for field in dataclasses.fields(one):
+        value = getattr(one, field.name)
+        if value != field.default:
+            given += [f"{field.name}={item}" for item in _items(value)]
+    return f"{one.name}:{','.join(given)}" if given else one.name
+
+
+def _items(value: Any) -> Iterable[Any]:
+    return value if isinstance(value, tuple) else (value,)

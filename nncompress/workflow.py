@@ -1,0 +1,187 @@
+"""The whole flow, from file to file: load, compress, write, run both, judge, and only then put into place."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nncompress.calibrate.feeds import Feeds, load_feeds
+from nncompress.calibrate.synthesise import input_specs, synthesise_choices
+from nncompress.compression import Compressed, check_passes, compress_graph
+from nncompress.environment import environment
+from nncompress.errors import NoOutputError
+from nncompress.forms.store import FormChoice
+from nncompress.model.check import check_result
+from nncompress.model.facts import file_bytes, file_facts
+from nncompress.model.inventory import quantized_parts
+from nncompress.model.io import load
+from nncompress.model.ledger import with_graph_line
+from nncompress.model.model import Model
+from nncompress.model.output import Output, check_target
+from nncompress.passes.base import Pass
+from nncompress.recipe import described
+from nncompress.report.record import Comparison, Report, Run, Skipped
+from nncompress.report.verdict import Limits, judge
+from nncompress.validate.child import check_loads_in_child, first_accepted_in_child, measure_in_child
+
+
+@dataclass(frozen=True)
+class Proof:
+    """How the result is compared with the original."""
+
+    validate: bool = True
+    data: Path | None = None  # None: feeds are made up from the graph
+    labels: Path | None = None
+    dims: Mapping[str, int] = field(default_factory=dict)
+    seed: int = 0
+    threads: int = 1
+    seconds: float = 1.0  # spent on latency
+    metric_output: str | None = None
+
+
+@dataclass(frozen=True)
+class Writing:
+    """How the result is stored."""
+
+    form: FormChoice = "folded"
+    external_data: bool = False
+    force: bool = False
+    keep_failed: bool = False  # keep a result that fails a gate
+    threads: int = 1  # of compressing
+    dry_run: bool = False
+
+
+class Stopwatch:
+    """Seconds by stage."""
+
+    def __init__(self) -> None:
+        self.seconds: list[tuple[str, float]] = []
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds.append((name, time.perf_counter() - start))
+
+
+def compress_file(
+    source: Path, target: Path, passes: Sequence[Pass], *, command: str,
+    proof: Proof = Proof(), writing: Writing = Writing(), limits: Limits = Limits(),
+) -> Report:  # fmt: skip
+    """Compresses `source` to `target`. The report says if a gate failed, and then nothing is kept unless asked for.
+
+    Raises UsageError, InputError (source or data), NoOutputError (nothing changed, larger, refused by a runtime).
+    """
+    watch = Stopwatch()
+    check_passes(passes)
+    with watch.stage("load"):
+        original = load(source)
+        if not writing.dry_run:
+            check_target(target, original, force=writing.force)
+        feeds = _feeds(original, source, proof)
+    with watch.stage("compress"):
+        compressed = compress_graph(original, passes, form=writing.form, threads=writing.threads)
+        _require_change(original, compressed)
+    with _output(target, original, writing) as out:
+        with watch.stage("write"):
+            made = out.write(compressed.model, external_data=writing.external_data)
+            result = load(made)
+            original.files[0].check_unchanged()
+            check_result(made, original)
+            _require_smaller(original, result, compressed)
+        with watch.stage("validate"):
+            run = _run(source, made, feeds, compressed, proof)
+            reference, candidate = file_facts(original), file_facts(result, shown_as=target)
+        lines = with_graph_line(compressed.lines, reference.file_bytes, candidate.file_bytes)
+        comparison = Comparison(reference, candidate, run)
+        verdict = judge(comparison, limits, lines)
+        if not writing.dry_run and (verdict.level != "fail" or writing.keep_failed):
+            out.commit()
+    return Report(
+        command, tuple(described(one) for one in passes), comparison, lines, verdict, environment(), proof.seed,
+        tuple(watch.seconds), (*original.notes, *_complaint(original), *compressed.notes),
+    )  # fmt: skip
+
+
+def compare_files(reference: Path, candidate: Path, *, proof: Proof = Proof(), limits: Limits = Limits()) -> Report:
+    """Compares two given models. Raises InputError for the reference or the data, NoOutputError for the candidate."""
+    watch = Stopwatch()
+    with watch.stage("load"):
+        first, second = load(reference), load(candidate)
+        feeds = _feeds(first, reference, proof)
+    with watch.stage("validate"):
+        exact = _needs_exact(second)
+        run = measure_in_child(_request(reference, candidate, feeds, proof, exact)) if feeds else None
+    comparison = Comparison(file_facts(first), file_facts(second), run)
+    verdict = judge(comparison, limits)
+    notes = (*first.notes, *_complaint(first), *second.notes, *_complaint(second))
+    return Report("compare", (), comparison, (), verdict, environment(), proof.seed, tuple(watch.seconds), notes)
+
+
+# ------------------------------------------------------------------------------------------------ proof
+def _feeds(model: Model, path: Path, proof: Proof) -> Feeds | None:
+    """What the models will be run on; None if they will not. Finds out early that an input cannot be run at all."""
+    if proof.validate and proof.data is None:
+        return first_accepted_in_child(path, synthesise_choices(model.ir, seed=proof.seed, dims=proof.dims))
+    if model.complaint:
+        check_loads_in_child(path)  # the checker's word alone is no reason to refuse
+    return load_feeds(proof.data, input_specs(model.ir), proof.labels) if proof.validate and proof.data else None
+
+
+def _run(source: Path, made: Path, feeds: Feeds | None, compressed: Compressed, proof: Proof) -> Run | None:
+    if feeds is None:
+        return None
+    return measure_in_child(_request(source, made, feeds, proof, _needs_exact(compressed.model)))
+
+
+def _request(reference: Path, candidate: Path, feeds: Feeds, proof: Proof, exact: bool) -> object:
+    from nncompress.validate.compare import Request
+
+    return Request(
+        reference, candidate, feeds, proof.threads, proof.seconds, exact=exact, metric_output=proof.metric_output
+    )
+
+
+def _needs_exact(model: Model) -> bool:
+    """True if onnxruntime's default session may compute in integers behind our back."""
+    return any(kind in ("DequantizeLinear", "MatMulNBits") for kind, _ in quantized_parts(model))
+
+
+# ------------------------------------------------------------------------------------------------ what may be written
+@contextmanager
+def _output(target: Path, original: Model, writing: Writing) -> Iterator[Output]:
+    if not writing.dry_run:
+        with Output(target, original, force=writing.force) as out:
+            yield out
+        return
+    with tempfile.TemporaryDirectory() as folder, Output(Path(folder) / target.name) as out:
+        yield out
+
+
+def _require_change(original: Model, compressed: Compressed) -> None:
+    if compressed.changed:
+        return
+    reasons = Counter(outcome.reason for outcome in compressed.outcomes if isinstance(outcome, Skipped))
+    said = [f"{count} weight{'s' * (count > 1)}: {reason}" for reason, count in reasons.most_common(3)]
+    quantized = quantized_parts(original)
+    if quantized:
+        said.insert(0, "it is quantized already (" + ", ".join(f"{count} {kind}" for kind, count in quantized[:3]) + ")")
+    said = said or list(compressed.notes) or ["it has no weights that are stored as floats"]
+    raise NoOutputError(f"nothing was compressed: {'; '.join(said)}")
+
+
+def _require_smaller(original: Model, result: Model, compressed: Compressed) -> None:
+    before, after = file_bytes(original), file_bytes(result)
+    if after >= before:
+        raise NoOutputError(f"the result would not be smaller ({before:,} bytes became {after:,}): nothing was written")
+
+
+def _complaint(model: Model) -> tuple[str, ...]:
+    return (f"{model.path}: onnx.checker says: {model.complaint}",) if model.complaint else ()
