@@ -45,9 +45,7 @@ def compress_graph(
         outcomes += one.apply(result, context)
     sizes = ledger.sizes_before_store(result)
     stored = store(result, form)
-    lines = ledger.close(
-        result, sizes, {key: (one.form, one.size_bytes) for key, one in stored.items()}, outcomes
-    )
+    lines = ledger.close(result, sizes, {key: (one.form, one.size_bytes) for key, one in stored.items()}, outcomes)
     notes = tuple(dict.fromkeys(f"{one.weight}: {one.note}" for one in stored.values() if one.note))
     return Compressed(result, tuple(outcomes), lines, notes)
 

@@ -172,7 +172,9 @@ def _require_change(original: Model, compressed: Compressed) -> None:
     said = [f"{count} weight{'s' * (count > 1)}: {reason}" for reason, count in reasons.most_common(3)]
     quantized = quantized_parts(original)
     if quantized:
-        said.insert(0, "it is quantized already (" + ", ".join(f"{count} {kind}" for kind, count in quantized[:3]) + ")")
+        said.insert(
+            0, "it is quantized already (" + ", ".join(f"{count} {kind}" for kind, count in quantized[:3]) + ")"
+        )
     said = said or list(compressed.notes) or ["it has no weights that are stored as floats"]
     raise NoOutputError(f"nothing was compressed: {'; '.join(said)}")
 

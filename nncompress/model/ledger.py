@@ -32,7 +32,11 @@ class Ledger:
         return found
 
     def close(
-        self, model: Model, sizes: dict[int, tuple[int, int]], stored: dict[int, tuple[str, int]], outcomes: list[Outcome]
+        self,
+        model: Model,
+        sizes: dict[int, tuple[int, int]],
+        stored: dict[int, tuple[str, int]],
+        outcomes: list[Outcome],
     ) -> tuple[LedgerLine, ...]:
         """The lines of all weights, and one for all other constants. `stored`: (form, bytes) by id of the old value."""
         after: dict[int, int] = dict.fromkeys(range(len(self._lines)), 0)

@@ -1,7 +1,7 @@
 """Traces an operand back to the float constants that it is made of, through nodes that only rearrange them.
 
-Exporters put Transpose, Reshape, Squeeze, Unsqueeze, Flatten, Identity, Cast, Slice and Concat between a weight and its
-reader; runtimes compute these once at load. Each constant found comes with the map from the operand's axes to its own.
+Exporters put Transpose, Reshape, Squeeze, Unsqueeze, Flatten, Identity, Cast, Slice, Concat and a constant factor
+between a weight and its reader; runtimes compute these once at load. Each constant found comes with the map from the operand's axes to its own.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from collections.abc import Sequence
 import onnx_ir as ir
 
 FLOATS = {ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE}
-Axes = tuple[int | None, ...]  # axes[i]: the axis of the constant that axis i is; None where it is mixed from several
+Axes = tuple[int | None, ...] | None
+"""axes[i]: the axis of the constant that axis i is; None where it is mixed from several. None: not known at all."""
 _Shape = list[int]
-_Traced = tuple[_Shape, list[tuple[ir.Value, Axes]]]
+_Traced = tuple[_Shape | None, list[tuple[ir.Value, Axes]]]
 _DEEPEST = 12
 _MOST_ORIGINS = 64
 
@@ -60,28 +61,48 @@ class Origins:
             return None
         if node.op_type == "Concat":
             return self._concat(node, depth)
+        if node.op_type in ("Mul", "Div") and len(node.inputs) == 2:
+            return self._scaled(node, depth)
         if node.op_type not in _STEPS or node.inputs[0] is None:
             return None
         inner = self._trace(node.inputs[0], depth + 1)
         if inner is None:
             return None
         shape, origins = inner
-        step = _STEPS[node.op_type](node, shape)
+        step = _STEPS[node.op_type](node, shape) if shape is not None else None
         if step is None:
-            return None
+            return (None, [(v, None) for v, _ in origins]) if _only_moves(node) else None
         new, moved = step
-        return new, [(v, tuple(None if i is None else axes[i] for i in moved)) for v, axes in origins]
+        return new, [(v, _moved(axes, moved)) for v, axes in origins]
+
+    def _scaled(self, node: ir.Node, depth: int) -> _Traced | None:
+        """A weight times a smaller constant, such as a scalar or one number a channel."""
+        left, right = node.inputs
+        traced = [self._trace(v, depth + 1) if v is not None else None for v in (left, right)]
+        size = [-1 if t is None else math.prod(t[0] or []) for t in traced]
+        larger = 0 if size[0] >= size[1] or node.op_type == "Div" else 1
+        other = node.inputs[1 - larger]
+        return traced[larger] if other is not None and self._is_constant(other, depth) else None
+
+    def _is_constant(self, value: ir.Value, depth: int) -> bool:
+        """True if `value` is computed from constants alone, by a short chain of nodes."""
+        if constant_tensor(value) is not None:
+            return not value.is_graph_input()
+        node = value.producer()
+        if node is None or depth > _DEEPEST or not node.inputs:
+            return node is not None and node.op_type == "Constant"
+        return all(v is None or self._is_constant(v, depth + 1) for v in node.inputs)
 
     def _concat(self, node: ir.Node, depth: int) -> _Traced | None:
         parts = [self._trace(v, depth + 1) if v is not None else None for v in node.inputs]
-        known = [part for part in parts if part is not None]
-        if len(known) < len(parts) or len({len(shape) for shape, _ in known}) != 1:
+        known = [(part[0], part[1]) for part in parts if part is not None and part[0] is not None]
+        if len(known) < len(parts) or len({len(shape) for shape, _ in known if shape is not None}) != 1:
             return None
-        shape = list(known[0][0])
+        shape = list(known[0][0] or [])
         axis = node.attributes.get_int("axis", 0)
         if not -len(shape) <= axis < len(shape):
             return None
-        shape[axis] = sum(part[axis] for part, _ in known)
+        shape[axis] = sum(part[axis] for part, _ in known if part is not None)
         origins: dict[tuple[int, Axes], tuple[ir.Value, Axes]] = {}
         for _, found in known:
             origins.update({(id(v), axes): (v, axes) for v, axes in found})
@@ -95,6 +116,10 @@ _Step = tuple[_Shape, Sequence[int | None]]
 
 def _same(node: ir.Node, shape: _Shape) -> _Step | None:
     return shape, range(len(shape))
+
+
+def _unknown(node: ir.Node, shape: _Shape) -> _Step | None:
+    return None
 
 
 def _cast(node: ir.Node, shape: _Shape) -> _Step | None:
@@ -169,7 +194,18 @@ _STEPS = {
     "Flatten": _flatten,
     "Squeeze": _squeeze,
     "Unsqueeze": _unsqueeze,
+    "Expand": _unknown,
+    "Tile": _unknown,
 }
+
+
+def _only_moves(node: ir.Node) -> bool:
+    """True if the node never changes a float value, whatever its other inputs are."""
+    return node.op_type != "Cast" or _cast(node, []) is not None
+
+
+def _moved(axes: Axes, by: Sequence[int | None]) -> Axes:
+    return None if axes is None else tuple(None if i is None else axes[i] for i in by)
 
 
 def _integers(node: ir.Node, index: int) -> list[int] | None:

@@ -146,7 +146,10 @@ class _Signatures:
 
 
 def _use(node: ir.Node, role: Role, op: str, axes: Axes, direct: bool) -> Use | None:
-    """`axes[i]` is the axis of the stored tensor that axis i of the operand is; None where it is mixed from several."""
+    """The use of a stored tensor whose axes are those of the operand by way of `axes`."""
+    handed_on = op != node.op_type
+    if axes is None:
+        return Use(node, role.index, op, role.kind, (), (), False)
     rank = len(axes)
 
     def stored(picked: list[int]) -> tuple[int, ...]:
@@ -168,5 +171,4 @@ def _use(node: ir.Node, role: Role, op: str, axes: Axes, direct: bool) -> Use | 
         kept = [axis for axis in range(rank) if axis not in (summed or [])]
     if summed is None:
         summed = [axis for axis in range(rank) if axis not in kept]
-    handed_on = op != node.op_type
     return Use(node, role.index, op, role.kind, stored(kept), stored(summed), direct and not handed_on)

@@ -1,0 +1,98 @@
+"""The command line: which commands there are, and how errors become one line on stderr and an exit code."""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+
+from nncompress.errors import EXIT_INTERNAL, EXIT_INTERRUPTED, NncompressError, printable
+
+EXIT_CODES = """
+Exit codes: 0 done (warnings allowed); 1 a gate failed; 2 wrong usage; 3 input unreadable or unsafe;
+4 no usable output (nothing to compress, larger, refused by onnxruntime); 5 internal error; 130 interrupted.
+"""
+
+
+class _State:
+    debug = False
+
+
+app = typer.Typer(
+    name="nncompress",
+    help="Make a saved ONNX model smaller, run it against the original, and prove what it cost.\n" + EXIT_CODES,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"nncompress {version('nncompress')}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Options that stand before the command."""
+    _State.debug = debug or os.environ.get("NNCOMPRESS_DEBUG", "") not in ("", "0")
+
+
+def guarded(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with every error turned into one line on stderr and its exit code."""
+
+    @functools.wraps(command)
+    def run(*args: Any, **options: Any) -> None:
+        try:
+            command(*args, **options)
+        except NncompressError as error:
+            _fail(str(error), error.exit_code)
+        except KeyboardInterrupt:
+            _fail("interrupted; nothing was left behind", EXIT_INTERRUPTED)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has gone, which is no error
+        except MemoryError:
+            _fail("not enough memory for this model", NncompressError.exit_code)
+        except (typer.Exit, typer.Abort, SystemExit):
+            raise
+        except Exception as error:  # noqa: BLE001 - the last resort: one line and exit 5
+            _fail(f"internal error: {type(error).__name__}: {error} (--debug shows where)", EXIT_INTERNAL)
+
+    return run
+
+
+def _fail(message: str, code: int) -> None:
+    if _State.debug:
+        traceback.print_exc()
+    print(f"nncompress: error: {printable(message)}", file=sys.stderr)  # noqa: T201
+    raise typer.Exit(code)
+
+
+def _terminated(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)  # so that temporary files are removed
+
+
+def main() -> None:
+    """Entry point of the `nncompress` command."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    signal.signal(signal.SIGTERM, _terminated)
+    from nncompress.cli import commands
+
+    commands.register(app)
+    app()

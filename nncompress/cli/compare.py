@@ -1,0 +1,28 @@
+"""The command that compares two models that are already there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nncompress.cli.options import LimitOptions, ProofOptions, ReportOptions, with_options
+
+
+@with_options(ProofOptions, LimitOptions, ReportOptions)
+def compare(
+    reference: Annotated[Path, typer.Argument(metavar="REF", help="The original model.", show_default=False)],
+    candidate: Annotated[Path, typer.Argument(metavar="CAND", help="The model to judge.", show_default=False)],
+    proof: ProofOptions,
+    limits: LimitOptions,
+    report: ReportOptions,
+) -> None:
+    """Run two models side by side and judge the second one.
+
+    Example: nncompress compare model.onnx small.onnx --data eval.npz --min-cosine 0.999
+    """
+    from nncompress.cli.build import finish, limits_of, proof_of
+    from nncompress.workflow import compare_files
+
+    finish(compare_files(reference, candidate, proof=proof_of(proof), limits=limits_of(limits)), report)

@@ -1,0 +1,53 @@
+"""Documents a pass from its own class: the docstring, and its fields with their types, defaults and texts."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+import textwrap
+
+from nncompress.passes.base import Pass
+
+
+def summary(kind: type[Pass]) -> str:
+    """First line of the docstring."""
+    return (inspect.getdoc(kind) or "").partition("\n")[0]
+
+
+def document(kind: type[Pass]) -> str:
+    """Everything a user needs to know about a pass, as plain text."""
+    texts: dict[str, str] = {}
+    for base in reversed(kind.__mro__):
+        if issubclass(base, Pass):
+            texts |= field_texts(base)
+    lines = [kind.name, "", inspect.getdoc(kind) or "", "", "options:"]
+    for field in dataclasses.fields(kind):
+        lines.append(f"  {field.name}={_shown(field.default)}  ({_type(field.type)})")
+        lines.append(textwrap.fill(texts.get(field.name, ""), 100, initial_indent="      ", subsequent_indent="      "))
+    lines += [
+        "",
+        f"as a step: -p {kind.name}:{dataclasses.fields(kind)[-1].name}=..., or in a recipe: pass = {kind.name!r}",
+    ]
+    return "\n".join(lines)
+
+
+def field_texts(kind: type) -> dict[str, str]:
+    """The string under each field of a dataclass."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0]
+    assert isinstance(tree, ast.ClassDef)
+    texts: dict[str, str] = {}
+    for field, text in zip(tree.body, tree.body[1:], strict=False):
+        is_text = isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and is_text:
+            texts[field.target.id] = str(text.value.value)  # type: ignore[attr-defined]
+    return texts
+
+
+def _shown(value: object) -> str:
+    return "none" if value is None or value == () else str(value)
+
+
+def _type(annotation: object) -> str:
+    text = str(annotation).replace("Literal", "").replace(" | None", "")
+    return text.strip("[]") if text.startswith("[") else text
