@@ -7,7 +7,7 @@ import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -36,22 +36,34 @@ def parse_step(text: str) -> Pass:
     return make_pass(name, options)
 
 
-def make_pass(name: str, options: Mapping[str, Any], where: str = "") -> Pass:
+def make_pass(name: str, options: Mapping[str, Any]) -> Pass:
     """The pass `name` with these options. Raises UsageError that lists everything wrong with them."""
     kind = pass_named(name)
     known = [field.name for field in dataclasses.fields(kind)]
     problems = [f"unknown option {key!r}{nearest(key, known)}" for key in options if key not in known]
+    types = get_type_hints(kind)
+    given = {key: _choice(value, get_args(types[key])) for key, value in options.items() if key in known}
     made = None
     try:
-        made = TypeAdapter(kind).validate_python({key: value for key, value in options.items() if key in known})
+        made = TypeAdapter(kind).validate_python(given)
     except ValidationError as error:
-        problems += [f"{'.'.join(map(str, e['loc'])) or name}: {e['msg'].lower()}" for e in error.errors()]
+        problems += [_explained(e["loc"], e["msg"], e["input"]) for e in error.errors()]
     problem = made.problem() if made is not None else None
     if problem:
         problems.append(problem)
     if problems or made is None:
-        raise UsageError(f"{where}{name}: {'; '.join(problems)}")
+        raise UsageError(f"{name}: {'; '.join(problems)}")
     return made
+
+
+def _choice(value: object, choices: tuple[object, ...]) -> object:
+    """The one of `choices` that was typed: pydantic reads "8" as an int, but not as the Literal 8."""
+    return next((choice for choice in choices if isinstance(value, str) and value == str(choice)), value)
+
+
+def _explained(place: tuple[str | int, ...], message: str, value: object) -> str:
+    """Such as "bits: input should be 8, not '4'"."""
+    return f"{'.'.join(map(str, place))}: {message[0].lower()}{message[1:]}, not {value!r}"
 
 
 def load_recipe(path: Path) -> list[Pass]:
@@ -73,9 +85,9 @@ def load_recipe(path: Path) -> list[Pass]:
     for number, step in enumerate(steps, 1):
         options = {key: value for key, value in step.items() if key != "pass"}
         try:
-            passes.append(make_pass(str(step.get("pass", "")), options, f"step {number}: "))
+            passes.append(make_pass(str(step.get("pass", "")), options))
         except UsageError as error:
-            problems.append(str(error))
+            problems.append(f"step {number}: {error}")
     if problems:
         raise UsageError(f"{path}: {'; '.join(problems)}")
     return passes

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,17 @@ from nncompress.report.record import Report
 from nncompress.report.verdict import Limits
 from nncompress.workflow import Proof, Writing
 
+STDOUT = Path("-")
+
 
 def proof_of(options: ProofOptions, *, validate: bool = True) -> Proof:
     """Raises UsageError for options that cannot be meant."""
     if options.labels and not options.data:
         raise UsageError("--labels needs --data: labels belong to samples")
-    if options.bench_threads < 1 or options.seconds < 0:
-        raise UsageError("--bench-threads must be at least 1 and --seconds at least 0")
+    if options.bench_threads < 1:
+        raise UsageError(f"--bench-threads must be at least 1, not {options.bench_threads}")
+    if not 0 <= options.seconds < math.inf:
+        raise UsageError(f"--seconds must be 0 (latency is not measured) or more, not {options.seconds:g}")
     return Proof(
         validate,
         options.data,
@@ -47,9 +52,14 @@ def _dims(given: Sequence[str]) -> dict[str, int]:
 
 
 def limits_of(options: LimitOptions) -> Limits:
-    """Raises UsageError for sizes and shares that cannot be read."""
+    """Raises UsageError for sizes and shares that cannot be read, and for limits that cannot be meant."""
     from nncompress.report.units import parse_bytes, parse_share
 
+    if options.min_cosine is not None and not -1 <= options.min_cosine <= 1:
+        raise UsageError(f"--min-cosine must lie between -1 and 1, not at {options.min_cosine:g}")
+    for name, ratio in (("--min-ratio", options.min_ratio), ("--max-latency-ratio", options.max_latency_ratio)):
+        if ratio is not None and not 0 < ratio < math.inf:
+            raise UsageError(f"{name} must be above 0, not {ratio:g}")
     return Limits(
         options.min_cosine,
         options.min_sqnr,
@@ -64,6 +74,8 @@ def writing_of(options: WriteOptions) -> Writing:
     """Raises UsageError for an unknown form."""
     if options.form not in ("folded", "dequantize"):
         raise UsageError(f"unknown form {options.form!r}: it is folded or dequantize")
+    if options.threads < 0:
+        raise UsageError(f"--threads must be 0 (all cores) or more, not {options.threads}")
     threads = options.threads or os.cpu_count() or 1
     return Writing(
         "dequantize" if options.form == "dequantize" else "folded", options.external_data, options.force,
@@ -89,6 +101,23 @@ def pass_of(name: str, select: SelectOptions, **options: Any) -> Pass:
     return make_pass(name, {key: value for key, value in given.items() if value is not None})
 
 
+def check_reports(options: ReportOptions, taken: Iterable[Path | None]) -> None:
+    """Finds out before anything is compressed whether the reports can be written, and not over a file in `taken`."""
+    paths = [path for path in (options.json, options.markdown, options.html) if path is not None]
+    files = [path for path in paths if path != STDOUT]
+    if len(paths) - len(files) > 1:
+        raise UsageError("only one of --json, --markdown and --html can go to stdout")
+    resolved = [path.resolve() for path in files]
+    others = {path.resolve() for path in taken if path is not None}
+    for path, real in zip(files, resolved, strict=True):
+        if real in others or resolved.count(real) > 1:
+            raise UsageError(f"the report {path} would overwrite another file of this command: name another one")
+        if path.is_dir():
+            raise UsageError(f"cannot write the report {path}: it is a folder; name a file in it")
+        if not path.parent.is_dir():
+            raise NoOutputError(f"cannot write the report {path}: the folder {path.parent} does not exist")
+
+
 def finish(report: Report, options: ReportOptions) -> None:
     """Prints and writes the report; ends with exit code 1 if a gate failed."""
     renderers: list[tuple[Path | None, Callable[[Report], str]]] = [
@@ -96,13 +125,10 @@ def finish(report: Report, options: ReportOptions) -> None:
         (options.markdown, _markdown),
         (options.html, _html),
     ]
-    on_stdout = [path for path, _ in renderers if path == Path("-")]
-    if len(on_stdout) > 1:
-        raise UsageError("only one of --json, --markdown and --html can go to stdout")
     for path, render in renderers:
         if path is not None:
             _write(path, render(report))
-    if not on_stdout:
+    if STDOUT not in (options.json, options.markdown, options.html):
         _print(report, options)
     if report.verdict.level == "fail":
         _print_failures(report)
@@ -148,7 +174,7 @@ def _html(report: Report) -> str:
 def _write(path: Path, text: str) -> None:
     from nncompress.model.files import reason
 
-    if path == Path("-"):
+    if path == STDOUT:
         sys.stdout.write(text if text.endswith("\n") else text + "\n")
         return
     try:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from inspect import getdoc
+
 import typer
 
 from nncompress.cli.app import guarded
@@ -15,4 +18,9 @@ ALL_COMMANDS = (inspect, quantize, prune, factorize, run, compare, passes, docto
 def register(app: typer.Typer) -> None:
     """Enters all commands into `app`."""
     for command in ALL_COMMANDS:
-        app.command(name=command.__name__)(guarded(command))
+        app.command(name=command.__name__, help=_help(command))(guarded(command))
+
+
+def _help(command: Callable[..., None]) -> str:
+    """The docstring, with its example kept on lines of its own: it is there to be copied."""
+    return (getdoc(command) or "").replace("Example: ", "\b\nExample:\n  ")

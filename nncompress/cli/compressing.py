@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,6 +18,9 @@ from nncompress.cli.options import (
     WriteOptions,
     with_options,
 )
+
+if TYPE_CHECKING:
+    from nncompress.passes.base import Pass
 
 _shared = with_options(SelectOptions, ProofOptions, LimitOptions, WriteOptions, ReportOptions)
 
@@ -144,14 +148,15 @@ def run(
 
 
 def _compress(
-    command: str, source: Path, target: Path | None, passes: list, proof: ProofOptions, limits: LimitOptions,
-    write: WriteOptions, report: ReportOptions,
+    command: str, source: Path, target: Path | None, passes: Sequence[Pass], proof: ProofOptions,
+    limits: LimitOptions, write: WriteOptions, report: ReportOptions,
 ) -> None:  # fmt: skip
-    from nncompress.cli.build import finish, limits_of, proof_of, target_of, writing_of
+    from nncompress.cli.build import check_reports, finish, limits_of, proof_of, target_of, writing_of
     from nncompress.workflow import compress_file
 
     writing = writing_of(write)
     where = target_of(target, writing, source)
+    check_reports(report, (source, where, proof.data, proof.labels))
     result = compress_file(
         source, where, passes, command=command, proof=proof_of(proof, validate=write.validate), writing=writing,
         limits=limits_of(limits),

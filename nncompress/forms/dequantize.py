@@ -66,4 +66,6 @@ def decode(draft: Draft, codes: ir.Value, affine: Affine, dtype: ir.DataType) ->
     value = draft.node("DequantizeLinear", inputs, {"axis": 0 if needs_rows(affine) else axes[0]} if axes else {})
     if needs_rows(affine):
         value = draft.node("Reshape", [value, draft.constant(np.array(affine.shape, np.int64), "i")])
+    if affine.input_scale is not None:
+        value = draft.node("Mul", [value, draft.constant(affine.input_scale, "s")])
     return value if dtype == ir.DataType.FLOAT else draft.node("Cast", [value], {"to": int(dtype)})

@@ -1,6 +1,6 @@
 """Form `folded`: codes, and Cast, Sub and Mul that every runtime computes once at load.
 
-    weight = (Cast(codes) - zero_point) * scale
+    weight = (Cast(codes) - zero_point) * scale (* input_scale)
 
 The file holds one byte a weight; a session holds floats and runs at float speed. Least opset 7 (numpy broadcasting).
 """
@@ -28,4 +28,6 @@ def decode(draft: Draft, codes: ir.Value, affine: Affine, dtype: ir.DataType) ->
     if affine.zero_point is not None:
         value = draft.node("Sub", [value, draft.constant(affine.zero_point.astype(np.float32), "z")])
     value = draft.node("Mul", [value, draft.constant(affine.scale, "s")])
+    if affine.input_scale is not None:
+        value = draft.node("Mul", [value, draft.constant(affine.input_scale, "s")])
     return value if dtype == ir.DataType.FLOAT else draft.node("Cast", [value], {"to": int(dtype)})

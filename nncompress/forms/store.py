@@ -45,11 +45,11 @@ def _store(model: Model, weight: Weight, encoded: Encoded, form: FormChoice, nam
         return _store_pruned(model, weight, encoded, names)
     assert isinstance(encoded, Affine), f"no form holds a {type(encoded).__name__}"
     note = dequantize.obstacle(encoded, model.opset) if form == "dequantize" else None
-    if weight.only_gathered:
+    layout = _layout(encoded, model)
+    if gather_dequantize.obstacle(weight, encoded) is None and layout.name == "dense":
         return _store_table(model, weight, encoded, names)
     if form == "dequantize" and note is None:
         return _store_dequantize(model, weight, encoded, names)
-    layout = _layout(encoded, model)
     draft = Draft(names)
     result = folded.decode(draft, layout.draft(draft), encoded, weight.dtype)
     put_in_place(model, weight, draft, result)

@@ -103,7 +103,9 @@ def open_external(location: str, model: Path, tensor: str) -> OpenFile:
     where = f"external data of {tensor!r}"
     if not location or location.startswith(("/", "\\")) or "\\" in location or "\0" in location:
         raise InputError(f"{where}: location {location!r} is not a relative path")
-    if ".." in location.split("/") or len(location) > 4096:
+    if len(location) > 4096:
+        raise InputError(f"{where}: its location has {len(location)} characters, more than any path")
+    if ".." in location.split("/"):
         raise InputError(f"{where}: location {location!r} leaves the model's folder")
     if not location.isprintable():
         raise InputError(f"{where}: location {location!r} holds control characters")

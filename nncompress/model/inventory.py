@@ -9,17 +9,15 @@ other nodes read. Shapes come from ONNX shape inference; where it fails, figures
 from __future__ import annotations
 
 import math
-import secrets
 from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
-import onnx
 import onnx_ir as ir
 
+from nncompress.model.macs import Shapes, count_macs, infer_shapes
 from nncompress.model.model import Model, Scope
-from nncompress.model.origins import constant_tensor
-from nncompress.model.write import marked_proto
+from nncompress.model.origins import FLOATS, constant_tensor
 
 _NOT_PARAMETERS = {ir.DataType.INT64, ir.DataType.INT32, ir.DataType.BOOL, ir.DataType.STRING}
 _QUANTIZED_OPS = {
@@ -28,7 +26,7 @@ _QUANTIZED_OPS = {
     "MatMulIntegerToFloat", "QAttention", "QGemm", "QLinearAdd",
 }  # fmt: skip
 _LARGEST_COUNTED = 1 << 28  # elements: non-zeros of larger constants are not worth reading them
-Shapes = dict[str, tuple[int | None, ...]]
+_MOVES = {"Gather", "Identity", "Reshape", "Transpose", "Slice", "Squeeze", "Unsqueeze"}
 
 
 @dataclass(frozen=True)
@@ -79,31 +77,20 @@ def quantized_parts(model: Model) -> tuple[tuple[str, int], ...]:
         for node in scope:
             if node.op_type in _QUANTIZED_OPS:
                 found[node.op_type] += 1
-            elif node.op_type == "Cast" and node.inputs:
-                tensor = constant_tensor(node.inputs[0])
-                if tensor is not None and tensor.dtype.bitwidth <= 8 and tensor.size > 1:
-                    found["integer weights behind Cast"] += 1
+            elif node.op_type == "Cast" and node.attributes.get_int("to", 0) in FLOATS and _holds_codes(node.inputs[0]):
+                found["integer weights behind Cast"] += 1
     return tuple(found.most_common())
 
 
-def infer_shapes(model: Model) -> Shapes:
-    """Shapes of all values that inference could find (None: a symbolic dimension); {} where it fails."""
-    proto = marked_proto(model, f"shape-{secrets.token_hex(8)}")
-    try:
-        inferred = onnx.shape_inference.infer_shapes(proto)
-    except (onnx.shape_inference.InferenceError, RuntimeError, ValueError):
-        return {}
-    shapes: Shapes = {}
-    stack = [inferred.graph]
-    while stack:
-        graph = stack.pop()
-        for info in (*graph.input, *graph.output, *graph.value_info):
-            if info.type.HasField("tensor_type") and info.type.tensor_type.HasField("shape"):
-                dims = info.type.tensor_type.shape.dim
-                shapes[info.name] = tuple(d.dim_value if d.HasField("dim_value") else None for d in dims)
-        shapes.update({t.name: tuple(t.dims) for t in graph.initializer})
-        stack += [a.g for node in graph.node for a in node.attribute if a.HasField("g")]
-    return shapes
+def _holds_codes(value: ir.Value | None) -> bool:
+    """True for integers of up to 8 bits that are constant, or looked up in or cut out of a constant."""
+    while value is not None:
+        tensor = constant_tensor(value)
+        if tensor is not None:
+            return tensor.dtype.name.startswith(("INT", "UINT")) and tensor.dtype.bitwidth <= 8 and tensor.size > 1
+        node = value.producer()
+        value = node.inputs[0] if node is not None and node.op_type in _MOVES and node.inputs else None
+    return False
 
 
 # ------------------------------------------------------------------------------------------------ constants
@@ -151,12 +138,13 @@ def _nonzeros(value: ir.Value, tensor: ir.TensorProtocol | None, elements: int) 
         return elements
     if tensor is not None:
         return int(np.count_nonzero(tensor.numpy()))
-    behind, stack, seen = [], [value], set()
+    behind, zeros, stack, seen = [], [], [value], set()
     while stack:
         node = stack.pop().producer()
         if node is None or id(node) in seen:
             continue
         seen.add(id(node))
+        zeros += [zero] if (zero := _zero_point(node)) is not None else []
         for operand in node.inputs:
             found = constant_tensor(operand)
             if found is not None:
@@ -164,69 +152,28 @@ def _nonzeros(value: ir.Value, tensor: ir.TensorProtocol | None, elements: int) 
             elif operand is not None:
                 stack.append(operand)
     largest = max(behind, key=lambda t: t.size, default=None)
-    return min(elements, int(np.count_nonzero(largest.numpy()))) if largest is not None else elements
+    if largest is None:
+        return elements
+    codes = largest.numpy()
+    if len(zeros) == 1 and _broadcasts(zeros[0].shape, codes.shape):
+        return min(elements, int(np.count_nonzero(codes != zeros[0])))
+    return min(elements, int(np.count_nonzero(codes)))
 
 
-# ------------------------------------------------------------------------------------------------ MACs
-def count_macs(model: Model, shapes: Shapes) -> int | None:
-    """Multiply-accumulates of one inference of the main graph; None where a shape is not known.
-
-    A symbolic first dimension counts as one sample. Conv, ConvTranspose, MatMul, Gemm, LSTM, GRU and RNN are counted.
-    """
-    total = 0
-    for node in model.ir.graph:
-        counter = _MACS.get(node.op_type)
-        if counter is None:
-            continue
-        operands = [_shape_of(value, shapes) for value in (*node.inputs[:3], *node.outputs[:1])]
-        if any(shape is None for shape in operands[:2]) or operands[-1] is None:
-            return None
-        count = counter(node, operands)
-        if count is None:
-            return None
-        total += count
-    return total
-
-
-def _shape_of(value: ir.Value | None, shapes: Shapes) -> tuple[int, ...] | None:
-    if value is None:
+def _zero_point(node: ir.Node) -> np.ndarray | None:
+    """The code that a decoding node maps to zero, in a shape that broadcasts to the codes."""
+    index = {"Sub": 1, "DequantizeLinear": 2}.get(node.op_type)
+    tensor = constant_tensor(node.inputs[index]) if index is not None and len(node.inputs) > index else None
+    if tensor is None:
         return None
-    tensor = constant_tensor(value)
-    shape = tuple(tensor.shape.numpy()) if tensor is not None else shapes.get(value.name or "")
-    if shape is None or any(d is None for d in shape[1:]):
-        return None
-    return tuple(int(1 if d is None else d) for d in shape)
+    zero = tensor.numpy()
+    codes = constant_tensor(node.inputs[0])
+    if node.op_type == "Sub" or zero.ndim != 1 or codes is None:
+        return zero
+    shape = [1] * len(codes.shape.numpy())
+    shape[node.attributes.get_int("axis", 1)] = zero.size
+    return zero.reshape(shape)
 
 
-_Operands = list[tuple[int, ...] | None]
-
-
-def _conv(node: ir.Node, s: _Operands) -> int | None:
-    return math.prod(s[-1]) * math.prod(s[1][1:]) if s[-1] and s[1] else None
-
-
-def _conv_transpose(node: ir.Node, s: _Operands) -> int | None:
-    return math.prod(s[0]) * math.prod(s[1][1:]) if s[0] and s[1] else None
-
-
-def _matmul(node: ir.Node, s: _Operands) -> int | None:
-    return math.prod(s[-1]) * s[0][-1] if s[-1] is not None and s[0] else None
-
-
-def _gemm(node: ir.Node, s: _Operands) -> int | None:
-    if not s[-1] or not s[0] or len(s[0]) != 2:
-        return None
-    return math.prod(s[-1]) * s[0][0 if node.attributes.get_int("transA", 0) else 1]
-
-
-def _recurrent(node: ir.Node, s: _Operands) -> int | None:
-    """Steps * batch * (input and recurrent matrices); the input is [steps, batch, size]."""
-    if not s[0] or not s[1] or len(s) < 4 or not s[2]:
-        return None
-    return s[0][0] * s[0][1] * (math.prod(s[1]) + math.prod(s[2]))
-
-
-_MACS = {
-    "Conv": _conv, "ConvTranspose": _conv_transpose, "MatMul": _matmul, "Gemm": _gemm,
-    "LSTM": _recurrent, "GRU": _recurrent, "RNN": _recurrent,
-}  # fmt: skip
+def _broadcasts(small: tuple[int, ...], large: tuple[int, ...]) -> bool:
+    return len(small) <= len(large) and all(a in (1, b) for a, b in zip(small[::-1], large[::-1], strict=False))

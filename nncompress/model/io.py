@@ -102,7 +102,10 @@ def _to_ir(proto: onnx.ModelProto) -> ir.Model:
     try:
         return ir.from_proto(proto)
     except (ir.serde.SerdeError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        detail = str(error.__cause__ or error).splitlines() or [type(error).__name__]
+        root: BaseException = error
+        while root.__cause__ is not None:  # onnx-ir wraps once for every level of its descent
+            root = root.__cause__
+        detail = str(root).splitlines() or [type(root).__name__]
         raise InputError(f"its graph cannot be understood: {detail[0]}") from error
 
 

@@ -31,7 +31,8 @@ class Model:
     @property
     def opset(self) -> int:
         """Version of the standard operators in the main graph."""
-        return self.ir.opset_imports.get("", 1)
+        imports = self.ir.opset_imports
+        return imports.get("", imports.get("ai.onnx", 1))  # two names of one domain
 
     def clone(self) -> Model:
         """An independent graph that shares the tensors."""

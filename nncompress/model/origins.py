@@ -170,6 +170,8 @@ def _flatten(node: ir.Node, shape: _Shape) -> _Step | None:
 
 def _squeeze(node: ir.Node, shape: _Shape) -> _Step | None:
     given = _axes_of(node)
+    if given is None and len(node.inputs) > 1 and node.inputs[1] is not None:
+        return None
     dropped = {a % len(shape) for a in given} if given and shape else {i for i, d in enumerate(shape) if d == 1}
     kept = [i for i in range(len(shape)) if i not in dropped]
     return [shape[i] for i in kept], kept
@@ -209,8 +211,13 @@ def _moved(axes: Axes, by: Sequence[int | None]) -> Axes:
 
 
 def _integers(node: ir.Node, index: int) -> list[int] | None:
-    tensor = constant_tensor(node.inputs[index]) if index < len(node.inputs) else None
-    return None if tensor is None else [int(i) for i in tensor.numpy().reshape(-1)]
+    value = node.inputs[index] if index < len(node.inputs) else None
+    tensor = constant_tensor(value)
+    if tensor is not None:
+        return [int(i) for i in tensor.numpy().reshape(-1)]
+    constant = value.producer() if value is not None else None
+    given = constant.attributes.get("value_ints") if constant is not None and constant.op_type == "Constant" else None
+    return None if given is None or given.is_ref() else list(given.as_ints())
 
 
 def _axes_of(node: ir.Node) -> list[int] | None:

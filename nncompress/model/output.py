@@ -24,7 +24,7 @@ class Output:
     """`with Output(target, source) as out: out.write(model); ...; out.commit()`: nothing remains without commit."""
 
     def __init__(self, target: Path, source: Model | None = None, *, force: bool = False) -> None:
-        self.target, self._force = target, force
+        self.target, self._source, self._force = target, source, force
         self._files: list[Path] = []
         check_target(target, source, force=force)
 
@@ -63,7 +63,7 @@ class Output:
             _flush_folder(self.target.parent)
         except OSError as error:
             raise NoOutputError(f"cannot write {self.target}: {reason(error)}") from error
-        _remove_old_data(self.target, keep={file.name for file in self._files})
+        _remove_old_data(self.target, self._source, keep={file.name for file in self._files})
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -104,11 +104,14 @@ def _sweep(folder: Path, name: str) -> None:
             os.close(lock)
 
 
-def _remove_old_data(target: Path, keep: set[str]) -> None:
-    """Removes data files of earlier results at this target: nothing names them any more."""
+def _remove_old_data(target: Path, source: Model | None, keep: set[str]) -> None:
+    """Removes data files of earlier results at this target: nothing names them any more, unless the input does."""
+    needed = source.files if source else ()
     ours = re.compile(re.escape(target.name) + r"\.[0-9a-f]{8}\.data")
     for entry in target.parent.iterdir():
-        if ours.fullmatch(entry.name) and entry.name not in keep:
+        if not ours.fullmatch(entry.name) or entry.name in keep:
+            continue
+        if not any(file.is_same_as(entry) for file in needed):
             entry.unlink(missing_ok=True)
 
 

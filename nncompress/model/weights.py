@@ -73,6 +73,12 @@ class Weight:
         return (contracting or list(self.uses))[0].channel_axes
 
     @property
+    def input_axis(self) -> int | None:
+        """The longest axis along which inputs, or the columns of a table, are numbered; None if there is none."""
+        rest = [axis for axis in range(len(self.shape)) if axis not in self.channel_axes]
+        return max(rest, key=lambda axis: self.shape[axis], default=None) if self.channel_axes else None
+
+    @property
     def only_gathered(self) -> bool:
         """True if every reader is a Gather that picks along one and the same axis."""
         axes = {use.channel_axes for use in self.uses}

@@ -2,7 +2,7 @@
 
 Notation as in Krishnamoorthi, "Quantizing deep convolutional networks for efficient inference" (arXiv 1806.08342).
 Scales and zero points have the shape of the weight with every axis reduced to 1 but the channel axes, so that they
-broadcast. Everything works on blocks that fit a processor's cache.
+broadcast. A weight with outliers along an input axis can have a second scale along that axis (see equalise.py). Everything works on blocks that fit a processor's cache.
 
 The clipping range c of a channel minimises the squared error (`narrow_range`): with n values and L levels on each
 side, a range of [-c, c] costs about n (c/L)^2 / 12 for rounding and sum_{|w|>c} (|w|-c)^2 for clipping, a convex
@@ -29,7 +29,7 @@ _WORTH = 0.98  # a range that shrinks by less is left alone: the gain is below 4
 @dataclass(frozen=True)
 class Affine:
     """A weight as integers: `codes` (int8 or uint8, shape of the weight), `scale` (float32) and `zero_point`
-    (int32, or None where it is 0), both broadcasting against the codes."""
+    (int32, or None where it is 0), both broadcasting against the codes, as `input_scale` (float32) if there is one."""
 
     codes: Held
     scale: np.ndarray
@@ -38,6 +38,7 @@ class Affine:
     signed: bool
     bits: int
     nonzeros: int
+    input_scale: np.ndarray | None = None
 
     def decode(self) -> np.ndarray:
         """The values as float32."""
@@ -45,6 +46,8 @@ class Affine:
         if self.zero_point is not None:
             out -= self.zero_point.astype(np.float32)
         out *= self.scale
+        if self.input_scale is not None:
+            out *= self.input_scale
         return out
 
 

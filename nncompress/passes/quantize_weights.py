@@ -12,6 +12,7 @@ from nncompress.model.encoding import attach
 from nncompress.model.model import Model
 from nncompress.model.weights import Weight
 from nncompress.numerics.affine import Quantized, Range, quantize
+from nncompress.numerics.equalise import equalised
 from nncompress.passes.base import Context, Pass, in_parallel
 from nncompress.report.record import Outcome, Rewritten, Skipped
 
@@ -35,6 +36,8 @@ class QuantizeWeights(Pass):
     range: Range = "mse"
     """minmax: nothing is clipped; mse: clipped where the squared error is least"""
 
+    equalise: bool = True
+    """a second scale along the input axis for weights with outliers there (symmetric int8 only)"""
     only_if_smaller: bool = True
     """leave weights alone whose scales and decoding nodes would eat the gain"""
 
@@ -55,7 +58,8 @@ class QuantizeWeights(Pass):
                 outcomes.append(Skipped(weight.name, self.name, "holds infinite values or NaN, which stay exact"))
             else:
                 attach(weight, made.affine)
-                outcomes.append(Rewritten(weight.name, self.name, self._detail(weight), made.sqnr_db))
+                second = ", equalised" if made.affine.input_scale is not None else ""
+                outcomes.append(Rewritten(weight.name, self.name, self._detail(weight) + second, made.sqnr_db))
         return outcomes
 
     def _axes(self, weight: Weight) -> tuple[int, ...]:
@@ -74,15 +78,14 @@ class QuantizeWeights(Pass):
         array = weight.array()
         if not np.isfinite([array.max(), array.min()]).all():
             return None
-        return quantize(
-            array,
-            self._axes(weight),
-            bits=self.bits,
-            signed=self.dtype == "int8",
-            symmetric=self.symmetric,
-            range_=self.range,
-            store=context.store,
+        axes, signed = self._axes(weight), self.dtype == "int8"
+        made = quantize(
+            array, axes, bits=self.bits, signed=signed, symmetric=self.symmetric, range_=self.range, store=context.store
         )
+        axis = weight.input_axis
+        if not (self.equalise and signed and self.symmetric) or self.granularity == "tensor" or axis is None:
+            return made
+        return equalised(array, made, axes, axis, bits=self.bits, range_=self.range, store=context.store)
 
     def _detail(self, weight: Weight) -> str:
         axes = self._axes(weight)

@@ -32,7 +32,7 @@ def to_json(report: Report) -> str:
         "summary": dataclasses.asdict(summarise(report)),
         **{key: value for key, value in dataclasses.asdict(report).items() if key != "schema_version"},
     }
-    return json.dumps(_encoded(tree), indent=2, allow_nan=False) + "\n"
+    return json.dumps(encoded(tree), indent=2, allow_nan=False) + "\n"
 
 
 def from_json(text: str) -> Report:
@@ -74,12 +74,12 @@ def json_schema() -> dict[str, Any]:
 
 
 # ------------------------------------------------------------------------------------------------ values
-def _encoded(value: Any) -> Any:
+def encoded(value: Any) -> Any:
     """`value` with numbers and characters that JSON cannot hold spelled out."""
     if isinstance(value, dict):
-        return {key: _encoded(item) for key, item in value.items()}
+        return {key: encoded(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_encoded(item) for item in value]
+        return [encoded(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if isinstance(value, str):  # a lone surrogate, from a file name that is not UTF-8, could not be read back

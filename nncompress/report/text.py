@@ -52,7 +52,7 @@ def render_text(report: Report, *, verbose: bool = False) -> str:
     """Plain lines, nothing cut, no escape codes; `verbose` lists every line of the ledger."""
     lines = [f"{report.verdict.level.upper()}  {headline(report)}"]
     for section in _sections(report, verbose):
-        lines += ["", section.title, *_aligned(section)] if isinstance(section, Table) else ["", *section]
+        lines += ["", section.title, *aligned(section)] if isinstance(section, Table) else ["", *section]
     return "\n".join(lines) + "\n"
 
 
@@ -74,7 +74,7 @@ def _sections(report: Report, verbose: bool) -> Iterator[Table | list[str]]:
     yield environment_table(report)
 
 
-def _aligned(table: Table) -> list[str]:
+def aligned(table: Table) -> list[str]:
     """Columns two spaces apart, as wide as their widest cell."""
     rows = [table.header, *table.rows] if any(table.header) else list(table.rows)
     widths = [max(cell_len(row[column]) for row in rows) for column in range(len(table.header))]

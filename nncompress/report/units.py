@@ -19,8 +19,11 @@ BYTES_PER_UNIT = {
     "gib": 2**30,
     "tib": 2**40,
 }
+PER_COUNT_UNIT = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9, "t": 10**12}
 NOT_MEASURED = "not measured"
 NUMBER_AND_UNIT = re.compile(r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)\s*([^\s0-9]*)", re.ASCII)
+
+GROUPED = re.compile(r"[0-9]{1,3}(,[0-9]{3})+", re.ASCII)
 
 
 # ------------------------------------------------------------------------------------------------ for people to read
@@ -129,6 +132,26 @@ def parse_bytes(text: str) -> int:
     if unit.lower() not in BYTES_PER_UNIT:
         raise UsageError(f"unknown unit {unit!r} in size {text!r}: use B, kB, MB, GB, TB, KiB, MiB, GiB or TiB")
     return round(number * BYTES_PER_UNIT[unit.lower()])
+
+
+def parse_count(text: str) -> int:
+    """A number of things: "1.2 M", "85k", "85,002" or "85002"; G and B are both a billion.
+
+    Raises UsageError, with the text, for anything else, negative numbers included.
+    """
+    plain = text.replace(",", "") if GROUPED.fullmatch(text.strip()) else text
+    number, unit = _number_and_unit(plain, "a number such as '1.2 M', '85k' or '85002'")
+    if unit.lower() not in PER_COUNT_UNIT:
+        raise UsageError(f"unknown unit {unit!r} in number {text!r}: use k, M, G or T")
+    return round(number * PER_COUNT_UNIT[unit.lower()])
+
+
+def parse_db(text: str) -> float:
+    """Decibels: "30 dB" or "30"; may be negative. Raises UsageError, with the text, for anything else."""
+    match = NUMBER_AND_UNIT.fullmatch(text.strip())
+    if not match or match[2].lower() not in {"", "db"} or not math.isfinite(float(match[1])):
+        raise UsageError(f"{text!r} is not a number of decibels such as '30 dB' or '30'")
+    return float(match[1])
 
 
 def parse_share(text: str) -> float:

@@ -1,0 +1,224 @@
+"""Reads budgets: what models may weigh and cost, from `[[budget]]` tables in nncompress.toml or pyproject.toml.
+
+In pyproject.toml the tables are `[[tool.nncompress.budget]]`. Paths are relative to the folder of the file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import glob
+import math
+import tomllib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, StrictBool, StrictStr, TypeAdapter, ValidationError
+
+from nncompress.errors import UsageError, nearest
+from nncompress.report.units import parse_bytes, parse_count, parse_db, parse_share
+
+CONFIG_NAME = "nncompress.toml"
+PYPROJECT = "pyproject.toml"
+_RUN_LIMITS = ("min_cosine", "min_sqnr", "max_drop", "max_latency_ratio")  # against a reference
+
+
+def _reading(parse: Callable[[str], float]) -> Callable[[Any], Any]:
+    """Lets pydantic report what `parse` says about a string or a number of a TOML file."""
+
+    def read(value: Any) -> Any:
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            raise ValueError(f"{value!r} is neither text nor a number")
+        try:
+            return parse(str(value))
+        except UsageError as error:
+            raise ValueError(str(error)) from error
+
+    return read
+
+
+def _cosine(text: str) -> float:
+    value = _number(text)
+    if not -1 <= value <= 1:
+        raise UsageError(f"{text} is no cosine: it must lie between -1 and 1")
+    return value
+
+
+def _ratio(text: str) -> float:
+    value = _number(text)
+    if not 0 < value < math.inf:
+        raise UsageError(f"{text} is no ratio: it must be above 0")
+    return value
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise UsageError(f"{text!r} is not a number") from error
+
+
+_Bytes = Annotated[int | None, BeforeValidator(_reading(parse_bytes))]
+_Count = Annotated[int | None, BeforeValidator(_reading(parse_count))]
+_Share = Annotated[float | None, BeforeValidator(_reading(parse_share))]
+_Db = Annotated[float | None, BeforeValidator(_reading(parse_db))]
+_Cosine = Annotated[float | None, BeforeValidator(_reading(_cosine))]
+_Ratio = Annotated[float | None, BeforeValidator(_reading(_ratio))]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Limits on the models that `path` matches; None: no such limit."""
+
+    path: StrictStr  # glob
+    max_size: _Bytes = None  # external data included
+    max_packed_size: _Bytes = None
+    max_params: _Count = None
+    max_macs: _Count = None
+    reference: StrictStr | None = None  # the model that the following four compare with
+    min_cosine: _Cosine = None
+    min_sqnr: _Db = None
+    max_drop: _Share = None
+    max_latency_ratio: _Ratio = None
+    min_metric: _Share = None  # needs data with labels, and no reference
+    data: StrictStr | None = None
+    labels: StrictStr | None = None
+    level: Literal["error", "warn"] = "error"  # of a missed limit
+    optional: StrictBool = False  # a glob that matches nothing is fine
+
+    @property
+    def runs(self) -> bool:
+        """True if a limit needs the model to be run."""
+        return self.min_metric is not None or any(getattr(self, name) is not None for name in _RUN_LIMITS)
+
+
+@dataclass(frozen=True)
+class Config:
+    """A configuration file with everything that is wrong in it; with problems, no budgets can be relied on."""
+
+    path: Path
+    budgets: tuple[Budget, ...]
+    problems: tuple[str, ...]
+
+    @property
+    def folder(self) -> Path:
+        return self.path.parent
+
+    def models(self, budget: Budget) -> list[Path]:
+        """The files that its glob matches, relative to the folder, sorted."""
+        names = glob.glob(budget.path, root_dir=self.folder, recursive=True)
+        return [Path(name) for name in sorted(set(names)) if (self.folder / name).is_file()]
+
+
+def find_config(folder: Path) -> Path:
+    """nncompress.toml in `folder`, else a pyproject.toml that has [tool.nncompress]. Raises UsageError for neither."""
+    if (folder / CONFIG_NAME).is_file():
+        return folder / CONFIG_NAME
+    project = folder / PYPROJECT
+    if project.is_file() and "nncompress" in _table(_read_toml(project), "tool"):
+        return project
+    raise UsageError(f"there is no {CONFIG_NAME} here, and no [tool.nncompress] in a {PYPROJECT}: try nncompress init")
+
+
+def load_config(path: Path) -> Config:
+    """All budgets of a file. Raises UsageError only where there is no TOML to look into."""
+    content = _read_toml(path)
+    if path.name == PYPROJECT:
+        content = _table(_table(content, "tool"), "nncompress")
+    problems = [f"unknown key {key!r}{nearest(key, ['budget'])}" for key in content if key != "budget"]
+    tables = content.get("budget")
+    key = "tool.nncompress.budget" if path.name == PYPROJECT else "budget"
+    if not isinstance(tables, list) or not tables or not all(isinstance(table, dict) for table in tables):
+        return Config(path, (), (*problems, f'it needs [[{key}]] with path = "MODEL.onnx" and a limit'))
+    budgets = []
+    for number, table in enumerate(tables, 1):
+        budget, wrong = _budget(table)
+        name = table.get("path")
+        where = f"budget {number} ({name})" if isinstance(name, str) and name else f"budget {number}"
+        problems += [f"{where}: {problem}" for problem in wrong]
+        budgets += [budget] if budget is not None else []
+    config = Config(path, tuple(budgets), ())
+    return dataclasses.replace(config, problems=(*problems, *_missing_files(config)))
+
+
+# ------------------------------------------------------------------------------------------------ one budget
+def _budget(table: dict[str, Any]) -> tuple[Budget | None, list[str]]:
+    """The budget as far as it can be understood, and what is wrong with it."""
+    known = [field.name for field in dataclasses.fields(Budget)]
+    problems = [f"unknown key {key!r}{nearest(key, known)}" for key in table if key not in known]
+    try:
+        budget = TypeAdapter(Budget).validate_python({key: value for key, value in table.items() if key in known})
+    except ValidationError as error:
+        return None, problems + [_explained(one) for one in error.errors()]
+    return budget, problems + _contradictions(budget, guessing=bool(problems))
+
+
+def _explained(error: Any) -> str:
+    key = str(error["loc"][0]) if error["loc"] else "path"
+    if error["type"] in ("missing", "missing_argument"):
+        return f"{key} is missing"
+    message = str(error["msg"]).removeprefix("Value error, ")
+    return f"{key}: {message[:1].lower() + message[1:] if message.startswith('Input') else message}"
+
+
+def _contradictions(budget: Budget, *, guessing: bool) -> list[str]:
+    """Limits that could never be checked, and keys that no limit uses. `guessing`: an unknown key may be the limit."""
+    asked = [name for name in _RUN_LIMITS if getattr(budget, name) is not None]
+    problems = []
+    if not budget.path:
+        problems.append("path is empty")
+    if asked and budget.reference is None:
+        problems.append(
+            f"{', '.join(asked)} {'needs' if len(asked) == 1 else 'need'} a reference model to compare with"
+        )
+    for name in ("max_drop", "min_metric"):
+        if getattr(budget, name) is not None and budget.data is None:
+            problems.append(f"{name} needs labelled data")
+    if budget.labels is not None and budget.data is None:
+        problems.append("labels need data: they belong to samples")
+    if guessing:
+        return problems
+    if budget.reference is not None and not asked:
+        problems.append(f"no limit uses the reference: give one of {', '.join(_RUN_LIMITS)}")
+    elif budget.data is not None and not budget.runs:
+        problems.append("no limit uses the data")
+    if not _has_limit(budget):
+        problems.append("it has no limit: give one such as max_size")
+    return problems
+
+
+def _has_limit(budget: Budget) -> bool:
+    fields = [field.name for field in dataclasses.fields(budget) if field.name.startswith(("max_", "min_"))]
+    return any(getattr(budget, name) is not None for name in fields)
+
+
+def _missing_files(config: Config) -> Sequence[str]:
+    """Globs that match nothing, and references and data that do not exist."""
+    problems = []
+    for budget in config.budgets:
+        found = config.models(budget)
+        if budget.path and not found and not budget.optional:
+            problems.append(f"path {budget.path!r} matches no file (optional = true allows that)")
+        for key in ("reference", "data", "labels"):
+            name = getattr(budget, key)
+            if name is not None and (found or not budget.optional) and not (config.folder / name).exists():
+                problems.append(f"{key} {name!r} does not exist (paths are relative to {config.path.name})")
+    return list(dict.fromkeys(problems))
+
+
+# ------------------------------------------------------------------------------------------------ files
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path} is not TOML: {error}") from error
+
+
+def _table(content: dict[str, Any], key: str) -> dict[str, Any]:
+    found = content.get(key, {})
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,90 @@
+"""Finds weights that are stored as integer codes and decoded by nodes that a runtime computes at load.
+
+They are no Weights: no pass may touch their parts. But whoever looks into a compressed model wants to see them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from nncompress.model.model import Model
+from nncompress.model.origins import constant_tensor
+from nncompress.model.roles import operand_roles
+
+_DECODES_LOOKUPS = {"Cast", "DequantizeLinear"}
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """One such weight; bytes are those of all the constants that it is made of."""
+
+    value: ir.Value  # that the operators read
+    parts: tuple[ir.Value, ...]  # the codes first, then scales, zero points ...
+    ops: tuple[str, ...]
+    uses: int
+
+    @property
+    def codes(self) -> ir.TensorProtocol:
+        tensor = constant_tensor(self.parts[0])
+        assert tensor is not None, "parts are constants"
+        return tensor
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(tensor.nbytes for part in self.parts if (tensor := constant_tensor(part)) is not None)
+
+
+def decoded_weights(model: Model) -> list[Decoded]:
+    """All of them, in the order in which their first readers stand in the model."""
+    found: dict[int, tuple[ir.Value, tuple[ir.Value, ...], list[ir.Node]]] = {}
+    for scope in model.scopes():
+        for node in scope:
+            for role in operand_roles(node):
+                operand = node.inputs[role.index] if role.index < len(node.inputs) else None
+                parts = _parts(operand, is_table=role.kind == "table") if operand is not None else ()
+                if operand is not None and parts:
+                    found.setdefault(id(operand), (operand, parts, []))[2].append(node)
+    return [
+        Decoded(value, parts, tuple(sorted({node.op_type for node in nodes})), len(nodes))
+        for value, parts, nodes in found.values()
+    ]
+
+
+def _parts(operand: ir.Value, *, is_table: bool) -> tuple[ir.Value, ...]:
+    """The constants behind an operand that is computed from codes alone; () for anything else."""
+    if _are_codes(operand) and is_table:
+        decoded = any(use.node.op_type == "Gather" and _is_decoded(use.node) for use in operand.uses())
+        return (operand,) if decoded else ()
+    parts: list[ir.Value] = []
+    stack, seen = [operand], {id(operand)}
+    while stack:
+        value = stack.pop()
+        node = value.producer()
+        if constant_tensor(value) is not None:
+            parts.append(value)
+        elif node is None or value.is_graph_input() or not node.inputs:
+            return ()
+        else:
+            new = [v for v in node.inputs if v is not None and id(v) not in seen]
+            seen.update(map(id, new))
+            stack += new
+    parts.sort(key=lambda part: (not _are_codes(part), -_nbytes(part)))
+    return tuple(parts) if _are_codes(parts[0]) else ()
+
+
+def _is_decoded(gather: ir.Node) -> bool:
+    return any(use.node.op_type in _DECODES_LOOKUPS for use in gather.outputs[0].uses())
+
+
+def _are_codes(value: ir.Value) -> bool:
+    tensor = constant_tensor(value)
+    if tensor is None or tensor.size <= 1:
+        return False
+    return tensor.dtype.bitwidth <= 8 and tensor.dtype.name.startswith(("INT", "UINT"))
+
+
+def _nbytes(value: ir.Value) -> int:
+    tensor = constant_tensor(value)
+    return tensor.nbytes if tensor is not None else 0

@@ -1,0 +1,119 @@
+"""Counts the multiply-accumulates of one inference, from the shapes that ONNX shape inference finds.
+
+A free first dimension of an input counts as one sample. Any other unknown size, or a counted operator inside a nested
+graph or a function, which may run any number of times, makes the count unknown.
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+
+import onnx
+import onnx_ir as ir
+
+from nncompress.model.model import Model
+from nncompress.model.origins import constant_tensor
+from nncompress.model.write import marked_proto
+
+Shapes = dict[str, tuple[int | None, ...]]
+"""Sizes by name of a value; None: not known."""
+
+
+def count_macs(model: Model, shapes: Shapes) -> int | None:
+    """Of Conv, ConvTranspose, MatMul, Gemm, LSTM, GRU and RNN in one inference of the main graph; None: not known."""
+    if any(node.op_type in _MACS for scope in list(model.scopes())[1:] for node in scope):
+        return None
+    total = 0
+    for node in model.ir.graph:
+        counter = _MACS.get(node.op_type)
+        if counter is None:
+            continue
+        operands = [_shape_of(value, shapes) for value in (*node.inputs[:3], *node.outputs[:1])]
+        count = counter(node, operands)
+        if count is None:
+            return None
+        total += count
+    return total
+
+
+def infer_shapes(model: Model) -> Shapes:
+    """Shapes of all values that inference could find, for one sample; {} where it fails."""
+    proto = marked_proto(model, f"shape-{secrets.token_hex(8)}")
+    _fix_batch(proto.graph)
+    try:
+        inferred = onnx.shape_inference.infer_shapes(proto, data_prop=True)
+    except (onnx.shape_inference.InferenceError, RuntimeError, ValueError):
+        return {}
+    shapes: Shapes = {}
+    stack = [inferred.graph]
+    while stack:
+        graph = stack.pop()
+        for info in (*graph.input, *graph.output, *graph.value_info):
+            if info.type.HasField("tensor_type") and info.type.tensor_type.HasField("shape"):
+                shapes[info.name] = tuple(_size(dim) for dim in info.type.tensor_type.shape.dim)
+        shapes.update({t.name: tuple(t.dims) for t in graph.initializer})
+        stack += [a.g for node in graph.node for a in node.attribute if a.HasField("g")]
+    return shapes
+
+
+def _size(dim: onnx.TensorShapeProto.Dimension) -> int | None:
+    return dim.dim_value if dim.HasField("dim_value") and dim.dim_value >= 0 else None
+
+
+def _fix_batch(graph: onnx.GraphProto) -> None:
+    """Makes free first dimensions of inputs 1, and lets inference find all others anew: what is recorded may differ."""
+    constants = {tensor.name for tensor in graph.initializer}
+    for info in graph.input:
+        dims = info.type.tensor_type.shape.dim
+        if info.name not in constants and dims and _size(dims[0]) is None:
+            dims[0].dim_value = 1
+    for info in (*graph.output, *graph.value_info):
+        for dim in info.type.tensor_type.shape.dim:
+            if dim.HasField("dim_param") or _size(dim) is None:
+                dim.Clear()
+
+
+def _shape_of(value: ir.Value | None, shapes: Shapes) -> tuple[int, ...] | None:
+    """The whole shape, or None."""
+    tensor = constant_tensor(value)
+    shape = shapes.get(value.name or "") if tensor is None and value is not None else None
+    if tensor is not None:
+        shape = tuple(int(d) for d in tensor.shape.numpy())
+    known = [d for d in shape or () if d is not None]
+    return tuple(known) if shape is not None and len(known) == len(shape) else None
+
+
+# Each takes the node and the shapes of its first three inputs and its first output.
+_Operands = list[tuple[int, ...] | None]
+
+
+def _conv(node: ir.Node, s: _Operands) -> int | None:
+    return math.prod(s[-1]) * math.prod(s[1][1:]) if s[-1] and s[1] else None
+
+
+def _conv_transpose(node: ir.Node, s: _Operands) -> int | None:
+    return math.prod(s[0]) * math.prod(s[1][1:]) if s[0] and s[1] else None
+
+
+def _matmul(node: ir.Node, s: _Operands) -> int | None:
+    return math.prod(s[-1]) * s[0][-1] if s[-1] is not None and s[0] else None
+
+
+def _gemm(node: ir.Node, s: _Operands) -> int | None:
+    if not s[-1] or not s[0] or len(s[0]) != 2:
+        return None
+    return math.prod(s[-1]) * s[0][0 if node.attributes.get_int("transA", 0) else 1]
+
+
+def _recurrent(node: ir.Node, s: _Operands) -> int | None:
+    """Steps * batch * (input and recurrent matrices); the input is [steps, batch, size]."""
+    if not s[0] or not s[1] or len(s) < 4 or not s[2]:
+        return None
+    return s[0][0] * s[0][1] * (math.prod(s[1]) + math.prod(s[2]))
+
+
+_MACS = {
+    "Conv": _conv, "ConvTranspose": _conv_transpose, "MatMul": _matmul, "Gemm": _gemm,
+    "LSTM": _recurrent, "GRU": _recurrent, "RNN": _recurrent,
+}  # fmt: skip

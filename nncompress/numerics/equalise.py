@@ -1,0 +1,53 @@
+"""A second scale along an input axis, for weights in which a few inputs have much larger values than the others.
+
+    w[.., k, .., n, ..] ~ input_scale[k] * scale[n] * q        input_scale[k] = (max_n |w[k, n]|)^(1/2), geometric mean 1
+
+One scale for each output channel alone spends the range of the integers on the largest input. The square root splits a
+range between both axes, as in cross-layer equalisation (Nagel et al., "Data-free quantization", arXiv 1906.04721), but
+within one weight and without touching any other layer: the factor is stored and multiplied back.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from nncompress.numerics.affine import Quantized, Range, quantize
+from nncompress.numerics.held import Store
+
+WORTH_TRYING_DB = 40.0  # a Gaussian weight quantizes to about 42 dB; below this, outliers are at work
+LEAST_GAIN_DB = 1.0  # and one more for each percent that the second scale adds to the codes
+LARGEST = 1 << 25  # elements: two more copies of the weight are needed for a moment
+_SHORTEST_AXIS = 8
+
+
+def equalised(
+    weight: np.ndarray, plain: Quantized, channel_axes: tuple[int, ...], input_axis: int,
+    *, bits: int, range_: Range, store: Store,
+) -> Quantized:  # fmt: skip
+    """`plain`, or the symmetric int8 quantization with a second scale along `input_axis` where that is clearly better."""
+    plain_db = math.inf if plain.sqnr_db is None else plain.sqnr_db
+    worth = plain_db < WORTH_TRYING_DB and weight.size <= LARGEST
+    if not worth or weight.shape[input_axis] < _SHORTEST_AXIS:
+        return plain
+    factor = input_factor(weight, input_axis)
+    made = quantize(
+        weight / factor, channel_axes, bits=bits, signed=True, symmetric=True, range_=range_, store=store
+    )  # fmt: skip
+    affine = replace(made.affine, input_scale=factor)
+    error = (weight - affine.decode()).reshape(-1)
+    found = Quantized(affine, plain.signal, float(np.dot(error, error)))
+    after, percent = found.sqnr_db, 100 * factor.nbytes / weight.size
+    return found if after is None or after > plain_db + LEAST_GAIN_DB + percent else plain
+
+
+def input_factor(weight: np.ndarray, axis: int) -> np.ndarray:
+    """float32, 1 along every axis but `axis`; 1 for inputs whose weights are all zero."""
+    others = tuple(a for a in range(weight.ndim) if a != axis)
+    largest = np.maximum(weight.max(axis=others, keepdims=True), -weight.min(axis=others, keepdims=True))
+    logs = np.log(largest, where=largest > 0, out=np.zeros(largest.shape, np.float64))
+    used = largest > 0
+    mean = logs[used].mean() if used.any() else 0.0
+    return np.where(used, np.exp((logs - mean) / 2), 1.0).astype(np.float32)

@@ -1,0 +1,72 @@
+"""`nncompress compare`: judges a second file against the first and writes nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support import IMAGES, MLP, SAMPLES, dense_model, files_in, nncompress, one_line
+
+
+@pytest.fixture
+def small(out: Path) -> Path:
+    assert nncompress("quantize", MLP, "-o", out, "--no-validate").exit_code == 0
+    return out
+
+
+def test_a_good_copy_passes_and_nothing_is_written(small: Path) -> None:
+    ended = nncompress("compare", MLP, small, "--data", IMAGES, "--seconds", 0, "-q")
+    assert (ended.exit_code, ended.stderr) == (0, "")
+    assert one_line(ended.stdout).startswith("PASS  digits_mlp.onnx -> small.onnx: 3.")
+    assert files_in(small.parent) == {"small.onnx"}
+
+
+@pytest.mark.parametrize(
+    ("gate", "rule"),
+    [
+        (["--min-cosine", 0.9999999], "cosine"),
+        (["--min-sqnr", 200], "sqnr"),
+        (["--max-size", "10 kB"], "max-size"),
+        (["--min-ratio", 10], "ratio"),
+    ],
+)
+def test_a_missed_gate_ends_with_1(gate: list[object], rule: str, small: Path) -> None:
+    ended = nncompress("compare", MLP, small, "--data", IMAGES, "--seconds", 0, "-q", *gate)
+    assert ended.exit_code == 1
+    assert one_line(ended.stdout).endswith(f"failed: {rule}")
+    assert one_line(ended.stderr).startswith(f"nncompress: {rule} failed: ")
+
+
+def test_a_larger_candidate_is_a_warning(small: Path) -> None:
+    ended = nncompress("compare", small, MLP, "--data", IMAGES, "--seconds", 0, "-q")
+    assert ended.exit_code == 0
+    assert one_line(ended.stdout).startswith("WARN  small.onnx -> digits_mlp.onnx: 3.")
+    assert "larger" in ended.stdout
+
+
+def test_a_model_with_another_interface_fails(tmp_path: Path) -> None:
+    first = dense_model(tmp_path / "first.onnx", [("w", 16, 16)])
+    second = dense_model(tmp_path / "second.onnx", [("w", 16, 16), ("v", 16, 8)])
+    ended = nncompress("compare", first, second, "--seconds", 0, "-q")
+    assert ended.exit_code in {1, 4}
+    assert "Traceback" not in ended.stderr
+    assert ended.stderr.startswith("nncompress: ")
+
+
+def test_a_missing_reference_and_a_missing_candidate_end_with_3(tmp_path: Path) -> None:
+    for pair in ([tmp_path / "missing.onnx", MLP], [MLP, tmp_path / "missing.onnx"]):
+        ended = nncompress("compare", *pair)
+        assert (ended.exit_code, ended.stdout) == (3, "")
+        assert one_line(ended.stderr) == f"nncompress: error: cannot read {tmp_path / 'missing.onnx'}: no such file"
+
+
+def test_a_model_with_external_data_is_compared_from_any_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    wide = SAMPLES / "digits_wide" / "model.onnx"
+    ended = nncompress("compare", wide, wide, "--data", IMAGES, "--seconds", 0, "-q")
+    assert ended.exit_code == 0
+    assert "outputs identical" in one_line(ended.stdout)
+    assert files_in(tmp_path) == set()

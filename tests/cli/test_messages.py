@@ -1,0 +1,151 @@
+"""Wrong usage: exit code 2 and one line on stderr that says what would be right; no traceback unless asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support import MLP, SAMPLES, files_in, nncompress, nncompress_process, one_line
+
+QUANTIZE = ["quantize", MLP, "-o", "OUT"]
+RUN = ["run", MLP, "-o", "OUT"]
+COMPARE = ["compare", MLP, MLP]
+
+# Options and commands that typer itself refuses, with a usage line first.
+REFUSED_BY_TYPER = [
+    (["quantise"], "No such command 'quantise'. Did you mean 'quantize'?"),
+    (["quantize", "-o", "OUT"], "Missing argument 'MODEL'."),
+    (["compare", MLP], "Missing argument 'CAND'."),
+    ([*QUANTIZE, "--min-cosin", 0.9], "No such option: --min-cosin (Possible options: --min-cosine"),
+    ([*QUANTIZE, "--sparsity", 0.5], "No such option: --sparsity"),
+    ([*QUANTIZE, "--min-size", "many"], "Invalid value for '--min-size'"),
+    ([*QUANTIZE, "extra.onnx"], "unexpected extra argument"),
+    (["passes", "--al"], "No such option: --al"),
+]
+REFUSED = [
+    (["quantize", MLP], "name the model to write with -o OUT (or try --dry-run)"),
+    ([*QUANTIZE, "--dtype", "int7"], "dtype: input should be 'int8' or 'uint8', not 'int7'"),
+    ([*QUANTIZE, "--per", "row"], "granularity: input should be 'channel' or 'tensor', not 'row'"),
+    ([*QUANTIZE, "--form", "qdq"], "unknown form 'qdq': it is folded or dequantize"),
+    ([*QUANTIZE, "--include", "fc1.wieght"], "'fc1.wieght' matches no weight and no node that reads one (did you mean"),
+    ([*QUANTIZE, "--exclude", "nothing*"], "'nothing*' matches no weight and no node that reads one"),
+    ([*QUANTIZE, "--max-size", "ten"], "'ten' is not a size such as '4 MB'"),
+    ([*QUANTIZE, "--max-size", "4 MX"], "unknown unit 'MX' in size '4 MX'"),
+    ([*QUANTIZE, "--max-drop", "1"], "share '1' is ambiguous: write '1 %'"),
+    ([*QUANTIZE, "--min-cosine", "2"], "--min-cosine must lie between -1 and 1, not at 2"),
+    ([*QUANTIZE, "--min-cosine", "nan"], "--min-cosine must lie between -1 and 1, not at nan"),
+    ([*QUANTIZE, "--min-ratio", "0"], "--min-ratio must be above 0, not 0"),
+    ([*QUANTIZE, "--max-latency-ratio", "nan"], "--max-latency-ratio must be above 0, not nan"),
+    ([*QUANTIZE, "--dim", "batch"], "--dim 'batch' is not NAME=SIZE, such as batch=1"),
+    ([*QUANTIZE, "--dim", "batch=0"], "--dim 'batch=0' is not NAME=SIZE"),
+    ([*QUANTIZE, "--labels", "l.npz"], "--labels needs --data: labels belong to samples"),
+    ([*QUANTIZE, "--bench-threads", "0"], "--bench-threads must be at least 1, not 0"),
+    ([*QUANTIZE, "--seconds", "-1"], "--seconds must be 0 (latency is not measured) or more, not -1"),
+    ([*QUANTIZE, "--seconds", "nan"], "--seconds must be 0 (latency is not measured) or more, not nan"),
+    ([*QUANTIZE, "--threads", "-2"], "--threads must be 0 (all cores) or more, not -2"),
+    (["prune", MLP, "-o", "OUT", "--sparsity", "50"], "sparsity must lie between 0 and 1, not at 50"),
+    (["factorize", MLP, "-o", "OUT", "--rank", "3", "--ratio", "0.5"], "give one of rank, energy and ratio"),
+    ([*RUN, "-p", "prun-magnitude"], "unknown pass 'prun-magnitude' (did you mean 'prune-magnitude'?)"),
+    ([*RUN, "-p", "factorize:rnk=3"], "factorize: unknown option 'rnk' (did you mean 'rank'?)"),
+    (
+        [*RUN, "-p", "quantize-weights", "-p", "prune-magnitude"],
+        "prune-magnitude after quantize-weights would undo it; the order that works: prune-magnitude, quantize-weights",
+    ),
+    (RUN, "give either a recipe and a model, or passes with -p and one model"),
+    ([*RUN, "other.onnx", "-p", "factorize"], "give either a recipe and a model, or passes with -p and one model"),
+    ([*COMPARE, "--json", "-", "--html", "-"], "only one of --json, --markdown and --html can go to stdout"),
+    (["passes", "factorise"], "unknown pass 'factorise' (did you mean 'factorize'?)"),
+]
+
+
+def with_output(arguments: list[object], out: Path) -> list[object]:
+    return [out if argument == "OUT" else argument for argument in arguments]
+
+
+@pytest.mark.parametrize(("arguments", "message"), REFUSED_BY_TYPER)
+def test_what_is_no_command_or_option_ends_with_2(arguments: list[object], message: str, out: Path) -> None:
+    ended = nncompress(*with_output(arguments, out))
+    assert (ended.exit_code, ended.stdout) == (2, "")
+    assert message in ended.stderr.splitlines()[-1]
+    assert files_in(out.parent) == set()
+
+
+@pytest.mark.parametrize(("arguments", "message"), REFUSED)
+def test_what_cannot_be_meant_ends_with_2_and_one_line(arguments: list[object], message: str, out: Path) -> None:
+    ended = nncompress(*with_output(arguments, out))
+    assert (ended.exit_code, ended.stdout) == (2, "")
+    assert one_line(ended.stderr).startswith("nncompress: error: ")
+    assert message in ended.stderr
+    assert files_in(out.parent) == set()
+
+
+def test_a_recipe_with_a_typo_names_its_place_and_the_nearest_key(out: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text('[[steps]]\npass = "quantize-weights"\ngranularty = "tensor"\n')
+    ended = nncompress("run", recipe, MLP, "-o", out)
+    assert ended.exit_code == 2
+    assert one_line(ended.stderr) == (
+        f"nncompress: error: {recipe}: step 1: quantize-weights: "
+        "unknown option 'granularty' (did you mean 'granularity'?)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("data", "code", "message"),
+    [
+        ("nothing.npz", 3, "no such file or folder"),
+        (SAMPLES / "README.md", 3, "data is a folder, a .npz or a .npy file"),
+        (SAMPLES / "data/tokens_evaluation.npz", 3, "'image'"),
+        (SAMPLES / "digits_wide", 3, "holds neither .npz files nor test_data_set_* folders"),
+    ],
+)
+def test_data_that_does_not_fit_ends_with_3_before_anything_is_written(
+    data: object, code: int, message: str, out: Path
+) -> None:
+    ended = nncompress("quantize", MLP, "-o", out, "--data", data)
+    assert (ended.exit_code, ended.stdout) == (code, "")
+    assert message in one_line(ended.stderr)
+    assert files_in(out.parent) == set()
+
+
+def test_no_command_at_all_shows_the_help() -> None:
+    ended = nncompress()
+    assert ended.exit_code == 2
+    assert "Commands:" in ended.stdout + ended.stderr
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    from importlib.metadata import version
+
+    assert nncompress("--version").stdout == f"nncompress {version('nncompress')}\n"
+
+
+def test_an_unexpected_error_ends_with_5_and_one_line(
+    out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*arguments: object, **options: object) -> None:
+        raise ZeroDivisionError("first\nsecond \x1b[31m")
+
+    monkeypatch.setattr("nncompress.workflow.compress_file", broken)
+    ended = nncompress("quantize", MLP, "-o", out)
+    assert (ended.exit_code, ended.stdout) == (5, "")
+    assert one_line(ended.stderr) == (
+        r"nncompress: error: internal error: ZeroDivisionError: first\nsecond \x1b[31m (--debug shows where)"
+    )
+    traced = nncompress("--debug", "quantize", MLP, "-o", out)
+    assert traced.exit_code == 5
+    assert "Traceback (most recent call last)" in traced.stderr
+
+
+def test_debug_shows_where_a_deliberate_error_came_from(out: Path) -> None:
+    plain = nncompress_process("quantize", "missing.onnx", "-o", out)
+    assert (plain.exit_code, plain.stdout) == (3, "")
+    assert one_line(plain.stderr) == "nncompress: error: cannot read missing.onnx: no such file"
+    for ended in (
+        nncompress_process("--debug", "quantize", "missing.onnx", "-o", out),
+        nncompress_process("quantize", "missing.onnx", "-o", out, env={"NNCOMPRESS_DEBUG": "1"}),
+    ):
+        assert ended.exit_code == 3
+        assert "Traceback (most recent call last)" in ended.stderr
+        assert ended.stderr.splitlines()[-1] == one_line(plain.stderr)

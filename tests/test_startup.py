@@ -1,0 +1,56 @@
+"""Help is quick: it imports none of the large libraries."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.support import COMMANDS, plain_environment
+
+HEAVY = {"numpy", "onnx", "onnxruntime", "onnx_ir", "pydantic", "rich", "jinja2", "sympy", "ml_dtypes", "asyncio"}
+TYPERS_OWN = {"pydantic"}  # typer itself imports it to read a command's parameters (0.1 s)
+PROGRAM = """
+import sys
+from nncompress.__main__ import main
+sys.argv = ["nncompress", *sys.argv[1:]]
+try:
+    main()
+finally:
+    print("MODULES", *sys.modules, file=sys.stderr)
+"""
+
+
+def modules_after(*arguments: str) -> set[str]:
+    """Names of the top-level modules that were imported by the time the command line ended."""
+    ended = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *arguments],
+        env=plain_environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    (line,) = (line for line in ended.stderr.splitlines() if line.startswith("MODULES "))
+    assert ended.stdout.strip(), "it printed no help"
+    return {name.partition(".")[0] for name in line.split()[1:]}
+
+
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_help_imports_no_large_library(option: str) -> None:
+    modules = modules_after(option)
+    assert "typer" in modules, "the list of modules is not the one of the command line"
+    assert modules & HEAVY == set()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_a_command_imports_no_large_library(command: str) -> None:
+    assert modules_after(command, "--help") & HEAVY <= TYPERS_OWN
+
+
+def test_importing_the_package_imports_no_large_library() -> None:
+    program = "import nncompress, sys; print(*sys.modules)"
+    ended = subprocess.run(
+        [sys.executable, "-c", program], env=plain_environment(), capture_output=True, text=True, check=True
+    )
+    assert not {name.partition(".")[0] for name in ended.stdout.split()} & HEAVY
