@@ -71,7 +71,9 @@ def _layer(b: _Builder, x: str, name: str) -> str:
     scores = b.node("Div", [b.node("MatMul", parts[:2], f"{name}.scores"), "root"], f"{name}.scaled")
     shares = b.node("Softmax", [scores], f"{name}.shares", axis=-1)
     mixed = b.node("MatMul", [shares, parts[2]], f"{name}.mixed")
-    merged = b.node("Reshape", [b.node("Transpose", [mixed], f"{name}.back", perm=[0, 2, 1, 3]), "merge"], f"{name}.merged")
+    merged = b.node(
+        "Reshape", [b.node("Transpose", [mixed], f"{name}.back", perm=[0, 2, 1, 3]), "merge"], f"{name}.merged"
+    )
     attended = b.linear(merged, f"{name}.attended", WIDTH, WIDTH)
     x = b.norm(b.node("Add", [x, attended], f"{name}.residual1"), f"{name}.norm1")
     inner = b.linear(x, f"{name}.inner", WIDTH, INNER)

@@ -109,7 +109,7 @@ class Config:
 
     def models(self, budget: Budget) -> list[Path]:
         """The files that its glob matches, relative to the folder, sorted."""
-        names = glob.glob(budget.path, root_dir=self.folder, recursive=True)
+        names = glob.glob(budget.path, root_dir=self.folder, recursive=True)  # noqa: PTH207 - Path.glob finds hidden files
         return [Path(name) for name in sorted(set(names)) if (self.folder / name).is_file()]
 
 

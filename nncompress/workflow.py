@@ -98,7 +98,8 @@ def compress_file(
             _require_smaller(original, result, compressed)
         with watch.stage("validate"):
             run = _run(source, made, feeds, compressed, proof)
-            reference, candidate = file_facts(original), file_facts(result, shown_as=target)
+            reference = file_facts(original, in_full=proof.validate)
+            candidate = file_facts(result, shown_as=target, in_full=proof.validate)
         lines = with_graph_line(compressed.lines, reference.file_bytes, candidate.file_bytes)
         comparison = Comparison(reference, candidate, run)
         verdict = judge(comparison, limits, lines)

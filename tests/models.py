@@ -31,7 +31,8 @@ def model_of(body: str, *, opset: int = 17, ir_version: int = 8, **constants: np
 
 
 def as_model(proto: onnx.ModelProto) -> Model:
-    return Model(ir.from_proto(proto))
+    """Shares nothing with `proto`."""
+    return Model(ir.from_proto(onnx.ModelProto.FromString(proto.SerializeToString())))
 
 
 def linear(weight: np.ndarray, *, opset: int = 17) -> Model:

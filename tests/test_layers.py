@@ -28,6 +28,9 @@ ALLOWED = {
     "compression": {"errors", "report.record", "model", "forms", "passes"},
     "recipe": {"errors", "model", "passes"},
     "inspection": {"errors", "report.record", "report.inspection_record", "model", "passes", "compression"},
+    "budget": {"errors", "report.units"},
+    "budget_check": {"errors", "report", "environment", "model", "workflow", "budget"},
+    "starter": {"report.record", "report.units", "model"},
     "workflow": {
         "errors", "report.record", "report.verdict", "environment", "model", "calibrate", "validate", "forms",
         "passes", "compression", "recipe",
@@ -35,6 +38,7 @@ ALLOWED = {
     "api": {"errors", "report.record", "model", "forms", "passes", "compression", "workflow"},
     "cli": {
         "errors", "report", "environment", "model", "validate", "passes", "recipe", "inspection", "workflow",
+        "budget", "budget_check", "starter",
     },
     "__init__": {"errors", "api"},
     "__main__": {"cli"},
@@ -50,7 +54,7 @@ HOMES = {
     "ml_dtypes": {"numerics", "model", "calibrate", "validate", "forms"},
     "backports": {"model"},
     "compression": {"model"},  # compression.zstd of Python 3.14
-    "pydantic": {"recipe", "report"},
+    "pydantic": {"recipe", "report", "budget"},
     "jinja2": {"report"},
     "markupsafe": {"report"},
     "rich": {"report", "cli"},

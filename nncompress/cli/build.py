@@ -127,7 +127,7 @@ def finish(report: Report, options: ReportOptions) -> None:
     ]
     for path, render in renderers:
         if path is not None:
-            _write(path, render(report))
+            write_text(path, render(report))
     if STDOUT not in (options.json, options.markdown, options.html):
         _print(report, options)
     if report.verdict.level == "fail":
@@ -171,7 +171,7 @@ def _html(report: Report) -> str:
     return render_html(report)
 
 
-def _write(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
     from nncompress.model.files import reason
 
     if path == STDOUT:

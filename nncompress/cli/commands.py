@@ -8,11 +8,12 @@ from inspect import getdoc
 import typer
 
 from nncompress.cli.app import guarded
+from nncompress.cli.budgets import check, init
 from nncompress.cli.compare import compare
 from nncompress.cli.compressing import factorize, prune, quantize, run
 from nncompress.cli.looking import doctor, inspect, passes
 
-ALL_COMMANDS = (inspect, quantize, prune, factorize, run, compare, passes, doctor)
+ALL_COMMANDS = (inspect, quantize, prune, factorize, run, compare, check, init, passes, doctor)
 
 
 def register(app: typer.Typer) -> None:

@@ -20,10 +20,13 @@ def file_bytes(model: Model) -> int:
     return sum(file.size_bytes for file in model.files)
 
 
-def file_facts(model: Model, shown_as: Path | None = None) -> FileFacts:
-    """Reads the files of a loaded model once more. `shown_as`: the path to report, if it will be renamed."""
+def file_facts(model: Model, shown_as: Path | None = None, *, in_full: bool = True) -> FileFacts:
+    """Reads the files of a loaded model once more. `shown_as`: the path to report, if it will be renamed.
+
+    Not `in_full`, packed size and non-zeros are left out, which take most of the time.
+    """
     main, *data = model.files
-    small = file_bytes(model) <= LARGEST_COUNTED_BYTES
+    small = in_full and file_bytes(model) <= LARGEST_COUNTED_BYTES
     inventory = take_inventory(model, count_nonzeros=small)
     return FileFacts(
         path=str(shown_as or main.path),

@@ -13,7 +13,7 @@ import onnx_ir as ir
 
 from nncompress.model.edit import Names, drop_if_unread, keeps_constants_as_nodes
 from nncompress.model.model import Model, Scope
-from nncompress.model.tensors import FileTensor, raw_blocks
+from nncompress.model.tensors import FileTensor, raw_blocks, same_data
 from nncompress.model.origins import constant_tensor
 
 SMALLEST_MERGED_BYTES = 64  # less than what a second initializer costs in names and headers
@@ -43,6 +43,7 @@ def lift_constants(model: Model) -> int:
             if name in scope.initializers:  # type: ignore[union-attr]
                 names = names or Names(model)
                 name = names.new("c")
+            tensor = same_data(tensor)
             tensor.name = name
             lifted = ir.Value(
                 name=name, shape=ir.Shape(tensor.shape.numpy()), type=ir.TensorType(tensor.dtype), const_value=tensor

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 
 import numpy as np
+import onnx
 import onnx_ir as ir
 
 from nncompress.model.files import OpenFile
@@ -46,6 +48,15 @@ def raw_blocks(tensor: ir.TensorProtocol) -> Iterator[bytes | memoryview]:
     else:
         array = np.ascontiguousarray(tensor.numpy())
         yield memoryview(array.reshape(-1).view(np.uint8))
+
+
+def same_data(tensor: ir.TensorProtocol) -> ir.TensorProtocol:
+    """The same data in an object of its own: clones of a model share tensors, and a tensor bears one name."""
+    if isinstance(tensor, ir.TensorProtoTensor):
+        proto = onnx.TensorProto()
+        proto.CopyFrom(ir.to_proto(tensor))
+        return ir.TensorProtoTensor(proto)
+    return copy.copy(tensor)
 
 
 def lazy(compute: Callable[[], np.ndarray], dtype: ir.DataType, shape: tuple[int, ...], name: str) -> ir.LazyTensor:

@@ -170,7 +170,13 @@ def narrow_range(flat: np.ndarray, low: np.ndarray, high: np.ndarray, steps: int
     factor = np.ones(flat.shape[1])
     width = high - low
     extent = np.maximum(-low, high)
-    active = np.flatnonzero(_slope(flat, low, high, np.full_like(factor, _WORTH), width, steps, count)[0] > 0)
+    # the largest value alone is clipped by (1 - _WORTH) of itself: with few values a channel, that decides already
+    rounding = _WORTH * count * width**2 / (12 * steps**2)
+    active = np.flatnonzero(rounding > (1 - _WORTH) * extent**2)
+    if len(active):
+        trial = np.full(len(active), _WORTH)
+        part = np.ascontiguousarray(flat[:, active])
+        active = active[_slope(part, low[active], high[active], trial, width[active], steps, count)[0] > 0]
     for _ in range(_NEWTON_STEPS):
         if not len(active):
             break

@@ -2,31 +2,57 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from xml.etree import ElementTree as ET
 
 from nncompress.errors import printable
+from nncompress.report.check_record import CheckReport
 from nncompress.report.record import Report, RuleResult
 from nncompress.report.summary import headline
 
 
 def render_junit(report: Report) -> str:
     """A rule that fails is a failure; one that warns passes and says so in its output."""
-    rules = report.verdict.rules
-    seconds = f"{sum(taken for _, taken in report.seconds):.3f}"
-    counts = {
-        "tests": str(len(rules)),
-        "failures": str(sum(rule.level == "fail" for rule in rules)),
-        "errors": "0",
-        "skipped": "0",
-        "time": seconds,
-    }
-    root = ET.Element("testsuites", {"name": "nncompress", **counts})
-    suite = ET.SubElement(root, "testsuite", {"name": _safe(f"nncompress {report.command}"), **counts})
-    for rule in rules:
-        _add_case(suite, rule, classname=_safe(f"nncompress.{report.command}"))
-    ET.SubElement(suite, "system-out").text = _safe(headline(report))
+    seconds = sum(taken for _, taken in report.seconds)
+    suite = Suite(f"nncompress {report.command}", f"nncompress.{report.command}", report.verdict.rules, seconds)
+    return _document([replace(suite, said=headline(report))])
+
+
+def render_check_junit(report: CheckReport) -> str:
+    """One suite a model."""
+    suites = [Suite(model.path, f"nncompress.check.{model.path}", model.rules) for model in report.models]
+    return _document(suites)
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Rules that are shown together."""
+
+    name: str
+    classname: str
+    rules: tuple[RuleResult, ...]
+    seconds: float = 0.0
+    said: str = ""
+
+
+def _document(suites: list[Suite]) -> str:
+    every = tuple(rule for suite in suites for rule in suite.rules)
+    root = ET.Element("testsuites", {"name": "nncompress", **_counts(every, sum(suite.seconds for suite in suites))})
+    for one in suites:
+        element = ET.SubElement(root, "testsuite", {"name": _safe(one.name), **_counts(one.rules, one.seconds)})
+        for rule in one.rules:
+            _add_case(element, rule, classname=_safe(one.classname))
+        if one.said:
+            ET.SubElement(element, "system-out").text = _safe(one.said)
     ET.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
+
+
+def _counts(rules: tuple[RuleResult, ...], seconds: float) -> dict[str, str]:
+    failures = str(sum(rule.level == "fail" for rule in rules))
+    return {
+        "tests": str(len(rules)), "failures": failures, "errors": "0", "skipped": "0", "time": f"{seconds:.3f}",
+    }  # fmt: skip
 
 
 def _add_case(suite: ET.Element, rule: RuleResult, classname: str) -> None:

@@ -59,12 +59,12 @@ def render_markdown(report: Report) -> str:
 def _parts(report: Report, room: Room) -> Iterator[str]:
     run = report.comparison.run
     level = report.verdict.level
-    yield f"## {MARKS[level]} {level.upper()}: {_inert(headline(report), room)}"
-    yield _table(rules_table(report), room)
-    yield _table(comparison_table(report), room)
+    yield f"## {MARKS[level]} {level.upper()}: {inert(headline(report), room)}"
+    yield markdown_table(rules_table(report), room)
+    yield markdown_table(comparison_table(report), room)
     yield _sentences(report, room)
     if run and run.metrics:
-        yield _table(metrics_table(run), room)
+        yield markdown_table(metrics_table(run), room)
     if run:
         yield _folded(fidelity_table(run), room)
     if report.ledger:
@@ -77,7 +77,7 @@ def _parts(report: Report, room: Room) -> Iterator[str]:
 def _sentences(report: Report, room: Room) -> str:
     lines = [*feeds_lines(report.comparison.run), *report.notes]
     left_out = [f"... {len(lines) - room.table_lines} more"] if len(lines) > room.table_lines else []
-    return "\n".join(f"- {_inert(line, room)}" for line in [*lines[: room.table_lines], *left_out])
+    return "\n".join(f"- {inert(line, room)}" for line in [*lines[: room.table_lines], *left_out])
 
 
 def _folded_ledger(report: Report, room: Room) -> str:
@@ -87,24 +87,24 @@ def _folded_ledger(report: Report, room: Room) -> str:
 
 
 def _folded(table: Table, room: Room) -> str:
-    return _fold(table.title, _table(table, room))
+    return _fold(table.title, markdown_table(table, room))
 
 
 def _fold(title: str, content: str) -> str:
     return f"<details><summary>{title}</summary>\n\n{content}\n\n</details>"
 
 
-def _table(table: Table, room: Room) -> str:
+def markdown_table(table: Table, room: Room) -> str:
     return _whole_table(table.head(room.table_lines), room)
 
 
 def _whole_table(table: Table, room: Room) -> str:
     rule = ["---:" if column in table.numeric else "---" for column in range(len(table.header))]
-    lines = [list(table.header), rule, *([_inert(cell, room) for cell in row] for row in table.rows)]
+    lines = [list(table.header), rule, *([inert(cell, room) for cell in row] for row in table.rows)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def _inert(text: str, room: Room) -> str:
+def inert(text: str, room: Room) -> str:
     """One line that shows as it is written: HTML as entities, Markdown escaped, cut to the length of a cell."""
     shown = printable(text)
     shown = shown if len(shown) <= room.cell_length else shown[: room.cell_length - 3] + "..."

@@ -5,10 +5,11 @@ Cells are safe to print: whatever a terminal could act on is escaped. Markup is 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from nncompress.errors import printable
-from nncompress.report.record import Fidelity, FileFacts, Latency, OutputComparison, Report, Run
+from nncompress.report.record import Fidelity, FileFacts, Latency, OutputComparison, Report, RuleResult, Run
 from nncompress.report.summary import latency_change
 from nncompress.report.units import (
     NOT_MEASURED,
@@ -50,8 +51,13 @@ def make_table(title: str, header: list[str], rows: list[list[str]], numeric: se
 # ------------------------------------------------------------------------------------------------ verdict
 def rules_table(report: Report) -> Table:
     """Every rule with its figure, its limit and what to do, in the order in which they were judged."""
-    rows = [[rule.level.upper(), rule.rule, rule.figure, rule.limit, rule.advice] for rule in report.verdict.rules]
-    return make_table("Checks", ["level", "rule", "figure", "limit", "what to do"], rows, set())
+    return table_of_rules("Checks", report.verdict.rules)
+
+
+def table_of_rules(title: str, rules: Sequence[RuleResult]) -> Table:
+    """The same for any rules."""
+    rows = [[rule.level.upper(), rule.rule, rule.figure, rule.limit, rule.advice] for rule in rules]
+    return make_table(title, ["level", "rule", "figure", "limit", "what to do"], rows, set())
 
 
 # ------------------------------------------------------------------------------------------------ comparison

@@ -53,10 +53,10 @@ def test_all_reports_can_be_written_at_once(model: Path, out: Path) -> None:
     assert files_in(out.parent) == {"small.onnx", "report.json", "report.markdown", "report.html"}
     assert json.loads(files["json"].read_text())["summary"]["level"] == "pass"
     assert "| fc1 |" in files["markdown"].read_text()
-    assert files["html"].read_text().startswith("<!doctype html>")
+    assert files["html"].read_text().startswith("<!DOCTYPE html>")
 
 
-@pytest.mark.parametrize(("option", "start"), [("--markdown", "#"), ("--html", "<!doctype html>")])
+@pytest.mark.parametrize(("option", "start"), [("--markdown", "#"), ("--html", "<!DOCTYPE html>")])
 def test_a_report_on_stdout_is_alone_there(option: str, start: str, model: Path, out: Path) -> None:
     ended = nncompress("quantize", model, "-o", out, "--seconds", 0, option, "-")
     assert (ended.exit_code, ended.stderr) == (0, "")

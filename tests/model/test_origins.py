@@ -6,7 +6,7 @@ import pytest
 
 from nncompress.model.origins import Origins
 from nncompress.model.weights import find_weights
-from tests.models import dense_constant, model_of, noise, only_weight, proto_of, weight_named
+from tests.models import as_model, dense_constant, model_of, noise, only_weight, proto_of, weight_named
 
 HEAD = "g (float[2,4] x) => (float[] y)"
 
@@ -59,7 +59,7 @@ def test_the_same_name_in_two_branches_is_two_weights() -> None:
     )
     for index, attribute in enumerate(proto.graph.node[0].attribute):
         attribute.g.node.insert(0, dense_constant("w", noise(4, 3, seed=index)))
-    weights = find_weights(ir_model(proto))
+    weights = find_weights(as_model(proto))
     assert [weight.name for weight in weights] == ["w", "w"]
     assert not np.array_equal(weights[0].array(), weights[1].array())
     assert weights[0].scope is not weights[1].scope
@@ -71,7 +71,7 @@ def test_constants_inside_a_function_are_weights_of_the_function() -> None:
         "f (a) => (b) { b = MatMul(a, k) }"
     )
     proto.functions[0].node.insert(0, dense_constant("k", noise(4, 4)))
-    weight = only_weight(ir_model(proto))
+    weight = only_weight(as_model(proto))
     assert isinstance(weight.scope, ir.Function)
     assert (weight.name, weight.channel_axes, len(weight.uses)) == ("k", (1,), 1)
 
@@ -88,12 +88,6 @@ def test_a_weight_handed_to_a_function_is_read_by_each_call() -> None:
         ("Gemm", "f", False, (0,)),
         ("Gemm", "f", False, (0,)),
     ]
-
-
-def ir_model(proto):
-    from nncompress.model.model import Model
-
-    return Model(ir.from_proto(proto))
 
 
 # ------------------------------------------------------------------------------------------------ chains

@@ -14,7 +14,7 @@ from nncompress.model.tensors import lazy
 from nncompress.model.truth import all_tensors
 from nncompress.model.weights import find_weights
 from nncompress.model.write import marked_proto, write
-from tests.models import ir, linear, noise, only_weight, proto_from, proto_of, run, saved
+from tests.models import as_model, ir, linear, noise, only_weight, proto_from, proto_of, run, saved
 
 SAMPLES = sorted((Path(__file__).parents[2] / "sample_models").rglob("*.onnx"))
 
@@ -110,7 +110,7 @@ def test_tensors_of_every_type_come_back_bit_for_bit(tmp_path: Path) -> None:
 def many_tensors() -> Model:
     body = "g (float[N,64] x) => (float[N,64] y) { a = MatMul(x, v) b = MatMul(a, w) y = Add(b, c) }"
     proto = proto_of(body, v=noise(64, 64), w=noise(64, 64, seed=1), c=noise(64))
-    return Model(ir.from_proto(proto))
+    return as_model(proto)
 
 
 def test_large_tensors_go_to_a_data_file_named_by_its_content(tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_large_tensors_go_to_a_data_file_named_by_its_content(tmp_path: Path) ->
 def test_megabytes_start_at_a_page(tmp_path: Path) -> None:
     weights = {name: noise(512, 513, seed=i) for i, name in enumerate("vw")}
     body = "g (float[N,512] x) => (float[N,513] y) { a = MatMul(x, v) b = MatMul(x, w) y = Add(a, b) }"
-    _, path = write(Model(ir.from_proto(proto_of(body, **weights))), tmp_path / "o.onnx", external_data=True)
+    _, path = write(as_model(proto_of(body, **weights)), tmp_path / "o.onnx", external_data=True)
     for tensor in onnx.load(path, load_external_data=False).graph.initializer:
         assert int({e.key: e.value for e in tensor.external_data}["offset"]) % 4096 == 0
     assert {w.name: w.array().tobytes() for w in find_weights(load(path))} == {

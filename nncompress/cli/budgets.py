@@ -1,0 +1,163 @@
+"""The commands for CI: check models against their budgets, and init to write a first configuration."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nncompress.errors import EXIT_GATE_FAILED, InputError, UsageError, printable
+
+if TYPE_CHECKING:
+    from nncompress.budget import Config
+    from nncompress.report.check_record import CheckReport
+
+_STDOUT = Path("-")
+
+
+def check(
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", metavar="FILE", help="nncompress.toml, or a pyproject.toml.", show_default=False),
+    ] = None,
+    json: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Also write it as JSON; - for stdout.")
+    ] = None,
+    junit: Annotated[
+        Path | None, typer.Option("--junit", metavar="FILE", help="Also as JUnit XML; - for stdout.")
+    ] = None,
+    markdown: Annotated[
+        Path | None, typer.Option("--markdown", metavar="FILE", help="Also as Markdown; - for stdout.")
+    ] = None,
+    baseline: Annotated[
+        Path | None, typer.Option("--baseline", metavar="FILE", help="Compare with what check --json saved.")
+    ] = None,
+    max_regression: Annotated[
+        str | None,
+        typer.Option("--max-regression", metavar="SHARE", help='Largest regression against it. [default: "1 %"]'),
+    ] = None,
+    exit_zero: Annotated[bool, typer.Option("--exit-zero", help="Exit with 0 even if a check fails.")] = False,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of made-up inputs.")] = 0,
+    seconds: Annotated[float, typer.Option("--seconds", help="Time spent on each latency.")] = 1.0,
+) -> None:
+    """Check models against the budgets in nncompress.toml, for CI.
+
+    Example: nncompress check --baseline last.json --max-regression "1 %" --junit report.xml
+    """
+    from nncompress.budget import find_config, load_config
+    from nncompress.budget_check import check_budgets
+    from nncompress.report.regression import read_baseline, with_regressions
+    from nncompress.workflow import Proof
+
+    limit = _regression_limit(baseline, max_regression)
+    if not 0 < seconds < float("inf"):
+        raise UsageError(f"--seconds must be above 0, not {seconds:g}")
+    loaded = load_config(config if config is not None else find_config(Path()))
+    _refuse_problems(loaded)
+    _check_targets([json, junit, markdown], loaded, baseline)
+    before = read_baseline(_read(baseline)) if baseline is not None else None
+    report = check_budgets(loaded, Proof(seed=seed, seconds=seconds))
+    if before is not None:
+        report = with_regressions(report, before, limit)
+    _print(report, json, junit, markdown)
+    if report.level == "fail" and not exit_zero:
+        raise typer.Exit(EXIT_GATE_FAILED)
+
+
+def init(
+    models: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[MODEL]...", help="Default: every *.onnx below this folder.", show_default=False),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite nncompress.toml if it exists.")] = False,
+) -> None:
+    """Write a first nncompress.toml: what the models here weigh and cost today, plus 10 %.
+
+    Example: nncompress init model.onnx
+    """
+    from nncompress.budget import CONFIG_NAME
+    from nncompress.starter import Found, find_models, measure, starter_text
+
+    target, here = Path(CONFIG_NAME), Path()
+    if target.exists() and not force:
+        raise UsageError(f"{CONFIG_NAME} exists (--force overwrites it)")
+    found: list[Found] = []
+    for path in models or find_models(here):
+        try:
+            found.append(measure(path, here))
+        except InputError as error:
+            if models:
+                raise
+            sys.stderr.write(f"nncompress: left out: {error}\n")
+    if not found:
+        raise UsageError("there is no model below this folder: name one, such as nncompress init path/to/model.onnx")
+    _replace(target, starter_text(found))
+    count = f"{len(found)} budget{'s' * (len(found) != 1)}"
+    typer.echo(f"wrote {CONFIG_NAME} with {count}; edit the limits, then run nncompress check")
+
+
+# ------------------------------------------------------------------------------------------------ what was asked for
+def _regression_limit(baseline: Path | None, given: str | None) -> float:
+    from nncompress.report.units import parse_share
+
+    if given is not None and baseline is None:
+        raise UsageError("--max-regression needs --baseline: the report of an earlier check --json")
+    return parse_share(given if given is not None else "1 %")
+
+
+def _refuse_problems(config: Config) -> None:
+    """Raises UsageError; several problems are listed on stderr first, one a line."""
+    if not config.problems:
+        return
+    if len(config.problems) == 1:
+        raise UsageError(f"{config.path}: {config.problems[0]}")
+    for problem in config.problems:
+        sys.stderr.write(printable(f"nncompress: {config.path}: {problem}") + "\n")
+    raise UsageError(f"{config.path} has {len(config.problems)} problems, see above")
+
+
+def _check_targets(targets: list[Path | None], config: Config, baseline: Path | None) -> None:
+    """Raises UsageError where a report would go over a file that this run reads, or over another report."""
+    files = [path for path in targets if path is not None and path != _STDOUT]
+    if sum(path == _STDOUT for path in targets) > 1:
+        raise UsageError("only one of --json, --junit and --markdown can go to stdout")
+    read = {config.path.resolve(), *([baseline.resolve()] if baseline else [])}
+    read |= {(config.folder / path).resolve() for budget in config.budgets for path in config.models(budget)}
+    for number, path in enumerate(files):
+        if path.resolve() in read | {other.resolve() for other in files[:number]}:
+            raise UsageError(f"the report {path} would overwrite another file of this check: name another one")
+
+
+# ------------------------------------------------------------------------------------------------ files
+def _print(report: CheckReport, json: Path | None, junit: Path | None, markdown: Path | None) -> None:
+    from nncompress.cli.build import write_text
+    from nncompress.report.check_text import check_json, check_markdown, check_text, failure_lines
+    from nncompress.report.junit import render_check_junit
+
+    for path, render in ((json, check_json), (junit, render_check_junit), (markdown, check_markdown)):
+        if path is not None:
+            write_text(path, render(report))
+    if _STDOUT not in (json, junit, markdown):
+        sys.stdout.write(check_text(report))
+    for line in failure_lines(report):
+        sys.stderr.write(f"nncompress: {line}\n")
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot read the baseline {path}: {(error.strerror or str(error)).lower()}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"the baseline {path} is not UTF-8 text") from error
+
+
+def _replace(target: Path, text: str) -> None:
+    """Writes the file whole or not at all."""
+    from nncompress.cli.build import write_text
+
+    temporary = target.with_name(f".{target.name}.new")
+    write_text(temporary, text)
+    temporary.replace(target)

@@ -1,0 +1,100 @@
+"""Rules of budgets: limits on one file alone, and limits on how it runs against its reference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from nncompress.report.fidelity_rules import fidelity_rules
+from nncompress.report.record import FileFacts, Level, RuleResult, Run
+from nncompress.report.rule import ruled, unmeasured
+from nncompress.report.run_rules import LABELS_MISSING, data_rule, drop_rule, finite_rule, interface_rule, latency_rule
+from nncompress.report.units import format_bytes, format_count, format_share
+
+COMPRESS = "compress the model (nncompress inspect shows where the bytes are), or raise the limit"
+UNKNOWN_SIZE = "this figure is not known for this model: leave the limit out"
+
+
+class BudgetLimits(Protocol):
+    """The limits that the rules read; None: no such limit."""
+
+    @property
+    def max_size(self) -> int | None: ...
+    @property
+    def max_packed_size(self) -> int | None: ...
+    @property
+    def max_params(self) -> int | None: ...
+    @property
+    def max_macs(self) -> int | None: ...
+    @property
+    def min_cosine(self) -> float | None: ...
+    @property
+    def min_sqnr(self) -> float | None: ...
+    @property
+    def max_drop(self) -> float | None: ...
+    @property
+    def max_latency_ratio(self) -> float | None: ...
+    @property
+    def min_metric(self) -> float | None: ...
+    @property
+    def reference(self) -> str | None: ...
+
+
+def file_budget_rules(limits: BudgetLimits, facts: FileFacts) -> list[RuleResult]:
+    """Size, packed size, parameters and multiply-accumulates."""
+    rules = [
+        _at_most("max-size", facts.file_bytes, limits.max_size, format_bytes, COMPRESS),
+        _at_most("max-packed-size", facts.packed_bytes, limits.max_packed_size, format_bytes, COMPRESS),
+        _at_most("max-params", facts.parameters, limits.max_params, format_count, "use a smaller model, or raise it"),
+        _at_most("max-macs", facts.macs, limits.max_macs, format_count, "use a smaller model, or smaller inputs"),
+    ]
+    return [rule for rule in rules if rule is not None]
+
+
+def run_budget_rules(limits: BudgetLimits, run: Run) -> list[RuleResult]:
+    """Fidelity, task metric and latency; against a reference also interface, finite values and what it was run on."""
+    demanded = limits.min_cosine is not None or limits.min_sqnr is not None
+    against: list[RuleResult | None] = []
+    if limits.reference is not None:
+        against = [interface_rule(run), finite_rule(run), data_rule(run, fidelity_demanded=demanded)]
+    rules = [
+        *(fidelity_rules(run, limits.min_cosine, limits.min_sqnr, ()) if demanded else []),
+        drop_rule(run, limits.max_drop) if limits.max_drop is not None else None,
+        _metric_rule(run, limits.min_metric),
+        latency_rule(run, limits.max_latency_ratio) if limits.max_latency_ratio is not None else None,
+        *against,
+    ]
+    return [rule for rule in rules if rule is not None]
+
+
+def refused_rule(complaint: str) -> RuleResult:
+    """A model that onnxruntime does not run fails, whatever was to be measured."""
+    return ruled("runs", "fail", complaint, "runs in onnxruntime", "make the model again: it cannot be used as it is")
+
+
+def _at_most(
+    name: str, figure: int | None, limit: int | None, shown: Callable[[int | None], str], advice: str
+) -> RuleResult | None:
+    if limit is None:
+        return None
+    if figure is None:
+        return unmeasured(name, f"<= {shown(limit)}", limit, UNKNOWN_SIZE)
+    level: Level = "pass" if figure <= limit else "fail"
+    texts = [shown(figure), shown(limit)]
+    if texts[0] == texts[1] and figure != limit:  # three digits do not tell them apart
+        texts = [f"{figure:,}", f"{limit:,}"]
+    over = f"{shown(figure - limit)} too many: {advice}"
+    return ruled(name, level, texts[0], f"<= {texts[1]}", over, figure, limit)
+
+
+def _metric_rule(run: Run, limit: float | None) -> RuleResult | None:
+    """The first task metric of the model itself, whatever the reference reaches."""
+    if limit is None:
+        return None
+    text = f">= {format_share(limit)}"
+    if not run.metrics:
+        return unmeasured("metric", text, limit, LABELS_MISSING)
+    metric = run.metrics[0]
+    level: Level = "pass" if metric.candidate >= limit - 1e-9 else "fail"
+    figure = f"{metric.name} {format_share(metric.candidate)} ({metric.samples} samples)"
+    return ruled("metric", level, figure, text, "compress more gently, or train longer", metric.candidate, limit)

@@ -1,0 +1,137 @@
+"""Compares the figures of a check with those that an earlier one saved: what has become worse, and by what share.
+
+A regression is the change in the bad direction over the old figure: 100 kB after 80 kB is 25 %. From zero, any change
+in the bad direction is infinite, and fails every limit.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from nncompress.errors import InputError
+from nncompress.report.check_record import CHECK_SCHEMA_VERSION, CheckReport, Figures
+from nncompress.report.record import Level, RuleResult
+from nncompress.report.rule import ruled
+from nncompress.report.units import format_bytes, format_cosine, format_count, format_share
+
+_FIGURES: TypeAdapter[Figures] = TypeAdapter(Figures)
+
+
+@dataclass(frozen=True)
+class _Watched:
+    """A figure that may not become worse."""
+
+    field: str
+    shown: Callable[[Any], str]
+    smaller_is_better: bool = True
+
+
+_WATCHED = (
+    _Watched("size_bytes", format_bytes),
+    _Watched("packed_bytes", format_bytes),
+    _Watched("params", format_count),
+    _Watched("macs", format_count),
+    _Watched("cosine", format_cosine, smaller_is_better=False),
+)
+
+
+def read_baseline(text: str) -> dict[str, Figures]:
+    """{path of a model: its figures} from what `check --json` wrote. Raises InputError for anything else."""
+    try:
+        tree = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"baseline is not JSON: {error}") from error
+    if not isinstance(tree, dict) or not isinstance(tree.get("models"), list):
+        raise InputError("baseline is not a report of nncompress check: save one with --json FILE")
+    if tree.get("schema_version") != CHECK_SCHEMA_VERSION:
+        version = tree.get("schema_version")
+        raise InputError(f"baseline follows schema version {version!r}, this nncompress reads {CHECK_SCHEMA_VERSION}")
+    try:
+        return {str(model["path"]): _FIGURES.validate_python(model["figures"]) for model in tree["models"]}
+    except (KeyError, TypeError) as error:
+        raise InputError(f"baseline is damaged: a model lacks {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InputError(f"baseline is damaged at {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+
+
+def with_regressions(report: CheckReport, baseline: Mapping[str, Figures], limit: float) -> CheckReport:
+    """The report with a rule for each figure that both runs measured. `limit`: a share, 0.01 is one percent."""
+    models = []
+    for model in report.models:
+        before = baseline.get(model.path)
+        rules = [_new_rule(limit)] if before is None else _rules(before, model.figures, limit)
+        models.append(replace(model, rules=(*model.rules, *rules)))
+    gone = sorted(set(baseline) - {model.path for model in report.models})
+    notes = [f"{path!r} is in the baseline and is not checked any more" for path in gone]
+    return replace(report, models=tuple(models), notes=(*report.notes, *notes))
+
+
+def regression(before: float, now: float, *, smaller_is_better: bool = True) -> float:
+    """Share by which a figure became worse; negative: better; infinite: worse than zero, or not a number any more."""
+    worse = now - before if smaller_is_better else before - now
+    if math.isnan(worse):
+        return 0.0 if math.isnan(before) else math.inf
+    if before == 0:
+        return math.inf if worse > 0 else 0.0 if worse == 0 else -math.inf
+    return worse / abs(before)
+
+
+# ------------------------------------------------------------------------------------------------ rules
+def _rules(before: Figures, now: Figures, limit: float) -> list[RuleResult]:
+    rules = [_rule(watched, before, now, limit) for watched in _WATCHED]
+    rules.append(_latency_rule(before, now, limit))
+    return [rule for rule in rules if rule is not None]
+
+
+def _rule(watched: _Watched, before: Figures, now: Figures, limit: float) -> RuleResult | None:
+    old, new = getattr(before, watched.field), getattr(now, watched.field)
+    name = f"regression-{watched.field.removesuffix('_bytes')}"
+    if old is None:
+        return None
+    if new is None:
+        advice = "the baseline has this figure: measure it again, or save a new baseline"
+        return ruled(name, "warn", f"{watched.shown(old)} -> not measured", _limit_text(limit), advice, None, limit)
+    share = regression(old, new, smaller_is_better=watched.smaller_is_better)
+    level: Level = "pass" if share <= limit + 1e-12 else "fail"
+    figure = f"{watched.shown(old)} -> {watched.shown(new)} ({_change(share)})"
+    return ruled(name, level, figure, _limit_text(limit), _ADVICE, share, limit)
+
+
+def _latency_rule(before: Figures, now: Figures, limit: float) -> RuleResult | None:
+    """Of the ratio to the reference. Fails only where the whole 95 % interval is worse: noise breaks no build."""
+    if before.latency_ratio is None or now.latency_ratio is None:
+        return None
+    share = regression(before.latency_ratio, now.latency_ratio)
+    low = now.latency_ratio if now.latency_ratio_low is None else now.latency_ratio_low
+    surely = regression(before.latency_ratio, low) > limit
+    level: Level = "pass" if share <= limit else "fail" if surely else "warn"
+    figure = f"ratio {before.latency_ratio:.3f} -> {now.latency_ratio:.3f} ({_change(share)})"
+    advice = _ADVICE if surely else "the interval reaches below the limit: measure again on a quiet machine"
+    return ruled("regression-latency", level, figure, _limit_text(limit), advice, share, limit)
+
+
+_ADVICE = "find the change that caused it, or save a new baseline with --json if it is meant"
+
+
+def _new_rule(limit: float) -> RuleResult:
+    advice = "save a new baseline with --json to watch this model too"
+    return ruled("regression", "warn", "not in the baseline", _limit_text(limit), advice, None, limit)
+
+
+def _limit_text(limit: float) -> str:
+    return f"<= {format_share(limit)} worse"
+
+
+def _change(share: float) -> str:
+    if share == 0:
+        return "same"
+    if math.isinf(share):
+        return "from nothing" if share > 0 else "to nothing"
+    return f"{format_share(abs(share))} {'worse' if share > 0 else 'better'}"
