@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo check test bench samples lock clean
+.PHONY: help setup demo check test bench samples readme lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1|\2/' | \
@@ -38,6 +38,9 @@ bench: $(STAMP) ## Measure compression, speed and memory (bench/bench.py)
 samples: $(STAMP) ## Train the sample models again (downloads torch)
 	$(BIN)/python -m pip install --quiet -e '.[samples]'
 	$(BIN)/python sample_models/make_samples.py
+
+readme: $(STAMP) ## Put what the commands print now into the README
+	$(BIN)/python -m tests.readme
 
 lock: ## Resolve requirements.lock again, for all Pythons and platforms (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \

@@ -148,7 +148,7 @@ def load_config(path: Path) -> Config:
 def _budget(table: dict[str, Any]) -> tuple[Budget | None, list[str]]:
     """The budget as far as it can be understood, and what is wrong with it."""
     known = [field.name for field in dataclasses.fields(Budget)]
-    problems = [f"unknown key {key!r}{nearest(key, known)}" for key in table if key not in known]
+    problems = [f"unknown key {key!r}{nearest(key, known, 1)}" for key in table if key not in known]
     try:
         budget = TypeAdapter(Budget).validate_python({key: value for key, value in table.items() if key in known})
     except ValidationError as error:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from nncompress.errors import InputError
 from nncompress.model.facts import file_facts
 from nncompress.model.io import load
 from nncompress.report.record import FileFacts
@@ -43,7 +44,9 @@ def find_models(folder: Path) -> list[Path]:
 
 
 def measure(path: Path, folder: Path) -> Found:
-    """Reads one model. Raises InputError."""
+    """Reads one model. Raises InputError, also for a name that TOML could not hold."""
+    if not str(path).isascii() and str(path) != str(path).encode("utf-8", "replace").decode():
+        raise InputError(f"{path}: its name is not UTF-8, which a configuration has to be")
     return Found(Path(os.path.relpath(path, folder)), file_facts(load(path)))
 
 
@@ -91,7 +94,7 @@ def _count(count: int) -> str:
 def _with_margin(figure: int) -> int:
     """Rounded up to three digits, which is what a size shows."""
     whole = math.ceil(figure * (1 + MARGIN))
-    step = 10 ** max(0, len(str(whole)) - 3)
+    step = int(10 ** max(0, len(str(whole)) - 3))
     return -(-whole // step) * step
 
 

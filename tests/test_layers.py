@@ -29,12 +29,12 @@ ALLOWED = {
     "recipe": {"errors", "model", "passes"},
     "inspection": {"errors", "report.record", "report.inspection_record", "model", "passes", "compression"},
     "budget": {"errors", "report.units"},
-    "budget_check": {"errors", "report", "environment", "model", "workflow", "budget"},
-    "starter": {"report.record", "report.units", "model"},
+    "starter": {"errors", "report.record", "report.units", "model"},
     "workflow": {
         "errors", "report.record", "report.verdict", "environment", "model", "calibrate", "validate", "forms",
         "passes", "compression", "recipe",
     },
+    "budget_check": {"errors", "report", "environment", "model", "workflow", "budget"},
     "api": {"errors", "report.record", "model", "forms", "passes", "compression", "workflow"},
     "cli": {
         "errors", "report", "environment", "model", "validate", "passes", "recipe", "inspection", "workflow",

@@ -165,6 +165,7 @@ def test_a_model_without_a_matrix_to_split_says_so(tmp_path: Path) -> None:
     assert files_in(tmp_path) == set()
 
 
+@pytest.mark.slow
 def test_external_data_of_the_original_counts_and_stays_as_it_is(tmp_path: Path) -> None:
     wide = SAMPLES / "digits_wide" / "model.onnx"
     before = {path.name: path.read_bytes() for path in wide.parent.iterdir()}
@@ -177,6 +178,7 @@ def test_external_data_of_the_original_counts_and_stays_as_it_is(tmp_path: Path)
     assert len(files_in(tmp_path)) == 2
 
 
+@pytest.mark.slow
 def test_a_comparison_of_two_files_measures_what_the_compression_measured(tmp_path: Path) -> None:
     target = tmp_path / "small.onnx"
     made = compress("digits_mlp.onnx", PLANS["quantize"], target)
@@ -201,6 +203,7 @@ def test_the_report_says_with_what_options_it_was_made(tmp_path: Path) -> None:
     assert all(seconds >= 0 for _, seconds in report.seconds)
 
 
+@pytest.mark.slow
 def test_synthetic_inputs_are_called_synthetic_and_follow_the_seed(tmp_path: Path) -> None:
     reports = [
         compress_file(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nncompress.errors import EXIT_GATE_FAILED, InputError, UsageError, printable
+from nncompress.errors import EXIT_GATE_FAILED, InputError, NoOutputError, UsageError, printable
 
 if TYPE_CHECKING:
     from nncompress.budget import Config
@@ -20,7 +20,9 @@ _STDOUT = Path("-")
 def check(
     config: Annotated[
         Path | None,
-        typer.Option("--config", metavar="FILE", help="nncompress.toml, or a pyproject.toml.", show_default=False),
+        typer.Option(
+            "--config", metavar="FILE", help="Another configuration, or a pyproject.toml.", show_default=False
+        ),
     ] = None,
     json: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Also write it as JSON; - for stdout.")
@@ -160,4 +162,8 @@ def _replace(target: Path, text: str) -> None:
 
     temporary = target.with_name(f".{target.name}.new")
     write_text(temporary, text)
-    temporary.replace(target)
+    try:
+        temporary.replace(target)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise NoOutputError(f"cannot write {target}: {(error.strerror or str(error)).lower()}") from error

@@ -26,6 +26,7 @@ _QUANTIZED_OPS = {
     "MatMulIntegerToFloat", "QAttention", "QGemm", "QLinearAdd",
 }  # fmt: skip
 _LARGEST_COUNTED = 1 << 28  # elements: non-zeros of larger constants are not worth reading them
+_TYPED_BY = {"DequantizeLinear": 1, "Where": 1, "OneHot": 2}  # the input that has the type of the result, if not 0
 _MOVES = {"Gather", "Identity", "Reshape", "Transpose", "Slice", "Squeeze", "Unsqueeze"}
 
 
@@ -59,9 +60,10 @@ def take_inventory(model: Model, *, count_nonzeros: bool = True) -> Inventory:
             by_dtype[tensor.dtype.name.lower()] += tensor.nbytes
             readers = sorted(use.node.op_type for use in value.uses())
             by_op[readers[0] if readers else "(unused)"] += tensor.nbytes
+        decoding = _decoding_constants(scope)
         for value, dtype, elements, known in _loaded_values(scope, shapes):
             loaded += math.ceil(elements * dtype.itemsize)
-            if dtype not in _NOT_PARAMETERS:
+            if dtype not in _NOT_PARAMETERS and id(value) not in decoding:
                 parameters += elements
                 nonzeros += _nonzeros(value, known, elements) if count_nonzeros else elements
     return Inventory(
@@ -126,10 +128,45 @@ def _loaded_values(scope: Scope, shapes: Shapes) -> list[tuple[ir.Value, ir.Data
 def _result_type(node: ir.Node, dtypes: dict[int, ir.DataType]) -> ir.DataType:
     if node.op_type == "Cast":
         return ir.DataType(node.attributes.get_int("to", int(ir.DataType.FLOAT)))
-    if node.op_type == "DequantizeLinear" and len(node.inputs) > 1 and node.inputs[1] is not None:
-        return dtypes[id(node.inputs[1])]
-    first = next(v for v in node.inputs if v is not None)
-    return dtypes[id(first)]
+    if node.op_type == "ConstantOfShape":
+        fill = node.attributes.get_tensor("value", None)
+        return ir.DataType.FLOAT if fill is None else fill.dtype
+    if node.op_type in ("Shape", "Size"):
+        return ir.DataType.INT64
+    if node.op_type in ("Equal", "Greater", "Less", "And", "Or", "Not"):
+        return ir.DataType.BOOL
+    typed = [v for v in node.inputs[_TYPED_BY.get(node.op_type, 0) :] if v is not None]
+    return dtypes[id((typed or node.inputs)[0])]
+
+
+def _decoding_constants(scope: Scope) -> set[int]:
+    """Scales and zero points of codes that are decoded after they were looked up, and of activations: no parameters."""
+    found = set()
+    for node in scope:
+        operands: list[ir.Value | None] = []
+        if node.op_type in ("DequantizeLinear", "QuantizeLinear"):
+            operands = list(node.inputs[1:])
+        elif node.op_type in ("Mul", "Sub") and any(map(_is_cast_of_codes, node.inputs)):
+            operands = list(node.inputs)
+        elif node.op_type == "Mul" and any(map(_is_scaled, node.inputs)):
+            operands = [v for v in node.inputs if (tensor := constant_tensor(v)) is not None and tensor.size > 1]
+        for value in operands:
+            producer = value.producer() if value is not None else None
+            found.add(id(producer.inputs[0] if producer is not None and producer.op_type == "Gather" else value))
+    return found
+
+
+def _is_cast_of_codes(value: ir.Value | None) -> bool:
+    node = value.producer() if value is not None else None
+    if node is not None and node.op_type == "Sub":
+        return _is_cast_of_codes(node.inputs[0])
+    return node is not None and node.op_type == "Cast" and _holds_codes(node.inputs[0])
+
+
+def _is_scaled(value: ir.Value | None) -> bool:
+    """True for codes times their scale; a second scale may follow, along the other axis."""
+    node = value.producer() if value is not None else None
+    return node is not None and node.op_type == "Mul" and any(map(_is_cast_of_codes, node.inputs))
 
 
 def _nonzeros(value: ir.Value, tensor: ir.TensorProtocol | None, elements: int) -> int:

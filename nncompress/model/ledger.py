@@ -48,12 +48,14 @@ class Ledger:
         by_weight: dict[str, list[Outcome]] = {}
         for outcome in outcomes:
             by_weight.setdefault(outcome.weight, []).append(outcome)
+        originals = {str(facts["name"]) for facts in self._lines}
         lines = []
         for index, facts in enumerate(self._lines):
             name = str(facts["name"])
             made = forms.get(index, ["removed"])
             form = made[0] if len(made) == 1 else f"factors ({', '.join(dict.fromkeys(made))})"
-            own = [o for key, found in by_weight.items() if key == name or _is_factor(key, name) for o in found]
+            keys = [key for key in by_weight if key == name or (key not in originals and _is_factor(key, name))]
+            own = [outcome for key in keys for outcome in by_weight[key]]
             lines.append(LedgerLine(**facts, kind="weight", bytes_after=after[index], form=form, outcomes=tuple(own)))  # type: ignore[arg-type]
         others = _constant_bytes(model) - sum(after.values())
         rest = LedgerLine("(other constants)", "constants", (), (), "", self._other_before, others, "")

@@ -76,22 +76,15 @@ class Origins:
         return new, [(v, _moved(axes, moved)) for v, axes in origins]
 
     def _scaled(self, node: ir.Node, depth: int) -> _Traced | None:
-        """A weight times a smaller constant, such as a scalar or one number a channel."""
-        left, right = node.inputs
-        traced = [self._trace(v, depth + 1) if v is not None else None for v in (left, right)]
-        size = [-1 if t is None else math.prod(t[0] or []) for t in traced]
-        larger = 0 if size[0] >= size[1] or node.op_type == "Div" else 1
-        other = node.inputs[1 - larger]
-        return traced[larger] if other is not None and self._is_constant(other, depth) else None
+        """A weight times a smaller float constant, such as a scalar or one number a channel.
 
-    def _is_constant(self, value: ir.Value, depth: int) -> bool:
-        """True if `value` is computed from constants alone, by a short chain of nodes."""
-        if constant_tensor(value) is not None:
-            return not value.is_graph_input()
-        node = value.producer()
-        if node is None or depth > _DEEPEST or not node.inputs:
-            return node is not None and node.op_type == "Constant"
-        return all(v is None or self._is_constant(v, depth + 1) for v in node.inputs)
+        Not the scale times something else: that is how a weight decodes that is stored as integers.
+        """
+        traced = [self._trace(v, depth + 1) if v is not None else None for v in node.inputs]
+        if any(part is None for part in traced):
+            return None
+        sizes = [math.prod(part[0] or []) for part in traced if part is not None]
+        return traced[0] if sizes[0] >= sizes[1] or node.op_type == "Div" else traced[1]
 
     def _concat(self, node: ir.Node, depth: int) -> _Traced | None:
         parts = [self._trace(v, depth + 1) if v is not None else None for v in node.inputs]

@@ -22,7 +22,6 @@ from nncompress.numerics.held import Held, Store
 
 Range = Literal["minmax", "mse"]
 _BLOCK_ELEMENTS = 1 << 17
-_NEWTON_STEPS = 12
 _WORTH = 0.98  # a range that shrinks by less is left alone: the gain is below 4 % of the rounding error
 
 
@@ -160,52 +159,60 @@ def value_range(flat: np.ndarray, *, symmetric: bool) -> tuple[np.ndarray, np.nd
     return low.astype(np.float64), high.astype(np.float64)
 
 
-def narrow_range(flat: np.ndarray, low: np.ndarray, high: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
+def narrow_range(
+    flat: np.ndarray, low: np.ndarray, high: np.ndarray, steps: int
+) -> tuple[np.ndarray, np.ndarray]:
     """The ranges, shrunk towards zero by one factor a channel to where the modelled squared error is least.
 
-    Newton's method on the derivative, which increases with the factor and is concave, from the full range. Channels
-    whose best range is nearly the full one are left at that.
+    With u = w / high or w / low, whichever is positive, and m the square of that limit, the best factor f solves
+    A f = sum_{u > f} m (u - f),  A = n (high - low)^2 / (12 steps^2).  If the k largest u lie above f, that is
+    f_k = sum_k m u / (A + sum_k m); f is the largest f_k. Only values near the limits can lie above it.
     """
     count = flat.shape[0] * flat.shape[2]
-    factor = np.ones(flat.shape[1])
-    width = high - low
+    rounding = count * (high - low) ** 2 / (12 * steps**2)
     extent = np.maximum(-low, high)
-    # the largest value alone is clipped by (1 - _WORTH) of itself: with few values a channel, that decides already
-    rounding = _WORTH * count * width**2 / (12 * steps**2)
-    active = np.flatnonzero(rounding > (1 - _WORTH) * extent**2)
-    if len(active):
-        trial = np.full(len(active), _WORTH)
-        part = np.ascontiguousarray(flat[:, active])
-        active = active[_slope(part, low[active], high[active], trial, width[active], steps, count)[0] > 0]
-    for _ in range(_NEWTON_STEPS):
-        if not len(active):
+    factor = np.ones(flat.shape[1])
+    # the largest value alone keeps f above extent^2 / (A + extent^2): with few values a channel, that decides already
+    open_ = np.flatnonzero(extent**2 < _WORTH * (rounding + extent**2))
+    for near in (0.7, 0.3, 0.0):
+        if not len(open_):
             break
-        part = np.ascontiguousarray(flat[:, active])
-        slope, curvature = _slope(part, low[active], high[active], factor[active], width[active], steps, count)
-        step = slope / np.maximum(curvature, np.finfo(np.float64).tiny)
-        moved = np.clip(factor[active] - step, 0.05, 1.0)
-        done = np.abs(moved - factor[active]) < 1e-3
-        factor[active] = moved
-        active = active[~done & (extent[active] > 0)]
+        factor[open_] = _best_factor(flat[:, open_], low[open_], high[open_], rounding[open_], near)
+        open_ = open_[factor[open_] <= near]
+    factor[factor > _WORTH] = 1.0
     return low * factor, high * factor
 
 
-def _slope(
-    flat: np.ndarray, low: np.ndarray, high: np.ndarray, factor: np.ndarray, width: np.ndarray, steps: int, count: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """First and second derivative of the modelled squared error by the factor, up to a common positive constant."""
-    dtype = flat.dtype
-    top, bottom = (high * factor).astype(dtype), (low * factor).astype(dtype)
-    excess, outside = np.zeros(flat.shape[1]), np.zeros(flat.shape[1])
-    for rows, channels in _blocks(flat):
-        block = flat[rows, channels]
-        above = np.maximum(block - top[channels, None], 0)
-        below = np.maximum(bottom[channels, None] - block, 0)
-        for part, limit in ((above, high), (below, -low)):
-            excess[channels] += part.sum(axis=(0, 2), dtype=np.float64) * limit[channels]
-            outside[channels] += np.count_nonzero(part, axis=(0, 2)) * limit[channels] ** 2
-    rounding = count * width**2 / (12 * steps**2)
-    return factor * rounding - excess, rounding + outside
+def _best_factor(
+    flat: np.ndarray, low: np.ndarray, high: np.ndarray, rounding: np.ndarray, near: float
+) -> np.ndarray:
+    """The best factor of each channel, exact if it is above `near`; otherwise at most that."""
+    channels, ratios, weights = [], [], []
+    top, bottom = (near * high).astype(flat.dtype), (near * low).astype(flat.dtype)
+    for rows, part in _blocks(flat):
+        block = flat[rows, part]
+        for limit, outside in ((high, block > top[part, None]), (low, block < bottom[part, None])):
+            _, index, _ = found = np.nonzero(outside)
+            channel = index + (part.start or 0)
+            channels.append(channel)
+            ratios.append(block[found] / limit[channel])
+            weights.append(limit[channel] ** 2)
+    channel, ratio, weight = (np.concatenate(parts) for parts in (channels, ratios, weights))
+    order = np.lexsort((-ratio, channel))
+    channel, ratio, weight = channel[order], ratio[order], weight[order]
+    starts = np.flatnonzero(np.diff(channel, prepend=-1))
+    first = np.repeat(starts, np.diff(starts, append=len(channel)))
+    moments, masses = _running(weight * ratio, first), _running(weight, first)
+    best = np.zeros(flat.shape[1])
+    if len(starts):
+        best[channel[starts]] = np.maximum.reduceat(moments / (rounding[channel] + masses), starts)
+    return best
+
+
+def _running(values: np.ndarray, first: np.ndarray) -> np.ndarray:
+    """Running sums that start anew at each group; `first[i]` is where the group of i begins."""
+    sums = np.cumsum(values)
+    return sums - sums[first] + values[first]
 
 
 def affine_parameters(

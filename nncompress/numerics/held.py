@@ -8,7 +8,7 @@ from typing import IO, Protocol
 
 import numpy as np
 
-BUDGET_BYTES = 160 << 20
+BUDGET_BYTES = 64 << 20
 
 
 class Held(Protocol):

@@ -19,7 +19,7 @@ from nncompress.model.weights import Weight, find_weights
 from nncompress.numerics.held import Store
 from nncompress.report.record import Outcome, Skipped
 
-IN_FLIGHT_BYTES = 256 << 20  # weights that are read and worked on at the same time
+IN_FLIGHT_BYTES = 512 << 20  # weights that are read and worked on at the same time
 T = TypeVar("T")
 
 

@@ -45,7 +45,9 @@ def file_budget_rules(limits: BudgetLimits, facts: FileFacts) -> list[RuleResult
     rules = [
         _at_most("max-size", facts.file_bytes, limits.max_size, format_bytes, COMPRESS),
         _at_most("max-packed-size", facts.packed_bytes, limits.max_packed_size, format_bytes, COMPRESS),
-        _at_most("max-params", facts.parameters, limits.max_params, format_count, "use a smaller model, or raise it"),
+        _at_most(
+            "max-params", facts.parameters, limits.max_params, format_count, "use a smaller model, or raise the limit"
+        ),
         _at_most("max-macs", facts.macs, limits.max_macs, format_count, "use a smaller model, or smaller inputs"),
     ]
     return [rule for rule in rules if rule is not None]
@@ -83,7 +85,7 @@ def _at_most(
     texts = [shown(figure), shown(limit)]
     if texts[0] == texts[1] and figure != limit:  # three digits do not tell them apart
         texts = [f"{figure:,}", f"{limit:,}"]
-    over = f"{shown(figure - limit)} too many: {advice}"
+    over = f"{shown(figure - limit)} above the limit: {advice}"
     return ruled(name, level, texts[0], f"<= {texts[1]}", over, figure, limit)
 
 

@@ -47,7 +47,7 @@ def check_headline(report: CheckReport) -> str:
         return "nothing to check"
     if failed:
         missed = sum(model.level == "fail" for model in models)
-        return f"{failed} of {len(rules)} checks failed ({missed} of {_counted(len(models), 'model')})"
+        return f"{failed} of {_counted(len(rules), 'check')} failed ({missed} of {_counted(len(models), 'model')})"
     warnings = f", {_counted(warned, 'warning')}" if warned else ""
     return f"{_counted(len(rules), 'check')} on {_counted(len(models), 'model')}{warnings}"
 

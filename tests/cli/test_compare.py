@@ -22,6 +22,7 @@ def test_a_good_copy_passes_and_nothing_is_written(small: Path) -> None:
     assert files_in(small.parent) == {"small.onnx"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("gate", "rule"),
     [
@@ -38,6 +39,7 @@ def test_a_missed_gate_ends_with_1(gate: list[object], rule: str, small: Path) -
     assert one_line(ended.stderr).startswith(f"nncompress: {rule} failed: ")
 
 
+@pytest.mark.slow
 def test_a_larger_candidate_is_a_warning(small: Path) -> None:
     ended = nncompress("compare", small, MLP, "--data", IMAGES, "--seconds", 0, "-q")
     assert ended.exit_code == 0
@@ -61,6 +63,7 @@ def test_a_missing_reference_and_a_missing_candidate_end_with_3(tmp_path: Path) 
         assert one_line(ended.stderr) == f"nncompress: error: cannot read {tmp_path / 'missing.onnx'}: no such file"
 
 
+@pytest.mark.slow
 def test_a_model_with_external_data_is_compared_from_any_folder(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

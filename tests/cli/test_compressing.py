@@ -16,9 +16,12 @@ WORK = {
     "run": ["-p", "prune-magnitude:sparsity=0.8", "-p", "quantize-weights"],
 }
 each_command = pytest.mark.parametrize("command", COMPRESSING)
+each_command_at_work = pytest.mark.parametrize(
+    "command", ["quantize", *(pytest.param(name, marks=pytest.mark.slow) for name in COMPRESSING if name != "quantize")]
+)
 
 
-@each_command
+@each_command_at_work
 def test_a_smaller_model_is_written_and_nothing_else(command: str, model: Path, out: Path) -> None:
     before = model.read_bytes()
     ended = nncompress(command, *WORK[command], model, "-o", out, "--seconds", 0)
@@ -33,7 +36,7 @@ def test_a_smaller_model_is_written_and_nothing_else(command: str, model: Path, 
     assert "on synthetic inputs" in ended.stdout
 
 
-@each_command
+@each_command_at_work
 @pytest.mark.parametrize(("option", "limit"), [("--min-cosine", 0.9999999), ("--max-size", "1 kB")])
 def test_a_missed_gate_ends_with_1_and_keeps_nothing(
     command: str, option: str, limit: object, model: Path, out: Path
@@ -94,7 +97,7 @@ def test_a_model_cut_short_ends_with_3(model: Path, out: Path) -> None:
     assert files_in(out.parent) == set()
 
 
-@each_command
+@each_command_at_work
 def test_a_file_that_exists_is_not_overwritten_without_force(command: str, model: Path, out: Path) -> None:
     out.write_text("mine")
     ended = nncompress(command, *WORK[command], model, "-o", out, "--seconds", 0)
@@ -105,6 +108,7 @@ def test_a_file_that_exists_is_not_overwritten_without_force(command: str, model
     assert out.stat().st_size > 1000
 
 
+@pytest.mark.slow
 def test_force_keeps_the_old_file_where_a_gate_fails(model: Path, out: Path) -> None:
     out.write_text("mine")
     ended = nncompress("quantize", model, "-o", out, "--seconds", 0, "--force", "--max-size", "1 kB")
@@ -186,7 +190,7 @@ def test_a_result_that_would_be_larger_ends_with_4(tmp_path: Path, out: Path) ->
     assert files_in(out.parent) == set()
 
 
-@each_command
+@each_command_at_work
 def test_a_dry_run_reports_and_writes_nothing(command: str, model: Path, out: Path) -> None:
     ended = nncompress(command, *WORK[command], model, "--seconds", 0, "--dry-run")
     assert (ended.exit_code, ended.stderr) == (0, "")
@@ -209,6 +213,7 @@ def test_what_was_not_run_is_not_called_proven(model: Path, out: Path) -> None:
     assert ended.stdout.endswith("not validated\n")
 
 
+@pytest.mark.slow
 def test_weights_are_chosen_by_their_names_and_by_those_of_their_nodes(model: Path, out: Path) -> None:
     ended = nncompress("quantize", model, "-o", out, "--seconds", 0, "--include", "fc[12]", "--exclude", "matmul0")
     assert ended.exit_code == 0
@@ -217,6 +222,7 @@ def test_weights_are_chosen_by_their_names_and_by_those_of_their_nodes(model: Pa
     assert "fc2" not in types or types["fc2"] == onnx.TensorProto.INT8
 
 
+@pytest.mark.slow
 def test_a_recipe_runs_its_passes_in_order(model: Path, out: Path, tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.toml"
     recipe.write_text('[[steps]]\npass = "prune-magnitude"\nsparsity = 0.8\n\n[[steps]]\npass = "quantize-weights"\n')
@@ -228,6 +234,7 @@ def test_a_recipe_runs_its_passes_in_order(model: Path, out: Path, tmp_path: Pat
     assert out.read_bytes() == other.read_bytes()
 
 
+@pytest.mark.slow
 def test_large_weights_can_be_put_beside_the_model(out: Path) -> None:
     assert nncompress("quantize", MLP, "-o", out, "--seconds", 0, "--external-data").exit_code == 0
     (data,) = files_in(out.parent) - {"small.onnx"}

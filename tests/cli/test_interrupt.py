@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.support import MLP, command_line, files_in, nncompress, plain_environment
+from tests.support import MLP, files_in, nncompress, plain_environment
+
+pytestmark = pytest.mark.slow
+
+# A test run that was started in the background ignores SIGINT, and so would its children.
+PROGRAM = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from nncompress.__main__ import main
+main()
+"""
 
 
 def started_and_at_work(out: Path) -> subprocess.Popen[str]:
     """A compression that has written its hidden file and times the models for a minute."""
     process = subprocess.Popen(
-        command_line("quantize", MLP, "-o", out, "--seconds", 60),
+        [sys.executable, "-c", PROGRAM, *map(str, ("quantize", MLP, "-o", out, "--seconds", 60))],
         env=plain_environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

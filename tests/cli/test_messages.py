@@ -138,6 +138,7 @@ def test_an_unexpected_error_ends_with_5_and_one_line(
     assert "Traceback (most recent call last)" in traced.stderr
 
 
+@pytest.mark.slow
 def test_debug_shows_where_a_deliberate_error_came_from(out: Path) -> None:
     plain = nncompress_process("quantize", "missing.onnx", "-o", out)
     assert (plain.exit_code, plain.stdout) == (3, "")

@@ -49,6 +49,7 @@ def test_the_report_has_all_its_parts(out: Path) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_verbose_lists_every_weight(tmp_path: Path, out: Path) -> None:
     names = [f"layer{number:02}" for number in range(30)]
     deep = dense_model(tmp_path / "deep.onnx", [(name, 32, 32) for name in names])
@@ -58,6 +59,7 @@ def test_verbose_lists_every_weight(tmp_path: Path, out: Path) -> None:
     assert sum(f"\n  {name} " in short.stdout for name in names) < 30
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("env", [{}, {"GITHUB_ACTIONS": "1"}, {"TERM": "xterm-256color"}, {"CI": "true"}])
 @pytest.mark.parametrize("arguments", [["quantize", "--help"], ["quantize", "--nope"], ["compare", MLP, MLP]])
 def test_piped_output_is_plain(arguments: list[object], env: dict[str, str]) -> None:
@@ -68,6 +70,7 @@ def test_piped_output_is_plain(arguments: list[object], env: dict[str, str]) -> 
     assert "\x1b" not in ended.stdout + ended.stderr
 
 
+@pytest.mark.slow
 def test_piped_output_is_never_cut(tmp_path: Path, out: Path) -> None:
     name = "encoder/layer_0/" + "long_" * 40 + "weight"
     ended = nncompress_process(
@@ -104,6 +107,7 @@ def test_a_hostile_file_name_is_printed_escaped(tmp_path: Path, out: Path) -> No
     assert "\x1b" not in one_line(missing.stderr)
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_is_no_error(model: Path, out: Path) -> None:
     command = " ".join(command_line(*quantize(model, out)))
     ended = subprocess.run(
@@ -119,6 +123,7 @@ def test_a_reader_that_goes_away_is_no_error(model: Path, out: Path) -> None:
     assert files_in(out.parent) == {"small.onnx"}
 
 
+@pytest.mark.slow
 def test_json_on_stdout_is_nothing_but_json(model: Path, out: Path) -> None:
     ended = nncompress_process(*quantize(model, out, "--json", "-"))
     assert (ended.exit_code, ended.stderr) == (0, "")

@@ -8,14 +8,14 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from tests.support import COMPRESSING, IMAGES, MLP, ROOT, files_in, nncompress, one_line
+from tests.support import IMAGES, MLP, ROOT, files_in, nncompress, one_line
 
-from .test_compressing import WORK
+from .test_compressing import WORK, each_command_at_work
 
 SCHEMA = json.loads((ROOT / "nncompress/report/report.schema.json").read_text())
 
 
-@pytest.mark.parametrize("command", COMPRESSING)
+@each_command_at_work
 def test_json_follows_the_published_schema(command: str, out: Path) -> None:
     ended = nncompress(
         command, *WORK[command], MLP, "-o", out, "--data", IMAGES, "--seconds", 0.05, "--json", "-",
@@ -29,6 +29,7 @@ def test_json_follows_the_published_schema(command: str, out: Path) -> None:
     assert sum(line["bytes_after"] for line in report["ledger"]) == out.stat().st_size
 
 
+@pytest.mark.slow
 def test_json_of_a_comparison_follows_the_published_schema() -> None:
     ended = nncompress("compare", MLP, MLP, "--seconds", 0, "--json", "-")
     report = json.loads(ended.stdout)
@@ -36,6 +37,7 @@ def test_json_of_a_comparison_follows_the_published_schema() -> None:
     assert (report["command"], report["ledger"]) == ("compare", [])
 
 
+@pytest.mark.slow
 def test_json_of_a_failed_gate_is_as_complete(model: Path, out: Path) -> None:
     ended = nncompress("quantize", model, "-o", out, "--seconds", 0, "--max-size", "1 kB", "--json", "-")
     assert ended.exit_code == 1
@@ -44,6 +46,7 @@ def test_json_of_a_failed_gate_is_as_complete(model: Path, out: Path) -> None:
     assert report["summary"]["rules_failed"] == ["max-size"]
 
 
+@pytest.mark.slow
 def test_all_reports_can_be_written_at_once(model: Path, out: Path) -> None:
     files = {option: out.parent / f"report.{option}" for option in ("json", "markdown", "html")}
     options = [part for option, file in files.items() for part in (f"--{option}", file)]
@@ -56,6 +59,7 @@ def test_all_reports_can_be_written_at_once(model: Path, out: Path) -> None:
     assert files["html"].read_text().startswith("<!DOCTYPE html>")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("option", "start"), [("--markdown", "#"), ("--html", "<!DOCTYPE html>")])
 def test_a_report_on_stdout_is_alone_there(option: str, start: str, model: Path, out: Path) -> None:
     ended = nncompress("quantize", model, "-o", out, "--seconds", 0, option, "-")

@@ -1,0 +1,161 @@
+"""`check` and `init` as a CI step would use them: exit codes, reports, and what lands on which stream."""
+
+import json
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+from tests.support import MLP, nncompress
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "m.onnx").write_bytes(MLP.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def budget(limits: str, path: str = "m.onnx") -> None:
+    Path("nncompress.toml").write_text(f'[[budget]]\npath = "{path}"\n{limits}\n')
+
+
+def test_init_writes_budgets_that_the_models_keep(here: Path) -> None:
+    for folder in (".hidden", "venv", "env", "models"):
+        (here / folder).mkdir()
+        (here / folder / "n.onnx").write_bytes(MLP.read_bytes())
+    (here / "env/pyvenv.cfg").touch()
+    (here / "models/odd [1].onnx").write_bytes(MLP.read_bytes())
+    (here / "models/bad.onnx").write_bytes(b"no model")
+    made = nncompress("init")
+    assert (made.exit_code, made.stdout) == (
+        0,
+        "wrote nncompress.toml with 3 budgets; edit the limits, then run nncompress check\n",
+    )
+    assert "left out: models/bad.onnx" in made.stderr
+    text = Path("nncompress.toml").read_text()
+    assert 'path = "models/odd [[]1].onnx"' in text
+    assert 'max_size = "375 kB"               # now 341 kB' in text
+    assert "max_params = 93_600" in text
+    ended = nncompress("check")
+    assert ended.exit_code == 0
+    assert ended.stdout.startswith("PASS  12 checks on 3 models\n")
+    assert ended.stderr == ""
+
+
+def test_init_overwrites_only_when_asked(here: Path) -> None:
+    Path("nncompress.toml").write_text("mine")
+    refused = nncompress("init")
+    assert refused.exit_code == 2
+    assert "nncompress.toml exists (--force overwrites it)" in refused.stderr
+    assert Path("nncompress.toml").read_text() == "mine"
+    assert nncompress("init", "m.onnx", "--force").exit_code == 0
+    assert sorted(path.name for path in here.iterdir()) == ["m.onnx", "nncompress.toml"]
+
+
+def test_init_leaves_nothing_behind_where_it_cannot_write(here: Path) -> None:
+    (here / "nncompress.toml").mkdir()
+    ended = nncompress("init", "--force")
+    assert (ended.exit_code, ended.stderr) == (4, "nncompress: error: cannot write nncompress.toml: is a directory\n")
+    assert sorted(path.name for path in here.iterdir()) == ["m.onnx", "nncompress.toml"]
+
+
+def test_init_needs_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert nncompress("init").exit_code == 2
+    assert nncompress("init", "gone.onnx").exit_code == 3
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missed_limit_ends_with_1_and_is_said_on_stderr_whatever_the_format(here: Path) -> None:
+    budget('max_size = "100 kB"\nmax_params = "1 M"')
+    ended = nncompress("check", "--json", "-")
+    assert ended.exit_code == 1
+    tree = json.loads(ended.stdout)
+    assert [(rule["rule"], rule["level"]) for rule in tree["models"][0]["rules"]] == [
+        ("max-size", "fail"),
+        ("max-params", "pass"),
+    ]
+    assert ended.stderr.startswith(
+        "nncompress: m.onnx: max-size failed: 341 kB, limit <= 100 kB. 241 kB above the limit:"
+    )
+
+
+def test_exit_zero_and_warnings_do_not_break_a_build(here: Path) -> None:
+    budget('max_size = "100 kB"')
+    ended = nncompress("check", "--exit-zero")
+    assert ended.exit_code == 0
+    assert ended.stdout.startswith("FAIL")
+    budget('max_size = "100 kB"\nlevel = "warn"')
+    ended = nncompress("check")
+    assert (ended.exit_code, ended.stderr) == (0, "")
+    assert ended.stdout.startswith("WARN")
+
+
+def test_reports_are_written_beside_the_text(here: Path) -> None:
+    budget('max_size = "100 kB"')
+    ended = nncompress("check", "--json", "r.json", "--junit", "r.xml", "--markdown", "r.md")
+    assert ended.stdout.startswith("FAIL  1 of 1 check failed")
+    assert json.loads(Path("r.json").read_text())["level"] == "fail"
+    assert ET.parse("r.xml").getroot().get("failures") == "1"
+    assert Path("r.md").read_text().startswith("## ❌ FAIL: 1 of 1 check failed")
+
+
+def test_configuration_errors_are_all_said_and_end_with_2(here: Path) -> None:
+    budget("max_sise = 3\nmin_cosine = 7")
+    ended = nncompress("check")
+    assert ended.exit_code == 2
+    assert "did you mean 'max_size'?" in ended.stderr
+    assert "7 is no cosine" in ended.stderr
+    assert "nncompress.toml has 2 problems" in ended.stderr
+
+
+def test_a_glob_that_matches_nothing_ends_with_2_unless_it_is_optional(here: Path) -> None:
+    budget("max_size = 3", "no-*.onnx")
+    ended = nncompress("check")
+    assert ended.exit_code == 2
+    assert "'no-*.onnx' matches no file" in ended.stderr
+    budget("max_size = 3\noptional = true", "no-*.onnx")
+    assert nncompress("check").exit_code == 0
+
+
+def test_another_configuration_may_be_named(here: Path) -> None:
+    (here / "ci").mkdir()
+    (here / "ci/limits.toml").write_text('[[budget]]\npath = "../*.onnx"\nmax_size = "1 MB"\n')
+    ended = nncompress("check", "--config", "ci/limits.toml")
+    assert (ended.exit_code, ended.stdout.splitlines()[0]) == (0, "PASS  1 check on 1 model")
+    assert nncompress("check", "--config", "gone.toml").exit_code == 2
+
+
+def test_regressions_against_a_saved_check(here: Path) -> None:
+    budget('max_size = "1 MB"')
+    assert nncompress("check", "--json", "old.json").exit_code == 0
+    assert nncompress("check", "--baseline", "old.json", "--max-regression", "0 %").exit_code == 0
+    tree = json.loads(Path("old.json").read_text())
+    tree["models"][0]["figures"]["size_bytes"] -= 20_000
+    Path("old.json").write_text(json.dumps(tree))
+    ended = nncompress("check", "--baseline", "old.json")
+    assert ended.exit_code == 1
+    assert "regression-size failed: 321 kB -> 341 kB (6.23 % worse), limit <= 1.0 % worse" in ended.stderr
+    assert nncompress("check", "--baseline", "old.json", "--max-regression", "10 %").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "exit_code", "message"),
+    [
+        (["--max-regression", "1 %"], 2, "--max-regression needs --baseline"),
+        (["--baseline", "gone.json"], 3, "cannot read the baseline gone.json: no such file"),
+        (["--baseline", "m.onnx"], 3, "the baseline m.onnx is not UTF-8 text"),
+        (["--json", "-", "--junit", "-"], 2, "only one of --json, --junit and --markdown can go to stdout"),
+        (["--json", "m.onnx"], 2, "would overwrite another file of this check"),
+        (["--json", "nncompress.toml"], 2, "would overwrite another file of this check"),
+        (["--json", "a", "--junit", "a"], 2, "would overwrite another file of this check"),
+        (["--json", "nowhere/a"], 4, "cannot write the report nowhere/a"),
+        (["--seconds", "0"], 2, "--seconds must be above 0"),
+    ],
+)
+def test_options_that_cannot_be_meant(here: Path, options: list[str], exit_code: int, message: str) -> None:
+    budget('max_size = "1 MB"')
+    ended = nncompress("check", *options)
+    assert ended.exit_code == exit_code
+    assert message in ended.stderr

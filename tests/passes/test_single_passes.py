@@ -1,0 +1,205 @@
+"""What each pass does to a weight, in numbers, and every reason that it gives for leaving one alone."""
+
+import numpy as np
+import pytest
+
+from nncompress.compression import compress_graph
+from nncompress.model.encoding import encoded_of
+from nncompress.model.model import Model
+from nncompress.numerics.affine import Affine
+from nncompress.passes.base import Context, Pass
+from nncompress.passes.factorize import Factorize
+from nncompress.passes.prune_magnitude import PruneMagnitude
+from nncompress.passes.quantize_weights import QuantizeWeights
+from nncompress.report.record import Rewritten, Skipped
+from tests.models import linear, model_of, noise, only_weight, op_types, proto_from, run, weight_named
+
+
+def applied(one: Pass, model: Model) -> Rewritten | Skipped:
+    (outcome,) = one.apply(model, Context())
+    return outcome
+
+
+def reason(one: Pass, model: Model) -> str:
+    outcome = applied(one, model)
+    assert isinstance(outcome, Skipped)
+    assert outcome.by == one.name
+    return outcome.reason
+
+
+def affine(model: Model) -> Affine:
+    encoded = encoded_of(only_weight(model))
+    assert isinstance(encoded, Affine)
+    return encoded
+
+
+def sqnr_db(before: np.ndarray, after: np.ndarray) -> float:
+    before, after = before.astype(np.float64), after.astype(np.float64)
+    return float(10 * np.log10(np.sum(before**2) / np.sum((before - after) ** 2)))
+
+
+# ------------------------------------------------------------------------------------------------ quantize-weights
+@pytest.mark.parametrize(
+    ("options", "detail", "scales"),
+    [
+        ({}, "int8, symmetric, per channel (axis 1)", (1, 48)),
+        ({"dtype": "uint8", "symmetric": False}, "uint8, asymmetric, per channel (axis 1)", (1, 48)),
+        ({"granularity": "tensor"}, "int8, symmetric, per tensor", (1, 1)),
+        ({"range": "minmax", "symmetric": False}, "int8, asymmetric, per channel (axis 1)", (1, 48)),
+    ],
+)
+def test_quantizing_says_how_and_how_well(options: dict[str, object], detail: str, scales: tuple[int, int]) -> None:
+    model = linear(noise(32, 48))
+    outcome = applied(QuantizeWeights(**options), model)  # type: ignore[arg-type]
+    assert isinstance(outcome, Rewritten)
+    assert (outcome.weight, outcome.by, outcome.detail) == ("w", "quantize-weights", detail)
+    assert outcome.sqnr_db == pytest.approx(sqnr_db(noise(32, 48), only_weight(model).array()), abs=1e-3)
+    assert affine(model).scale.shape == scales
+    assert affine(model).signed is (options.get("dtype") != "uint8")
+    assert (affine(model).zero_point is None) is ("symmetric" not in options)
+
+
+def test_tables_have_a_scale_for_each_row_and_tied_weights_one_for_each_output() -> None:
+    table = model_of("g (int64[3] i) => (float[3,32] y) { y = Gather(w, i) }", w=noise(50, 32))
+    QuantizeWeights(equalise=False).apply(table, Context())
+    assert affine(table).scale.shape == (50, 1)
+    tied = "g (int64[3] i) => (float[3,50] y) { e = Gather(w, i) t = Transpose(w) y = MatMul(e, t) }"
+    model = model_of(tied, w=noise(50, 32))
+    QuantizeWeights(equalise=False).apply(model, Context())
+    assert affine(model).scale.shape == (50, 1)
+
+
+def test_outliers_along_inputs_get_a_second_scale_unless_told_not_to() -> None:
+    weight = noise(32, 48)
+    weight[5] *= 100
+    model = linear(weight)
+    outcome = applied(QuantizeWeights(), model)
+    assert isinstance(outcome, Rewritten)
+    assert outcome.detail == "int8, symmetric, per channel (axis 1), equalised"
+    assert outcome.sqnr_db == pytest.approx(sqnr_db(weight, only_weight(model).array()), abs=1e-2)
+    for options in ({"equalise": False}, {"symmetric": False}, {"dtype": "uint8"}, {"granularity": "tensor"}):
+        other = linear(weight)
+        QuantizeWeights(**options).apply(other, Context())  # type: ignore[arg-type]
+        assert affine(other).input_scale is None
+
+
+def test_quantizing_leaves_weights_alone_whose_scales_would_eat_the_gain() -> None:
+    model = model_of("g (float[2,3] x) => (float[2,200] y) { y = MatMul(x, w) }", w=noise(1, 200))
+    text = reason(QuantizeWeights(), model)
+    assert text == "scales and decoding nodes would eat the gain (800 bytes would become about 1150)"
+    assert isinstance(applied(QuantizeWeights(only_if_smaller=False), model), Rewritten)
+
+
+def test_what_is_quantized_is_never_larger_in_the_file() -> None:
+    for rows in range(1, 12):
+        model = linear(noise(rows, 64))
+        before = proto_from(model).ByteSize()
+        compressed = compress_graph(model, [QuantizeWeights(min_size=1)])
+        if compressed.changed:
+            assert proto_from(compressed.model).ByteSize() < before, rows
+
+
+# ------------------------------------------------------------------------------------------------ prune-magnitude
+def test_pruning_drops_the_asked_share_of_each_weight() -> None:
+    model = linear(noise(40, 50))
+    outcome = applied(PruneMagnitude(sparsity=0.7), model)
+    assert isinstance(outcome, Rewritten)
+    assert outcome.detail == "70.0% zeros"
+    after = only_weight(model).array()
+    assert np.count_nonzero(after) == 600
+    assert outcome.sqnr_db == pytest.approx(sqnr_db(noise(40, 50), after), abs=1e-3)
+    assert applied(PruneMagnitude(), linear(noise(40, 50))).detail == "50.0% zeros"  # type: ignore[union-attr]
+
+
+def test_a_global_share_takes_more_from_weights_with_small_values() -> None:
+    body = "g (float[2,32] x) => (float[2,32] y) { a = MatMul(x, u) y = MatMul(a, v) }"
+    model = model_of(body, u=noise(32, 32), v=10 * noise(32, 32, seed=1))
+    PruneMagnitude(sparsity=0.5, scope="global").apply(model, Context())
+    zeros = {name: int(np.sum(weight_named(model, name).array() == 0)) for name in "uv"}
+    assert sum(zeros.values()) == 1024
+    assert zeros["u"] > 5 * zeros["v"]
+    limit = np.sort(np.abs(np.concatenate([noise(32, 32), 10 * noise(32, 32, seed=1)])), axis=None)[1024]
+    assert np.abs(weight_named(model, "v").array()).max() > limit
+
+
+def test_a_threshold_drops_what_is_below() -> None:
+    model = linear(noise(40, 50))
+    applied(PruneMagnitude(threshold=0.8), model)
+    assert np.array_equal(only_weight(model).array(), np.where(np.abs(noise(40, 50)) >= 0.8, noise(40, 50), 0))
+
+
+def test_pruning_leaves_weights_alone_in_which_nothing_is_small() -> None:
+    text = "no value is small enough to become zero"
+    assert reason(PruneMagnitude(threshold=1e-9), linear(noise(40, 50))) == text
+    half = noise(40, 50)
+    half[:20] = 0
+    assert reason(PruneMagnitude(sparsity=0.5), linear(half)) == text
+
+
+def test_pruning_keeps_float64_exact() -> None:
+    model = linear(noise(40, 50, dtype=np.float64))
+    PruneMagnitude(sparsity=0.5).apply(model, Context())
+    after, before = only_weight(model).array(), noise(40, 50, dtype=np.float64)
+    assert np.array_equal(after[after != 0], before[after != 0])
+
+
+# ------------------------------------------------------------------------------------------------ factorize
+def test_factorizing_gives_the_best_approximation_of_the_rank() -> None:
+    weight = noise(64, 80)
+    model = linear(weight)
+    outcome = applied(Factorize(rank=8), model)
+    assert isinstance(outcome, Rewritten)
+    tail = np.linalg.svd(weight.astype(np.float64), compute_uv=False)[8:]
+    assert outcome.detail == "64x80 of rank 8"
+    assert outcome.sqnr_db == pytest.approx(10 * np.log10(np.sum(weight.astype(np.float64) ** 2) / np.sum(tail**2)))
+    assert op_types(proto_from(model).graph.node) == ["MatMul", "MatMul"]
+    assert [list(t.dims) for t in proto_from(model).graph.initializer] == [[64, 8], [8, 80]]
+    after = run(model, x=np.eye(64, dtype=np.float32))[0]
+    assert np.linalg.norm(after - weight) == pytest.approx(np.linalg.norm(tail), rel=1e-5)
+
+
+@pytest.mark.parametrize(("options", "rank"), [({"ratio": 0.5}, 17), ({"ratio": 0.001}, 1), ({"rank": 3}, 3)])
+def test_the_rank_follows_the_options(options: dict[str, float], rank: int) -> None:
+    outcome = applied(Factorize(**options), linear(noise(64, 80)))  # type: ignore[arg-type]
+    assert isinstance(outcome, Rewritten)
+    assert outcome.detail == f"64x80 of rank {rank}"
+
+
+def test_energy_keeps_the_asked_share() -> None:
+    weight = (noise(64, 10) @ noise(10, 80, seed=1)).astype(np.float32)
+    outcome = applied(Factorize(energy=0.9), linear(weight))
+    assert isinstance(outcome, Rewritten)
+    energies = np.cumsum(np.linalg.svd(weight.astype(np.float64), compute_uv=False) ** 2)
+    assert outcome.detail == f"64x80 of rank {int(np.searchsorted(energies, 0.9 * energies[-1])) + 1}"
+
+
+def test_factorizing_leaves_weights_alone_where_it_would_not_pay() -> None:
+    full = linear(noise(64, 80))
+    assert reason(Factorize(rank=36), full) == "rank 36 would not pay; only up to 35 would"
+    assert reason(Factorize(energy=0.99), full).startswith("needs rank 5")
+    assert reason(Factorize(energy=0.99), full).endswith(" for 0.99 of its energy; only up to 35 would pay")
+    assert reason(Factorize(), linear(np.zeros((64, 80), np.float32))) == "all its values are zero"
+
+
+def test_factorizing_says_what_cannot_be_split() -> None:
+    table = model_of("g (int64[3] i) => (float[3,64] y) { y = Gather(w, i) }", w=noise(80, 64))
+    assert reason(Factorize(rank=2), table) == "Gather cannot be split into two nodes"
+    conv = model_of("g (float[1,16,8,8] x) => (float[1,32,6,6] y) { y = Conv(x, w) }", w=noise(32, 16, 3, 3))
+    assert reason(Factorize(rank=2), conv) == "only Conv with a kernel of 1 can be split"
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float64])
+def test_factors_have_the_type_of_the_weight(kind: type) -> None:
+    model = linear(noise(64, 80, dtype=kind))
+    Factorize(rank=4).apply(model, Context())
+    assert {weight.tensor.numpy().dtype for weight in map(lambda n: weight_named(model, n), ("w.a0", "w.b0"))} == {
+        np.dtype(kind)
+    }
+
+
+@pytest.mark.xfail(strict=True, raises=RuntimeWarning, reason="low_rank.factors divides by null singular values")
+def test_a_rank_beyond_that_of_the_matrix_gives_finite_factors() -> None:
+    weight = np.outer(np.arange(64), np.ones(80)).astype(np.float32)
+    model = linear(weight)
+    Factorize(rank=35).apply(model, Context())
+    assert np.isfinite(run(model, x=noise(2, 64))[0]).all()

@@ -1,0 +1,221 @@
+"""What every pass promises: frozen, documented, deterministic, careful with its input, valid and close in its output."""
+
+import ast
+import dataclasses
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from nncompress.compression import compress_graph
+from nncompress.model.io import load
+from nncompress.model.model import Model
+from nncompress.passes import ALL_PASSES
+from nncompress.passes.base import Pass
+from nncompress.passes.document import document, summary
+from nncompress.passes.factorize import Factorize
+from nncompress.passes.prune_magnitude import PruneMagnitude
+from nncompress.passes.quantize_weights import QuantizeWeights
+from nncompress.report.record import Rewritten, Skipped
+from tests.models import as_model, file_of, model_of, noise, proto_from, proto_of, run, saved, session
+
+SAMPLES = sorted((Path(__file__).parents[1] / "sample_models").rglob("*.onnx"))
+STRONG: dict[type[Pass], Pass] = {  # options at which every pass finds something to do
+    Factorize: Factorize(ratio=0.5, min_size=256),
+    PruneMagnitude: PruneMagnitude(sparsity=0.4),
+    QuantizeWeights: QuantizeWeights(),
+}
+LEAST_SQNR_DB = {Factorize: 2.0, PruneMagnitude: 5.0, QuantizeWeights: 25.0}  # of the outputs of the sample models
+each_pass = pytest.mark.parametrize("kind", ALL_PASSES, ids=lambda kind: kind.name)
+each_sample = pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.parent.name + "/" + path.name)
+
+
+def feeds(path: Path) -> dict[str, np.ndarray]:
+    data = SAMPLES[0].parent / "data"
+    (name,) = [i.name for i in onnx.load(path, load_external_data=False).graph.input]
+    with np.load(data / f"{name}_evaluation.npz") as arrays:
+        return {name: arrays[name][:64]}
+
+
+def test_every_pass_has_options_at_which_it_is_tested() -> None:
+    assert set(STRONG) == set(LEAST_SQNR_DB) == set(ALL_PASSES)
+    assert [kind.stage for kind in ALL_PASSES] == sorted(kind.stage for kind in ALL_PASSES)
+
+
+# ------------------------------------------------------------------------------------------------ form
+@each_pass
+def test_a_pass_is_a_frozen_dataclass_with_defaults_for_everything(kind: type[Pass]) -> None:
+    one = kind()
+    assert one == kind()
+    assert hash(one) == hash(kind())
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        one.min_size = 3  # type: ignore[misc]
+    assert one.problem() is None
+
+
+@each_pass
+def test_its_name_has_three_spellings(kind: type[Pass]) -> None:
+    assert kind.__name__ == "".join(part.capitalize() for part in kind.name.split("-"))
+    assert kind.__module__ == "nncompress.passes." + kind.name.replace("-", "_")
+    assert len({other.name for other in ALL_PASSES}) == len(ALL_PASSES)
+
+
+@each_pass
+def test_it_is_documented_with_every_option(kind: type[Pass]) -> None:
+    text = document(kind)
+    assert text.startswith(kind.name)
+    assert summary(kind) in text
+    assert summary(kind).endswith((".", ":"))
+    lines = text.splitlines()
+    for field in dataclasses.fields(kind):
+        (index,) = [i for i, line in enumerate(lines) if line.startswith(f"  {field.name}=")]
+        assert len(lines[index + 1].strip()) > 10, field.name
+        assert lines[index + 1].startswith("      ")
+
+
+@each_pass
+def test_it_prints_nothing_and_runs_no_model(kind: type[Pass]) -> None:
+    tree = ast.parse(Path(inspect.getfile(kind)).read_text())
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    modules = {getattr(n, "module", None) or n.names[0].name for n in ast.walk(tree) if isinstance(n, ast.Import | ast.ImportFrom)}
+    assert not names & {"print", "open", "Path"}
+    assert not [module for module in modules if module.startswith(("onnxruntime", "nncompress.validate"))]
+
+
+# ------------------------------------------------------------------------------------------------ behaviour
+@each_pass
+@each_sample
+def test_its_result_is_valid_and_close_to_the_original(tmp_path: Path, path: Path, kind: type[Pass]) -> None:
+    model = load(path)
+    compressed = compress_graph(model, [STRONG[kind]])
+    made = file_of(compressed.model, tmp_path / "o.onnx")
+    onnx.checker.check_model(str(made), full_check=True)
+    for before, after in zip(run(path, **feeds(path)), run(made, **feeds(path)), strict=True):
+        assert (before.dtype, before.shape) == (after.dtype, after.shape)
+        error = np.sum((before.astype(np.float64) - after) ** 2)
+        signal = np.sum(before.astype(np.float64) ** 2)
+        assert error == 0 or 10 * np.log10(signal / error) >= LEAST_SQNR_DB[kind]
+
+
+@each_pass
+@each_sample
+def test_inputs_and_outputs_keep_names_types_and_order(tmp_path: Path, path: Path, kind: type[Pass]) -> None:
+    made = session(file_of(compress_graph(load(path), [STRONG[kind]]).model, tmp_path / "o.onnx"))
+    original = session(path)
+    for get in ("get_inputs", "get_outputs"):
+        before, after = ([(i.name, i.type, i.shape) for i in getattr(s, get)()] for s in (original, made))
+        assert before == after
+
+
+@each_pass
+@each_sample
+def test_it_leaves_the_model_that_it_is_given_alone(tmp_path: Path, path: Path, kind: type[Pass]) -> None:
+    model = load(path)
+    before, bytes_before = proto_from(model).SerializeToString(deterministic=True), path.read_bytes()
+    compress_graph(model, [STRONG[kind]])
+    assert proto_from(model).SerializeToString(deterministic=True) == before
+    assert path.read_bytes() == bytes_before
+
+
+@each_pass
+@each_sample
+def test_the_same_model_gives_the_same_bytes_with_any_number_of_threads(
+    tmp_path: Path, path: Path, kind: type[Pass]
+) -> None:
+    made = {
+        file_of(compress_graph(load(path), [STRONG[kind]], threads=threads).model, tmp_path / f"{threads}").read_bytes()
+        for threads in (1, 3)
+    }
+    assert len(made) == 1
+
+
+def test_the_same_model_gives_the_same_bytes_with_any_hash_seed(tmp_path: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; from nncompress.model.io import load\n"
+        "from nncompress.model.write import write; from nncompress.compression import compress_graph\n"
+        "from nncompress.passes import ALL_PASSES as A; p = [A[0](ratio=0.5), A[1](sparsity=0.6), A[2]()]\n"
+        "write(compress_graph(load(sys.argv[1]), p).model, Path(sys.argv[2]))"
+    )
+    for seed in "01":
+        command = [sys.executable, "-c", script, SAMPLES[0], tmp_path / seed]
+        subprocess.run(command, check=True, env={"PYTHONHASHSEED": seed, "PYTHONPATH": str(Path(__file__).parents[1])})
+    assert (tmp_path / "0").read_bytes() == (tmp_path / "1").read_bytes()
+
+
+@each_pass
+@each_sample
+def test_every_weight_gets_an_outcome_and_every_skip_a_reason(path: Path, kind: type[Pass]) -> None:
+    compressed = compress_graph(load(path), [STRONG[kind]])
+    assert compressed.changed
+    weights = [line for line in compressed.lines if line.kind == "weight"]
+    for line in weights:
+        assert [outcome.by for outcome in line.outcomes] == [kind.name]
+        (outcome,) = line.outcomes
+        assert outcome.weight == line.name
+        assert (outcome.reason if isinstance(outcome, Skipped) else outcome.detail).strip()
+        if isinstance(outcome, Rewritten):
+            assert line.bytes_after < line.bytes_before
+        else:
+            assert line.bytes_after == line.bytes_before
+    assert len(compressed.outcomes) == len(weights)
+
+
+# ------------------------------------------------------------------------------------------------ odd places
+IF = (
+    "g (bool c, float[N,64] x) => (float[N,64] y) { y = If(c) <"
+    "then_branch = t () => (float[N,64] a) { a = MatMul(x, u) }, "
+    "else_branch = e () => (float[N,64] b) { b = Gemm<transB=1>(x, v) }> }"
+)
+FUNCTION = (
+    'g (bool c, float[N,64] x) => (float[N,64] y) { a = local.f(x, u) y = local.f(a, v) } '
+    '<domain: "local", opset_import: ["" : 17]> f (a, k) => (b) { b = MatMul(a, k) }'
+)
+PLACES = {
+    "captured in branches": IF,
+    "handed to a function": FUNCTION,
+    "behind Transpose": "g (bool c, float[N,64] x) => (float[N,64] y) "
+    "{ s = Transpose(u) t = Transpose(v) a = MatMul(x, s) y = MatMul(a, t) }",
+    "read at many places": "g (bool c, float[N,64] x) => (float[N,64] y) "
+    "{ a = MatMul(x, u) b = MatMul(a, u) d = MatMul(b, v) y = MatMul(d, v) }",
+}
+
+
+@each_pass
+@pytest.mark.parametrize("place", PLACES)
+def test_it_copes_with_weights_in_odd_places(place: str, kind: type[Pass]) -> None:
+    proto = proto_of(PLACES[place], u=noise(64, 64) / 8, v=noise(64, 64, seed=1) / 8)
+    compressed = compress_graph(as_model(proto), [STRONG[kind]])
+    onnx.checker.check_model(proto_from(compressed.model), full_check=True)
+    assert {outcome.weight for outcome in compressed.outcomes} == {"u", "v"}
+    for c in (True, False):
+        feed = {"c": np.array(c), "x": noise(3, 64)}
+        before, after = run(proto, **feed)[0], run(compressed.model, **feed)[0]
+        assert np.linalg.norm(before - after) <= np.linalg.norm(before)  # halved ranks four times in a row
+
+
+@each_pass
+def test_a_second_run_on_its_own_result_is_valid_too(tmp_path: Path, kind: type[Pass]) -> None:
+    body = "g (float[N,64] x) => (float[N,64] y) { a = MatMul(x, u) y = MatMul(a, v) }"
+    path = saved(proto_of(body, u=noise(64, 64), v=noise(64, 64, seed=1)), tmp_path / "m.onnx")
+    for index in range(2):
+        compressed = compress_graph(load(path), [STRONG[kind]])
+        path = file_of(compressed.model, tmp_path / f"{index}.onnx")
+        onnx.checker.check_model(str(path), full_check=True)
+        assert run(path, x=noise(2, 64))[0].shape == (2, 64)
+
+
+@pytest.mark.parametrize("opset", [6, 7, 9, 11, 13, 17, 21])
+@each_pass
+def test_it_works_from_the_oldest_opset_on(opset: int, kind: type[Pass]) -> None:
+    model: Model = model_of(
+        "g (float[N,64] x) => (float[N,64] y) { y = MatMul(x, w) }", opset=opset, ir_version=8, w=noise(64, 64)
+    )
+    compressed = compress_graph(model, [STRONG[kind]])
+    assert compressed.changed is (opset >= 7)
+    assert compressed.model.opset == opset
+    onnx.checker.check_model(proto_from(compressed.model), full_check=True)
+    assert np.isfinite(run(compressed.model, x=noise(2, 64))[0]).all()
