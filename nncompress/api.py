@@ -38,7 +38,7 @@ def save(model: Model, path: str | Path, *, force: bool = False, external_data: 
     """Writes `model` to `path`, whole or not at all. Raises UsageError if it exists (without `force`) or is the
     model's own file, NoOutputError if it cannot be written or would not be a valid model."""
     with Output(Path(path), model, force=force) as out:
-        check_result(out.write(model, external_data=external_data), model)
+        check_result(load(out.write(model, external_data=external_data)), model)
         out.commit()
 
 

@@ -94,7 +94,7 @@ def compress_file(
             made = out.write(compressed.model, external_data=writing.external_data)
             result = load(made)
             original.files[0].check_unchanged()
-            check_result(made, original)
+            check_result(result, original)
             _require_smaller(original, result, compressed)
         with watch.stage("validate"):
             run = _run(source, made, feeds, compressed, proof)

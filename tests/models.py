@@ -67,11 +67,16 @@ def noise(*shape: int, seed: int = 0, dtype: Any = np.float32) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
 
 
-def session(model: Model | onnx.ModelProto | Path, *, optimised: Path | None = None) -> ort.InferenceSession:
-    """Default options on one thread; `optimised`: where onnxruntime shall write what it made of the graph."""
+def session(
+    model: Model | onnx.ModelProto | Path, *, optimised: Path | None = None, exact: bool = False
+) -> ort.InferenceSession:
+    """Default options on one thread. `optimised`: where onnxruntime shall write what it made of the graph;
+    `exact`: nothing rewritten, and so no integer arithmetic behind DequantizeLinear."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4
+    if exact:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     if optimised is not None:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
         options.optimized_model_filepath = str(optimised)

@@ -1,4 +1,4 @@
-"""What every pass promises: frozen, documented, deterministic, careful with its input, valid and close in its output."""
+"""What every pass promises: frozen, documented, deterministic, input left alone, output valid and close."""
 
 import ast
 import dataclasses
@@ -26,10 +26,10 @@ from tests.models import as_model, file_of, model_of, noise, proto_from, proto_o
 SAMPLES = sorted((Path(__file__).parents[1] / "sample_models").rglob("*.onnx"))
 STRONG: dict[type[Pass], Pass] = {  # options at which every pass finds something to do
     Factorize: Factorize(ratio=0.5, min_size=256),
-    PruneMagnitude: PruneMagnitude(sparsity=0.4),
+    PruneMagnitude: PruneMagnitude(sparsity=0.3),
     QuantizeWeights: QuantizeWeights(),
 }
-LEAST_SQNR_DB = {Factorize: 2.0, PruneMagnitude: 5.0, QuantizeWeights: 25.0}  # of the outputs of the sample models
+LEAST_SQNR_DB = {Factorize: 2.0, PruneMagnitude: 6.0, QuantizeWeights: 25.0}  # of the outputs of the sample models
 each_pass = pytest.mark.parametrize("kind", ALL_PASSES, ids=lambda kind: kind.name)
 each_sample = pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.parent.name + "/" + path.name)
 
@@ -81,7 +81,11 @@ def test_it_is_documented_with_every_option(kind: type[Pass]) -> None:
 def test_it_prints_nothing_and_runs_no_model(kind: type[Pass]) -> None:
     tree = ast.parse(Path(inspect.getfile(kind)).read_text())
     names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    modules = {getattr(n, "module", None) or n.names[0].name for n in ast.walk(tree) if isinstance(n, ast.Import | ast.ImportFrom)}
+    modules = {
+        getattr(n, "module", None) or n.names[0].name
+        for n in ast.walk(tree)
+        if isinstance(n, ast.Import | ast.ImportFrom)
+    }
     assert not names & {"print", "open", "Path"}
     assert not [module for module in modules if module.startswith(("onnxruntime", "nncompress.validate"))]
 
@@ -171,7 +175,7 @@ IF = (
     "else_branch = e () => (float[N,64] b) { b = Gemm<transB=1>(x, v) }> }"
 )
 FUNCTION = (
-    'g (bool c, float[N,64] x) => (float[N,64] y) { a = local.f(x, u) y = local.f(a, v) } '
+    "g (bool c, float[N,64] x) => (float[N,64] y) { a = local.f(x, u) y = local.f(a, v) } "
     '<domain: "local", opset_import: ["" : 17]> f (a, k) => (b) { b = MatMul(a, k) }'
 )
 PLACES = {

@@ -174,10 +174,11 @@ def narrow_range(
     factor = np.ones(flat.shape[1])
     # the largest value alone keeps f above extent^2 / (A + extent^2): with few values a channel, that decides already
     open_ = np.flatnonzero(extent**2 < _WORTH * (rounding + extent**2))
-    for near in (0.7, 0.3, 0.0):
+    for near in (0.8, 0.4, 0.0):
         if not len(open_):
             break
-        factor[open_] = _best_factor(flat[:, open_], low[open_], high[open_], rounding[open_], near)
+        part = flat if len(open_) == flat.shape[1] else flat[:, open_]
+        factor[open_] = _best_factor(part, low[open_], high[open_], rounding[open_], near)
         open_ = open_[factor[open_] <= near]
     factor[factor > _WORTH] = 1.0
     return low * factor, high * factor
@@ -192,10 +193,10 @@ def _best_factor(
     for rows, part in _blocks(flat):
         block = flat[rows, part]
         for limit, outside in ((high, block > top[part, None]), (low, block < bottom[part, None])):
-            _, index, _ = found = np.nonzero(outside)
-            channel = index + (part.start or 0)
+            found = np.flatnonzero(outside)
+            channel = found // block.shape[2] % block.shape[1] + part.start
             channels.append(channel)
-            ratios.append(block[found] / limit[channel])
+            ratios.append(block.reshape(-1)[found] / limit[channel])
             weights.append(limit[channel] ** 2)
     channel, ratio, weight = (np.concatenate(parts) for parts in (channels, ratios, weights))
     order = np.lexsort((-ratio, channel))

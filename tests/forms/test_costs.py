@@ -148,7 +148,12 @@ def optimised(model: Model, path: Path) -> onnx.ModelProto:
 
 @pytest.mark.parametrize(
     ("sparsity", "symmetric", "form"),
-    [(0.0, True, "folded"), (0.0, False, "folded"), (0.8, True, "folded, sparse-mask"), (0.97, True, "folded, sparse-gaps")],
+    [
+        (0.0, True, "folded"),
+        (0.0, False, "folded"),
+        (0.8, True, "folded, sparse-mask"),
+        (0.97, True, "folded, sparse-gaps"),
+    ],
 )
 def test_onnxruntime_computes_the_folded_form_at_load(
     tmp_path: Path, sparsity: float, symmetric: bool, form: str

@@ -15,8 +15,7 @@ from nncompress.model.model import Model
 from nncompress.numerics.affine import Affine, quantize
 from nncompress.numerics.held import Store
 from nncompress.numerics.sparse import Pruned
-from nncompress.validate.session import ort
-from tests.models import model_of, noise, only_weight, proto_from, run
+from tests.models import model_of, noise, only_weight, proto_from, run, session
 
 OPSETS = (7, 10, 11, 13, 17, 21)
 SHAPE = (24, 40)
@@ -30,7 +29,9 @@ def matmul(kind: str, array: np.ndarray, opset: int) -> Model:
     return model_of(body, opset=opset, ir_version=10, w=array)
 
 
-def encoded(kind: str, sparsity: float, *, symmetric: bool = True, signed: bool = True, axes: tuple[int, ...] = (1,)) -> Affine:
+def encoded(
+    kind: str, sparsity: float, *, symmetric: bool = True, signed: bool = True, axes: tuple[int, ...] = (1,)
+) -> Affine:
     weight = noise(*SHAPE)
     weight[np.random.default_rng(1).random(SHAPE) < sparsity] = 0
     return quantize(weight, axes, bits=8, signed=signed, symmetric=symmetric, range_="minmax", store=Store()).affine
@@ -94,6 +95,17 @@ def test_sparse_floats_decode_to_the_bit(kind: str, sparsity: float, opset: int)
     assert np.array_equal(run(model, x=np.eye(BIG[0], dtype=dtype))[0], weight)
 
 
+@pytest.mark.parametrize("columns", range(193, 200))
+@pytest.mark.parametrize("sparsity", [0.8, 0.97])
+def test_sizes_that_fill_no_whole_byte_of_a_mask_decode_to_the_bit(sparsity: float, columns: int) -> None:
+    weight = noise(121, columns)
+    weight[np.random.default_rng(1).random(weight.shape) < sparsity] = 0
+    model = matmul("float", weight, 17)
+    made = stored(model, Pruned(Store().hold(weight), weight.shape, int(np.count_nonzero(weight))))
+    assert made.form == layout_for(sparsity, 17).removeprefix(", ")
+    assert np.array_equal(run(model, x=np.eye(121, dtype=np.float32))[0], weight)
+
+
 @pytest.mark.parametrize("opset", [10, 13, 17, 21])
 @pytest.mark.parametrize(("symmetric", "signed"), list(itertools.product([True, False], repeat=2)))
 @pytest.mark.parametrize("axes", [(), (0,), (1,)])
@@ -117,11 +129,7 @@ def test_dequantize_linear_decodes_to_the_bit(
 
 def exact(model: Model, x: np.ndarray) -> np.ndarray:
     """Without onnxruntime's rewrite of DequantizeLinear before MatMul into integer arithmetic."""
-    options = ort.SessionOptions()
-    options.log_severity_level = 4
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = ort.InferenceSession(proto_from(model).SerializeToString(), options, ["CPUExecutionProvider"])
-    return session.run(None, {"x": x})[0]
+    return session(model, exact=True).run(None, {"x": x})[0]
 
 
 @pytest.mark.parametrize("form", ["folded", "dequantize"])

@@ -12,7 +12,17 @@ from nncompress.model.weights import find_weights
 from nncompress.numerics.held import Store
 from nncompress.numerics.sparse import Pruned
 from tests.models import (
-    as_model, dense_constant, linear, model_of, noise, only_weight, op_types, proto_from, proto_of, run, weight_named,
+    as_model,
+    dense_constant,
+    linear,
+    model_of,
+    noise,
+    only_weight,
+    op_types,
+    proto_from,
+    proto_of,
+    run,
+    weight_named,
 )  # fmt: skip
 
 W = noise(4, 3)
@@ -135,7 +145,9 @@ def test_other_values_come_to_the_same_place_under_the_same_name(home: str) -> N
 
 
 def test_a_constant_is_dropped_only_when_nothing_reads_it() -> None:
-    model = model_of("g (float[2,4] x, float[3] i) => (float[2,3] y, float[3] o) { y = MatMul(x, w) }", w=W, i=noise(3), o=noise(3))
+    model = model_of(
+        "g (float[2,4] x, float[3] i) => (float[2,3] y, float[3] o) { y = MatMul(x, w) }", w=W, i=noise(3), o=noise(3)
+    )
     graph = model.ir.graph
     assert [drop_if_unread(graph, graph.initializers[name]) for name in "wio"] == [False] * 3
     assert not drop_if_unread(graph, graph.inputs[0])

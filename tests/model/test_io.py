@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from nncompress.errors import EXIT_INPUT, InputError
 from nncompress.model.io import load
@@ -107,60 +107,6 @@ def test_a_model_in_a_hugging_face_cache_is_loaded(tmp_path: Path) -> None:
         (snapshot / name).symlink_to(f"../../blobs/hash-{name}")
     (weight,) = find_weights(load(snapshot / "m.onnx"))
     assert np.array_equal(weight.array().reshape(-1), noise(2048))
-
-
-# ------------------------------------------------------------------------------------------------ sparse tensors
-@pytest.mark.parametrize("linear", [True, False])
-def test_sparse_initializers_become_dense(tmp_path: Path, linear: bool) -> None:
-    dense = np.zeros((4, 5), np.float32)
-    dense[[0, 2, 3], [4, 0, 4]] = 1.5, -2, 7
-    places = np.flatnonzero(dense) if linear else np.argwhere(dense)
-    proto = proto_of("g (float[N,4] x) => (float[N,5] y) { y = MatMul(x, w) }")
-    proto.graph.sparse_initializer.add(
-        values=numpy_helper.from_array(dense[dense != 0], "w"), dims=[4, 5],
-        indices=numpy_helper.from_array(places.astype(np.int64), "i"),
-    )  # fmt: skip
-    path = saved(proto, tmp_path / "m.onnx")
-    model = load(path)
-    (weight,) = find_weights(model)
-    assert np.array_equal(weight.array(), dense)
-    assert model.notes == ("1 sparse tensors were read as dense ones",)
-    assert np.array_equal(run(path, x=noise(2, 4))[0], run(file_of(model, tmp_path / "o"), x=noise(2, 4))[0])
-
-
-def test_a_sparse_constant_becomes_a_dense_one(tmp_path: Path) -> None:
-    proto = proto_of("g (float[N,4] x) => (float[N,4] y) { y = Add(x, c) }")
-    sparse = helper.make_sparse_tensor(
-        numpy_helper.from_array(np.float32([3])), numpy_helper.from_array(np.int64([2])), [4]
-    )
-    proto.graph.node.insert(0, helper.make_node("Constant", [], ["c"], sparse_value=sparse))
-    model = load(saved(proto, tmp_path / "m.onnx"))
-    assert run(model, x=np.zeros((1, 4), np.float32))[0].tolist() == [[0, 0, 3, 0]]
-
-
-@pytest.mark.parametrize(
-    ("dims", "values", "indices", "message"),
-    [
-        ([4], [1, 2], [0], "2 values with indices of shape [1]"),
-        ([4], [1], [4], "its indices leave shape [4] or name a place twice"),
-        ([4], [1], [-1], "its indices leave shape [4] or name a place twice"),
-        ([4], [1, 2], [3, 3], "its indices leave shape [4] or name a place twice"),
-        ([2, 2], [1], [[0, 2]], "an index lies outside of shape [2, 2]"),
-        ([2, 2], [1], [[-1, 1]], "an index lies outside of shape [2, 2]"),
-        ([1 << 20, 1 << 20], [1], [0], "shape [1048576, 1048576] is too large to store densely"),
-        ([-4], [1], [0], "shape [-4] is too large to store densely"),
-        ([4], [[1]], [0], "values must have 1 dimension and indices 1 or 2"),
-    ],
-)
-def test_a_sparse_tensor_that_lies_is_refused(
-    tmp_path: Path, dims: list[int], values: object, indices: object, message: str
-) -> None:
-    proto = proto_of("g (float[4] x) => (float[4] y) { y = Add(x, w) }")
-    proto.graph.sparse_initializer.add(
-        values=numpy_helper.from_array(np.float32(values), "w"), dims=dims,
-        indices=numpy_helper.from_array(np.int64(indices), "i"),
-    )  # fmt: skip
-    refused(saved(proto, tmp_path / "m.onnx"), f"sparse tensor 'w': {message}")
 
 
 # ------------------------------------------------------------------------------------------------ refused

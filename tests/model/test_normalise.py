@@ -11,7 +11,8 @@ from nncompress.model.weights import find_weights
 from tests.models import as_model, dense_constant, noise, op_types, proto_from, proto_of, run, saved
 
 IF = (
-    "g (bool c, float[2,4] x) => (float[2,m] y) { y = If(c) <then_branch = t () => (float[2,m] a) { a = MatMul(x, v) }, "
+    "g (bool c, float[2,4] x) => (float[2,m] y) { y = If(c) <"
+    "then_branch = t () => (float[2,m] a) { a = MatMul(x, v) }, "
     "else_branch = e () => (float[2,m] b) { b = MatMul(x, w) }> }"
 )
 
@@ -164,7 +165,9 @@ def test_a_name_that_two_branches_share_does_not_hide_another_constant() -> None
     ],
 )
 def test_constants_that_differ_in_anything_stay_two(other: np.ndarray) -> None:
-    proto = proto_of("g (float[2] x) => (float[2,m] y, t z) { y = Identity(u) z = Identity(v) }".replace("t z", "float[2,m] z"))
+    proto = proto_of(
+        "g (float[2] x) => (float[2,m] y, t z) { y = Identity(u) z = Identity(v) }".replace("t z", "float[2,m] z")
+    )
     proto.graph.initializer.extend(
         [onnx.numpy_helper.from_array(noise(8, 8), "u"), onnx.numpy_helper.from_array(other, "v")]
     )
@@ -173,7 +176,10 @@ def test_constants_that_differ_in_anything_stay_two(other: np.ndarray) -> None:
 
 def test_negative_zero_and_nan_are_compared_by_their_bits() -> None:
     zeros, nans = np.zeros((8, 8), np.float32), np.full((8, 8), np.nan, np.float32)
-    body = "g (float[2,8] x) => (float[2,m] y) { " + "a = MatMul(x, p) b = MatMul(a, q) c = MatMul(b, r) y = MatMul(c, s) }"
+    body = (
+        "g (float[2,8] x) => (float[2,m] y) { "
+        + "a = MatMul(x, p) b = MatMul(a, q) c = MatMul(b, r) y = MatMul(c, s) }"
+    )
     model = as_model(proto_of(body, p=zeros, q=-zeros, r=nans, s=nans.copy()))
     assert merge_duplicates(model) == 1
     assert held(model) == {"g": ["p", "q", "r"]}
@@ -181,7 +187,8 @@ def test_negative_zero_and_nan_are_compared_by_their_bits() -> None:
 
 def test_inputs_outputs_and_tiny_constants_are_not_merged() -> None:
     w = noise(8, 8)
-    body = "g (float[2,8] x, float[8,8] u) => (float[2,m] y, float[8,8] v) { a = MatMul(x, u) b = MatMul(a, v) y = Add(b, s) }"
+    nodes = "a = MatMul(x, u) b = MatMul(a, v) y = Add(b, s)"
+    body = f"g (float[2,8] x, float[8,8] u) => (float[2,m] y, float[8,8] v) {{ {nodes} }}"
     model = as_model(proto_of(body, u=w, v=w, s=noise(8), t=noise(8)))
     assert merge_duplicates(model) == 0
 

@@ -101,9 +101,12 @@ def test_of_a_product_the_larger_constant_is_the_weight(node: str) -> None:
     assert found(f"{node} y = MatMul(x, t)", w=noise(4, 3), s=noise(1, 3)) == {"w": ((1,), False)}
 
 
-def test_a_factor_that_is_computed_from_constants_counts_as_one() -> None:
-    nodes = "r = Sqrt(s) t = Mul(w, r) y = MatMul(x, t)"
-    assert found(nodes, w=noise(4, 3), s=noise(3) ** 2) == {"w": ((1,), False)}
+def test_a_product_with_anything_but_float_constants_is_no_weight() -> None:
+    """Such as a scale times codes: that is a weight which is stored as integers already."""
+    decoded = "c = Cast<to=1>(q) t = Mul(c, s) y = MatMul(x, t)"
+    assert found(decoded, q=np.ones((4, 3), np.int8), s=noise(3)) == {}
+    computed = "r = Sqrt(s) t = Mul(w, r) y = MatMul(x, t)"
+    assert found(computed, w=noise(4, 3), s=noise(3) ** 2) == {}
 
 
 def test_an_axis_that_a_reshape_mixes_is_no_channel() -> None:

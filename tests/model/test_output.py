@@ -29,6 +29,12 @@ def put(target: Path, made: Model, *, force: bool = False, external_data: bool =
         out.commit()
 
 
+def fail_after_writing(target: Path, error: BaseException) -> None:
+    with Output(target, force=True) as out:
+        out.write(model(1), external_data=True)
+        raise error
+
+
 def names(folder: Path) -> list[str]:
     return sorted(entry.name for entry in folder.iterdir())
 
@@ -55,17 +61,15 @@ def test_a_failure_keeps_the_old_model_and_removes_the_new(tmp_path: Path) -> No
     target = tmp_path / "o.onnx"
     put(target, model())
     old = target.read_bytes()
-    with pytest.raises(ZeroDivisionError), Output(target, force=True) as out:
-        out.write(model(1))
-        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError):
+        fail_after_writing(target, ZeroDivisionError())
     assert target.read_bytes() == old
     assert names(tmp_path) == ["o.onnx"]
 
 
 def test_an_interrupt_leaves_nothing_behind(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), Output(tmp_path / "o.onnx") as out:
-        out.write(model(), external_data=True)
-        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        fail_after_writing(tmp_path / "o.onnx", KeyboardInterrupt())
     assert names(tmp_path) == []
 
 

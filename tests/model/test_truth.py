@@ -95,7 +95,7 @@ def test_an_honest_tensor_is_believed(honest: TensorProto) -> None:
     assert tensor_problem(honest) is None
 
 
-@pytest.mark.parametrize("dtype", [k for k in TensorProto.DataType.keys() if k not in ("UNDEFINED", "STRING")])
+@pytest.mark.parametrize("dtype", [k for k in dict(TensorProto.DataType.items()) if k not in ("UNDEFINED", "STRING")])
 def test_bytes_of_every_type_are_those_that_onnx_writes(dtype: str) -> None:
     number = TensorProto.DataType.Value(dtype)
     for elements in (1, 4, 5):

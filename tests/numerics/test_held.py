@@ -37,7 +37,9 @@ def in_file(store: Store) -> bool:
 @pytest.mark.parametrize("budget", [0, 1 << 20])
 @pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.float32, np.float64, np.float16])
 @pytest.mark.parametrize("shape", [(), (0,), (3,), (4, 0, 2), (5, 7), (2, 3, 4)])
-def test_arrays_come_back_equal_any_number_of_times(shape: tuple[int, ...], dtype: type, budget: int, store_of: Callable[[int], Store]) -> None:
+def test_arrays_come_back_equal_any_number_of_times(
+    shape: tuple[int, ...], dtype: type, budget: int, store_of: Callable[[int], Store]
+) -> None:
     array = (10 * noise(*shape)).astype(dtype) if shape else np.array(3, dtype)
     held = store_of(budget).hold(array)
     for _ in range(2):
@@ -66,7 +68,9 @@ def test_memory_of_arrays_that_are_gone_is_used_again(store_of: Callable[[int], 
     assert not in_file(store)
 
 
-def test_the_file_has_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store_of: Callable[[int], Store]) -> None:
+def test_the_file_has_no_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store_of: Callable[[int], Store]
+) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     held = store_of(0).hold(noise(1000))
     assert list(tmp_path.iterdir()) == []

@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from nncompress.numerics.low_rank import factors, largest_paying_rank, spectrum
 from tests.models import noise

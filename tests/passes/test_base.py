@@ -57,7 +57,9 @@ def test_globs_match_names_of_weights_and_of_nodes(
 @pytest.mark.parametrize("kind", ALL_PASSES)
 @pytest.mark.parametrize("option", ["include", "exclude"])
 def test_a_glob_that_matches_nothing_is_an_error_with_the_nearest_name(kind: type[Pass], option: str) -> None:
-    with pytest.raises(UsageError, match=r"'enc_2' matches no weight and no node that reads one \(did you mean 'enc_") as e:
+    with pytest.raises(
+        UsageError, match=r"'enc_2' matches no weight and no node that reads one \(did you mean 'enc_"
+    ) as e:
         kind(**{option: ("enc_0", "enc_2")}).apply(model(), Context())  # type: ignore[arg-type]
     assert e.value.exit_code == EXIT_USAGE
     with pytest.raises(UsageError, match=r"'ENC_\*' matches no weight"):
@@ -127,7 +129,10 @@ def test_a_model_without_weights_has_no_outcomes() -> None:
         (PruneMagnitude(threshold=0.0), "threshold must be above 0, not 0.0"),
         (PruneMagnitude(threshold=-1), "threshold must be above 0, not -1"),
         (PruneMagnitude(threshold=float("nan")), "threshold must be above 0, not nan"),
-        (PruneMagnitude(threshold=1, scope="global"), "a threshold is the same for all weights anyway: leave scope out"),
+        (
+            PruneMagnitude(threshold=1, scope="global"),
+            "a threshold is the same for all weights anyway: leave scope out",
+        ),
     ],
 )
 def test_options_that_cannot_be_meant_are_refused(one: Pass, problem: str) -> None:
@@ -150,7 +155,10 @@ def test_orders_in_which_nothing_is_undone_are_allowed(order: list[Pass]) -> Non
 @pytest.mark.parametrize(
     ("order", "message"),
     [
-        ([Q, P], "prune-magnitude after quantize-weights would undo it; the order that works: prune-magnitude, quantize-w"),
+        (
+            [Q, P],
+            "prune-magnitude after quantize-weights would undo it; the order that works: prune-magnitude, quantize-w",
+        ),
         ([Q, F], "factorize after quantize-weights would undo it; the order that works: factorize, quantize-weights"),
         ([P, F], "factorize after prune-magnitude would undo it; the order that works: factorize, prune-magnitude"),
         ([F, Q, P], "the order that works: factorize, prune-magnitude, quantize-weights"),
@@ -165,13 +173,19 @@ def test_an_order_that_undoes_a_pass_is_refused_with_the_right_one(order: list[P
 
 def test_an_unknown_pass_is_an_error_with_the_nearest_name() -> None:
     assert [pass_named(kind.name) for kind in ALL_PASSES] == list(ALL_PASSES)
-    with pytest.raises(UsageError, match=r"unknown pass 'prun-magnitude' \(did you mean 'prune-magnitude'\?\); there are"):
+    with pytest.raises(
+        UsageError, match=r"unknown pass 'prun-magnitude' \(did you mean 'prune-magnitude'\?\); there are"
+    ):
         pass_named("prun-magnitude")
 
 
 # ------------------------------------------------------------------------------------------------ threads
 def test_results_come_in_order_whatever_the_threads_do() -> None:
-    body = "g (float[2,8] x) => (float[2,8] y) { " + " ".join(f"v{i} = MatMul(x, w{i})" for i in range(20)) + " y = Relu(v0) }"
+    body = (
+        "g (float[2,8] x) => (float[2,8] y) { "
+        + " ".join(f"v{i} = MatMul(x, w{i})" for i in range(20))
+        + " y = Relu(v0) }"
+    )
     weights = find_weights(model_of(body, **{f"w{i}": noise(8, 8, seed=i) for i in range(20)}))
     barrier = threading.Barrier(4, timeout=20)
 

@@ -192,9 +192,8 @@ def test_factorizing_says_what_cannot_be_split() -> None:
 def test_factors_have_the_type_of_the_weight(kind: type) -> None:
     model = linear(noise(64, 80, dtype=kind))
     Factorize(rank=4).apply(model, Context())
-    assert {weight.tensor.numpy().dtype for weight in map(lambda n: weight_named(model, n), ("w.a0", "w.b0"))} == {
-        np.dtype(kind)
-    }
+    factors = [weight_named(model, name) for name in ("w.a0", "w.b0")]
+    assert {factor.tensor.numpy().dtype for factor in factors} == {np.dtype(kind)}
 
 
 @pytest.mark.xfail(strict=True, raises=RuntimeWarning, reason="low_rank.factors divides by null singular values")

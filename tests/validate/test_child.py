@@ -116,7 +116,7 @@ def test_an_interrupt_of_the_parent_ends_the_child(tmp_path):
         import sys
         sys.path[:0] = {sys.path!r}
         from pathlib import Path
-        from validate.test_child import note_and_hang
+        from tests.validate.test_child import note_and_hang
         from nncompress.validate.child import Task, call_in_child
         call_in_child(Task(note_and_hang, ({str(tmp_path / "pid")!r},), Path("a"), Path("b")))
     """)
