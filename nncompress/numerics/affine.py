@@ -159,9 +159,7 @@ def value_range(flat: np.ndarray, *, symmetric: bool) -> tuple[np.ndarray, np.nd
     return low.astype(np.float64), high.astype(np.float64)
 
 
-def narrow_range(
-    flat: np.ndarray, low: np.ndarray, high: np.ndarray, steps: int
-) -> tuple[np.ndarray, np.ndarray]:
+def narrow_range(flat: np.ndarray, low: np.ndarray, high: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
     """The ranges, shrunk towards zero by one factor a channel to where the modelled squared error is least.
 
     With u = w / high or w / low, whichever is positive, and m the square of that limit, the best factor f solves
@@ -184,9 +182,7 @@ def narrow_range(
     return low * factor, high * factor
 
 
-def _best_factor(
-    flat: np.ndarray, low: np.ndarray, high: np.ndarray, rounding: np.ndarray, near: float
-) -> np.ndarray:
+def _best_factor(flat: np.ndarray, low: np.ndarray, high: np.ndarray, rounding: np.ndarray, near: float) -> np.ndarray:
     """The best factor of each channel, exact if it is above `near`; otherwise at most that."""
     channels, ratios, weights = [], [], []
     top, bottom = (near * high).astype(flat.dtype), (near * low).astype(flat.dtype)
