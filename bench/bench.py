@@ -40,8 +40,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / "bert.onnx"
         # made in a process of its own: the peak memory of a child starts at that of its parent
-        make = f"from pathlib import Path; from bert_model import write_bert; write_bert(Path({str(model)!r}), layers={args.layers})"
-        subprocess.run([sys.executable, "-c", make], cwd=Path(__file__).parent, check=True)
+        maker = [sys.executable, str(Path(__file__).with_name("bert_model.py")), str(model), str(args.layers)]
+        subprocess.run(maker, check=True)
         print(f"model: {args.layers} layers, {model.stat().st_size / 1e6:.0f} MB", flush=True)
         report(measure(model, Path(folder), args.turns))
     return 0

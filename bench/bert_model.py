@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -80,3 +81,7 @@ def _layer(b: _Builder, x: str, name: str) -> str:
     active = b.node("Relu", [inner], f"{name}.active")
     outer = b.linear(active, f"{name}.outer", INNER, WIDTH)
     return b.norm(b.node("Add", [x, outer], f"{name}.residual2"), f"{name}.norm2")
+
+
+if __name__ == "__main__":
+    write_bert(Path(sys.argv[1]), layers=int(sys.argv[2]))

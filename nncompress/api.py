@@ -23,13 +23,21 @@ __all__ = [
 ]  # fmt: skip
 
 
-def compress(model: Model, passes: Sequence[Pass], *, form: FormChoice = "folded", threads: int = 1) -> Model:
+def compress(
+    model: Model,
+    passes: Sequence[Pass],
+    *,
+    form: FormChoice = "folded",
+    threads: int = 1,
+    freeze_inputs: bool = False,
+) -> Model:
     """A compressed copy of `model`, whose `ledger` says what was done to each weight.
 
-    Where no pass finds anything to do, the copy is the model as it was. Raises UsageError for impossible options.
+    Where no pass finds anything to do, the copy is the model as it was. `freeze_inputs`: initializers that are also
+    graph inputs become constants and are compressed as well. Raises UsageError for impossible options.
     """
-    compressed = compress_graph(model, passes, form=form, threads=threads)
-    result = compressed.model if compressed.changed else model.clone()
+    compressed = compress_graph(model, passes, form=form, threads=threads, freeze=freeze_inputs)
+    result = compressed.model if compressed.changed or freeze_inputs else model.clone()
     result.ledger = compressed.lines
     return result
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from nncompress.errors import UsageError
 from nncompress.forms.store import FormChoice, store
+from nncompress.model.freeze import freeze_inputs
 from nncompress.model.ledger import Ledger
 from nncompress.model.model import OLDEST_OPSET, Model
 from nncompress.model.normalise import normalise
@@ -30,24 +32,45 @@ class Compressed:
 
 
 def compress_graph(
-    model: Model, passes: Sequence[Pass], *, form: FormChoice = "folded", threads: int = 1
+    model: Model,
+    passes: Sequence[Pass],
+    *,
+    form: FormChoice = "folded",
+    threads: int = 1,
+    freeze: bool = False,
 ) -> Compressed:
-    """Applies `passes` to a copy of `model`. Raises UsageError for an order or options that cannot be meant."""
+    """Applies `passes` to a copy of `model`. Raises UsageError for an order or options that cannot be meant.
+
+    `freeze`: initializers that are also inputs, which callers may override, become constants first.
+    """
     check_passes(passes)
     result = model.clone()
+    frozen = _freeze(result) if freeze else ()
     if model.opset < OLDEST_OPSET:
         note = f"opset {model.opset} is older than {OLDEST_OPSET}: nothing can be stored smaller"
-        return Compressed(result, (), Ledger(result).close(result, {}, {}, []), (note,))
-    normalise(result)
+        return Compressed(result, (), Ledger(result).close(result, {}, {}, []), (*frozen, note))
     ledger, context = Ledger(result), Context(threads=threads)
+    normalise(result)
     outcomes: list[Outcome] = []
     for one in passes:
         outcomes += one.apply(result, context)
     sizes = ledger.sizes_before_store(result)
     stored = store(result, form)
     lines = ledger.close(result, sizes, {key: (one.form, one.size_bytes) for key, one in stored.items()}, outcomes)
-    notes = tuple(dict.fromkeys(f"{one.weight}: {one.note}" for one in stored.values() if one.note))
-    return Compressed(result, tuple(outcomes), lines, notes)
+    notes = dict.fromkeys(f"{one.weight}: {one.note}" for one in stored.values() if one.note)
+    return Compressed(result, tuple(outcomes), lines, (*frozen, *notes))
+
+
+def _freeze(model: Model) -> tuple[str, ...]:
+    before = model.ir.ir_version
+    count = freeze_inputs(model)
+    if not count:
+        return ()
+    inputs = "1 initializer that was also an input is a constant now" if count == 1 else (
+        f"{count} initializers that were also inputs are constants now"
+    )  # fmt: skip
+    raised = f"; IR version {before} became {model.ir.ir_version}" if model.ir.ir_version != before else ""
+    return (f"--freeze-inputs: {inputs}{raised}",)
 
 
 def check_passes(passes: Sequence[Pass]) -> None:
@@ -58,7 +81,7 @@ def check_passes(passes: Sequence[Pass]) -> None:
         problem = one.problem()
         if problem:
             raise UsageError(f"{one.name}: {problem}")
-    for earlier, later in zip(passes, passes[1:], strict=False):
+    for earlier, later in pairwise(passes):
         if later.stage < earlier.stage:
             right = sorted(passes, key=lambda one: one.stage)
             order = ", ".join(one.name for one in right)

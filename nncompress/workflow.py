@@ -54,6 +54,7 @@ class Writing:
     keep_failed: bool = False  # keep a result that fails a gate
     threads: int = 1  # of compressing
     dry_run: bool = False
+    freeze_inputs: bool = False  # initializers that are also inputs become constants
 
 
 class Stopwatch:
@@ -87,7 +88,9 @@ def compress_file(
             check_target(target, original, force=writing.force)
         feeds = _feeds(original, source, proof)
     with watch.stage("compress"):
-        compressed = compress_graph(original, passes, form=writing.form, threads=writing.threads)
+        compressed = compress_graph(
+            original, passes, form=writing.form, threads=writing.threads, freeze=writing.freeze_inputs
+        )
         _require_change(original, compressed)
     with _output(target, original, writing) as out:
         with watch.stage("write"):

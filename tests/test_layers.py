@@ -35,10 +35,11 @@ ALLOWED = {
         "passes", "compression", "recipe",
     },
     "budget_check": {"errors", "report", "environment", "model", "workflow", "budget"},
+    "verify": {"errors", "report.json_report", "report.record", "model"},
     "api": {"errors", "report.record", "model", "forms", "passes", "compression", "workflow"},
     "cli": {
         "errors", "report", "environment", "model", "validate", "passes", "recipe", "inspection", "workflow",
-        "budget", "budget_check", "starter",
+        "budget", "budget_check", "starter", "verify",
     },
     "__init__": {"errors", "api"},
     "__main__": {"cli"},

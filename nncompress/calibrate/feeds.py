@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from nncompress.calibrate.arrays import UNNAMED, ArrayHeader, read_arrays, read_headers, require_regular
-from nncompress.calibrate.labels import NAME as LABELS
-from nncompress.calibrate.labels import as_labels, read_labels
+from nncompress.calibrate.labels import NAME as LABELS, as_labels, read_labels
 from nncompress.calibrate.sources import NpzFolder, Source, StackedFile, TestDataSets, read_test_data_set
 from nncompress.calibrate.specs import Array, Feed, InputSpec, check_arrays, fits
 from nncompress.errors import InputError, UsageError

@@ -33,6 +33,9 @@ def check(
     markdown: Annotated[
         Path | None, typer.Option("--markdown", metavar="FILE", help="Also as Markdown; - for stdout.")
     ] = None,
+    github_summary: Annotated[
+        bool, typer.Option("--github-summary", help="Append Markdown to the summary of a GitHub Actions job.")
+    ] = False,
     baseline: Annotated[
         Path | None, typer.Option("--baseline", metavar="FILE", help="Compare with what check --json saved.")
     ] = None,
@@ -50,6 +53,9 @@ def check(
     """
     from nncompress.budget import find_config, load_config
     from nncompress.budget_check import check_budgets
+    from nncompress.cli.reports import append_summary
+    from nncompress.report import github
+    from nncompress.report.check_text import check_markdown
     from nncompress.report.regression import read_baseline, with_regressions
     from nncompress.workflow import Proof
 
@@ -59,11 +65,14 @@ def check(
     loaded = load_config(config if config is not None else find_config(Path()))
     _refuse_problems(loaded)
     _check_targets([json, junit, markdown], loaded, baseline)
+    summary = github.summary_path() if github_summary else None
     before = read_baseline(_read(baseline)) if baseline is not None else None
     report = check_budgets(loaded, Proof(seed=seed, seconds=seconds))
     if before is not None:
         report = with_regressions(report, before, limit)
     _print(report, json, junit, markdown)
+    if summary is not None:
+        append_summary(summary, check_markdown(report))
     if report.level == "fail" and not exit_zero:
         raise typer.Exit(EXIT_GATE_FAILED)
 
@@ -134,7 +143,8 @@ def _check_targets(targets: list[Path | None], config: Config, baseline: Path | 
 
 # ------------------------------------------------------------------------------------------------ files
 def _print(report: CheckReport, json: Path | None, junit: Path | None, markdown: Path | None) -> None:
-    from nncompress.cli.build import write_text
+    from nncompress.cli.reports import write_text
+    from nncompress.report import github
     from nncompress.report.check_text import check_json, check_markdown, check_text, failure_lines
     from nncompress.report.junit import render_check_junit
 
@@ -143,8 +153,11 @@ def _print(report: CheckReport, json: Path | None, junit: Path | None, markdown:
             write_text(path, render(report))
     if _STDOUT not in (json, junit, markdown):
         sys.stdout.write(check_text(report))
-    for line in failure_lines(report):
-        sys.stderr.write(f"nncompress: {line}\n")
+    if github.in_actions():
+        lines = [line for model in report.models for line in github.annotation_lines(model.rules, model.path)]
+    else:
+        lines = [f"nncompress: {line}" for line in failure_lines(report)]
+    sys.stderr.writelines(f"{line}\n" for line in lines)
 
 
 def _read(path: Path) -> str:
@@ -158,7 +171,7 @@ def _read(path: Path) -> str:
 
 def _replace(target: Path, text: str) -> None:
     """Writes the file whole or not at all."""
-    from nncompress.cli.build import write_text
+    from nncompress.cli.reports import write_text
 
     temporary = target.with_name(f".{target.name}.new")
     write_text(temporary, text)

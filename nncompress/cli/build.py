@@ -1,25 +1,19 @@
-"""From parsed options to what the workflow takes, and from its report to what is printed."""
+"""From parsed options to what the workflow takes."""
 
 from __future__ import annotations
 
 import math
 import os
-import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import typer
-
-from nncompress.cli.options import LimitOptions, ProofOptions, ReportOptions, SelectOptions, WriteOptions
-from nncompress.errors import EXIT_GATE_FAILED, NoOutputError, UsageError
+from nncompress.cli.options import LimitOptions, ProofOptions, SelectOptions, WriteOptions
+from nncompress.errors import UsageError
 from nncompress.passes.base import Pass
 from nncompress.recipe import make_pass
-from nncompress.report.record import Report
 from nncompress.report.verdict import Limits
 from nncompress.workflow import Proof, Writing
-
-STDOUT = Path("-")
 
 
 def proof_of(options: ProofOptions, *, validate: bool = True) -> Proof:
@@ -79,7 +73,7 @@ def writing_of(options: WriteOptions) -> Writing:
     threads = options.threads or os.cpu_count() or 1
     return Writing(
         "dequantize" if options.form == "dequantize" else "folded", options.external_data, options.force,
-        options.keep_failed, threads, options.dry_run,
+        options.keep_failed, threads, options.dry_run, options.freeze_inputs,
     )  # fmt: skip
 
 
@@ -99,85 +93,3 @@ def pass_of(name: str, select: SelectOptions, **options: Any) -> Pass:
         **options,
     }
     return make_pass(name, {key: value for key, value in given.items() if value is not None})
-
-
-def check_reports(options: ReportOptions, taken: Iterable[Path | None]) -> None:
-    """Finds out before anything is compressed whether the reports can be written, and not over a file in `taken`."""
-    paths = [path for path in (options.json, options.markdown, options.html) if path is not None]
-    files = [path for path in paths if path != STDOUT]
-    if len(paths) - len(files) > 1:
-        raise UsageError("only one of --json, --markdown and --html can go to stdout")
-    resolved = [path.resolve() for path in files]
-    others = {path.resolve() for path in taken if path is not None}
-    for path, real in zip(files, resolved, strict=True):
-        if real in others or resolved.count(real) > 1:
-            raise UsageError(f"the report {path} would overwrite another file of this command: name another one")
-        if path.is_dir():
-            raise UsageError(f"cannot write the report {path}: it is a folder; name a file in it")
-        if not path.parent.is_dir():
-            raise NoOutputError(f"cannot write the report {path}: the folder {path.parent} does not exist")
-
-
-def finish(report: Report, options: ReportOptions) -> None:
-    """Prints and writes the report; ends with exit code 1 if a gate failed."""
-    renderers: list[tuple[Path | None, Callable[[Report], str]]] = [
-        (options.json, _json),
-        (options.markdown, _markdown),
-        (options.html, _html),
-    ]
-    for path, render in renderers:
-        if path is not None:
-            write_text(path, render(report))
-    if STDOUT not in (options.json, options.markdown, options.html):
-        _print(report, options)
-    if report.verdict.level == "fail":
-        _print_failures(report)
-        raise typer.Exit(EXIT_GATE_FAILED)
-
-
-def _print(report: Report, options: ReportOptions) -> None:
-    from nncompress.report.text import print_report, render_text
-
-    if options.quiet:
-        sys.stdout.write(render_text(report).partition("\n")[0] + "\n")
-    else:
-        print_report(report, sys.stdout, verbose=options.verbose)
-
-
-def _print_failures(report: Report) -> None:
-    from nncompress.errors import printable
-
-    for rule in report.verdict.rules:
-        if rule.level == "fail":
-            line = f"nncompress: {rule.rule} failed: {rule.figure}, limit {rule.limit}. {rule.advice}"
-            sys.stderr.write(printable(line) + "\n")
-
-
-def _json(report: Report) -> str:
-    from nncompress.report.json_report import to_json
-
-    return to_json(report)
-
-
-def _markdown(report: Report) -> str:
-    from nncompress.report.markdown import render_markdown
-
-    return render_markdown(report)
-
-
-def _html(report: Report) -> str:
-    from nncompress.report.html_report import render_html
-
-    return render_html(report)
-
-
-def write_text(path: Path, text: str) -> None:
-    from nncompress.model.files import reason
-
-    if path == STDOUT:
-        sys.stdout.write(text if text.endswith("\n") else text + "\n")
-        return
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise NoOutputError(f"cannot write the report {path}: {reason(error)}") from error

@@ -22,7 +22,8 @@ def compare(
 
     Example: nncompress compare model.onnx small.onnx --data eval.npz --min-cosine 0.999
     """
-    from nncompress.cli.build import check_reports, finish, limits_of, proof_of
+    from nncompress.cli.build import limits_of, proof_of
+    from nncompress.cli.reports import check_reports, finish
     from nncompress.workflow import compare_files
 
     check_reports(report, (reference, candidate, proof.data, proof.labels))

@@ -151,7 +151,8 @@ def _compress(
     command: str, source: Path, target: Path | None, passes: Sequence[Pass], proof: ProofOptions,
     limits: LimitOptions, write: WriteOptions, report: ReportOptions,
 ) -> None:  # fmt: skip
-    from nncompress.cli.build import check_reports, finish, limits_of, proof_of, target_of, writing_of
+    from nncompress.cli.build import limits_of, proof_of, target_of, writing_of
+    from nncompress.cli.reports import check_reports, finish
     from nncompress.workflow import compress_file
 
     writing = writing_of(write)

@@ -74,7 +74,7 @@ class LimitOptions:
 
 
 @dataclass(frozen=True)
-class ReportOptions:
+class FileOptions:
     """Where the report goes."""
 
     json: Annotated[
@@ -86,6 +86,22 @@ class ReportOptions:
     html: Annotated[
         Path | None, _option("--html", group="Report", metavar="FILE", text="Also as one HTML page; - for stdout.")
     ] = None
+    junit: Annotated[
+        Path | None, _option("--junit", group="Report", metavar="FILE", text="Checks as JUnit XML; - for stdout.")
+    ] = None
+    csv: Annotated[
+        Path | None, _option("--csv", group="Report", metavar="FILE", text="Ledger as CSV; - for stdout.")
+    ] = None
+    github_summary: Annotated[
+        bool,
+        _option("--github-summary", group="Report", text="Append Markdown to the summary of a GitHub Actions job."),
+    ] = False
+
+
+@dataclass(frozen=True)
+class ReportOptions(FileOptions):
+    """Where the report goes, and how much of it is printed."""
+
     quiet: Annotated[bool, _option("--quiet", "-q", group="Report", text="Print the verdict only.")] = False
     verbose: Annotated[bool, _option("--verbose", "-v", group="Report", text="Print every weight.")] = False
 
@@ -102,6 +118,11 @@ class WriteOptions:
     external_data: Annotated[
         bool, _option("--external-data", group="Output", text="Weights in a data file beside the model.")
     ] = False
+    freeze_inputs: Annotated[
+        bool,
+        _option("--freeze-inputs", group="Output", text="Weights that are also inputs, which callers may override, "
+                "become constants and are compressed."),
+    ] = False  # fmt: skip
     force: Annotated[bool, _option("--force", group="Output", text="Overwrite OUT if it exists.")] = False
     keep_failed: Annotated[bool, _option("--keep-failed", group="Output", text="Keep OUT even if a gate fails.")] = (
         False

@@ -27,6 +27,8 @@ def obstacle(weight: Weight, affine: Affine) -> str | None:
     if not weight.only_gathered:
         return "it is not only looked up"
     axis = weight.uses[0].channel_axes[0]
+    if any(d > 1 for d in affine.scale.shape[:axis]):
+        return "its scales differ along an axis before the one that is looked up"
     if affine.input_scale is not None and any(d > 1 for d in affine.input_scale.shape[: axis + 1]):
         return "its second scale does not lie behind the axis that is looked up"
     return None

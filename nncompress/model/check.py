@@ -7,7 +7,7 @@ from nncompress.model.model import Model
 
 
 def check_result(result: Model, original: Model) -> None:
-    """Raises NoOutputError if onnx.checker or strict shape inference refuse `result` but had nothing against `original`.
+    """Raises NoOutputError if the checker or strict shape inference refuse `result` but had nothing against `original`.
 
     Both were asked when the files were loaded, without reading the large tensors.
     """

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
+from nncompress.model.freeze import INITIALIZERS_FROM_IR
 from nncompress.model.model import Model, Scope
 from nncompress.model.origins import constant_tensor
 from nncompress.model.weights import Weight
-
-_INITIALIZERS_FROM_IR = 4  # before, every initializer had to be a graph input
 
 
 class Names:
@@ -66,7 +65,7 @@ class Draft:
 
 def keeps_constants_as_nodes(model: Model, scope: Scope) -> bool:
     """True where initializers are not possible: in functions, and in files older than IR version 4."""
-    return isinstance(root_of(model, scope), ir.Function) or model.ir.ir_version < _INITIALIZERS_FROM_IR
+    return isinstance(root_of(model, scope), ir.Function) or model.ir.ir_version < INITIALIZERS_FROM_IR
 
 
 def root_of(model: Model, scope: Scope) -> Scope:

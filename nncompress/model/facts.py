@@ -31,7 +31,7 @@ def file_facts(model: Model, shown_as: Path | None = None, *, in_full: bool = Tr
     return FileFacts(
         path=str(shown_as or main.path),
         sha256=main.sha256(),
-        data_sha256=tuple((file.path.name, file.sha256()) for file in data),
+        data_sha256=tuple((_beside(main, file), file.sha256()) for file in data),
         file_bytes=file_bytes(model),
         packed_bytes=sum(_packed_bytes(file) for file in model.files) if small else None,
         weight_bytes_loaded=inventory.weight_bytes_loaded,
@@ -41,6 +41,11 @@ def file_facts(model: Model, shown_as: Path | None = None, *, in_full: bool = Tr
         opset=model.opset,
         ir_version=model.ir.ir_version,
     )
+
+
+def _beside(main: OpenFile, data: OpenFile) -> str:
+    """The data file's name as the model gives it: below the model's folder."""
+    return data.path.relative_to(main.path.absolute().parent).as_posix()
 
 
 def _packed_bytes(file: OpenFile) -> int:

@@ -44,7 +44,7 @@ class OpenFile:
     def read_array(self, offset: int, count: int) -> np.ndarray:
         """`count` bytes from `offset` as an uint8 array of its own."""
         array = np.empty(count, np.uint8)
-        view = memoryview(array)
+        view = memoryview(array.data)
         done = 0
         while done < count:
             got = os.preadv(self._descriptor, [view[done : done + (1 << 30)]], offset + done)
@@ -115,7 +115,7 @@ def open_external(location: str, model: Path, tensor: str) -> OpenFile:
         file = open_regular(named / location)
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
-    opened = os.fstat(file._descriptor)  # noqa: SLF001 - same module
+    opened = os.fstat(file._descriptor)
     real = (named / location).resolve()
     if not any(real.is_relative_to(root) for root in roots) or not file.is_same_as(real):
         raise InputError(f"{where}: {location!r} leads out of the model's folder")

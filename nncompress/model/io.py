@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 
 import onnx
 import onnx_ir as ir
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from nncompress.errors import InputError
 from nncompress.model import sparse, truth, wire
 from nncompress.model.files import OpenFile, open_external, open_regular
 from nncompress.model.model import Model
+from nncompress.model.scoping import check_scopes
 from nncompress.model.tensors import FileTensor
+
+logging.getLogger("onnx_ir").addHandler(logging.NullHandler())  # it would print names from the file as they are
 
 LARGEST_FILE = (1 << 31) - 1  # protobuf's own limit
 _MAGIC = {
@@ -25,7 +30,7 @@ _MAGIC = {
 
 
 def load(path: str | Path) -> Model:
-    """Loads an ONNX model and its external data. Raises InputError, with the path, for anything unreadable or unsafe."""
+    """Loads an ONNX model and its external data. Raises InputError, with the path, where it is unreadable or unsafe."""
     where = Path(path)
     file = open_regular(where)
     try:
@@ -44,6 +49,7 @@ def _load(path: Path, file: OpenFile) -> Model:
     truth.check_header(proto)
     truth.check_tensors(proto)
     truth.check_names(proto)
+    check_scopes(proto)
     truth.check_functions(proto)
     count = sparse.densify(proto)
     notes = (f"{count} sparse tensors were read as dense ones",) if count else ()
@@ -120,21 +126,20 @@ def _attach_files(
             return FileTensor(file, payloads[tensor.offset or 0].offset, tensor)
         return FileTensor(external[location], tensor.offset or 0, tensor)
 
-    for scope in (model.graph, *model.functions.values()):
-        for graph in (scope, *scope.subgraphs()):
-            for value in getattr(graph, "initializers", {}).values():
-                if isinstance(value.const_value, ir.ExternalTensor):
-                    value.const_value = reader(value.const_value)
-            for node in graph:
-                _attach_to_attributes(node, reader)
+    for scope in Model(model).scopes():
+        for value in getattr(scope, "initializers", {}).values():
+            if isinstance(value.const_value, ir.ExternalTensor):
+                value.const_value = reader(value.const_value)
+        for node in scope:
+            _attach_to_attributes(node, reader)
 
 
-def _attach_to_attributes(node: ir.Node, reader: object) -> None:
+def _attach_to_attributes(node: ir.Node, reader: Callable[[ir.ExternalTensor], FileTensor]) -> None:
     for attr in list(node.attributes.values()):
         if attr.is_ref():
             continue
         if attr.type == ir.AttributeType.TENSOR and isinstance(attr.value, ir.ExternalTensor):
-            node.attributes[attr.name] = ir.AttrTensor(attr.name, reader(attr.value))  # type: ignore[operator]
+            node.attributes[attr.name] = ir.AttrTensor(attr.name, reader(attr.value))
         elif attr.type == ir.AttributeType.TENSORS and any(isinstance(t, ir.ExternalTensor) for t in attr.value):
-            tensors = [reader(t) if isinstance(t, ir.ExternalTensor) else t for t in attr.value]  # type: ignore[operator]
+            tensors = [reader(t) if isinstance(t, ir.ExternalTensor) else t for t in attr.value]
             node.attributes[attr.name] = ir.AttrTensors(attr.name, tensors)

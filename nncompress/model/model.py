@@ -40,9 +40,11 @@ class Model:
 
     def scopes(self) -> Iterator[Scope]:
         """The main graph, every graph inside a node, and the functions with the graphs inside them."""
-        for root in (self.ir.graph, *self.ir.functions.values()):
-            yield root
-            yield from root.subgraphs()
+        yield self.ir.graph
+        yield from self.ir.graph.subgraphs()
+        for function in self.ir.functions.values():
+            yield function
+            yield from function.subgraphs()
 
     def names(self) -> set[str]:
         """Every name of a value anywhere: a new one must not be among them."""

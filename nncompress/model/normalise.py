@@ -13,8 +13,8 @@ import onnx_ir as ir
 
 from nncompress.model.edit import Names, drop_if_unread, keeps_constants_as_nodes
 from nncompress.model.model import Model, Scope
-from nncompress.model.tensors import FileTensor, raw_blocks, same_data
 from nncompress.model.origins import constant_tensor
+from nncompress.model.tensors import FileTensor, raw_blocks, same_data
 
 SMALLEST_MERGED_BYTES = 64  # less than what a second initializer costs in names and headers
 _PROBE_BYTES = 4096
@@ -48,6 +48,7 @@ def lift_constants(model: Model) -> int:
             lifted = ir.Value(
                 name=name, shape=ir.Shape(tensor.shape.numpy()), type=ir.TensorType(tensor.dtype), const_value=tensor
             )
+            lifted.meta.update(value.meta)
             value.replace_all_uses_with(lifted)
             scope.remove(node, safe=True)
             scope.initializers.add(lifted)  # type: ignore[union-attr]

@@ -1,7 +1,8 @@
 """Traces an operand back to the float constants that it is made of, through nodes that only rearrange them.
 
 Exporters put Transpose, Reshape, Squeeze, Unsqueeze, Flatten, Identity, Cast, Slice, Concat and a constant factor
-between a weight and its reader; runtimes compute these once at load. Each constant found comes with the map from the operand's axes to its own.
+between a weight and its reader; runtimes compute these once at load. Each constant found comes with the map from the
+operand's axes to its own.
 """
 
 from __future__ import annotations
@@ -68,12 +69,12 @@ class Origins:
         inner = self._trace(node.inputs[0], depth + 1)
         if inner is None:
             return None
-        shape, origins = inner
-        step = _STEPS[node.op_type](node, shape) if shape is not None else None
+        before, found = inner
+        step = _STEPS[node.op_type](node, before) if before is not None else None
         if step is None:
-            return (None, [(v, None) for v, _ in origins]) if _only_moves(node) else None
+            return (None, [(v, None) for v, _ in found]) if _only_moves(node) else None
         new, moved = step
-        return new, [(v, _moved(axes, moved)) for v, axes in origins]
+        return new, [(v, _moved(axes, moved)) for v, axes in found]
 
     def _scaled(self, node: ir.Node, depth: int) -> _Traced | None:
         """A weight times a smaller float constant, such as a scalar or one number a channel.
@@ -91,7 +92,7 @@ class Origins:
         known = [(part[0], part[1]) for part in parts if part is not None and part[0] is not None]
         if len(known) < len(parts) or len({len(shape) for shape, _ in known if shape is not None}) != 1:
             return None
-        shape = list(known[0][0] or [])
+        shape: _Shape = list(known[0][0] or [])
         axis = node.attributes.get_int("axis", 0)
         if not -len(shape) <= axis < len(shape):
             return None

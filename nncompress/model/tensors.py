@@ -27,7 +27,7 @@ class FileTensor(ir.LazyTensor):
     def _read(self) -> ir.TensorProtocol:
         raw = self.file.read_array(self.offset, self.nbytes)
         if self.dtype.bitwidth < 8:
-            return ir.PackedTensor(raw, self.dtype, self.shape)
+            return ir.PackedTensor(raw, self.dtype, shape=self.shape)
         return ir.Tensor(raw.view(self.dtype.numpy()).reshape(self.shape.numpy()), dtype=self.dtype)
 
     def tobytes(self) -> bytes:
@@ -47,7 +47,7 @@ def raw_blocks(tensor: ir.TensorProtocol) -> Iterator[bytes | memoryview]:
         yield tensor.tobytes()
     else:
         array = np.ascontiguousarray(tensor.numpy())
-        yield memoryview(array.reshape(-1).view(np.uint8))
+        yield array.reshape(-1).view(np.uint8).data
 
 
 def same_data(tensor: ir.TensorProtocol) -> ir.TensorProtocol:

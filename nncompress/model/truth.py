@@ -8,6 +8,7 @@ ONNX standard is asked of `onnx.checker` and returned as a complaint: onnxruntim
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 
 import onnx
@@ -19,7 +20,7 @@ MOST_ELEMENTS = 1 << 40
 MOST_EXPANDED_NODES = 2_000_000  # after inlining all functions; a hostile file of 4 kB can reach 2^26
 DEEPEST_CALLS = 500  # functions calling functions; onnxruntime inlines recursively and overflows its stack later
 
-_TYPED_FIELD = {
+_TYPED_FIELD: dict[int, str] = {
     TensorProto.FLOAT: "float_data",
     TensorProto.COMPLEX64: "float_data",
     TensorProto.DOUBLE: "double_data",
@@ -30,7 +31,7 @@ _TYPED_FIELD = {
     TensorProto.STRING: "string_data",
 }  # all others: int32_data
 _FIELDS = ("raw_data", "float_data", "int32_data", "string_data", "int64_data", "double_data", "uint64_data")
-_BITS = {
+_BITS: dict[int, int] = {
     **dict.fromkeys((TensorProto.INT64, TensorProto.UINT64, TensorProto.DOUBLE, TensorProto.COMPLEX64), 64),
     **dict.fromkeys((TensorProto.INT32, TensorProto.UINT32, TensorProto.FLOAT), 32),
     **dict.fromkeys((TensorProto.INT16, TensorProto.UINT16, TensorProto.FLOAT16, TensorProto.BFLOAT16), 16),
@@ -131,8 +132,7 @@ def check_names(proto: onnx.ModelProto) -> None:
             ("node output", [name for node in graph.node for name in node.output if name]),
         ):
             if len(set(names)) < len(names):
-                seen: set[str] = set()
-                twice = next(name for name in names if name in seen or seen.add(name))
+                twice = Counter(names).most_common(1)[0][0]
                 raise InputError(f"graph {graph.name!r} has two {what}s called {twice!r}")
 
 
@@ -149,7 +149,7 @@ def check_functions(proto: onnx.ModelProto) -> None:
         stack = [(root, False)]
         while stack:
             key, done = stack.pop()
-            called = [c for c in ((n.domain, n.op_type, n.overload) for n in nodes_of(functions[key].node))]
+            called = [(n.domain, n.op_type, n.overload) for n in nodes_of(functions[key].node)]
             if done:
                 path.pop()
                 inner = [c for c in called if c in functions]

@@ -68,7 +68,7 @@ class Weight:
 
     @property
     def channel_axes(self) -> tuple[int, ...]:
-        """The axes along which each index has a scale of its own: those of the first use that contracts, else of the first."""
+        """The axes along which each index has a scale of its own: those of the first use that contracts, if any."""
         contracting = [use for use in self.uses if use.contraction_axes]
         return (contracting or list(self.uses))[0].channel_axes
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 import onnx
 import onnx_ir as ir
@@ -45,7 +47,7 @@ def written_bytes(model: Model) -> int:
     proto, tensors = _message(model, mark)
     lengths = [tensor.nbytes for tensor in tensors]
     if sum(lengths) > EXTERNAL_FROM_BYTES:
-        return proto.ByteSize() + sum(lengths)
+        return int(proto.ByteSize()) + sum(lengths)
     parts = wire.splice(proto.SerializeToString(deterministic=True), mark, lengths)
     return sum(len(part) if isinstance(part, bytes) else lengths[part] for part in parts)
 
@@ -69,7 +71,7 @@ def marked_proto(model: Model, mark: str) -> onnx.ModelProto:
 def _marked(model: Model, mark: str) -> Iterator[list[ir.TensorProtocol]]:
     """For a while, every large tensor is an external one whose location is `mark` and whose offset is its number."""
     tensors: list[ir.TensorProtocol] = []
-    undo = []
+    undo: list[Callable[[], None]] = []
 
     def marked(tensor: ir.TensorProtocol) -> ir.ExternalTensor:
         tensors.append(tensor)
@@ -82,22 +84,18 @@ def _marked(model: Model, mark: str) -> Iterator[list[ir.TensorProtocol]]:
         for scope in model.scopes():
             for value in getattr(scope, "initializers", {}).values():
                 if _is_large(value.const_value):
-                    undo.append((value, None, value.const_value))
-                    name = value.const_value.name
+                    undo.append(partial(setattr, value, "const_value", value.const_value))
                     value.const_value = marked(value.const_value)
-                    value.const_value.name = value.name or name
+                    value.const_value.name = value.name or value.const_value.name
             for node in scope:
                 for attr in list(node.attributes.values()):
                     if not attr.is_ref() and attr.type == ir.AttributeType.TENSOR and _is_large(attr.value):
-                        undo.append((node, attr, None))
+                        undo.append(partial(node.attributes.__setitem__, attr.name, attr))
                         node.attributes[attr.name] = ir.AttrTensor(attr.name, marked(attr.value))
         yield tensors
     finally:
-        for owner, attr, tensor in undo:
-            if attr is None:
-                owner.const_value = tensor
-            else:
-                owner.attributes[attr.name] = attr
+        for step in undo:
+            step()
 
 
 def _is_large(tensor: ir.TensorProtocol | None) -> bool:
@@ -158,7 +156,7 @@ def _write_parts(path: Path, parts: list[bytes | int], tensors: list[ir.TensorPr
 
 
 @contextmanager
-def _new_file(path: Path) -> Iterator[object]:
+def _new_file(path: Path) -> Iterator[BinaryIO]:
     """A file that must not exist yet, flushed to the disk at the end."""
     with path.open("xb", buffering=1 << 20) as out:
         yield out

@@ -2,7 +2,8 @@
 
 Notation as in Krishnamoorthi, "Quantizing deep convolutional networks for efficient inference" (arXiv 1806.08342).
 Scales and zero points have the shape of the weight with every axis reduced to 1 but the channel axes, so that they
-broadcast. A weight with outliers along an input axis can have a second scale along that axis (see equalise.py). Everything works on blocks that fit a processor's cache.
+broadcast. A weight with outliers along an input axis can have a second scale along that axis (see
+equalise.py). Everything works on blocks that fit a processor's cache.
 
 The clipping range c of a channel minimises the squared error (`narrow_range`): with n values and L levels on each
 side, a range of [-c, c] costs about n (c/L)^2 / 12 for rounding and sum_{|w|>c} (|w|-c)^2 for clipping, a convex
@@ -22,6 +23,7 @@ from nncompress.numerics.held import Held, Store
 
 Range = Literal["minmax", "mse"]
 _BLOCK_ELEMENTS = 1 << 17
+_SMALLEST_SUM, _LARGEST_SUM = 1e-25, 1e35  # of squares in single precision
 _WORTH = 0.98  # a range that shrinks by less is left alone: the gain is below 4 % of the rounding error
 
 
@@ -209,7 +211,8 @@ def _best_factor(flat: np.ndarray, low: np.ndarray, high: np.ndarray, rounding: 
 def _running(values: np.ndarray, first: np.ndarray) -> np.ndarray:
     """Running sums that start anew at each group; `first[i]` is where the group of i begins."""
     sums = np.cumsum(values)
-    return sums - sums[first] + values[first]
+    running: np.ndarray = sums - sums[first] + values[first]
+    return running
 
 
 def affine_parameters(
@@ -228,7 +231,7 @@ def affine_parameters(
 def _fill(
     flat: np.ndarray, scale: np.ndarray, zero: np.ndarray, smallest: int, largest: int, codes: np.ndarray
 ) -> tuple[float, float, int]:
-    """Writes the codes; returns the sums of squares of the values and of the errors, and how many codes mean non-zero."""
+    """Writes the codes; returns the sums of squares of values and errors, and how many codes mean non-zero."""
     signal = noise = 0.0
     nonzeros = 0
     offset = zero.astype(flat.dtype)[:, None] if zero.any() else None
@@ -246,7 +249,18 @@ def _fill(
         nonzeros += int(np.count_nonzero(q))
         q *= step[channels]
         np.subtract(block, q, out=q)
-        error, values = q.reshape(-1), np.ascontiguousarray(block).reshape(-1)
-        noise += float(np.dot(error, error))
-        signal += float(np.dot(values, values))
+        noise += sum_of_squares(q)
+        signal += sum_of_squares(block)
     return signal, noise, nonzeros
+
+
+def sum_of_squares(array: np.ndarray) -> float:
+    """In single precision for a block of floats whose squares it can hold, otherwise in double."""
+    flat = np.ascontiguousarray(array).reshape(-1)
+    if flat.dtype == np.float32:
+        with np.errstate(over="ignore"):
+            found = float(np.dot(flat, flat))
+        if _SMALLEST_SUM < found < _LARGEST_SUM:
+            return found
+        flat = flat.astype(np.float64)
+    return float(np.dot(flat, flat))

@@ -1,6 +1,6 @@
 """A second scale along an input axis, for weights in which a few inputs have much larger values than the others.
 
-    w[.., k, .., n, ..] ~ input_scale[k] * scale[n] * q        input_scale[k] = (max_n |w[k, n]|)^(1/2), geometric mean 1
+    w[k, n] ~ input_scale[k] * scale[n] * q,    input_scale[k] = (max_n |w[k, n]|)^(1/2), geometric mean 1
 
 One scale for each output channel alone spends the range of the integers on the largest input. The square root splits a
 range between both axes, as in cross-layer equalisation (Nagel et al., "Data-free quantization", arXiv 1906.04721), but
@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from nncompress.numerics.affine import Quantized, Range, quantize
+from nncompress.numerics.affine import Quantized, Range, quantize, sum_of_squares
 from nncompress.numerics.held import Store
 
 WORTH_TRYING_DB = 40.0  # a Gaussian weight quantizes to about 42 dB; below this, outliers are at work
@@ -27,7 +27,7 @@ def equalised(
     weight: np.ndarray, plain: Quantized, channel_axes: tuple[int, ...], input_axis: int,
     *, bits: int, range_: Range, store: Store,
 ) -> Quantized:  # fmt: skip
-    """`plain`, or the symmetric int8 quantization with a second scale along `input_axis` where that is clearly better."""
+    """`plain`, or symmetric int8 with a second scale along `input_axis` where that is clearly better."""
     plain_db = math.inf if plain.sqnr_db is None else plain.sqnr_db
     worth = plain_db < WORTH_TRYING_DB and weight.size <= LARGEST
     if not worth or weight.shape[input_axis] < _SHORTEST_AXIS:
@@ -37,8 +37,7 @@ def equalised(
         weight / factor, channel_axes, bits=bits, signed=True, symmetric=True, range_=range_, store=store
     )  # fmt: skip
     affine = replace(made.affine, input_scale=factor)
-    error = (weight - affine.decode()).reshape(-1)
-    found = Quantized(affine, plain.signal, float(np.dot(error, error)))
+    found = Quantized(affine, plain.signal, sum_of_squares(weight - affine.decode()))
     after, percent = found.sqnr_db, 100 * factor.nbytes / weight.size
     return found if after is None or after > plain_db + LEAST_GAIN_DB + percent else plain
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import threading
-from typing import IO, Protocol
+from typing import Protocol
 
 import numpy as np
 
 BUDGET_BYTES = 64 << 20
+_LONGEST_CALL = 1 << 30  # bytes of one system call
 
 
 class Held(Protocol):
@@ -30,16 +32,43 @@ class _InMemory:
         self._store.give_back(self._array.nbytes)
 
 
+class _Spill:
+    """A temporary file without a name; gone when the last array in it is."""
+
+    def __init__(self) -> None:
+        with tempfile.TemporaryFile() as file:
+            self._descriptor = os.dup(file.fileno())
+        self._end = 0
+
+    def __del__(self) -> None:
+        os.close(self._descriptor)
+
+    def write(self, array: np.ndarray) -> int:
+        """Appends the bytes of `array`; returns where they start."""
+        start, view = self._end, memoryview(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+        while view:
+            written = os.pwrite(self._descriptor, view[:_LONGEST_CALL], self._end)
+            self._end += written
+            view = view[written:]
+        return start
+
+    def read(self, start: int, array: np.ndarray) -> None:
+        """Fills `array`, which must be contiguous, with the bytes from `start`."""
+        view = memoryview(array.reshape(-1).view(np.uint8).data)
+        while view:
+            got = os.preadv(self._descriptor, [view[:_LONGEST_CALL]], start)
+            start += got
+            view = view[got:]
+
+
 class _InFile:
-    def __init__(self, file: IO[bytes], lock: threading.Lock, offset: int, like: np.ndarray) -> None:
-        self._file, self._lock, self._offset = file, lock, offset
+    def __init__(self, spill: _Spill, start: int, like: np.ndarray) -> None:
+        self._spill, self._start = spill, start
         self._dtype, self._shape = like.dtype, like.shape
 
     def load(self) -> np.ndarray:
         array = np.empty(self._shape, self._dtype)
-        with self._lock:
-            self._file.seek(self._offset)
-            self._file.readinto(memoryview(array).cast("B"))  # type: ignore[attr-defined]
+        self._spill.read(self._start, array)
         return array
 
 
@@ -49,8 +78,7 @@ class Store:
     def __init__(self, budget_bytes: int = BUDGET_BYTES) -> None:
         self._left = budget_bytes
         self._lock = threading.Lock()
-        self._file: IO[bytes] | None = None
-        self._end = 0
+        self._spill: _Spill | None = None
 
     def hold(self, array: np.ndarray) -> Held:
         """Keeps `array`, which nobody may change any more."""
@@ -58,15 +86,8 @@ class Store:
             if array.nbytes <= self._left:
                 self._left -= array.nbytes
                 return _InMemory(array, self)
-            if self._file is None:
-                self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - lives as long as the arrays
-            self._file.seek(self._end)
-            view, offset = memoryview(np.ascontiguousarray(array)).cast("B"), self._end
-            while view:
-                written = self._file.write(view)
-                view = view[written:]
-            self._end += array.nbytes
-            return _InFile(self._file, self._lock, offset, array)
+            self._spill = self._spill or _Spill()
+            return _InFile(self._spill, self._spill.write(array), array)
 
     def give_back(self, count: int) -> None:
         """Memory of an array that is gone."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+_NULL = 1e-14  # of the largest squared singular value: what is below is rounding noise
 _COLUMNS = 4096  # of W that are converted to float64 at a time
 
 
@@ -56,9 +57,11 @@ def factors(matrix: np.ndarray, found: Spectrum, rank: int) -> tuple[np.ndarray,
     """A [m, rank] and B [rank, n] as float32 with A B the best approximation of that rank."""
     tall = matrix.shape[0] > matrix.shape[1]
     wide = (matrix.T if tall else matrix).astype(np.float64)
-    root = np.sqrt(np.sqrt(np.maximum(found.squared[:rank], np.finfo(np.float64).tiny)))
-    first = found.vectors[:, :rank] * root
-    second = (found.vectors[:, :rank] / root).T @ wide
+    squared = found.squared[:rank]
+    root = np.sqrt(np.sqrt(squared))
+    null = squared <= _NULL * found.squared[0]
+    first = found.vectors[:, :rank] * np.where(null, 0, root)
+    second = (found.vectors[:, :rank] / np.where(null, np.inf, root)).T @ wide
     a, b = (second.T, first.T) if tall else (first, second)
     return np.ascontiguousarray(a, dtype=np.float32), np.ascontiguousarray(b, dtype=np.float32)
 

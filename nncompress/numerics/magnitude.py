@@ -84,4 +84,5 @@ def global_threshold(arrays: Iterable[Callable[[], np.ndarray]], sparsity: float
 
 def _finite_bits(array: np.ndarray) -> np.ndarray:
     magnitude = np.abs(array, dtype=np.float32).reshape(-1)
-    return magnitude[np.isfinite(magnitude)].view(np.uint32)
+    bits: np.ndarray = magnitude[np.isfinite(magnitude)].view(np.uint32)
+    return bits

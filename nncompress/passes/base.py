@@ -99,7 +99,7 @@ def check_globs(globs: Iterable[str], weights: list[Weight]) -> None:
 
 
 def in_parallel(weights: list[Weight], work: Callable[[Weight], T], threads: int) -> Iterator[tuple[Weight, T]]:
-    """work(weight) for every weight, in order, on `threads` threads, with at most IN_FLIGHT_BYTES of weights at once."""
+    """work(weight) for every weight, in order, on `threads` threads, IN_FLIGHT_BYTES of weights at most at once."""
     with ThreadPoolExecutor(max(1, threads)) as pool:
         running: list[tuple[Weight, Future[T]]] = []
         for weight in weights:

@@ -116,17 +116,17 @@ def size_against_sqnr(ledger: Sequence[LedgerLine]) -> Scatter | None:
         return None
     decades = [math.log10(max(1, line.bytes_after)) for line, _ in measured]
     x_low, x_high = math.floor(min(decades)), max(math.floor(min(decades)) + 1, math.ceil(max(decades)))
-    y_low, y_high, y_step = _round_axis(min(0.0, *(db for _, db in measured)), max(db for _, db in measured))
+    y_low, y_high, y_step = round_axis(min(0.0, *(db for _, db in measured)), max(db for _, db in measured))
     points = [
         Point(
-            _scaled(decade, x_low, x_high, PLOT_WIDTH),
-            PLOT_HEIGHT - _scaled(sqnr, y_low, y_high, PLOT_HEIGHT),
+            scaled(decade, x_low, x_high, PLOT_WIDTH),
+            PLOT_HEIGHT - scaled(sqnr, y_low, y_high, PLOT_HEIGHT),
             f"{printable(line.name)}: {format_bytes(line.bytes_after)}, {format_db(sqnr)}",
         )
         for decade, (line, sqnr) in zip(decades, measured, strict=True)
     ]
-    x_ticks = [Tick(_scaled(d, x_low, x_high, PLOT_WIDTH), format_bytes(10**d)) for d in range(x_low, x_high + 1)]
-    y_ticks = [Tick(PLOT_HEIGHT - at, label) for at, label in _ticks(y_low, y_high, y_step, PLOT_HEIGHT)]
+    x_ticks = [Tick(scaled(d, x_low, x_high, PLOT_WIDTH), format_bytes(10**d)) for d in range(x_low, x_high + 1)]
+    y_ticks = [Tick(PLOT_HEIGHT - at, label) for at, label in ticks_of(y_low, y_high, y_step, PLOT_HEIGHT)]
     return Scatter(tuple(points), tuple(x_ticks), tuple(y_ticks))
 
 
@@ -138,15 +138,15 @@ def latency_histograms(latency: Latency) -> Histograms | None:
     both = [ms for ms in (*latency.reference.samples_ms, *latency.candidate.samples_ms) if math.isfinite(ms)]
     slower = max((latency.reference, latency.candidate), key=lambda timing: timing.median_ms)
     low, high = min(both, default=0.0), min(max(both, default=1.0), slower.median_ms + 4 * slower.iqr_ms)
-    low, high, step = _round_axis(low, max(high, low))
+    low, high, step = round_axis(low, max(high, low))
     tallest = max(*_counts(latency.reference, low, high), *_counts(latency.candidate, low, high), 1)
     return Histograms(
         tuple(round(count / tallest, 3) for count in _counts(latency.reference, low, high)),
         tuple(round(count / tallest, 3) for count in _counts(latency.candidate, low, high)),
-        _scaled(latency.reference.median_ms, low, high, PLOT_WIDTH),
-        _scaled(latency.candidate.median_ms, low, high, PLOT_WIDTH),
+        scaled(latency.reference.median_ms, low, high, PLOT_WIDTH),
+        scaled(latency.candidate.median_ms, low, high, PLOT_WIDTH),
         PLOT_WIDTH / BINS,
-        tuple(Tick(at, f"{label} ms") for at, label in _ticks(low, high, step, PLOT_WIDTH)),
+        tuple(Tick(at, f"{label} ms") for at, label in ticks_of(low, high, step, PLOT_WIDTH)),
         sum(not low <= ms <= high for ms in both),
     )
 
@@ -160,7 +160,7 @@ def _counts(timing: Timing, low: float, high: float) -> list[int]:
 
 
 # ------------------------------------------------------------------------------------------------ axes
-def _round_axis(low: float, high: float) -> tuple[float, float, float]:
+def round_axis(low: float, high: float) -> tuple[float, float, float]:
     """Ends and step of an axis that holds both figures, with about five ticks at 1, 2 or 5 times a power of ten."""
     span = high - low if high - low > 1e-6 * abs(high) else abs(high) or 1.0
     power = 10.0 ** math.floor(math.log10(span / 4))
@@ -170,12 +170,12 @@ def _round_axis(low: float, high: float) -> tuple[float, float, float]:
     return start, end if end > start else start + step, step
 
 
-def _ticks(low: float, high: float, step: float, length: float) -> list[tuple[float, str]]:
+def ticks_of(low: float, high: float, step: float, length: float) -> list[tuple[float, str]]:
     count = round((high - low) / step)
     return [(round(i / count * length, 1), f"{low + i * step + 0.0:.6g}") for i in range(count + 1)]
 
 
-def _scaled(value: float, low: float, high: float, length: float) -> float:
+def scaled(value: float, low: float, high: float, length: float) -> float:
     """`value` in pixels, kept on the axis."""
     if not math.isfinite(value):
         return 0.0

@@ -43,9 +43,9 @@ def render_csv(report: Report) -> str:
 def _row(line: LedgerLine) -> list[str | int]:
     sqnr = lowest_sqnr_db(line)
     return [
-        _inert(line.name),
+        inert_cell(line.name),
         line.kind,
-        _inert(" ".join(line.ops)),
+        inert_cell(" ".join(line.ops)),
         "x".join(map(str, line.shape)),
         line.dtype,
         line.bytes_before,
@@ -53,12 +53,13 @@ def _row(line: LedgerLine) -> list[str | int]:
         line.form,
         "rewritten" if is_rewritten(line) else "left alone" if line.kind == "weight" else "",
         "" if sqnr is None else f"{sqnr:.3f}",
-        _inert("; ".join(outcome.by for outcome in line.outcomes)),
-        _inert("; ".join(o.detail for o in line.outcomes if isinstance(o, Rewritten))),
-        _inert("; ".join(o.reason for o in line.outcomes if isinstance(o, Skipped))),
+        inert_cell("; ".join(outcome.by for outcome in line.outcomes)),
+        inert_cell("; ".join(o.detail for o in line.outcomes if isinstance(o, Rewritten))),
+        inert_cell("; ".join(o.reason for o in line.outcomes if isinstance(o, Skipped))),
     ]
 
 
-def _inert(text: str) -> str:
+def inert_cell(text: str) -> str:
+    """`text` as a spreadsheet shows it and does not act on it."""
     shown = printable(text)
     return f"'{shown}" if shown.startswith(FORMULA_STARTS) else shown

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from nncompress.errors import printable
 from nncompress.report import charts
+from nncompress.report.front_chart import fronts
 from nncompress.report.ledger_table import full_ledger_table, largest_first, skipped_table
 from nncompress.report.record import Report, Run
+from nncompress.report.results import NOTE, Results, results_headline, results_table
 from nncompress.report.summary import headline, latency_change
 from nncompress.report.tables import (
     comparison_table,
@@ -18,25 +20,17 @@ from nncompress.report.tables import (
 )
 
 TEMPLATE = "report.html.j2"
+RESULTS_TEMPLATE = "results.html.j2"
 LARGEST_WEIGHTS = 40
 MOST_POINTS = 1000  # of the scatter plot: more cannot be told apart
 
 
 def render_html(report: Report) -> str:
-    """A whole page. Jinja escapes every text; template errors are bugs, hence StrictUndefined."""
-    import jinja2  # only this renderer needs it, and it takes longer to import than the others take to render
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("nncompress.report", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    """A whole page."""
     run = report.comparison.run
     weights = [line for line in report.ledger if line.kind == "weight"]
-    return environment.get_template(TEMPLATE).render(
+    return render_page(
+        TEMPLATE,
         level=report.verdict.level,
         headline=headline(report),
         rules=rules_table(report),
@@ -62,4 +56,33 @@ def _latency_summary(run: Run | None) -> str:
     if run is None or run.latency is None:
         return ""
     latency = run.latency
-    return f"The result is {latency_change(latency)}: {latency_interval(latency)}."
+    return f"Latency of the result: {latency_change(latency)} ({latency_interval(latency)})."
+
+
+def render_results_html(found: Results) -> str:
+    """Many results: their table, and the Pareto front of each original."""
+    return render_page(
+        RESULTS_TEMPLATE,
+        level=found.level,
+        headline=results_headline(found),
+        results=results_table(found),
+        note=NOTE,
+        fronts=fronts(found),
+        plot_width=charts.PLOT_WIDTH,
+        plot_height=charts.PLOT_HEIGHT,
+    )
+
+
+def render_page(template: str, **content: object) -> str:
+    """Jinja escapes every text; template errors are bugs, hence StrictUndefined."""
+    import jinja2  # only this renderer needs it, and it takes longer to import than the others take to render
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("nncompress.report", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template(template).render(content)

@@ -104,6 +104,8 @@ def _parsed(text: str) -> Any:
         return json.loads(text, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
         raise InputError(f"report is not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from error
+    except ValueError as error:  # an integer of thousands of digits
+        raise InputError("report is not one of nncompress: it holds a number that cannot be read") from error
     except RecursionError as error:
         raise InputError("report is not one of nncompress: it is nested too deeply") from error
 

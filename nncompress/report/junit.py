@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
 from nncompress.errors import printable
@@ -11,11 +11,9 @@ from nncompress.report.record import Report, RuleResult
 from nncompress.report.summary import headline
 
 
-def render_junit(report: Report) -> str:
-    """A rule that fails is a failure; one that warns passes and says so in its output."""
-    seconds = sum(taken for _, taken in report.seconds)
-    suite = Suite(f"nncompress {report.command}", f"nncompress.{report.command}", report.verdict.rules, seconds)
-    return _document([replace(suite, said=headline(report))])
+def render_junit(*reports: Report) -> str:
+    """One suite a report. A rule that fails is a failure; one that warns passes and says so in its output."""
+    return _document([_suite(report, several=len(reports) > 1) for report in reports])
 
 
 def render_check_junit(report: CheckReport) -> str:
@@ -33,6 +31,12 @@ class Suite:
     rules: tuple[RuleResult, ...]
     seconds: float = 0.0
     said: str = ""
+
+
+def _suite(report: Report, *, several: bool) -> Suite:
+    seconds = sum(taken for _, taken in report.seconds)
+    name = f"nncompress {report.command}" + (f" {report.comparison.candidate.path}" if several else "")
+    return Suite(name, name.replace(" ", ".", 1), report.verdict.rules, seconds, headline(report))
 
 
 def _document(suites: list[Suite]) -> str:

@@ -57,7 +57,7 @@ class FileFacts:
 
     path: str
     sha256: str  # of the .onnx file
-    data_sha256: tuple[tuple[str, str], ...]  # (external data file name, its SHA-256)
+    data_sha256: tuple[tuple[str, str], ...]  # (external data file's path below the model's folder, its SHA-256)
     file_bytes: int  # external data included
     packed_bytes: int | None  # compressed with zstd; None: not measured
     weight_bytes_loaded: int  # of all constants once decoded by the runtime

@@ -54,7 +54,7 @@ REFUSED = [
     ),
     (RUN, "give either a recipe and a model, or passes with -p and one model"),
     ([*RUN, "other.onnx", "-p", "factorize"], "give either a recipe and a model, or passes with -p and one model"),
-    ([*COMPARE, "--json", "-", "--html", "-"], "only one of --json, --markdown and --html can go to stdout"),
+    ([*COMPARE, "--json", "-", "--html", "-"], "only one report can go to stdout, not --json and --html"),
     (["passes", "factorise"], "unknown pass 'factorise' (did you mean 'factorize'?)"),
 ]
 

@@ -169,9 +169,6 @@ def test_bfloat16_weights_decode_to_the_bit() -> None:
 
 
 # ------------------------------------------------------------------------------------------------ tables
-BEFORE = pytest.mark.xfail(strict=True, reason="a scale along an axis before the one that is looked up is not refused")
-
-
 @pytest.mark.parametrize("opset", OPSETS)
 @pytest.mark.parametrize(
     ("symmetric", "channels", "axis"),
@@ -183,7 +180,6 @@ BEFORE = pytest.mark.xfail(strict=True, reason="a scale along an axis before the
         (False, "all", 0),
         (False, "all", 1),
         (False, "columns", 0),
-        pytest.param(False, "columns", 1, marks=BEFORE),
     ],
 )
 @pytest.mark.parametrize("kind", DTYPES)
@@ -199,6 +195,13 @@ def test_looked_up_codes_decode_to_the_bit(kind: str, channels: str, symmetric: 
     assert np.array_equal(run(model, x=ids)[0], np.take(encoding.decode(), ids, axis).astype(dtype))
     constants = sum(len(t.raw_data) for t in proto_from(model).graph.initializer)
     assert made.size_bytes == constants
+
+
+def test_a_table_whose_scales_lie_before_the_looked_up_axis_is_folded() -> None:
+    model = model_of("g (int64[2] x) => (float[24,2] y) { y = Gather<axis=1>(w, x) }", w=noise(*SHAPE))
+    encoding = encoded("float", 0, axes=(0,))
+    assert stored(model, encoding).form == "folded"
+    assert np.array_equal(run(model, x=np.array([3, 0]))[0], encoding.decode()[:, [3, 0]])
 
 
 def test_a_table_with_several_lookups_is_stored_once() -> None:

@@ -71,7 +71,6 @@ def test_lines_add_up_for_constant_nodes(chain: str) -> None:
     assert [line.name for line in compressed.lines] == ["u", "v", "k", "(other constants)"]
 
 
-@pytest.mark.xfail(strict=True, reason="compress_graph opens the ledger after normalise: merged weights have no line")
 @pytest.mark.parametrize("chain", CHAINS)
 def test_lines_add_up_for_duplicates_and_dead_constants(chain: str) -> None:
     proto = proto_of(BODY, u=noise(64, 64), v=noise(64, 64), k=noise(64, 64, seed=1), d=noise(64), dead=noise(999))

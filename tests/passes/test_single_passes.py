@@ -196,7 +196,6 @@ def test_factors_have_the_type_of_the_weight(kind: type) -> None:
     assert {factor.tensor.numpy().dtype for factor in factors} == {np.dtype(kind)}
 
 
-@pytest.mark.xfail(strict=True, raises=RuntimeWarning, reason="low_rank.factors divides by null singular values")
 def test_a_rank_beyond_that_of_the_matrix_gives_finite_factors() -> None:
     weight = np.outer(np.arange(64), np.ones(80)).astype(np.float32)
     model = linear(weight)

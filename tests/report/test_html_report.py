@@ -80,7 +80,7 @@ def test_the_verdict_the_tables_and_the_charts_are_there() -> None:
         assert re.search(rf"<title id=\"\w+-title\">{title}", text)
     assert "[w]: 38.0 kB, 12.5 dB" in text
     assert "The 4 largest of 4 weights." in text
-    assert "The result is not distinguishable: ratio 0.980" in text
+    assert "Latency of the result: not distinguishable (ratio 0.980" in text
 
 
 def test_it_can_be_read_without_eyes_and_used_without_a_mouse() -> None:

@@ -1,0 +1,149 @@
+"""Where reports go: files, stdout, and in GitHub Actions the summary of the job and annotations."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import typer
+
+from nncompress.cli.options import FileOptions, ReportOptions
+from nncompress.errors import EXIT_GATE_FAILED, InputError, NoOutputError, UsageError, printable
+from nncompress.report.record import Report
+
+STDOUT = Path("-")
+_T = TypeVar("_T")
+Renderers = dict[str, Callable[[_T], str]]
+"""By the name of the option, which is that of the field in FileOptions."""
+
+
+def check_reports(options: FileOptions, taken: Iterable[Path | None]) -> None:
+    """Finds out before the work whether the reports can be written, and not over a file in `taken`."""
+    from nncompress.report import github
+
+    given = {f"--{name}": path for name, path in _paths(options).items()}
+    to_stdout = [name for name, path in given.items() if path == STDOUT]
+    if len(to_stdout) > 1:
+        raise UsageError(f"only one report can go to stdout, not {' and '.join(to_stdout)}")
+    files = [path for path in given.values() if path != STDOUT]
+    resolved = [path.resolve() for path in files]
+    others = {path.resolve() for path in taken if path is not None}
+    for path, real in zip(files, resolved, strict=True):
+        if real in others or resolved.count(real) > 1:
+            raise UsageError(f"the report {path} would overwrite another file of this command: name another one")
+        if path.is_dir():
+            raise UsageError(f"cannot write the report {path}: it is a folder; name a file in it")
+        if not path.parent.is_dir():
+            raise NoOutputError(f"cannot write the report {path}: the folder {path.parent} does not exist")
+    if options.github_summary:
+        github.summary_path()
+
+
+def finish(report: Report, options: ReportOptions) -> None:
+    """Prints and writes the report; ends with exit code 1 if a gate failed."""
+    from nncompress.report import github
+
+    write_report(report, options)
+    if github.in_actions():
+        sys.stderr.writelines(f"{line}\n" for line in github.annotation_lines(report.verdict.rules, _name(report)))
+    elif report.verdict.level == "fail":
+        _print_failures(report)
+    if report.verdict.level == "fail":
+        raise typer.Exit(EXIT_GATE_FAILED)
+
+
+def write_report(report: Report, options: ReportOptions) -> None:
+    """Writes the files that were asked for, and prints the text unless one of them went to stdout."""
+    if not write_files(report, report_renderers(), options):
+        _print(report, options)
+
+
+def write_files(found: _T, renderers: Renderers[_T], options: FileOptions) -> bool:
+    """Renders what was asked for; True if that was printed on stdout."""
+    from nncompress.report import github
+
+    paths = _paths(options)
+    for name, path in paths.items():
+        write_text(path, renderers[name](found))
+    if options.github_summary:
+        append_summary(github.summary_path(), renderers["markdown"](found))
+    return STDOUT in paths.values()
+
+
+def report_renderers() -> Renderers[Report]:
+    """What a single report can be written as."""
+    from nncompress.report.csv_report import render_csv
+    from nncompress.report.html_report import render_html
+    from nncompress.report.json_report import to_json
+    from nncompress.report.junit import render_junit
+    from nncompress.report.markdown import render_markdown
+
+    return {
+        "json": to_json, "markdown": render_markdown, "html": render_html, "junit": render_junit, "csv": render_csv,
+    }  # fmt: skip
+
+
+def write_text(path: Path, text: str) -> None:
+    """Raises NoOutputError where it cannot be written."""
+    if path == STDOUT:
+        sys.stdout.write(text if text.endswith("\n") else text + "\n")
+        return
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise NoOutputError(f"cannot write the report {path}: {(error.strerror or str(error)).lower()}") from error
+
+
+def append_summary(path: Path, text: str) -> None:
+    """Adds to the summary of the job, which other steps have written to."""
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(text.rstrip("\n") + "\n\n")
+    except OSError as error:
+        raise NoOutputError(f"cannot append to {path}: {(error.strerror or str(error)).lower()}") from error
+
+
+def read_reports(paths: Sequence[Path]) -> list[Report]:
+    """Reports that --json wrote. Raises InputError, naming the file, for anything else."""
+    return [_read(path) for path in paths]
+
+
+# ------------------------------------------------------------------------------------------------ one report
+def _paths(options: FileOptions) -> dict[str, Path]:
+    given = {name: getattr(options, name) for name in ("json", "markdown", "html", "junit", "csv")}
+    return {name: path for name, path in given.items() if path is not None}
+
+
+def _print(report: Report, options: ReportOptions) -> None:
+    from nncompress.report.text import print_report, render_text
+
+    if options.quiet:
+        sys.stdout.write(render_text(report).partition("\n")[0] + "\n")
+    else:
+        print_report(report, sys.stdout, verbose=options.verbose)
+
+
+def _print_failures(report: Report) -> None:
+    for rule in report.verdict.rules:
+        if rule.level == "fail":
+            line = f"nncompress: {rule.rule} failed: {rule.figure}, limit {rule.limit}. {rule.advice}"
+            sys.stderr.write(printable(line) + "\n")
+
+
+def _name(report: Report) -> str:
+    return Path(report.comparison.candidate.path).name
+
+
+def _read(path: Path) -> Report:
+    from nncompress.report.json_report import from_json
+
+    try:
+        return from_json(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot read the report {path}: {(error.strerror or str(error)).lower()}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is no report of nncompress: it is not UTF-8 text") from error
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error

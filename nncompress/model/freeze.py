@@ -1,0 +1,25 @@
+"""Makes initializers that callers may override, because they are also graph inputs, into plain constants."""
+
+from __future__ import annotations
+
+import onnx
+
+from nncompress.model.model import Model
+
+INITIALIZERS_FROM_IR = 4  # before, every initializer had to be a graph input
+
+
+def freeze_inputs(model: Model) -> int:
+    """Takes initializers out of the inputs of the main graph, in place; returns how many. A caller can no longer
+    give them other values. Models older than IR version 4 become IR 4, the first that allows it."""
+    graph = model.ir.graph
+    frozen = {name for value in graph.inputs if (name := value.name) in graph.initializers}
+    if not frozen:
+        return 0
+    for value in [value for value in graph.inputs if value.name in frozen]:
+        graph.inputs.remove(value)
+    model.ir.ir_version = max(model.ir.ir_version, INITIALIZERS_FROM_IR)
+    if model.interface is not None:
+        inputs = [info for info in model.interface.input if info.name not in frozen]
+        model.interface = onnx.GraphProto(input=inputs, output=model.interface.output)
+    return len(frozen)

@@ -1,0 +1,78 @@
+"""`report` renders saved reports again; in GitHub Actions there are annotations and a summary."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support import nncompress, nncompress_process, one_line
+
+
+@pytest.fixture
+def saved(model: Path, out: Path) -> list[Path]:
+    """Two saved reports of the same model, one of which failed a gate."""
+    paths = [out.with_name("a.json"), out.with_name("b.json")]
+    nncompress("quantize", model, "-o", out, "--no-validate", "--json", paths[0])
+    nncompress("prune", model, "-o", out.with_name("b.onnx"), "--no-validate", "--max-size", "1 B", "--json", paths[1])
+    return paths
+
+
+def test_one_report_is_printed_as_the_command_did(model: Path, out: Path) -> None:
+    path = out.with_name("r.json")
+    first = nncompress("quantize", model, "-o", out, "--seconds", 0, "--json", path)
+    assert nncompress("report", path).stdout == first.stdout
+    assert nncompress("report", path, "-q").stdout == first.stdout.partition("\n")[0] + "\n"
+
+
+def test_each_format_can_be_made_again(saved: list[Path]) -> None:
+    assert nncompress("report", saved[0], "--json", "-").stdout == saved[0].read_text()
+    starts = {"markdown": "## ", "html": "<!DOCTYPE html>", "junit": "<?xml", "csv": "name,"}
+    for option, start in starts.items():
+        for reports in (saved[:1], saved):
+            ended = nncompress("report", *reports, f"--{option}", "-")
+            assert (ended.exit_code, ended.stderr) == (0, "")
+            assert ended.stdout.startswith(start)
+
+
+def test_several_become_one_table_and_a_failed_one_does_not_fail_the_rendering(saved: list[Path]) -> None:
+    ended = nncompress("report", *saved)
+    assert ended.exit_code == 0
+    assert ended.stdout.startswith("FAIL  2 results, 1 on the Pareto front, 1 failed\n")
+    assert one_line(nncompress("report", *saved, "-q").stdout).startswith("FAIL  2 results")
+    assert len(json.loads(nncompress("report", *saved, "--json", "-").stdout)["results"]) == 2
+
+
+def test_a_file_that_is_no_report_is_named(saved: list[Path], model: Path) -> None:
+    gone = nncompress("report", saved[0], model.with_name("gone.json"))
+    assert (gone.exit_code, "cannot read the report" in one_line(gone.stderr)) == (3, True)
+    binary = nncompress("report", model)
+    assert (binary.exit_code, f"{model}" in one_line(binary.stderr)) == (3, True)
+    assert nncompress("report", saved[0], "--markdown", saved[0]).exit_code == 2
+
+
+def test_in_actions_missed_rules_are_annotations_and_the_summary_grows(model: Path, out: Path, tmp_path: Path) -> None:
+    summary = tmp_path / "summary.md"
+    summary.write_text("before\n\n")
+    env = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(summary)}
+    command = ["quantize", model, "-o", out, "--no-validate", "--max-size", "1 B", "-q", "--github-summary"]
+    ended = nncompress_process(*command, env=env)
+    assert ended.exit_code == 1
+    failed, warned = ended.stderr.splitlines()
+    assert failed.startswith("::error title=nncompress%3A small.onnx%3A max-size::")
+    assert warned.startswith("::warning title=nncompress%3A small.onnx%3A validated::")
+    assert summary.read_text().startswith("before\n\n## ❌ FAIL: model.onnx")
+    elsewhere = nncompress_process(*command)
+    assert (elsewhere.exit_code, "GITHUB_STEP_SUMMARY" in one_line(elsewhere.stderr)) == (2, True)
+
+
+def test_check_annotates_too(model: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(model.parent)
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "s.md"))
+    Path("nncompress.toml").write_text('[[budget]]\npath = "model.onnx"\nmax_size = "1 B"\n')
+    ended = nncompress("check", "--github-summary")
+    assert ended.exit_code == 1
+    assert one_line(ended.stderr).startswith("::error title=nncompress%3A model.onnx%3A max-size::")
+    assert (tmp_path / "s.md").read_text().startswith("## ❌ FAIL: 1 of 1 check failed")
