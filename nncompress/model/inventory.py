@@ -62,7 +62,7 @@ def take_inventory(model: Model, *, count_nonzeros: bool = True) -> Inventory:
             by_op[readers[0] if readers else "(unused)"] += tensor.nbytes
         decoding = _decoding_constants(scope)
         for value, dtype, elements, known in _loaded_values(scope, shapes):
-            loaded += math.ceil(elements * dtype.itemsize)
+            loaded += 0 if dtype == ir.DataType.STRING else math.ceil(elements * dtype.itemsize)
             if dtype not in _NOT_PARAMETERS and id(value) not in decoding:
                 parameters += elements
                 nonzeros += _nonzeros(value, known, elements) if count_nonzeros else elements

@@ -52,12 +52,15 @@ def _load(path: Path, file: OpenFile) -> Model:
     check_scopes(proto)
     truth.check_functions(proto)
     count = sparse.densify(proto)
-    notes = (f"{count} sparse tensors were read as dense ones",) if count else ()
+    notes: tuple[str, ...] = (f"{count} sparse tensors were read as dense ones",) if count else ()
     external = _open_data_files(proto, path, mark)
     model = _to_ir(proto)
     _attach_files(model, mark, file, payloads, external)
     interface = onnx.GraphProto(input=proto.graph.input, output=proto.graph.output)
-    return Model(model, path, (file, *external.values()), interface, truth.checker_complaint(proto), notes)
+    complaint = truth.checker_complaint(proto)
+    if complaint:
+        notes += _sorted(model)
+    return Model(model, path, (file, *external.values()), interface, complaint, notes)
 
 
 def _parse(file: OpenFile, mark: str) -> tuple[onnx.ModelProto, list[wire.Payload]]:
@@ -113,6 +116,19 @@ def _to_ir(proto: onnx.ModelProto) -> ir.Model:
             root = root.__cause__
         detail = str(root).splitlines() or [type(root).__name__]
         raise InputError(f"its graph cannot be understood: {detail[0]}") from error
+
+
+def _sorted(model: ir.Model) -> tuple[str, ...]:
+    """Brings nodes that stand before their inputs into order, as onnxruntime does; says so if any did."""
+    before = list(model.graph.all_nodes())
+    try:
+        model.graph.sort()
+        for function in model.functions.values():
+            function.sort()
+    except ValueError as error:
+        raise InputError("its nodes form a cycle") from error
+    moved = any(now is not then for now, then in zip(model.graph.all_nodes(), before, strict=True))
+    return ("its nodes were not in order and have been sorted",) if moved else ()
 
 
 def _attach_files(

@@ -9,6 +9,7 @@ from pathlib import Path
 import onnx
 import onnx_ir as ir
 
+from nncompress.errors import InputError
 from nncompress.model.files import OpenFile
 from nncompress.report.record import LedgerLine
 
@@ -36,7 +37,11 @@ class Model:
 
     def clone(self) -> Model:
         """An independent graph that shares the tensors."""
-        return Model(self.ir.clone(), self.path, self.files, self.interface, self.complaint, self.notes, self.ledger)
+        try:
+            copy = self.ir.clone()
+        except RuntimeError as error:  # onnx-ir's word for a value that nothing defines
+            raise InputError(f"its graph cannot be understood: {error.__cause__ or 'a value is undefined'}") from error
+        return Model(copy, self.path, self.files, self.interface, self.complaint, self.notes, self.ledger)
 
     def scopes(self) -> Iterator[Scope]:
         """The main graph, every graph inside a node, and the functions with the graphs inside them."""

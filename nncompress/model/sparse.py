@@ -37,6 +37,8 @@ def densify(proto: onnx.ModelProto) -> int:
 def dense_tensor(sparse: onnx.SparseTensorProto) -> onnx.TensorProto:
     """The dense tensor of the same name. Raises InputError where the indices are no set of places in its shape."""
     name, dims = sparse.values.name, list(sparse.dims)
+    if onnx.TensorProto.EXTERNAL in (sparse.values.data_location, sparse.indices.data_location):
+        raise InputError(f"sparse tensor {name!r}: external data of sparse tensors is not supported")
     elements = math.prod(dims)
     if any(d < 0 for d in dims) or elements * 8 > LARGEST_BYTES:
         raise InputError(f"sparse tensor {name!r}: shape {dims} is too large to store densely")

@@ -64,7 +64,9 @@ def results_of(reports: Sequence[Report]) -> Results:
     by_metric = len(metrics) == 1 and None not in metrics
     rows = [replace(row, loss=_loss(row, by_metric=by_metric)) for row in rows]
     front = [replace(row, on_front=_is_on_front(row, rows)) for row in rows]
-    return Results(tuple(front), printable(f"lost {metrics.pop()}, in points") if by_metric else "1 - cosine of the worst output")
+    return Results(
+        tuple(front), printable(f"lost {metrics.pop()}, in points") if by_metric else "1 - cosine of the worst output"
+    )
 
 
 def results_table(found: Results) -> Table:

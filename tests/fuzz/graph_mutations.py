@@ -17,7 +17,18 @@ OPS = (
     "Slice", "Squeeze", "Unsqueeze", "Flatten", "Identity", "Cast", "Concat", "Mul", "Div", "Expand", "Constant",
     "ConstantOfShape", "Loop", "If", "Scan", "DequantizeLinear", "Split", "Shape", "layer", "NoSuchOp", "", "BitShift",
 )  # fmt: skip
-EQUATIONS = ("ab,bc->ac", "ab,bc", "...a,ab->...b", "", "->", "ab", "a,a->a", "aab,bc->ac", "a b , b c -> a c", "☃,b->b")
+EQUATIONS = (
+    "ab,bc->ac",
+    "ab,bc",
+    "...a,ab->...b",
+    "",
+    "->",
+    "ab",
+    "a,a->a",
+    "aab,bc->ac",
+    "a b , b c -> a c",
+    "☃,b->b",
+)
 
 
 def _graph(rng: random.Random, proto: onnx.ModelProto) -> onnx.GraphProto:
@@ -64,7 +75,9 @@ def rename_value(rng: random.Random, proto: onnx.ModelProto) -> None:
     node = _node(rng, proto)
     side = rng.choice([side for side in (node.input, node.output) if side])
     graph = _graph(rng, proto)
-    known = [name for other in graph.node for name in (*other.input, *other.output)] + [t.name for t in graph.initializer]
+    known = [name for other in graph.node for name in (*other.input, *other.output)] + [
+        t.name for t in graph.initializer
+    ]
     side[rng.randrange(len(side))] = rng.choice((*NAMES, *known, *known))
 
 

@@ -62,7 +62,13 @@ def mutated(seed: Seed, rng: random.Random) -> tuple[onnx.ModelProto, list[str]]
         step = rng.choice(MUTATIONS)
         try:
             step(rng, proto)
-        except (IndexError, ValueError, TypeError, UnicodeError, DecodeError):  # nothing there to change, or protobuf refuses
+        except (
+            IndexError,
+            ValueError,
+            TypeError,
+            UnicodeError,
+            DecodeError,
+        ):  # nothing there to change, or protobuf refuses
             continue
         steps.append(step.__name__)
     return proto, steps

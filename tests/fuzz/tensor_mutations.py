@@ -35,7 +35,9 @@ def change_dim(rng: random.Random, proto: onnx.ModelProto) -> None:
 def add_or_drop_dims(rng: random.Random, proto: onnx.ModelProto) -> None:
     tensor = _tensor(rng, proto)
     dims = list(tensor.dims)
-    new = rng.choice(([], dims[:-1], dims[1:], [*dims, 1], [1, *dims], [*dims, rng.choice(DIMS)], [1] * 100, dims[::-1]))
+    new = rng.choice(
+        ([], dims[:-1], dims[1:], [*dims, 1], [1, *dims], [*dims, rng.choice(DIMS)], [1] * 100, dims[::-1])
+    )
     del tensor.dims[:]
     tensor.dims.extend(new)
 
@@ -123,7 +125,9 @@ def make_sparse(rng: random.Random, proto: onnx.ModelProto) -> None:
     graph = proto.graph
     tensor = rng.choice(list(graph.initializer))
     count = rng.choice((0, 1, 3, 8))
-    places = np.array([rng.choice((i, i, i, 0, -1, 2**40)) for i in range(count)], np.int64).astype(rng.choice((np.int64, np.int32, np.int8)))
+    places = np.array([rng.choice((i, i, i, 0, -1, 2**40)) for i in range(count)], np.int64).astype(
+        rng.choice((np.int64, np.int32, np.int8))
+    )
     shape = rng.choice((places, places, places.reshape(-1, 1), np.stack([places] * 2, 1), places.reshape(1, 1, -1)))
     sparse = onnx.SparseTensorProto()
     sparse.values.CopyFrom(numpy_helper.from_array(np.ones(count + rng.choice((0, 0, 0, 1)), np.float32), tensor.name))

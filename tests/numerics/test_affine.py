@@ -152,9 +152,7 @@ ODD = {
 
 @each_kind
 @pytest.mark.parametrize("range_", ["minmax", "mse"])
-@pytest.mark.parametrize(
-    "name", list(ODD)
-)
+@pytest.mark.parametrize("name", list(ODD))
 def test_odd_weights_stay_finite_and_within_a_step(
     name: str, range_: affine.Range, signed: bool, symmetric: bool
 ) -> None:

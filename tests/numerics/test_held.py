@@ -4,7 +4,7 @@ import gc
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from tests.models import noise
 
 
 @pytest.fixture
-def store_of() -> Iterator[Callable[[int], Store]]:
+def store_of() -> Callable[[int], Store]:
     """Makes stores of a budget and keeps them until the end."""
     made: list[Store] = []
 
@@ -24,7 +24,7 @@ def store_of() -> Iterator[Callable[[int], Store]]:
         made.append(Store(budget))
         return made[-1]
 
-    yield store
+    return store
 
 
 def in_file(store: Store) -> bool:
