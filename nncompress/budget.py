@@ -7,66 +7,21 @@ from __future__ import annotations
 
 import dataclasses
 import glob
-import math
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BeforeValidator, StrictBool, StrictStr, TypeAdapter, ValidationError
+from pydantic import StrictBool, StrictStr, TypeAdapter, ValidationError
 
 from nncompress.errors import UsageError, nearest
-from nncompress.report.units import parse_bytes, parse_count, parse_db, parse_share
+from nncompress.limit_types import Bytes, Cosine, Count, Db, Ratio, Share
+from nncompress.settings import KEYS, option_values, settings_problems
 
 CONFIG_NAME = "nncompress.toml"
 PYPROJECT = "pyproject.toml"
 _RUN_LIMITS = ("min_cosine", "min_sqnr", "max_drop", "max_latency_ratio")  # against a reference
-
-
-def _reading(parse: Callable[[str], float]) -> Callable[[Any], Any]:
-    """Lets pydantic report what `parse` says about a string or a number of a TOML file."""
-
-    def read(value: Any) -> Any:
-        if value is None:
-            return None
-        if isinstance(value, bool) or not isinstance(value, str | int | float):
-            raise ValueError(f"{value!r} is neither text nor a number")
-        try:
-            return parse(str(value))
-        except UsageError as error:
-            raise ValueError(str(error)) from error
-
-    return read
-
-
-def _cosine(text: str) -> float:
-    value = _number(text)
-    if not -1 <= value <= 1:
-        raise UsageError(f"{text} is no cosine: it must lie between -1 and 1")
-    return value
-
-
-def _ratio(text: str) -> float:
-    value = _number(text)
-    if not 0 < value < math.inf:
-        raise UsageError(f"{text} is no ratio: it must be above 0")
-    return value
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError as error:
-        raise UsageError(f"{text!r} is not a number") from error
-
-
-_Bytes = Annotated[int | None, BeforeValidator(_reading(parse_bytes))]
-_Count = Annotated[int | None, BeforeValidator(_reading(parse_count))]
-_Share = Annotated[float | None, BeforeValidator(_reading(parse_share))]
-_Db = Annotated[float | None, BeforeValidator(_reading(parse_db))]
-_Cosine = Annotated[float | None, BeforeValidator(_reading(_cosine))]
-_Ratio = Annotated[float | None, BeforeValidator(_reading(_ratio))]
 
 
 @dataclass(frozen=True)
@@ -74,16 +29,16 @@ class Budget:
     """Limits on the models that `path` matches; None: no such limit."""
 
     path: StrictStr  # glob
-    max_size: _Bytes = None  # external data included
-    max_packed_size: _Bytes = None
-    max_params: _Count = None
-    max_macs: _Count = None
+    max_size: Bytes = None  # external data included
+    max_packed_size: Bytes = None
+    max_params: Count = None
+    max_macs: Count = None
     reference: StrictStr | None = None  # the model that the following four compare with
-    min_cosine: _Cosine = None
-    min_sqnr: _Db = None
-    max_drop: _Share = None
-    max_latency_ratio: _Ratio = None
-    min_metric: _Share = None  # needs data with labels, and no reference
+    min_cosine: Cosine = None
+    min_sqnr: Db = None
+    max_drop: Share = None
+    max_latency_ratio: Ratio = None
+    min_metric: Share = None  # needs data with labels, and no reference
     data: StrictStr | None = None
     labels: StrictStr | None = None
     level: Literal["error", "warn"] = "error"  # of a missed limit
@@ -125,10 +80,8 @@ def find_config(folder: Path) -> Path:
 
 def load_config(path: Path) -> Config:
     """All budgets of a file. Raises UsageError only where there is no TOML to look into."""
-    content = _read_toml(path)
-    if path.name == PYPROJECT:
-        content = _table(_table(content, "tool"), "nncompress")
-    problems = [f"unknown key {key!r}{nearest(key, ['budget'])}" for key in content if key != "budget"]
+    content = _content(path)
+    problems = _unknown_keys(content) + settings_problems(content)
     tables = content.get("budget")
     key = "tool.nncompress.budget" if path.name == PYPROJECT else "budget"
     if not isinstance(tables, list) or not tables or not all(isinstance(table, dict) for table in tables):
@@ -142,6 +95,25 @@ def load_config(path: Path) -> Config:
         budgets += [budget] if budget is not None else []
     config = Config(path, tuple(budgets), ())
     return dataclasses.replace(config, problems=(*problems, *_missing_files(config)))
+
+
+def load_settings(path: Path) -> dict[str, Any]:
+    """{option: value} of what a configuration file sets for all commands. Raises UsageError that lists all problems."""
+    content = _content(path)
+    problems = _unknown_keys(content) + settings_problems(content)
+    if problems:
+        raise UsageError(f"{path}: {'; '.join(problems)}")
+    return option_values(content, path.parent)
+
+
+def settings_files(folder: Path) -> list[Path]:
+    """The configuration files in `folder`, the one that counts most first."""
+    return [folder / name for name in (CONFIG_NAME, PYPROJECT) if (folder / name).is_file()]
+
+
+def _unknown_keys(content: dict[str, Any]) -> list[str]:
+    known = ("budget", *KEYS)
+    return [f"unknown key {key!r}{nearest(key, known)}" for key in content if key not in known]
 
 
 # ------------------------------------------------------------------------------------------------ one budget
@@ -210,6 +182,11 @@ def _missing_files(config: Config) -> Sequence[str]:
 
 
 # ------------------------------------------------------------------------------------------------ files
+def _content(path: Path) -> dict[str, Any]:
+    content = _read_toml(path)
+    return _table(_table(content, "tool"), "nncompress") if path.name == PYPROJECT else content
+
+
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))

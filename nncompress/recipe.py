@@ -1,18 +1,14 @@
-"""Passes from text: `NAME:option=value,...` on a command line, or a TOML or JSON recipe; and back."""
+"""Passes from text, `NAME:option=value,...` as on a command line, or from a table of options; and back to text."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
-import tomllib
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
 from nncompress.errors import UsageError, nearest
-from nncompress.model.files import reason
 from nncompress.passes import pass_named
 from nncompress.passes.base import Pass
 
@@ -64,33 +60,6 @@ def _choice(value: object, choices: tuple[object, ...]) -> object:
 def _explained(place: tuple[str | int, ...], message: str, value: object) -> str:
     """Such as "bits: input should be 8, not '4'"."""
     return f"{'.'.join(map(str, place))}: {message[0].lower()}{message[1:]}, not {value!r}"
-
-
-def load_recipe(path: Path) -> list[Pass]:
-    """The steps of a recipe file: tables `[[steps]]` with `pass = NAME` and the options of that pass."""
-    try:
-        text = path.read_text(encoding="utf-8")
-        content = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-    except OSError as error:
-        raise UsageError(f"cannot read the recipe {path}: {reason(error)}") from error
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path} is no {'JSON' if path.suffix == '.json' else 'TOML'}: {error}") from error
-    unknown = [key for key in content if key != "steps"] if isinstance(content, dict) else ["(no table)"]
-    steps = content.get("steps") if isinstance(content, dict) else None
-    problems = [f"unknown key {key!r}{nearest(key, ['steps'])}" for key in unknown]
-    if not isinstance(steps, list) or not steps or not all(isinstance(step, dict) for step in steps):
-        problems.append('it needs [[steps]] with pass = "NAME"')
-        steps = []
-    passes: list[Pass] = []
-    for number, step in enumerate(steps, 1):
-        options = {key: value for key, value in step.items() if key != "pass"}
-        try:
-            passes.append(make_pass(str(step.get("pass", "")), options))
-        except UsageError as error:
-            problems.append(f"step {number}: {error}")
-    if problems:
-        raise UsageError(f"{path}: {'; '.join(problems)}")
-    return passes
 
 
 def described(one: Pass) -> str:

@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -87,7 +88,7 @@ def compress_file(
         if not writing.dry_run:
             check_target(target, original, force=writing.force)
         feeds = _feeds(original, source, proof)
-    with watch.stage("compress"):
+    with watch.stage("compress"), _hashed_meanwhile(original):
         compressed = compress_graph(
             original, passes, form=writing.form, threads=writing.threads, freeze=writing.freeze_inputs
         )
@@ -96,7 +97,8 @@ def compress_file(
         with watch.stage("write"):
             made = out.write(compressed.model, external_data=writing.external_data)
             result = load(made)
-            original.files[0].check_unchanged()
+            for file in original.files:
+                file.check_unchanged()
             check_result(result, original)
             _require_smaller(original, result, compressed)
         with watch.stage("validate"):
@@ -159,6 +161,16 @@ def _needs_exact(model: Model) -> bool:
 
 
 # ------------------------------------------------------------------------------------------------ what may be written
+@contextmanager
+def _hashed_meanwhile(model: Model) -> Iterator[None]:
+    """Hashes the files of `model` on a thread beside the work: a large one takes seconds."""
+    with ThreadPoolExecutor(1) as pool:
+        hashes = [pool.submit(file.sha256) for file in model.files]
+        yield
+        for one in hashes:
+            one.result()
+
+
 @contextmanager
 def _output(target: Path, original: Model, writing: Writing) -> Iterator[Output]:
     if not writing.dry_run:

@@ -26,9 +26,12 @@ ALLOWED = {
     "forms": {"errors", "numerics", "model"},
     "passes": {"errors", "report.record", "numerics", "model", "forms"},
     "compression": {"errors", "report.record", "model", "forms", "passes"},
-    "recipe": {"errors", "model", "passes"},
+    "limit_types": {"errors", "report.units"},
+    "settings": {"errors", "limit_types"},
+    "recipe": {"errors", "passes"},
+    "recipe_file": {"errors", "model", "passes", "settings", "recipe"},
     "inspection": {"errors", "report.record", "report.inspection_record", "model", "passes", "compression"},
-    "budget": {"errors", "report.units"},
+    "budget": {"errors", "limit_types", "settings"},
     "starter": {"errors", "report.record", "report.units", "model"},
     "workflow": {
         "errors", "report.record", "report.verdict", "environment", "model", "calibrate", "validate", "forms",
@@ -38,7 +41,7 @@ ALLOWED = {
     "verify": {"errors", "report.json_report", "report.record", "model"},
     "api": {"errors", "report.record", "model", "forms", "passes", "compression", "workflow"},
     "cli": {
-        "errors", "report", "environment", "model", "validate", "passes", "recipe", "inspection", "workflow",
+        "errors", "report", "environment", "model", "validate", "passes", "recipe", "recipe_file", "inspection", "workflow",
         "budget", "budget_check", "starter", "verify",
     },
     "__init__": {"errors", "api"},
@@ -55,7 +58,7 @@ HOMES = {
     "ml_dtypes": {"numerics", "model", "calibrate", "validate", "forms"},
     "backports": {"model"},
     "compression": {"model"},  # compression.zstd of Python 3.14
-    "pydantic": {"recipe", "report", "budget"},
+    "pydantic": {"recipe", "recipe_file", "report", "budget", "settings", "limit_types"},
     "jinja2": {"report"},
     "markupsafe": {"report"},
     "rich": {"report", "cli"},

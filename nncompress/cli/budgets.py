@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nncompress.cli.options import SeedOptions
+from nncompress.cli.with_options import with_options
 from nncompress.errors import EXIT_GATE_FAILED, InputError, NoOutputError, UsageError, printable
 
 if TYPE_CHECKING:
@@ -17,7 +19,9 @@ if TYPE_CHECKING:
 _STDOUT = Path("-")
 
 
+@with_options(SeedOptions)
 def check(
+    timing: SeedOptions,
     config: Annotated[
         Path | None,
         typer.Option(
@@ -44,8 +48,6 @@ def check(
         typer.Option("--max-regression", metavar="SHARE", help='Largest regression against it. [default: "1 %"]'),
     ] = None,
     exit_zero: Annotated[bool, typer.Option("--exit-zero", help="Exit with 0 even if a check fails.")] = False,
-    seed: Annotated[int, typer.Option("--seed", help="Seed of made-up inputs.")] = 0,
-    seconds: Annotated[float, typer.Option("--seconds", help="Time spent on each latency.")] = 1.0,
 ) -> None:
     """Check models against the budgets in nncompress.toml, for CI.
 
@@ -60,14 +62,14 @@ def check(
     from nncompress.workflow import Proof
 
     limit = _regression_limit(baseline, max_regression)
-    if not 0 < seconds < float("inf"):
-        raise UsageError(f"--seconds must be above 0, not {seconds:g}")
+    if not 0 < timing.seconds < float("inf"):
+        raise UsageError(f"--seconds must be above 0, not {timing.seconds:g}")
     loaded = load_config(config if config is not None else find_config(Path()))
     _refuse_problems(loaded)
     _check_targets([json, junit, markdown], loaded, baseline)
     summary = github.summary_path() if github_summary else None
     before = read_baseline(_read(baseline)) if baseline is not None else None
-    report = check_budgets(loaded, Proof(seed=seed, seconds=seconds))
+    report = check_budgets(loaded, Proof(seed=timing.seed, seconds=timing.seconds))
     if before is not None:
         report = with_regressions(report, before, limit)
     _print(report, json, junit, markdown)

@@ -11,11 +11,11 @@ from nncompress.cli.app import guarded
 from nncompress.cli.budgets import check, init
 from nncompress.cli.compare import compare
 from nncompress.cli.compressing import factorize, prune, quantize, run
-from nncompress.cli.looking import doctor, inspect, passes
+from nncompress.cli.looking import doctor, inspect, passes, schema
 from nncompress.cli.report import report
 from nncompress.cli.verify import verify
 
-ALL_COMMANDS = (inspect, quantize, prune, factorize, run, compare, check, init, report, verify, passes, doctor)
+ALL_COMMANDS = (inspect, quantize, prune, factorize, run, compare, check, init, report, verify, passes, schema, doctor)
 
 
 def register(app: typer.Typer) -> None:

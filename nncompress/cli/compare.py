@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from nncompress.cli.options import LimitOptions, ProofOptions, ReportOptions, with_options
+from nncompress.cli.options import LimitOptions, ProofOptions, ReportOptions
+from nncompress.cli.with_options import with_options
 
 
 @with_options(ProofOptions, LimitOptions, ReportOptions)

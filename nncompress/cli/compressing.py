@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,8 +17,10 @@ from nncompress.cli.options import (
     Source,
     Target,
     WriteOptions,
-    with_options,
+    shared_values,
 )
+from nncompress.cli.settings import Layer, configured
+from nncompress.cli.with_options import with_options
 
 if TYPE_CHECKING:
     from nncompress.passes.base import Pass
@@ -117,7 +120,18 @@ def factorize(
     _compress("factorize", source, target, [one], proof, limits, write, report)
 
 
-@with_options(ProofOptions, LimitOptions, WriteOptions, ReportOptions)
+def _from_recipe(given: Mapping[str, Any]) -> list[Layer]:
+    """What the recipe of `run` sets comes before the configuration files."""
+    from nncompress.recipe_file import load_recipe
+
+    layers = configured(given)
+    if given["steps"] or len(given["paths"]) != 2:
+        return layers
+    path = given["paths"][0]
+    return [Layer(str(path), load_recipe(path, given["changes"] or ()).options), *layers]
+
+
+@with_options(ProofOptions, LimitOptions, WriteOptions, ReportOptions, layers=_from_recipe)
 def run(
     paths: Annotated[
         list[Path], typer.Argument(metavar="[RECIPE] MODEL", help="A recipe (TOML or JSON), and the model.")
@@ -130,6 +144,10 @@ def run(
         list[str] | None,
         typer.Option("--pass", "-p", metavar="NAME[:OPT=VALUE,...]", help="A pass; give several in their order."),
     ] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="PLACE=VALUE", help="Change the recipe: steps.0.sparsity=0.4 (steps from 0)."),
+    ] = None,
     target: Target = None,
 ) -> None:
     """Apply several passes in order, from -p options or a recipe.
@@ -137,29 +155,38 @@ def run(
     Example: nncompress run -p prune-magnitude:sparsity=0.5 -p quantize-weights model.onnx -o small.onnx
     """
     from nncompress.errors import UsageError
-    from nncompress.recipe import load_recipe, parse_step
+    from nncompress.recipe import parse_step
+    from nncompress.recipe_file import load_recipe
 
     if len(paths) != (1 if steps else 2):
         raise UsageError(
             "give either a recipe and a model, or passes with -p and one model (nncompress passes lists them)"
         )
-    passes = [parse_step(step) for step in steps] if steps else load_recipe(paths[0])
-    _compress("run", paths[-1], target, passes, proof, limits, write, report)
+    if steps and changes:
+        raise UsageError("--set changes a recipe, and there is none: write it into the -p option")
+    passes = [parse_step(step) for step in steps] if steps else load_recipe(paths[0], changes or ()).steps
+    _compress("run", paths[-1], target, passes, proof, limits, write, report, taken=paths[:-1])
 
 
 def _compress(
     command: str, source: Path, target: Path | None, passes: Sequence[Pass], proof: ProofOptions,
-    limits: LimitOptions, write: WriteOptions, report: ReportOptions,
+    limits: LimitOptions, write: WriteOptions, report: ReportOptions, taken: Sequence[Path] = (),
 ) -> None:  # fmt: skip
     from nncompress.cli.build import limits_of, proof_of, target_of, writing_of
-    from nncompress.cli.reports import check_reports, finish
+    from nncompress.cli.reports import check_reports, finish, write_text
+    from nncompress.cli.unchanged import made_already, options_used
+    from nncompress.recipe_file import recipe_text
     from nncompress.workflow import compress_file
 
-    writing = writing_of(write)
+    writing, proving, gates = writing_of(write), proof_of(proof, validate=write.validate), limits_of(limits)
     where = target_of(target, writing, source)
-    check_reports(report, (source, where, proof.data, proof.labels))
-    result = compress_file(
-        source, where, passes, command=command, proof=proof_of(proof, validate=write.validate), writing=writing,
-        limits=limits_of(limits),
-    )  # fmt: skip
-    finish(result, report)
+    check_reports(report, (source, where, proof.data, proof.labels, *taken), write.save_recipe)
+    options = options_used(proof, limits, write)
+    if write.if_changed and not write.dry_run and made_already(source, where, passes, options, report):
+        typer.echo(f"{where} is up to date")
+        return
+    result = compress_file(source, where, passes, command=command, proof=proving, writing=writing, limits=gates)
+    if write.save_recipe is not None:
+        write_text(write.save_recipe, recipe_text(passes, shared_values(proof, limits, write), write.save_recipe))
+    notes = ("dry run: nothing was written",) if write.dry_run else ()
+    finish(replace(result, options=options, notes=(*result.notes, *notes)), report)

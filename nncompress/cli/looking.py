@@ -1,4 +1,4 @@
-"""The commands that change nothing: inspect, passes, doctor."""
+"""The commands that change nothing: inspect, passes, schema, doctor."""
 
 from __future__ import annotations
 
@@ -48,6 +48,25 @@ def passes(
         typer.echo("\n".join(f"{one.name:{width}}  {summary(one)}" for one in ALL_PASSES))
     else:
         typer.echo(document(pass_named(name)))
+
+
+def schema(
+    kind: Annotated[
+        str, typer.Argument(metavar="recipe|report|check", help="What the JSON is about.", show_default=False)
+    ],
+) -> None:
+    """Print the JSON Schema of a recipe, of a report (--json), or of what check --json writes.
+
+    Example: nncompress schema recipe
+    """
+    from importlib.resources import files
+
+    from nncompress.errors import UsageError, nearest
+
+    homes = {"recipe": "nncompress", "report": "nncompress.report", "check": "nncompress.report"}
+    if kind not in homes:
+        raise UsageError(f"there is no schema {kind!r}{nearest(kind, homes)}: it is recipe, report or check")
+    typer.echo(files(homes[kind]).joinpath(f"{kind}.schema.json").read_text(encoding="utf-8"), nl=False)
 
 
 def doctor() -> None:

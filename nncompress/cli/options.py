@@ -1,21 +1,18 @@
 """Options that several commands share, as frozen dataclasses whose fields are the options.
 
-`with_options(Kind)` gives a command one parameter for every field, and calls it with an instance of Kind instead, so
-that an option is declared, documented and defaulted in one place.
+`with_options(Kind)` gives a command all of them, so that an option is declared, documented and defaulted in one place.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import functools
-import inspect
-import typing
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from nncompress.cli.settings import PREFIX
 
 Source = Annotated[Path, typer.Argument(metavar="MODEL", help="The ONNX model to read.", show_default=False)]
 Target = Annotated[
@@ -27,25 +24,42 @@ def _option(*names: str, group: str, text: str, metavar: str | None = None) -> A
     return typer.Option(*names, help=text, metavar=metavar, rich_help_panel=group)
 
 
+def shared_option(name: str, *, group: str, text: str, metavar: str | None = None) -> Any:
+    """An option that NNCOMPRESS_NAME, a recipe and the configuration files may set too (see settings.py)."""
+    variable = PREFIX + name.removeprefix("--").upper().replace("-", "_")
+    return typer.Option(name, help=text, metavar=metavar, rich_help_panel=group, envvar=variable, show_envvar=False)
+
+
 @dataclass(frozen=True)
-class ProofOptions:
+class SeedOptions:
+    """How made-up inputs are made, and how long latency is measured."""
+
+    seed: Annotated[int, shared_option("--seed", group="Proof", text="Seed of made-up inputs.")] = 0
+    seconds: Annotated[float, shared_option("--seconds", group="Proof", text="Time spent on latency; 0 skips it.")] = (
+        1.0
+    )
+
+
+@dataclass(frozen=True)
+class ProofOptions(SeedOptions):
     """On what and how the two models are compared."""
 
     data: Annotated[
         Path | None,
-        _option("--data", group="Proof", metavar="PATH", text="Inputs to run on: folder of .npz, .npz, .npy, or ONNX "
-                "test_data_set folders. Without it they are made up, and the report says so."),
+        shared_option("--data", group="Proof", metavar="PATH", text="Inputs to run on: folder of .npz, .npz, .npy, or "
+                "ONNX test_data_set folders. Without it they are made up, and the report says so."),
     ] = None  # fmt: skip
     labels: Annotated[
-        Path | None, _option("--labels", group="Proof", metavar="NPZ", text="Classes of the samples, in their order.")
+        Path | None,
+        shared_option("--labels", group="Proof", metavar="NPZ", text="Classes of the samples, in their order."),
     ] = None
     dim: Annotated[
         list[str] | None,
-        _option("--dim", group="Proof", metavar="NAME=SIZE", text="Size of a free dimension of made-up inputs."),
+        shared_option("--dim", group="Proof", metavar="NAME=SIZE", text="Size of a free dimension of made-up inputs."),
     ] = None
-    seed: Annotated[int, _option("--seed", group="Proof", text="Seed of made-up inputs.")] = 0
-    bench_threads: Annotated[int, _option("--bench-threads", group="Proof", text="Threads of the latency test.")] = 1
-    seconds: Annotated[float, _option("--seconds", group="Proof", text="Time spent on latency; 0 skips it.")] = 1.0
+    bench_threads: Annotated[
+        int, shared_option("--bench-threads", group="Proof", text="Threads of the latency test.")
+    ] = 1
 
 
 @dataclass(frozen=True)
@@ -53,23 +67,23 @@ class LimitOptions:
     """Gates: a missed one ends with exit code 1."""
 
     min_cosine: Annotated[
-        float | None, _option("--min-cosine", group="Gates", text="Least cosine of the worst output.")
+        float | None, shared_option("--min-cosine", group="Gates", text="Least cosine of the worst output.")
     ] = None
     min_sqnr: Annotated[
-        float | None, _option("--min-sqnr", group="Gates", text="Least SQNR of the worst output, in dB.")
+        float | None, shared_option("--min-sqnr", group="Gates", text="Least SQNR of the worst output, in dB.")
     ] = None
     max_drop: Annotated[
         str | None,
-        _option("--max-drop", group="Gates", metavar="SHARE", text='Largest drop of a task metric: "0.5 %".'),
+        shared_option("--max-drop", group="Gates", metavar="SHARE", text='Largest drop of a task metric: "0.5 %".'),
     ] = None
     max_size: Annotated[
-        str | None, _option("--max-size", group="Gates", metavar="SIZE", text='Largest file: "4 MB", "1.5 MiB".')
+        str | None, shared_option("--max-size", group="Gates", metavar="SIZE", text='Largest file: "4 MB", "1.5 MiB".')
     ] = None
-    min_ratio: Annotated[float | None, _option("--min-ratio", group="Gates", text="Least number of times smaller.")] = (
-        None
-    )
+    min_ratio: Annotated[
+        float | None, shared_option("--min-ratio", group="Gates", text="Least number of times smaller.")
+    ] = None
     max_latency_ratio: Annotated[
-        float | None, _option("--max-latency-ratio", group="Gates", text="Largest latency, as new / old.")
+        float | None, shared_option("--max-latency-ratio", group="Gates", text="Largest latency, as new / old.")
     ] = None
 
 
@@ -112,11 +126,11 @@ class WriteOptions:
 
     form: Annotated[
         str,
-        _option("--form", group="Output", metavar="folded|dequantize", text="How integers are stored: folded runs at "
-                "float speed everywhere; dequantize is standard DequantizeLinear."),
+        shared_option("--form", group="Output", metavar="folded|dequantize", text="How integers are stored: folded "
+                "runs at float speed everywhere; dequantize is standard DequantizeLinear."),
     ] = "folded"  # fmt: skip
     external_data: Annotated[
-        bool, _option("--external-data", group="Output", text="Weights in a data file beside the model.")
+        bool, shared_option("--external-data", group="Output", text="Weights in a data file beside the model.")
     ] = False
     freeze_inputs: Annotated[
         bool,
@@ -130,8 +144,21 @@ class WriteOptions:
     validate: Annotated[
         bool, typer.Option("--validate/--no-validate", help="Run both models and compare.", rich_help_panel="Output")
     ] = True
+    if_changed: Annotated[
+        bool,
+        _option("--if-changed", group="Output", text="Do nothing if OUT is what --json FILE says, made from the same "
+                "MODEL with the same options and version."),
+    ] = False  # fmt: skip
+    save_recipe: Annotated[
+        Path | None,
+        _option(
+            "--save-recipe", group="Output", metavar="FILE", text="Also write the recipe that equals this command."
+        ),
+    ] = None
     dry_run: Annotated[bool, _option("--dry-run", group="Output", text="Do everything but write OUT.")] = False
-    threads: Annotated[int, _option("--threads", group="Output", text="Threads of compressing; 0: all cores.")] = 0
+    threads: Annotated[
+        int, shared_option("--threads", group="Output", text="Threads of compressing; 0: all cores.")
+    ] = 0
 
 
 @dataclass(frozen=True)
@@ -153,41 +180,10 @@ class SelectOptions:
     ] = None
 
 
-def with_options(*kinds: type) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Replaces a command's parameters annotated with one of `kinds` by that kind's fields."""
-
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        hints = typing.get_type_hints(command, include_extras=True)
-        parameters: list[inspect.Parameter] = []
-        places: dict[str, type] = {}
-        for name, parameter in inspect.signature(command).parameters.items():
-            kind = hints[name]
-            if kind not in kinds:
-                parameters.append(parameter.replace(annotation=kind))
-                continue
-            places[name] = kind
-            fields = typing.get_type_hints(kind, include_extras=True)
-            parameters += [
-                inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=f.default, annotation=fields[f.name])
-                for f in dataclasses.fields(kind)
-            ]
-
-        @functools.wraps(command)
-        def run(**given: Any) -> None:
-            own = {key: value for key, value in given.items() if not _belongs(key, places.values())}
-            built = {
-                name: kind(**{f.name: given[f.name] for f in dataclasses.fields(kind)}) for name, kind in places.items()
-            }
-            command(**own, **built)
-
-        parameters.sort(key=lambda p: p.default is not inspect.Parameter.empty)
-        signature = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]
-        run.__signature__ = inspect.Signature(signature)  # type: ignore[attr-defined]
-        run.__annotations__ = {p.name: p.annotation for p in signature}
-        return run
-
-    return decorate
-
-
-def _belongs(key: str, kinds: typing.Iterable[type]) -> bool:
-    return any(key == f.name for kind in kinds for f in dataclasses.fields(kind))
+def shared_values(*kinds: SeedOptions | LimitOptions | WriteOptions) -> dict[str, Any]:
+    """{name: value} of the options that are not at their defaults."""
+    fields = [(kind, field) for kind in kinds for field in dataclasses.fields(kind)]
+    values = {
+        field.name: getattr(kind, field.name) for kind, field in fields if getattr(kind, field.name) != field.default
+    }
+    return {name: value for name, value in values.items() if value is not None}

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from nncompress.cli.options import ReportOptions, with_options
+from nncompress.cli.options import ReportOptions
+from nncompress.cli.with_options import with_options
 
 
 @with_options(ReportOptions)
@@ -24,14 +25,15 @@ def report(
 
     Example: nncompress report small.json smaller.json --html results.html
     """
-    from nncompress.cli.reports import check_reports, read_reports, write_files, write_report
+    from nncompress.cli.reports import check_reports, write_files, write_report
     from nncompress.report.html_report import render_results_html
     from nncompress.report.junit import render_junit
     from nncompress.report.results import results_headline, results_of
     from nncompress.report.results_text import results_csv, results_json, results_markdown, results_text
+    from nncompress.verify import load_report
 
     check_reports(files, reports)
-    read = read_reports(reports)
+    read = [load_report(path) for path in reports]
     if len(read) == 1:
         write_report(read[0], files)
         return

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
 
 import typer
 
 from nncompress.cli.options import FileOptions, ReportOptions
-from nncompress.errors import EXIT_GATE_FAILED, InputError, NoOutputError, UsageError, printable
+from nncompress.errors import EXIT_GATE_FAILED, NoOutputError, UsageError, printable
 from nncompress.report.record import Report
 
 STDOUT = Path("-")
@@ -19,11 +19,12 @@ Renderers = dict[str, Callable[[_T], str]]
 """By the name of the option, which is that of the field in FileOptions."""
 
 
-def check_reports(options: FileOptions, taken: Iterable[Path | None]) -> None:
-    """Finds out before the work whether the reports can be written, and not over a file in `taken`."""
+def check_reports(options: FileOptions, taken: Iterable[Path | None], recipe: Path | None = None) -> None:
+    """Finds out before the work whether the reports, and a recipe, can be written, and not over a file in `taken`."""
     from nncompress.report import github
 
     given = {f"--{name}": path for name, path in _paths(options).items()}
+    given |= {"--save-recipe": recipe} if recipe else {}
     to_stdout = [name for name, path in given.items() if path == STDOUT]
     if len(to_stdout) > 1:
         raise UsageError(f"only one report can go to stdout, not {' and '.join(to_stdout)}")
@@ -32,11 +33,11 @@ def check_reports(options: FileOptions, taken: Iterable[Path | None]) -> None:
     others = {path.resolve() for path in taken if path is not None}
     for path, real in zip(files, resolved, strict=True):
         if real in others or resolved.count(real) > 1:
-            raise UsageError(f"the report {path} would overwrite another file of this command: name another one")
+            raise UsageError(f"{path} would overwrite another file of this command: name another one")
         if path.is_dir():
-            raise UsageError(f"cannot write the report {path}: it is a folder; name a file in it")
+            raise UsageError(f"cannot write {path}: it is a folder; name a file in it")
         if not path.parent.is_dir():
-            raise NoOutputError(f"cannot write the report {path}: the folder {path.parent} does not exist")
+            raise NoOutputError(f"cannot write {path}: the folder {path.parent} does not exist")
     if options.github_summary:
         github.summary_path()
 
@@ -93,7 +94,7 @@ def write_text(path: Path, text: str) -> None:
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise NoOutputError(f"cannot write the report {path}: {(error.strerror or str(error)).lower()}") from error
+        raise NoOutputError(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from error
 
 
 def append_summary(path: Path, text: str) -> None:
@@ -103,11 +104,6 @@ def append_summary(path: Path, text: str) -> None:
             file.write(text.rstrip("\n") + "\n\n")
     except OSError as error:
         raise NoOutputError(f"cannot append to {path}: {(error.strerror or str(error)).lower()}") from error
-
-
-def read_reports(paths: Sequence[Path]) -> list[Report]:
-    """Reports that --json wrote. Raises InputError, naming the file, for anything else."""
-    return [_read(path) for path in paths]
 
 
 # ------------------------------------------------------------------------------------------------ one report
@@ -134,16 +130,3 @@ def _print_failures(report: Report) -> None:
 
 def _name(report: Report) -> str:
     return Path(report.comparison.candidate.path).name
-
-
-def _read(path: Path) -> Report:
-    from nncompress.report.json_report import from_json
-
-    try:
-        return from_json(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"cannot read the report {path}: {(error.strerror or str(error)).lower()}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is no report of nncompress: it is not UTF-8 text") from error
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import stat
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,8 @@ class OpenFile:
         self._descriptor = descriptor
         self._identity = (status.st_dev, status.st_ino)
         self._modified_ns = status.st_mtime_ns
+        self._sha256: str | None = None
+        self._hashing = threading.Lock()
 
     def __del__(self) -> None:
         os.close(self._descriptor)
@@ -54,11 +57,14 @@ class OpenFile:
         return array
 
     def sha256(self) -> str:
-        """Hexadecimal SHA-256 of the whole file."""
-        digest = hashlib.sha256()
-        for offset in range(0, self.size_bytes, _BLOCK):
-            digest.update(self.read(offset, min(_BLOCK, self.size_bytes - offset)))
-        return digest.hexdigest()
+        """Hexadecimal SHA-256 of the whole file, computed once."""
+        with self._hashing:
+            if self._sha256 is None:
+                digest = hashlib.sha256()
+                for offset in range(0, self.size_bytes, _BLOCK):
+                    digest.update(self.read(offset, min(_BLOCK, self.size_bytes - offset)))
+                self._sha256 = digest.hexdigest()
+            return self._sha256
 
     def check_unchanged(self) -> None:
         """Raises InputError if the file was written to since it was opened."""

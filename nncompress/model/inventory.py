@@ -15,11 +15,13 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
+from nncompress.model.given import int_of
 from nncompress.model.macs import Shapes, count_macs, infer_shapes
 from nncompress.model.model import Model, Scope
 from nncompress.model.origins import FLOATS, constant_tensor
 
 _NOT_PARAMETERS = {ir.DataType.INT64, ir.DataType.INT32, ir.DataType.BOOL, ir.DataType.STRING}
+_KNOWN_TYPES = {int(dtype) for dtype in ir.DataType}
 _QUANTIZED_OPS = {
     "DequantizeLinear", "QuantizeLinear", "DynamicQuantizeLinear", "MatMulInteger", "ConvInteger", "QLinearConv",
     "QLinearMatMul", "MatMulNBits", "GatherBlockQuantized", "DynamicQuantizeLSTM", "DynamicQuantizeMatMul",
@@ -79,7 +81,7 @@ def quantized_parts(model: Model) -> tuple[tuple[str, int], ...]:
         for node in scope:
             if node.op_type in _QUANTIZED_OPS:
                 found[node.op_type] += 1
-            elif node.op_type == "Cast" and node.attributes.get_int("to", 0) in FLOATS and _holds_codes(node.inputs[0]):
+            elif node.op_type == "Cast" and int_of(node, "to", 0) in FLOATS and _holds_codes(node.inputs[0]):
                 found["integer weights behind Cast"] += 1
     return tuple(found.most_common())
 
@@ -127,10 +129,11 @@ def _loaded_values(scope: Scope, shapes: Shapes) -> list[tuple[ir.Value, ir.Data
 
 def _result_type(node: ir.Node, dtypes: dict[int, ir.DataType]) -> ir.DataType:
     if node.op_type == "Cast":
-        return ir.DataType(node.attributes.get_int("to", int(ir.DataType.FLOAT)))
+        to = int_of(node, "to", int(ir.DataType.FLOAT))
+        return ir.DataType(to) if to in _KNOWN_TYPES else ir.DataType.FLOAT
     if node.op_type == "ConstantOfShape":
-        fill = node.attributes.get_tensor("value", None)
-        return ir.DataType.FLOAT if fill is None else fill.dtype
+        fill = node.attributes.get("value")
+        return ir.DataType.FLOAT if fill is None or fill.is_ref() else fill.as_tensor().dtype
     if node.op_type in ("Shape", "Size"):
         return ir.DataType.INT64
     if node.op_type in ("Equal", "Greater", "Less", "And", "Or", "Not"):
@@ -208,7 +211,10 @@ def _zero_point(node: ir.Node) -> np.ndarray | None:
     if node.op_type == "Sub" or zero.ndim != 1 or codes is None:
         return zero
     shape = [1] * len(codes.shape.numpy())
-    shape[node.attributes.get_int("axis", 1)] = zero.size
+    axis = int_of(node, "axis", 1)
+    if axis is None or not -len(shape) <= axis < len(shape):
+        return None
+    shape[axis] = zero.size
     return zero.reshape(shape)
 
 

@@ -13,10 +13,12 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from nncompress.errors import InputError
 from nncompress.model import sparse, truth, wire
+from nncompress.model.attributes import check_attributes
 from nncompress.model.files import OpenFile, open_external, open_regular
 from nncompress.model.model import Model
 from nncompress.model.scoping import check_scopes
 from nncompress.model.tensors import FileTensor
+from nncompress.model.text import check_text
 
 logging.getLogger("onnx_ir").addHandler(logging.NullHandler())  # it would print names from the file as they are
 
@@ -46,10 +48,12 @@ def _load(path: Path, file: OpenFile) -> Model:
         raise InputError(f"{file.size_bytes:,} bytes are more than the 2 GiB that an ONNX file can have")
     mark = f"cut-{secrets.token_hex(12)}"
     proto, payloads = _parse(file, mark)
+    check_text(proto)
     truth.check_header(proto)
     truth.check_tensors(proto)
     truth.check_names(proto)
     check_scopes(proto)
+    check_attributes(proto)
     truth.check_functions(proto)
     count = sparse.densify(proto)
     notes: tuple[str, ...] = (f"{count} sparse tensors were read as dense ones",) if count else ()

@@ -12,6 +12,7 @@ import secrets
 import onnx
 import onnx_ir as ir
 
+from nncompress.model.given import int_of
 from nncompress.model.model import Model
 from nncompress.model.origins import constant_tensor
 from nncompress.model.write import marked_proto
@@ -103,7 +104,7 @@ def _matmul(node: ir.Node, s: _Operands) -> int | None:
 def _gemm(node: ir.Node, s: _Operands) -> int | None:
     if not s[-1] or not s[0] or len(s[0]) != 2:
         return None
-    return math.prod(s[-1]) * s[0][0 if node.attributes.get_int("transA", 0) else 1]
+    return math.prod(s[-1]) * s[0][0 if int_of(node, "transA", 0) else 1]
 
 
 def _recurrent(node: ir.Node, s: _Operands) -> int | None:

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
+from nncompress.model.given import int_of, ints_of
+
 FLOATS = {ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE}
 Axes = tuple[int | None, ...] | None
 """axes[i]: the axis of the constant that axis i is; None where it is mixed from several. None: not known at all."""
@@ -93,8 +95,8 @@ class Origins:
         if len(known) < len(parts) or len({len(shape) for shape, _ in known if shape is not None}) != 1:
             return None
         shape: _Shape = list(known[0][0] or [])
-        axis = node.attributes.get_int("axis", 0)
-        if not -len(shape) <= axis < len(shape):
+        axis = int_of(node, "axis", 0)
+        if axis is None or not -len(shape) <= axis < len(shape):
             return None
         shape[axis] = sum(part[axis] for part, _ in known if part is not None)
         origins: dict[tuple[int, Axes], tuple[ir.Value, Axes]] = {}
@@ -117,12 +119,15 @@ def _unknown(node: ir.Node, shape: _Shape) -> _Step | None:
 
 
 def _cast(node: ir.Node, shape: _Shape) -> _Step | None:
-    to_float = node.attributes.get_int("to", 0) in {int(dtype) for dtype in FLOATS}
+    to_float = int_of(node, "to", 0) in {int(dtype) for dtype in FLOATS}
     return (shape, range(len(shape))) if to_float else None
 
 
 def _transpose(node: ir.Node, shape: _Shape) -> _Step | None:
-    perm = list(node.attributes.get_ints("perm", range(len(shape))[::-1]))
+    perm = ints_of(node, "perm")
+    if perm is None:
+        return None
+    perm = perm or list(range(len(shape)))[::-1]
     return ([shape[i] for i in perm], perm) if sorted(perm) == list(range(len(shape))) else None
 
 
@@ -156,7 +161,9 @@ def _reshape(node: ir.Node, shape: _Shape) -> _Step | None:
 
 
 def _flatten(node: ir.Node, shape: _Shape) -> _Step | None:
-    axis = node.attributes.get_int("axis", 1)
+    axis = int_of(node, "axis", 1)
+    if axis is None or not -len(shape) <= axis <= len(shape):
+        return None
     axis += len(shape) if axis < 0 else 0
     new = [math.prod(shape[:axis]), math.prod(shape[axis:])]
     return new, _after_reshape(shape, new)
@@ -164,6 +171,8 @@ def _flatten(node: ir.Node, shape: _Shape) -> _Step | None:
 
 def _squeeze(node: ir.Node, shape: _Shape) -> _Step | None:
     given = _axes_of(node)
+    if ints_of(node, "axes") is None:
+        return None
     if given is None and len(node.inputs) > 1 and node.inputs[1] is not None:
         return None
     dropped = {a % len(shape) for a in given} if given and shape else {i for i, d in enumerate(shape) if d == 1}
@@ -217,7 +226,7 @@ def _integers(node: ir.Node, index: int) -> list[int] | None:
 def _axes_of(node: ir.Node) -> list[int] | None:
     """Axes of Squeeze and Unsqueeze: an attribute before opset 13, an input since."""
     given = _integers(node, 1)
-    return given if given is not None else list(node.attributes.get_ints("axes", ())) or None
+    return given if given is not None else ints_of(node, "axes") or None
 
 
 def _after_reshape(old: _Shape, new: _Shape) -> list[int | None]:

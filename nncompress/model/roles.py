@@ -21,6 +21,8 @@ from typing import Literal
 
 import onnx_ir as ir
 
+from nncompress.model.given import int_of, text_of
+
 Kind = Literal["linear", "table", "recurrent"]
 
 
@@ -43,18 +45,15 @@ def operand_roles(node: ir.Node) -> tuple[Role, ...]:
             return (Role(1, "linear", (0,), "rest"),)
         case "ConvTranspose":
             return (Role(1, "linear", (0, 1) if _depthwise(node) else (1,), "rest"),)
-        case "MatMul" | "FusedMatMul":
-            right = -1 if node.attributes.get_int("transB", 0) else -2
-            left = -2 if node.attributes.get_int("transA", 0) else -1
-            return (Role(1, "linear", "rest", (right,)), Role(0, "linear", "rest", (left,)))
-        case "Gemm" | "FusedGemm":
-            right = 0 if node.attributes.get_int("transB", 0) else 1
-            left = 1 if node.attributes.get_int("transA", 0) else 0
-            return (Role(1, "linear", (right,), "rest"), Role(0, "linear", (left,), "rest"))
+        case "MatMul":
+            return (Role(1, "linear", "rest", (-2,)), Role(0, "linear", "rest", (-1,)))
+        case "FusedMatMul" | "Gemm" | "FusedGemm":
+            return _transposable_roles(node)
         case "Attention" if node.domain == "com.microsoft":
             return (Role(1, "linear", (1,), "rest"),)
         case "Gather":
-            return (Role(0, "table", (node.attributes.get_int("axis", 0),), ()),)
+            axis = int_of(node, "axis", 0)
+            return () if axis is None else (Role(0, "table", (axis,), ()),)
         case "LSTM" | "GRU" | "RNN":
             return (Role(1, "recurrent", (0, 1), (2,)), Role(2, "recurrent", (0, 1), (2,)))
         case "Einsum":
@@ -62,15 +61,26 @@ def operand_roles(node: ir.Node) -> tuple[Role, ...]:
     return ()
 
 
+def _transposable_roles(node: ir.Node) -> tuple[Role, ...]:
+    turned_left, turned_right = int_of(node, "transA", 0), int_of(node, "transB", 0)
+    if turned_left is None or turned_right is None:
+        return ()
+    if node.op_type == "FusedMatMul":
+        left, right = -2 if turned_left else -1, -1 if turned_right else -2
+        return (Role(1, "linear", "rest", (right,)), Role(0, "linear", "rest", (left,)))
+    left, right = 1 if turned_left else 0, 0 if turned_right else 1
+    return (Role(1, "linear", (right,), "rest"), Role(0, "linear", (left,), "rest"))
+
+
 def _depthwise(node: ir.Node) -> bool:
     shape = node.inputs[1].shape if len(node.inputs) > 1 and node.inputs[1] is not None else None
-    group = node.attributes.get_int("group", 1)
-    return shape is not None and len(shape) > 1 and group > 1 and shape[0] == group
+    group = int_of(node, "group", 1)
+    return shape is not None and len(shape) > 1 and group is not None and group > 1 and shape[0] == group
 
 
 def _einsum_roles(node: ir.Node) -> tuple[Role, ...]:
     """Contractions of two operands without repeated letters or "..."."""
-    equation = node.attributes.get_string("equation", "").replace(" ", "")
+    equation = (text_of(node, "equation") or "").replace(" ", "")
     if equation.count("->") != 1 or "." in equation:
         return ()
     left, output = equation.split("->")

@@ -12,6 +12,8 @@ from nncompress.errors import InputError
 from nncompress.model.truth import all_graphs, nodes_of
 
 LARGEST_BYTES = 1 << 30  # of a dense tensor made from a sparse one
+ALWAYS_BYTES = 4 << 20  # dense tensors up to this size may be made from nothing; larger ones must have a reason:
+MOST_TIMES = 1000  # this many times the bytes that are stored, or a file of 100 bytes would take a gigabyte
 
 
 def densify(proto: onnx.ModelProto) -> int:
@@ -40,7 +42,8 @@ def dense_tensor(sparse: onnx.SparseTensorProto) -> onnx.TensorProto:
     if onnx.TensorProto.EXTERNAL in (sparse.values.data_location, sparse.indices.data_location):
         raise InputError(f"sparse tensor {name!r}: external data of sparse tensors is not supported")
     elements = math.prod(dims)
-    if any(d < 0 for d in dims) or elements * 8 > LARGEST_BYTES:
+    allowed = min(LARGEST_BYTES, max(ALWAYS_BYTES, MOST_TIMES * sparse.ByteSize()))
+    if any(d < 0 for d in dims) or elements * 8 > allowed:
         raise InputError(f"sparse tensor {name!r}: shape {dims} is too large to store densely")
     if len(sparse.values.dims) != 1 or len(sparse.indices.dims) not in (1, 2):
         raise InputError(f"sparse tensor {name!r}: values must have 1 dimension and indices 1 or 2")

@@ -6,6 +6,7 @@ import numpy as np
 import onnx_ir as ir
 
 from nncompress.model.edit import Draft, insert_before
+from nncompress.model.given import int_of
 from nncompress.model.model import Model, Scope
 from nncompress.model.weights import Use, Weight
 
@@ -33,12 +34,14 @@ def _use_obstacle(weight: Weight, use: Use) -> str | None:
     if use.op == "Conv":
         if len(weight.shape) < 3 or any(d != 1 for d in weight.shape[2:]):
             return "only Conv with a kernel of 1 can be split"
-        if use.node.attributes.get_int("group", 1) != 1:
+        if int_of(use.node, "group", 1) != 1:
             return "Conv with groups cannot be split"
+        if any(attribute.is_ref() for attribute in use.node.attributes.values()):
+            return "attributes of its Conv are given by the callers of a function"
         return None
     if len(weight.shape) != 2:
         return "only matrices can be split"
-    if use.node.attributes.get_int("transA", 0):
+    if use.op == "Gemm" and int_of(use.node, "transA", 0) != 0:
         return "Gemm with transA cannot be split"
     return None
 

@@ -71,6 +71,8 @@ def tensor_problem(tensor: TensorProto) -> str | None:
     """What is wrong with the dimensions, the type or the amount of data of `tensor`; None if nothing is."""
     if tensor.data_type == 0 or tensor.data_type not in TensorProto.DataType.values():
         return f"unknown data type {tensor.data_type}"
+    if tensor.HasField("segment"):
+        return "it is a segment of a tensor, which onnxruntime does not read"
     if any(d < 0 for d in tensor.dims):
         return f"negative dimension in {list(tensor.dims)}"
     elements = math.prod(tensor.dims)

@@ -95,7 +95,7 @@ def check_globs(globs: Iterable[str], weights: list[Weight]) -> None:
     known = sorted({name for weight in weights for name in names_of(weight)})
     for glob in globs:
         if not any(fnmatch.fnmatchcase(name, glob) for name in known):
-            raise UsageError(f"{glob!r} matches no weight and no node that reads one{nearest(glob, known)}")
+            raise UsageError(f"{glob!r} matches no weight and no node that reads one{nearest(glob.strip('*?'), known)}")
 
 
 def in_parallel(weights: list[Weight], work: Callable[[Weight], T], threads: int) -> Iterator[tuple[Weight, T]]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from typing import Any
+
+from pydantic import TypeAdapter
 
 from nncompress.errors import printable
-from nncompress.report.check_record import CheckedModel, CheckReport
-from nncompress.report.json_report import encoded
+from nncompress.report.check_record import CHECK_SCHEMA_VERSION, CheckedModel, CheckReport
+from nncompress.report.json_report import NONFINITE_SCHEMA, SCHEMA_ID, encoded, with_nonfinite
 from nncompress.report.markdown import MARKS, MOST_BYTES, ROOMS, Room, inert, markdown_table
 from nncompress.report.tables import Table, table_of_rules
 from nncompress.report.text import aligned
@@ -27,6 +30,17 @@ def check_json(report: CheckReport) -> str:
     tree = dataclasses.asdict(report)
     top = {"schema_version": tree.pop("schema_version"), "level": report.level, "headline": check_headline(report)}
     return json.dumps(encoded({**top, **tree}), indent=2, allow_nan=False) + "\n"
+
+
+def check_schema() -> dict[str, Any]:
+    """The JSON Schema of what check_json writes; check.schema.json holds a copy."""
+    schema = TypeAdapter(CheckReport).json_schema(mode="serialization")
+    top = {"level": {"enum": ["pass", "warn", "fail"]}, "headline": {"type": "string"}}
+    schema["properties"] |= {"schema_version": {"const": CHECK_SCHEMA_VERSION}, **top}
+    schema["required"] = ["schema_version", *top, *schema["required"]]
+    schema["$defs"] |= NONFINITE_SCHEMA
+    allowing: dict[str, Any] = with_nonfinite(schema)
+    return {"$schema": SCHEMA_ID, **allowing, "title": "nncompress check"}
 
 
 def check_markdown(report: CheckReport) -> str:

@@ -39,19 +39,19 @@ def fidelity_rules(
 def _cosine_rule(run: Run | None, limit: float, ledger: Sequence[LedgerLine]) -> RuleResult:
     worst = worst_cosine(run) if run else None
     if run is None or worst is None or _without_cosine(run):
-        return unmeasured("cosine", f">= {limit:g}", limit, _why_unmeasured(run))
+        return unmeasured("cosine", f">= {limit:.10g}", limit, _why_unmeasured(run))
     level: Level = "pass" if worst.value >= limit else "fail"
     figure = f"{format_cosine(worst.value)} (output {worst.name!r})"
-    return ruled("cosine", level, figure, f">= {limit:g}", _gentler(ledger), worst.value, limit)
+    return ruled("cosine", level, figure, f">= {limit:.10g}", _gentler(ledger), worst.value, limit)
 
 
 def _sqnr_rule(run: Run | None, limit: float, ledger: Sequence[LedgerLine]) -> RuleResult:
     worst = worst_sqnr_db(run) if run else None
     if run is None or worst is None or _without_sqnr(run):
-        return unmeasured("sqnr", f">= {limit:g} dB", limit, _why_unmeasured(run))
+        return unmeasured("sqnr", f">= {limit:.10g} dB", limit, _why_unmeasured(run))
     level: Level = "pass" if worst.value >= limit else "fail"
     figure = f"{format_db(worst.value)} (output {worst.name!r})"
-    return ruled("sqnr", level, figure, f">= {limit:g} dB", _gentler(ledger), worst.value, limit)
+    return ruled("sqnr", level, figure, f">= {limit:.10g} dB", _gentler(ledger), worst.value, limit)
 
 
 def _default_rule(run: Run, ledger: Sequence[LedgerLine]) -> RuleResult:

@@ -19,6 +19,7 @@ from nncompress.report.record import SCHEMA_VERSION, Report
 from nncompress.report.summary import Summary, summarise
 
 NONFINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+NONFINITE_SCHEMA = {"Nonfinite": {"enum": list(NONFINITE)}}
 SCHEMA_ID = "https://json-schema.org/draft/2020-12/schema"
 
 _REPORT: TypeAdapter[Report] = TypeAdapter(Report)
@@ -65,11 +66,11 @@ def json_schema() -> dict[str, Any]:
     """The JSON schema of what to_json writes; report.schema.json holds a copy."""
     schema = _REPORT.json_schema(mode="serialization")
     summary = _SUMMARY.json_schema(mode="serialization")
-    schema["$defs"] |= {"Summary": summary, "Nonfinite": {"enum": list(NONFINITE)}}
+    schema["$defs"] |= {"Summary": summary, **NONFINITE_SCHEMA}
     schema["properties"] = {"summary": {"$ref": "#/$defs/Summary"}, **schema["properties"]}
     schema["properties"]["schema_version"] = {"const": SCHEMA_VERSION}
     schema["required"] = ["schema_version", "summary", *schema["required"]]
-    allowing: dict[str, Any] = _with_nonfinite(schema)
+    allowing: dict[str, Any] = with_nonfinite(schema)
     return {"$schema": SCHEMA_ID, "title": "nncompress report", **allowing}
 
 
@@ -87,15 +88,15 @@ def encoded(value: Any) -> Any:
     return value
 
 
-def _with_nonfinite(schema: Any) -> Any:
+def with_nonfinite(schema: Any) -> Any:
     """`schema` with every number allowed to be one of the three strings."""
     if isinstance(schema, list):
-        return [_with_nonfinite(item) for item in schema]
+        return [with_nonfinite(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
     if schema.get("type") == "number":
         return {"anyOf": [schema, {"$ref": "#/$defs/Nonfinite"}]}
-    return {key: _with_nonfinite(item) for key, item in schema.items()}
+    return {key: with_nonfinite(item) for key, item in schema.items()}
 
 
 # ------------------------------------------------------------------------------------------------ reading

@@ -126,7 +126,7 @@ class Latency:
     ratio: float  # median over the interleaved pairs
     ratio_low: float  # 95 % interval of that median
     ratio_high: float
-    distinguishable: bool  # False: the interval holds 1 (or the sessions did not take turns)
+    distinguishable: bool  # False: the interval holds 1, or the difference is below 2 %, or they took no turns
     threads: int
     interleaved: bool
 
@@ -229,4 +229,5 @@ class Report:
     seed: int
     seconds: tuple[tuple[str, float], ...] = ()  # (stage, seconds): load, compress, save, validate
     notes: tuple[str, ...] = ()
+    options: tuple[tuple[str, str], ...] = ()  # (name, value) of those not at their defaults, and what data they name
     schema_version: int = field(default=SCHEMA_VERSION)

@@ -156,6 +156,7 @@ def environment_table(report: Report) -> Table:
     rows = [
         ["command", report.command],
         *(["pass", name] for name in report.passes),
+        *(["option", f"{name}={value}"] for name, value in report.options),
         ["seed", str(report.seed)],
         *_hash_rows("original", comparison.reference),
         *_hash_rows("result", comparison.candidate),

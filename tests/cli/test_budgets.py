@@ -150,7 +150,7 @@ def test_regressions_against_a_saved_check(here: Path) -> None:
         (["--json", "m.onnx"], 2, "would overwrite another file of this check"),
         (["--json", "nncompress.toml"], 2, "would overwrite another file of this check"),
         (["--json", "a", "--junit", "a"], 2, "would overwrite another file of this check"),
-        (["--json", "nowhere/a"], 4, "cannot write the report nowhere/a"),
+        (["--json", "nowhere/a"], 4, "cannot write nowhere/a"),
         (["--seconds", "0"], 2, "--seconds must be above 0"),
     ],
 )

@@ -17,9 +17,11 @@ from types import FrameType
 
 import onnx
 
+from nncompress.calibrate.synthesise import input_specs, synthesise_choices
 from nncompress.compression import compress_graph
 from nncompress.errors import NncompressError
 from nncompress.model.check import check_result
+from nncompress.model.facts import file_facts
 from nncompress.model.io import load
 from nncompress.model.write import write
 from nncompress.passes.base import Pass
@@ -31,6 +33,7 @@ from tests.fuzz.mutator import Case, make_case
 SECONDS = 5.0
 GROWTH_BYTES = 256 << 20
 LONGEST_MESSAGE = 2000
+LARGEST_IN_FULL = 50_000  # bytes of a file whose facts are taken in full: packed and counted as well
 
 PASSES: tuple[Pass, ...] = (
     Factorize(min_size=16, ratio=0.5),
@@ -83,6 +86,11 @@ def _problem(blob: bytes, data: Mapping[str, bytes], folder: Path, form: str) ->
     write(compressed.model, target)
     result = load(target)
     check_result(result, model)
+    for one in (model, result):
+        file_facts(one, in_full=len(blob) < LARGEST_IN_FULL)
+    input_specs(model.ir)
+    with contextlib.suppress(NncompressError):  # not all inputs can be made up
+        next(iter(next(iter(synthesise_choices(model.ir, seed=0, dims={})))))
     before, after = (onnx.ModelProto.FromString(path.read_bytes()).graph for path in (source, target))
     for what, ours, theirs in (("inputs", before.input, after.input), ("outputs", before.output, after.output)):
         if list(ours) != list(theirs):

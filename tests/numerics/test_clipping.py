@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from hypothesis.extra import numpy as hnp
 
-from nncompress.numerics import affine
+from nncompress.numerics import affine, clipping
 from nncompress.numerics.affine import levels
 
 from .test_affine import each_kind, made, squared_error
@@ -55,7 +55,7 @@ def test_the_mse_range_is_close_to_the_best_of_a_dense_search(
     kind = {"bits": bits, "signed": signed, "symmetric": symmetric}
     full = squared_error(weight, made(weight, (), **kind))  # type: ignore[arg-type]
     found = squared_error(weight, made(weight, (), range_="mse", **kind))  # type: ignore[arg-type]
-    low, high = affine.value_range(weight.reshape(1, 1, -1), symmetric=symmetric)
+    low, high = clipping.value_range(weight.reshape(1, 1, -1), symmetric=symmetric)
     smallest, largest = levels(bits, signed=signed, symmetric=symmetric)
     best = full
     for factor in np.linspace(0.1, 1, 400):

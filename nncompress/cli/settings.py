@@ -1,0 +1,73 @@
+"""Where the value of an option comes from: the command line, the environment, a recipe, or a configuration file.
+
+typer itself reads flags and `NNCOMPRESS_*`; what neither of them sets is looked up here. An option can be set from
+elsewhere if it is declared with `shared_option` in options.py, which is the only place that lists them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import typer
+
+PREFIX = "NNCOMPRESS_"
+
+
+@dataclass(frozen=True)
+class Layer:
+    """The options that one file sets."""
+
+    source: str
+    values: Mapping[str, Any]
+
+
+Layers = Callable[[Mapping[str, Any]], list[Layer]]
+"""From the options as given to the files that set more of them, the one that counts most first."""
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """Values of all options, and the source of each that can be set from elsewhere."""
+
+    values: Mapping[str, Any]
+    sources: Mapping[str, str]
+
+
+def configured(given: Mapping[str, Any]) -> list[Layer]:
+    """nncompress.toml and pyproject.toml of the current folder, or the file that --config names."""
+    from nncompress.budget import load_settings, settings_files
+
+    files = [given["config"]] if given.get("config") is not None else settings_files(Path())
+    return [Layer(str(path), load_settings(path)) for path in files]
+
+
+def resolve(context: typer.Context, given: Mapping[str, Any], layers: list[Layer]) -> Resolved:
+    """`given` completed from `layers`. Labels do not outlive data that is set in a place that counts more."""
+    names = {p.name or "": str(p.envvar) for p in context.command.params if str(p.envvar or "").startswith(PREFIX)}
+    values, ranks, sources = dict(given), {}, {}
+    for name, variable in names.items():
+        kind = getattr(context.get_parameter_source(name), "name", "DEFAULT")
+        if kind != "DEFAULT":
+            ranks[name], sources[name] = 0, variable if kind == "ENVIRONMENT" else "command line"
+            continue
+        rank = next((n for n, layer in enumerate(layers) if name in layer.values), None)
+        sources[name] = "default" if rank is None else layers[rank].source
+        if rank is not None:
+            ranks[name], values[name] = 1 + rank, layers[rank].values[name]
+    if "labels" in ranks and ranks.get("data", ranks["labels"]) < ranks["labels"]:
+        values["labels"], sources["labels"] = None, "default"
+    return Resolved(values, sources)
+
+
+def shown(resolved: Resolved) -> str:
+    """One line for each option that can be set from elsewhere: name, value, where it comes from."""
+    rows = [(name, _text(resolved.values[name]), source) for name, source in resolved.sources.items()]
+    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    return "\n".join(f"{name:{widths[0]}}  {value:{widths[1]}}  {source}" for name, value, source in rows)
+
+
+def _text(value: Any) -> str:
+    return "-" if value is None else " ".join(value) if isinstance(value, list) else str(value)

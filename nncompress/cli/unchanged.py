@@ -1,0 +1,88 @@
+"""Whether a compression has been done already: --if-changed compares with the report that --json FILE saved then.
+
+The report is the stamp, because a model has to stay as it is to the bit: it names the SHA-256 of both files, the
+passes, the version and every option that bears on the result or its verdict.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nncompress.cli.options import LimitOptions, ProofOptions, ReportOptions, WriteOptions
+from nncompress.errors import InputError, UsageError
+from nncompress.passes.base import Pass
+
+if TYPE_CHECKING:
+    from nncompress.report.record import Report
+
+_NO_MATTER = {"threads", "force", "dry_run", "if_changed", "save_recipe"}  # to the result
+
+
+def options_used(*kinds: ProofOptions | LimitOptions | WriteOptions) -> tuple[tuple[str, str], ...]:
+    """(name, value) of each option that is not at its default, and the digest of the data."""
+    used = []
+    for kind in kinds:
+        for field in dataclasses.fields(kind):
+            value = getattr(kind, field.name)
+            if value != field.default and field.name not in _NO_MATTER:
+                used.append((field.name, " ".join(value) if isinstance(value, list) else str(value)))
+                if isinstance(value, Path):
+                    used.append((f"{field.name}_sha256", _digest(value)))
+    return tuple(sorted(used))
+
+
+def made_already(
+    source: Path, target: Path, passes: Sequence[Pass], options: tuple[tuple[str, str], ...], files: ReportOptions
+) -> Report | None:
+    """The saved report if `target` is what these options make of `source`; None if it has to be made.
+
+    Raises UsageError without --json FILE.
+    """
+    from nncompress.environment import environment
+    from nncompress.recipe import described
+    from nncompress.verify import load_report, verify_report
+
+    if files.json is None or str(files.json) == "-":
+        raise UsageError("--if-changed needs --json FILE: the saved report says what OUT was made from")
+    wanted = [path for path in (files.json, files.markdown, files.html, files.junit, files.csv) if path is not None]
+    if not all(path.is_file() for path in (target, *wanted)):
+        return None
+    try:
+        report, verified = load_report(files.json), verify_report(files.json)
+    except InputError:
+        return None  # it is no report, or a damaged one: it will be written anew
+    files_then = (Path(report.comparison.reference.path), Path(report.comparison.candidate.path))
+    same = (
+        [path.resolve() for path in files_then] == [source.resolve(), target.resolve()]
+        and all(one.outcome == "same" for one in verified)
+        and report.passes == tuple(described(one) for one in passes)
+        and report.options == options
+        and report.environment.nncompress == environment().nncompress
+        and report.verdict.level != "fail"
+    )
+    return report if same else None
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 of a file, or of all files in a folder with their names. "unreadable" where it is not there."""
+    digest = hashlib.sha256()
+    try:
+        for file in _files(path):
+            digest.update(file.relative_to(path.parent).as_posix().encode() + b"\0" + file.stat().st_size.to_bytes(8))
+            with file.open("rb") as stream:
+                while block := stream.read(1 << 20):
+                    digest.update(block)
+    except OSError:
+        return "unreadable"  # whoever reads the data will say so
+    return digest.hexdigest()
+
+
+def _files(path: Path) -> Iterator[Path]:
+    if not path.is_dir():
+        yield path
+    else:
+        yield from sorted(file for file in path.rglob("*") if file.is_file())

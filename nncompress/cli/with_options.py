@@ -1,0 +1,77 @@
+"""Gives a command the options of dataclasses, and their values from wherever they were set.
+
+`with_options(Kind)` gives a command one parameter for every field of Kind, and calls it with an instance instead.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+import typing
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from nncompress.cli.options import SeedOptions
+from nncompress.cli.settings import Layers, configured, resolve, shown
+
+
+def with_options(*kinds: type, layers: Layers = configured) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Replaces a command's parameters annotated with one of `kinds` by that kind's fields.
+
+    `layers` says which files set options that are not given.
+    """
+    shares = any(issubclass(kind, SeedOptions) for kind in kinds)
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        hints = typing.get_type_hints(command, include_extras=True)
+        parameters: list[inspect.Parameter] = []
+        places: dict[str, type] = {}
+        for name, parameter in inspect.signature(command).parameters.items():
+            kind = hints[name]
+            if kind not in kinds:
+                parameters.append(parameter.replace(annotation=kind))
+                continue
+            places[name] = kind
+            fields = typing.get_type_hints(kind, include_extras=True)
+            parameters += [
+                inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=f.default, annotation=fields[f.name])
+                for f in dataclasses.fields(kind)
+            ]
+
+        @functools.wraps(command)
+        def run(ctx: typer.Context, show_config: bool = False, **given: Any) -> None:
+            if shares:
+                resolved = resolve(ctx, given, layers(given))
+                given = dict(resolved.values)
+                if show_config:
+                    typer.echo(shown(resolved))
+                    return
+            own = {key: value for key, value in given.items() if not _belongs(key, places.values())}
+            built = {
+                name: kind(**{f.name: given[f.name] for f in dataclasses.fields(kind)}) for name, kind in places.items()
+            }
+            command(**own, **built)
+
+        parameters.sort(key=lambda p: p.default is not inspect.Parameter.empty)
+        parameters += [_SHOW_CONFIG] if shares else []
+        parameters.insert(0, _CONTEXT)
+        signature = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]
+        run.__signature__ = inspect.Signature(signature)  # type: ignore[attr-defined]
+        run.__annotations__ = {p.name: p.annotation for p in signature}
+        return run
+
+    return decorate
+
+
+_CONTEXT = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+_SHOW_CONFIG = inspect.Parameter(
+    "show_config", inspect.Parameter.KEYWORD_ONLY, default=False,
+    annotation=Annotated[bool, typer.Option("--show-config", help="Print options and their sources; do nothing else.")],
+)  # fmt: skip
+
+
+def _belongs(key: str, kinds: typing.Iterable[type]) -> bool:
+    return any(key == f.name for kind in kinds for f in dataclasses.fields(kind))

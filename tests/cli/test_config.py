@@ -1,0 +1,152 @@
+"""Where options come from: flag > NNCOMPRESS_* > recipe > nncompress.toml > pyproject.toml."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support import IMAGES, MLP, nncompress, one_line
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def sources(*arguments: object) -> dict[str, tuple[str, str]]:
+    """{option: (value, source)} as --show-config prints them."""
+    ended = nncompress(*arguments, "--show-config")
+    assert (ended.exit_code, ended.stderr) == (0, "")
+    rows = [line.split("  ") for line in ended.stdout.splitlines()]
+    cells = [[cell.strip() for cell in row if cell.strip()] for row in rows]
+    return {name: (value, source) for name, value, source in cells}
+
+
+def test_each_place_counts_more_than_the_next(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("pyproject.toml").write_text("[tool.nncompress]\nseed = 1\nseconds = 0.25\nform = 'dequantize'\nthreads = 1\n")
+    Path("nncompress.toml").write_text("seed = 2\nseconds = 0.5\nform = 'folded'\n[limits]\nmax_drop = '1 %'\n")
+    Path("recipe.toml").write_text("seed = 3\nseconds = 0.75\n[[steps]]\npass = 'factorize'\n")
+    monkeypatch.setenv("NNCOMPRESS_SEED", "4")
+    found = sources("run", "recipe.toml", "m.onnx")
+    assert found["seed"] == ("4", "NNCOMPRESS_SEED")
+    assert found["seconds"] == ("0.75", "recipe.toml")
+    assert found["form"] == ("folded", "nncompress.toml")
+    assert found["max_drop"] == ("1 %", "nncompress.toml")
+    assert found["threads"] == ("1", "pyproject.toml")
+    assert found["min_cosine"] == ("-", "default")
+    assert sources("run", "recipe.toml", "m.onnx", "--seed", 5)["seed"] == ("5", "command line")
+    assert sources("check")["seed"] == ("4", "NNCOMPRESS_SEED")
+    assert sources("compare", "a", "b")["seconds"] == ("0.5", "nncompress.toml")
+
+
+def test_data_given_on_the_command_line_brings_no_labels_from_a_file(here: Path) -> None:
+    Path("nncompress.toml").write_text('[data]\npath = "a.npz"\nlabels = "l.npz"\ndims = { batch = 2 }\n')
+    assert sources("compare", "a", "b")["labels"] == ("l.npz", "nncompress.toml")
+    assert sources("compare", "a", "b")["dim"] == ("batch=2", "nncompress.toml")
+    assert sources("compare", "a", "b", "--data", "other.npz")["labels"] == ("-", "default")
+
+
+def test_a_limit_of_the_configuration_is_a_gate(here: Path) -> None:
+    Path("nncompress.toml").write_text('[limits]\nmax_size = "1 kB"\n')
+    ended = nncompress("quantize", MLP, "-o", "out.onnx", "--no-validate")
+    assert ended.exit_code == 1
+    assert "max-size failed" in ended.stderr
+    assert nncompress("quantize", MLP, "-o", "out.onnx", "--no-validate", "--max-size", "1 MB").exit_code == 0
+
+
+def test_the_environment_is_read_as_flags_are(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NNCOMPRESS_MIN_COSINE", "two")
+    ended = nncompress("quantize", MLP, "-o", "out.onnx")
+    assert ended.exit_code == 2
+    assert "Invalid value for '--min-cosine'" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("sead = 1", "unknown key 'sead' (did you mean 'seed'?)"),
+        ("seed = -1", "seed: input should be greater than or equal to 0"),
+        ("[limits]\nmin_cosin = 1", "limits: unknown key 'min_cosin' (did you mean 'min_cosine'?)"),
+        ("[limits]\nmax_drop = 3", "limits.max_drop: share '3' is ambiguous"),
+        ("form = 'nbits'", "form: input should be 'folded' or 'dequantize'"),
+        ("[data]\ndims = { batch = 0 }", "data.dims.batch: input should be greater than or equal to 1"),
+        ("data = 'x.npz'", "data: input should be"),
+    ],
+)
+def test_a_configuration_that_cannot_be_meant_is_refused(here: Path, text: str, message: str) -> None:
+    Path("nncompress.toml").write_text(f'{text}\n[[budget]]\npath = "*.onnx"\noptional = true\nmax_size = 1\n')
+    checked = nncompress("check")
+    assert checked.exit_code == 2
+    assert message in checked.stderr
+    ended = nncompress("quantize", MLP, "-o", "out.onnx")
+    assert (ended.exit_code, message in one_line(ended.stderr)) == (2, True)
+
+
+def test_a_saved_recipe_gives_the_same_bytes_and_options(here: Path, tmp_path: Path) -> None:
+    options = ["--data", IMAGES, "--max-drop", "2 %", "--min-sqnr", -5, "--seconds", 0, "--form", "dequantize"]
+    passes = ["-p", "prune-magnitude:sparsity=0.3,include=fc*", "-p", "quantize-weights:dtype=uint8"]
+    for name in ("recipe.toml", "recipe.json"):
+        recipe = tmp_path / name
+        first = nncompress("run", *passes, MLP, "-o", "a.onnx", *options, "--force", "-q", "--save-recipe", recipe)
+        assert first.exit_code == 0, first.stderr
+        ended = nncompress("run", recipe, MLP, "-o", "b.onnx", "--force", "-q", "--json", "b.json")
+        assert ended.exit_code == 0, ended.stderr
+        assert Path("a.onnx").read_bytes() == Path("b.onnx").read_bytes()
+        rules = {rule["rule"] for rule in json.loads(Path("b.json").read_text())["verdict"]["rules"]}
+        assert {"drop", "sqnr"} <= rules
+        found = sources("run", recipe, "m.onnx")
+        assert Path(found["data"][0]).resolve() == IMAGES.resolve()
+        assert found["form"] == ("dequantize", str(recipe))
+
+
+@pytest.mark.parametrize(
+    ("change", "sparsity"), [("steps.0.sparsity=0.4", "0.4"), ("steps.0.scope=global", "0.5,scope=global")]
+)
+def test_set_changes_a_recipe(here: Path, change: str, sparsity: str) -> None:
+    Path("r.toml").write_text('[[steps]]\npass = "prune-magnitude"\nsparsity = 0.5\n')
+    changes = ["--set", change, "--set", "limits.max_size=1 kB", "--set", "seed=7"]
+    ended = nncompress("run", "r.toml", MLP, "--dry-run", "--no-validate", "--json", "-", *changes)
+    assert ended.exit_code == 1
+    report = json.loads(ended.stdout)
+    assert report["passes"] == [f"prune-magnitude:sparsity={sparsity}"] or sparsity == "0.5,scope=global"
+    assert report["summary"]["rules_failed"] == ["max-size"]
+    assert report["seed"] == 7
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("steps.1.sparsity=0.4", "there is no step '1'; they are 0 to 0"),
+        ("steps.0.sparsty=0.4", "step 1: prune-magnitude: unknown option 'sparsty' (did you mean 'sparsity'?)"),
+        ("steps.0.sparsity", "is not PLACE=VALUE"),
+        ("seed.x=1", "is not a table"),
+        ("stebs=1", "unknown key 'stebs' (did you mean 'steps'?)"),
+        ("limits.min_cosin=1", "limits: unknown key 'min_cosin'"),
+    ],
+)
+def test_a_change_that_cannot_be_made_is_refused(here: Path, change: str, message: str) -> None:
+    Path("r.toml").write_text('seed = 1\n[[steps]]\npass = "prune-magnitude"\nsparsity = 0.5\n')
+    ended = nncompress("run", "r.toml", MLP, "--dry-run", "--set", change)
+    assert ended.exit_code == 2
+    assert message in one_line(ended.stderr)
+
+
+def test_set_needs_a_recipe_and_a_recipe_is_never_overwritten(here: Path) -> None:
+    Path("r.toml").write_text('[[steps]]\npass = "prune-magnitude"\n')
+    assert nncompress("run", "-p", "factorize", MLP, "--dry-run", "--set", "seed=1").exit_code == 2
+    for option in ("--json", "--save-recipe"):
+        ended = nncompress("run", "r.toml", MLP, "-o", "o.onnx", option, "r.toml")
+        assert (ended.exit_code, "would overwrite" in one_line(ended.stderr)) == (2, True)
+
+
+def test_a_dry_run_says_so_and_what_it_would_make(here: Path) -> None:
+    ended = nncompress("quantize", MLP, "--dry-run", "--no-validate")
+    assert ended.exit_code == 0
+    assert "dry run" in ended.stdout
+    assert "quantize-weights" in ended.stdout
+    assert list(here.iterdir()) == []
