@@ -87,7 +87,7 @@ def compress_file(
         original = load(source)
         if not writing.dry_run:
             check_target(target, original, force=writing.force)
-        feeds = _feeds(original, source, proof)
+        feeds = feeds_of(original, source, proof)
     with watch.stage("compress"), _hashed_meanwhile(original):
         compressed = compress_graph(
             original, passes, form=writing.form, threads=writing.threads, freeze=writing.freeze_inputs
@@ -121,7 +121,7 @@ def compare_files(reference: Path, candidate: Path, *, proof: Proof = Proof(), l
     watch = Stopwatch()
     with watch.stage("load"):
         first, second = load(reference), load(candidate)
-        feeds = _feeds(first, reference, proof)
+        feeds = feeds_of(first, reference, proof)
     with watch.stage("validate"):
         exact = _needs_exact(second)
         run = measure_in_child(_request(reference, candidate, feeds, proof, exact)) if feeds else None
@@ -132,7 +132,7 @@ def compare_files(reference: Path, candidate: Path, *, proof: Proof = Proof(), l
 
 
 # ------------------------------------------------------------------------------------------------ proof
-def _feeds(model: Model, path: Path, proof: Proof) -> Feeds | None:
+def feeds_of(model: Model, path: Path, proof: Proof) -> Feeds | None:
     """What the models will be run on; None if they will not. Finds out early that an input cannot be run at all."""
     if proof.validate and proof.data is None:
         return first_accepted_in_child(path, synthesise_choices(model.ir, seed=proof.seed, dims=proof.dims))

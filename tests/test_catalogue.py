@@ -162,7 +162,9 @@ def test_every_weight_gets_an_outcome_and_every_skip_a_reason(path: Path, kind: 
         assert outcome.weight == line.name
         assert (outcome.reason if isinstance(outcome, Skipped) else outcome.detail).strip()
         if isinstance(outcome, Rewritten):
-            assert line.bytes_after < line.bytes_before
+            # a few zeros alone do not pay for a sparse layout: then the weight stays dense
+            dense = line.form == "dense" and outcome.by == "prune-magnitude"
+            assert line.bytes_after == line.bytes_before if dense else line.bytes_after < line.bytes_before
         else:
             assert line.bytes_after == line.bytes_before
     assert len(compressed.outcomes) == len(weights)

@@ -8,6 +8,7 @@ from inspect import getdoc
 import typer
 
 from nncompress.cli.app import guarded
+from nncompress.cli.bench import bench
 from nncompress.cli.budgets import check, init
 from nncompress.cli.compare import compare
 from nncompress.cli.compressing import factorize, prune, quantize, run
@@ -15,7 +16,22 @@ from nncompress.cli.looking import doctor, inspect, passes, schema
 from nncompress.cli.report import report
 from nncompress.cli.verify import verify
 
-ALL_COMMANDS = (inspect, quantize, prune, factorize, run, compare, check, init, report, verify, passes, schema, doctor)
+ALL_COMMANDS = (
+    inspect,
+    quantize,
+    prune,
+    factorize,
+    run,
+    compare,
+    bench,
+    check,
+    init,
+    report,
+    verify,
+    passes,
+    schema,
+    doctor,
+)
 
 
 def register(app: typer.Typer) -> None:

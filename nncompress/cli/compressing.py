@@ -82,7 +82,12 @@ def prune(
         float | None, typer.Option("--threshold", help="Zero whatever is smaller than this instead.")
     ] = None,
     scope: Annotated[
-        str | None, typer.Option("--scope", metavar="weight|global", help="The share is of each weight, or of all.")
+        str | None,
+        typer.Option(
+            "--scope",
+            metavar="lamp|weight|global",
+            help="The share is of all together by LAMP scores (default), of each weight, or of all by magnitude.",
+        ),
     ] = None,
 ) -> None:
     """Set the smallest weights to zero, and store zeros small.

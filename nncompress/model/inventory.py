@@ -21,7 +21,7 @@ from nncompress.model.model import Model, Scope
 from nncompress.model.origins import FLOATS, constant_tensor
 
 _NOT_PARAMETERS = {ir.DataType.INT64, ir.DataType.INT32, ir.DataType.BOOL, ir.DataType.STRING}
-_KNOWN_TYPES = {int(dtype) for dtype in ir.DataType}
+_KNOWN_TYPES = {int(dtype) for dtype in ir.DataType} - {int(ir.DataType.UNDEFINED)}
 _QUANTIZED_OPS = {
     "DequantizeLinear", "QuantizeLinear", "DynamicQuantizeLinear", "MatMulInteger", "ConvInteger", "QLinearConv",
     "QLinearMatMul", "MatMulNBits", "GatherBlockQuantized", "DynamicQuantizeLSTM", "DynamicQuantizeMatMul",

@@ -217,7 +217,8 @@ def _integers(node: ir.Node, index: int) -> list[int] | None:
     value = node.inputs[index] if index < len(node.inputs) else None
     tensor = constant_tensor(value)
     if tensor is not None:
-        return [int(i) for i in tensor.numpy().reshape(-1)]
+        whole = tensor.dtype in (ir.DataType.INT64, ir.DataType.INT32)
+        return [int(i) for i in tensor.numpy().reshape(-1)] if whole else None
     constant = value.producer() if value is not None else None
     given = constant.attributes.get("value_ints") if constant is not None and constant.op_type == "Constant" else None
     return None if given is None or given.is_ref() else list(given.as_ints())

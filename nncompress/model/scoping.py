@@ -36,6 +36,8 @@ def _check_graph(graph: onnx.GraphProto, outer: Outer) -> None:
 
 def _check_nodes(nodes: Iterable[onnx.NodeProto], visible: Outer, where: str) -> None:
     for node in nodes:
+        if not node.output and node.domain in ("", "ai.onnx"):
+            raise InputError(f"{where}: node {node.name!r} ({node.op_type}) has no output")
         for name in node.input:
             if name and not any(name in names for names in reversed(visible)):
                 raise InputError(f"{where}: node {node.name!r} ({node.op_type}) reads {name!r}, which nothing defines")

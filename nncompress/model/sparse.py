@@ -12,6 +12,7 @@ from nncompress.errors import InputError
 from nncompress.model.truth import all_graphs, nodes_of
 
 LARGEST_BYTES = 1 << 30  # of a dense tensor made from a sparse one
+_INDEX_TYPES = {onnx.TensorProto.INT64, onnx.TensorProto.INT32, onnx.TensorProto.INT16, onnx.TensorProto.INT8}
 ALWAYS_BYTES = 4 << 20  # dense tensors up to this size may be made from nothing; larger ones must have a reason:
 MOST_TIMES = 1000  # this many times the bytes that are stored, or a file of 100 bytes would take a gigabyte
 
@@ -47,6 +48,10 @@ def dense_tensor(sparse: onnx.SparseTensorProto) -> onnx.TensorProto:
         raise InputError(f"sparse tensor {name!r}: shape {dims} is too large to store densely")
     if len(sparse.values.dims) != 1 or len(sparse.indices.dims) not in (1, 2):
         raise InputError(f"sparse tensor {name!r}: values must have 1 dimension and indices 1 or 2")
+    if sparse.indices.data_type not in _INDEX_TYPES:
+        raise InputError(f"sparse tensor {name!r}: its indices are no integers")
+    if sparse.values.data_type == onnx.TensorProto.STRING:
+        raise InputError(f"sparse tensor {name!r}: its values are strings")
     values = numpy_helper.to_array(sparse.values)
     indices = numpy_helper.to_array(sparse.indices).astype(np.int64)
     if indices.shape not in ((len(values),), (len(values), len(dims))):

@@ -17,6 +17,7 @@ from onnx import TensorProto
 from nncompress.errors import InputError
 
 MOST_ELEMENTS = 1 << 40
+MOST_DIMENSIONS = 64  # numpy's limit
 MOST_EXPANDED_NODES = 2_000_000  # after inlining all functions; a hostile file of 4 kB can reach 2^26
 DEEPEST_CALLS = 500  # functions calling functions; onnxruntime inlines recursively and overflows its stack later
 
@@ -75,6 +76,8 @@ def tensor_problem(tensor: TensorProto) -> str | None:
         return "it is a segment of a tensor, which onnxruntime does not read"
     if any(d < 0 for d in tensor.dims):
         return f"negative dimension in {list(tensor.dims)}"
+    if len(tensor.dims) > MOST_DIMENSIONS:
+        return f"{len(tensor.dims)} dimensions are more than {MOST_DIMENSIONS}"
     elements = math.prod(tensor.dims)
     if elements > MOST_ELEMENTS:
         return f"its shape {list(tensor.dims)} has more than 2^40 elements"
@@ -84,6 +87,8 @@ def tensor_problem(tensor: TensorProto) -> str | None:
     filled = [name for name in _FIELDS if len(getattr(tensor, name))]
     if len(filled) > 1:
         return f"its data are given twice, as {' and '.join(filled)}"
+    if filled and filled[0] != "raw_data" and tensor.HasField("raw_data"):
+        return f"its data are given twice, as {filled[0]} and as raw_data that are empty"
     if not filled:
         return None if elements == 0 else f"no data for shape {list(tensor.dims)}"
     if filled[0] == "raw_data":

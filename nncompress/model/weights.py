@@ -154,6 +154,8 @@ class _Signatures:
 def _use(node: ir.Node, role: Role, op: str, axes: Axes, direct: bool) -> Use | None:
     """The use of a stored tensor whose axes are those of the operand by way of `axes`."""
     handed_on = op != node.op_type
+    if node.op_type == "Gather" and len(node.inputs) != 2:
+        return None  # the runtime will refuse this node
     if axes is None:
         return Use(node, role.index, op, role.kind, (), (), False)
     rank = len(axes)

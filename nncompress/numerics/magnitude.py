@@ -2,6 +2,10 @@
 
 The importance of a value is its magnitude |w|. (Its square orders values the same way, so L1 and L2 importance of
 single values prune alike.) Ties at the limit are broken by position: earlier values survive.
+
+`lamp_shares` divides one share among several weights by layer-adaptive magnitude (LAMP: Lee, Park, Mo, Ahn and Shin,
+"Layer-adaptive sparsity for the magnitude-based pruning", arXiv 2010.07611): the score of a value is its square over
+the sum of the squares that are at least as large within its weight, and the smallest scores of all weights go first.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 _BUCKETS = 1 << 16
+_FINITE_BUCKETS = 0x7F80  # upper halves of the bits of finite, positive float32 numbers
 
 
 @dataclass(frozen=True)
@@ -86,3 +91,32 @@ def _finite_bits(array: np.ndarray) -> np.ndarray:
     magnitude = np.abs(array, dtype=np.float32).reshape(-1)
     bits: np.ndarray = magnitude[np.isfinite(magnitude)].view(np.uint32)
     return bits
+
+
+def lamp_shares(arrays: Iterable[Callable[[], np.ndarray]], sparsity: float) -> list[float]:
+    """The share of zeros for each weight, so that together they have round(sparsity * n) zeros of n values.
+
+    Scores are taken of magnitudes in 16 bits (within 0.8 %), so that one array is in memory at a time and none is
+    sorted; within a weight it is exactly the smallest magnitudes that go.
+    """
+    scores, counts, owners, sizes = [], [], [], []
+    middles = (np.arange(_FINITE_BUCKETS, dtype=np.uint32) << 16 | 0x8000).view(np.float32)
+    squares = middles.astype(np.float64) ** 2
+    squares[0] = 0.0  # zeros and the smallest denormals
+    for owner, read in enumerate(arrays):
+        bits = _finite_bits(read())
+        found = np.bincount(bits >> 16, minlength=_FINITE_BUCKETS)
+        larger = np.cumsum((found * squares)[::-1])[::-1]
+        used = np.flatnonzero(found)
+        scores.append(squares[used] / np.maximum(larger[used], np.finfo(np.float64).tiny))
+        counts.append(found[used])
+        owners.append(np.full(len(used), owner))
+        sizes.append(len(bits))
+    if not sizes:
+        return []
+    score, count, owner_of = np.concatenate(scores), np.concatenate(counts), np.concatenate(owners)
+    order = np.argsort(score, kind="stable")
+    before = np.cumsum(count[order]) - count[order]
+    dropped = np.clip(round(sparsity * sum(sizes)) - before, 0, count[order])
+    zeros = np.bincount(owner_of[order], weights=dropped, minlength=len(sizes))
+    return [float(z / max(1, size)) for z, size in zip(zeros, sizes, strict=True)]

@@ -10,7 +10,7 @@ import numpy as np
 from nncompress.model.encoding import attach
 from nncompress.model.model import Model
 from nncompress.model.weights import Weight
-from nncompress.numerics.magnitude import Kept, global_threshold, keep_above, keep_largest
+from nncompress.numerics.magnitude import Kept, global_threshold, keep_above, keep_largest, lamp_shares
 from nncompress.numerics.sparse import Pruned
 from nncompress.passes.base import Context, Pass, in_parallel
 from nncompress.report.record import Outcome, Rewritten, Skipped
@@ -28,8 +28,9 @@ class PruneMagnitude(Pass):
     """share of zeros, 0 to 1; 0.5 unless a threshold is given"""
     threshold: float | None = None
     """every value of a smaller magnitude becomes zero"""
-    scope: Literal["weight", "global"] = "weight"
-    """the share holds for each weight, or for all together (then magnitudes are compared across weights)"""
+    scope: Literal["lamp", "weight", "global"] = "lamp"
+    """lamp: the share is of all weights together, apportioned so that sensitive ones lose less; weight: of each weight;
+    global: of all together, by plain magnitude"""
     min_size: int = 256
     """leave weights with fewer elements alone"""
 
@@ -49,8 +50,9 @@ class PruneMagnitude(Pass):
 
     def apply(self, model: Model, context: Context) -> list[Outcome]:
         weights, outcomes = self.select(model)
-        limit = self._limit(weights)
-        for weight, kept in in_parallel(weights, lambda weight: self._kept(weight, limit), context.threads):
+        limit, shares = self._limit(weights), self._shares(weights)
+        pruned = in_parallel(weights, lambda weight: self._kept(weight, limit, shares[id(weight)]), context.threads)
+        for weight, kept in pruned:
             if kept is None:
                 outcomes.append(Skipped(weight.name, self.name, "holds infinite values or NaN, which stay exact"))
             elif kept.nonzeros == kept.nonzeros_before:
@@ -64,15 +66,22 @@ class PruneMagnitude(Pass):
 
     def _limit(self, weights: list[Weight]) -> float | None:
         """The magnitude below which values become zero, where it is the same for all weights."""
-        if self.threshold is not None or self.scope == "weight":
+        if self.threshold is not None or self.scope != "global":
             return self.threshold
         return global_threshold((weight.array for weight in weights), self._share())
+
+    def _shares(self, weights: list[Weight]) -> dict[int, float]:
+        """The share of zeros of each weight, by its id; not used where there is a limit."""
+        if self.scope != "lamp" or self.threshold is not None:
+            return {id(weight): self._share() for weight in weights}
+        shares = lamp_shares((weight.array for weight in weights), self._share())
+        return {id(weight): share for weight, share in zip(weights, shares, strict=True)}
 
     def _share(self) -> float:
         return 0.5 if self.sparsity is None else self.sparsity
 
-    def _kept(self, weight: Weight, limit: float | None) -> Kept | None:
+    def _kept(self, weight: Weight, limit: float | None, share: float) -> Kept | None:
         array = weight.array()
         if not np.isfinite([array.max(), array.min()]).all():
             return None
-        return keep_largest(array, self._share()) if limit is None else keep_above(array, limit)
+        return keep_largest(array, share) if limit is None else keep_above(array, limit)

@@ -27,7 +27,8 @@ from typing import IO, Any, cast
 from nncompress import errors
 from nncompress.calibrate.feeds import Feeds
 from nncompress.errors import InputError, NncompressError, NoOutputError
-from nncompress.report.record import Run
+from nncompress.report.bench_record import Loaded
+from nncompress.report.record import Run, Timing
 
 DEFAULT_TIMEOUT_S = 600.0
 _START = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from nncompress.validate.child import main; main()"
@@ -64,6 +65,17 @@ def first_accepted_in_child(
 def check_loads_in_child(model: Path, *, timeout_s: float | None = None) -> None:
     """Raises InputError if onnxruntime cannot load `model`."""
     call_in_child(Task(_check_loads, (model,), model, None), timeout_s)
+
+
+def loading_in_child(model: Path, feed: Any, threads: int) -> Loaded:
+    """`cost.measure_loading` in a child process, which opens nothing else."""
+    return cast(Loaded, call_in_child(Task(_loading, (model, feed, threads), model, None)))
+
+
+def in_turns_in_child(models: Sequence[Path], feeds: Sequence[Any], threads: int, seconds: float) -> list[Timing]:
+    """`cost.measure_in_turns` in a child process."""
+    task = Task(_in_turns, (tuple(models), tuple(feeds), threads, seconds), models[0], None)
+    return cast(list[Timing], call_in_child(task, max(DEFAULT_TIMEOUT_S, 30 * seconds)))
 
 
 def call_in_child(task: Task, timeout_s: float | None = None) -> Any:
@@ -131,6 +143,18 @@ def _check_loads(model: Path, announce: Any) -> None:
 
     announce("original", "load")
     open_session(model, "original")
+
+
+def _loading(model: Path, feed: Any, threads: int, announce: Any) -> Loaded:
+    from nncompress.validate.cost import measure_loading
+
+    return measure_loading(model, feed, threads, announce)
+
+
+def _in_turns(models: Any, feeds: Any, threads: int, seconds: float, announce: Any) -> list[Timing]:
+    from nncompress.validate.cost import measure_in_turns
+
+    return measure_in_turns(models, feeds, threads, seconds, announce)
 
 
 def _end_with_parent() -> None:

@@ -67,6 +67,27 @@ def alone(call: Call, seconds: float) -> Timing:
     return _timing(taken)
 
 
+def in_rotation(calls: Sequence[Call], seconds: float) -> list[Timing]:
+    """Time all `calls` in turns for about `seconds` in all; sample i of each was taken in the same turn."""
+    with _quiet():
+        block_s = max(_BLOCK_S, seconds / (len(calls) * _MOST_SAMPLES))
+        repeats = [_repeats(call, block_s) for call in calls]
+        taken: list[list[float]] = [[] for _ in calls]
+        end = time.perf_counter() + seconds
+        while _more_wanted(len(taken[0]), end, seconds):
+            order = range(len(calls)) if len(taken[0]) % 2 else reversed(range(len(calls)))
+            for which in order:
+                taken[which].append(_block_ms(calls[which], repeats[which]))
+    return [_timing(samples) for samples in taken]
+
+
+def ratio_of(reference: Timing, candidate: Timing) -> tuple[float, float, float]:
+    """Median of candidate / reference over the turns of in_rotation, and its 95 % interval."""
+    ratios = np.array(candidate.samples_ms) / np.array(reference.samples_ms)
+    medians = [float(np.median(group)) for group in np.array_split(ratios, min(_GROUPS, len(ratios)))]
+    return float(np.median(medians)), *median_interval(medians)
+
+
 def one_after_the_other(reference: Timing, candidate: Timing, threads: int) -> Latency:
     """Two timings that were not interleaved: never called distinguishable; the interval spans all the samples."""
     ratio = candidate.median_ms / reference.median_ms

@@ -85,7 +85,7 @@ def resize_operands(rng: random.Random, proto: onnx.ModelProto) -> None:
     node = _node(rng, proto)
     side = rng.choice((node.input, node.output))
     if rng.random() < 0.5:
-        del side[rng.randrange(len(side) + 1) :]
+        del side[rng.randrange(len(side)) :]
     else:
         side.extend([rng.choice((*NAMES, *side))] * rng.choice((1, 2, 50)))
 

@@ -113,13 +113,11 @@ def sparse() -> onnx.ModelProto:
 
 
 def loop() -> onnx.ModelProto:
-    body = helper.make_graph(
-        [helper.make_node("MatMul", ["a0", "w"], ["a1"]), helper.make_node("Identity", ["on"], ["go"])], "body",
-        [helper.make_tensor_value_info("i", TensorProto.INT64, []), helper.make_tensor_value_info("on", TensorProto.BOOL, []),
-         helper.make_tensor_value_info("a0", TensorProto.FLOAT, [2, 8])],
-        [helper.make_tensor_value_info("go", TensorProto.BOOL, []), helper.make_tensor_value_info("a1", TensorProto.FLOAT, [2, 8])],
-        [numpy_helper.from_array(noise(8, 8), "w")],
-    )  # fmt: skip
+    info = helper.make_tensor_value_info
+    inputs = [info("i", TensorProto.INT64, []), info("on", TensorProto.BOOL, []), info("a0", TensorProto.FLOAT, [2, 8])]
+    outputs = [info("go", TensorProto.BOOL, []), info("a1", TensorProto.FLOAT, [2, 8])]
+    nodes = [helper.make_node("MatMul", ["a0", "w"], ["a1"]), helper.make_node("Identity", ["on"], ["go"])]
+    body = helper.make_graph(nodes, "body", inputs, outputs, [numpy_helper.from_array(noise(8, 8), "w")])
     proto = proto_of("g (int64 count, float[2,8] x) => (float[2,8] y) { z = Relu(x) }")
     proto.graph.node.append(helper.make_node("Loop", ["count", "", "z"], ["y"], body=body))
     return proto
@@ -130,7 +128,8 @@ def sample(name: str) -> Callable[[], onnx.ModelProto]:
 
 
 SMALL = (
-    perceptron, convolutions, recurrent, attention, branches, functions, constants, overridable, quantized, sparse, loop,
+    perceptron, convolutions, recurrent, attention, branches, functions, constants, overridable, quantized, sparse,
+    loop,
 )  # fmt: skip
 LARGE = ("digits_mlp.onnx", "digits_cnn.onnx", "digits_lstm.onnx", "digits_transformer.onnx")
 

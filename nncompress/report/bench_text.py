@@ -1,0 +1,51 @@
+"""Renders the result of `bench`: plain text and JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+from nncompress.errors import printable
+from nncompress.report.bench_record import Benched, BenchReport
+from nncompress.report.json_report import encoded
+from nncompress.report.tables import make_table
+from nncompress.report.text import aligned
+from nncompress.report.units import NOT_MEASURED, format_bytes, format_median, format_ms
+
+_HEADER = ["model", "size", "load", "peak memory", "latency, median ± IQR", "ratio to the first", "energy"]
+
+
+def bench_text(report: BenchReport) -> str:
+    """One row a model, and below it where the figures come from."""
+    rows = [_row(one, first=number == 0) for number, one in enumerate(report.models)]
+    table = make_table("", _HEADER, rows, {1, 2, 3, 4, 6})
+    sources = {f"energy {one.energy.kind}: {one.energy.source}": None for one in report.models if one.energy}
+    inputs = {f"{one.path}: {', '.join(one.inputs)}": None for one in report.models}
+    environment, threads = report.environment, f"{report.threads} thread{'s' * (report.threads != 1)}"
+    lines = [
+        *report.notes,
+        f"data: {report.data}" + (f" (seed {report.seed})" if report.data == "synthetic" else ""),
+        *inputs,
+        *sources,
+        f"onnxruntime {environment.onnxruntime}, {threads}, {environment.cpu}",
+    ]
+    return "\n".join([*aligned(table), "", *map(printable, lines)]) + "\n"
+
+
+def bench_json(report: BenchReport) -> str:
+    """The record field by field, with every sample."""
+    return json.dumps(encoded(dataclasses.asdict(report)), indent=2, allow_nan=False) + "\n"
+
+
+def _row(one: Benched, *, first: bool) -> list[str]:
+    ratio = "" if first else f"{one.ratio:.3f} (95 % interval {one.ratio_low:.3f} to {one.ratio_high:.3f})"
+    energy = f"{one.energy.millijoules:.3g} mJ {one.energy.kind}" if one.energy else NOT_MEASURED
+    return [
+        one.path,
+        format_bytes(one.file_bytes),
+        format_ms(one.load_ms),
+        format_bytes(one.peak_bytes),
+        format_median(one.latency.median_ms, one.latency.iqr_ms),
+        ratio,
+        energy,
+    ]
