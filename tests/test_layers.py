@@ -42,7 +42,8 @@ ALLOWED = {
     "verify": {"errors", "report.json_report", "report.record", "model"},
     "api": {"errors", "report.record", "model", "forms", "passes", "compression", "workflow"},
     "cli": {
-        "errors", "report", "environment", "model", "validate", "passes", "recipe", "recipe_file", "inspection", "workflow",
+        "errors", "report", "environment", "model", "validate", "passes", "recipe", "recipe_file",
+        "inspection", "workflow",
         "benching",
         "budget", "budget_check", "starter", "verify",
     },
