@@ -42,10 +42,8 @@ ALLOWED = {
     "verify": {"errors", "report.json_report", "report.record", "model"},
     "api": {"errors", "report.record", "model", "forms", "passes", "compression", "workflow"},
     "cli": {
-        "errors", "report", "environment", "model", "validate", "passes", "recipe", "recipe_file",
-        "inspection", "workflow",
-        "benching",
-        "budget", "budget_check", "starter", "verify",
+        "errors", "report", "environment", "model", "validate", "passes", "recipe", "recipe_file", "inspection",
+        "workflow", "benching", "budget", "budget_check", "starter", "verify",
     },
     "__init__": {"errors", "api"},
     "__main__": {"cli"},

@@ -94,6 +94,7 @@ def _open_data_files(proto: onnx.ModelProto, path: Path, mark: str) -> dict[str,
             continue
         if location not in files:
             files[location] = open_external(location, path, tensor.name)
+        _keep_known_entries(tensor)
         offset = int(entries.get("offset", "0"))
         length = truth.nbytes(tensor.data_type, _elements(tensor))
         if offset + length > files[location].size_bytes:
@@ -102,6 +103,14 @@ def _open_data_files(proto: onnx.ModelProto, path: Path, mark: str) -> dict[str,
                 f"which has {files[location].size_bytes}"
             )
     return files
+
+
+def _keep_known_entries(tensor: onnx.TensorProto) -> None:
+    """onnx would warn of other keys, printing them as they are; what they say of the old file is void in a new one."""
+    known = [entry for entry in tensor.external_data if entry.key in ("location", "offset", "length")]
+    if len(known) < len(tensor.external_data):
+        del tensor.external_data[:]
+        tensor.external_data.extend(known)
 
 
 def _elements(tensor: onnx.TensorProto) -> int:

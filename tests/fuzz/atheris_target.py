@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+import warnings
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
@@ -26,6 +27,7 @@ def main() -> None:
         from tests.fuzz import harness
     from tests.fuzz.mutator import Case
 
+    warnings.simplefilter("error")  # one would reach the user's terminal as it is
     memory = Path("/dev/shm")
     folder = Path(tempfile.mkdtemp(prefix="fuzz-", dir=memory if memory.is_dir() else None))
 

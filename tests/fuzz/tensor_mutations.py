@@ -106,7 +106,7 @@ def make_external(rng: random.Random, proto: onnx.ModelProto) -> None:
     if rng.random() < 0.7:
         tensor.ClearField("raw_data")
     tensor.data_location = rng.choice((TensorProto.EXTERNAL, TensorProto.EXTERNAL, TensorProto.DEFAULT))
-    for key in rng.sample(("location", "offset", "length", "checksum", "basepath", "location"), rng.randint(0, 4)):
+    for key in rng.sample(("location", "offset", "length", "checksum", "", "n\x1b[2J", "location"), rng.randint(0, 4)):
         tensor.external_data.add(key=key, value=rng.choice(LOCATIONS if key == "location" else NUMBERS))
 
 

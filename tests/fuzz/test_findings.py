@@ -162,3 +162,14 @@ def test_a_shape_that_is_no_list_of_integers_is_not_read(tmp_path: Path) -> None
 def test_a_cast_to_no_type_can_be_counted(tmp_path: Path) -> None:
     proto = proto_of("g (float[N,8] x) => (float[N,8] y) { r = Cast<to=0>(w) y = MatMul(x, r) }", w=noise(8, 8))
     file_facts(load(saved(proto, tmp_path / "m.onnx")))
+
+
+def test_unknown_keys_of_external_data_are_not_printed(tmp_path: Path) -> None:
+    proto = linear()
+    tensor = proto.graph.initializer[0]
+    (tmp_path / "data.bin").write_bytes(tensor.raw_data)
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    for key, value in (("location", "data.bin"), ("a\x1b[2J", "1"), ("checksum", "2")):
+        tensor.external_data.add(key=key, value=value)
+    assert load(saved(proto, tmp_path / "m.onnx")).ir.graph.initializers["w"].const_value is not None  # without warning
