@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo check test bench samples readme lock clean
+.PHONY: help setup demo check test matrix bench samples readme lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1|\2/' | \
@@ -31,6 +31,10 @@ check: $(STAMP) ## Formatting, lint, types and the quick tests: under two minute
 
 test: $(STAMP) ## All tests
 	$(BIN)/pytest -n auto --maxprocesses 8
+
+matrix: $(STAMP) ## The quick tests on the oldest and newest versions, on every Python there is (uv; 10 minutes)
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/python tests/matrix.py
 
 bench: $(STAMP) ## Measure compression, speed and memory (bench/bench.py)
 	$(BIN)/python bench/bench.py
