@@ -90,8 +90,8 @@ def open_regular(path: Path) -> OpenFile:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise InputError(f"cannot read {path}: {reason(error)}") from error
-    except ValueError as error:  # a NUL byte in the name
-        raise InputError(f"cannot read {path}: {error}") from error
+    except ValueError as error:  # a NUL byte or a lone surrogate; Python's words for it differ by version
+        raise InputError(f"cannot read {path}: no file can have such a name") from error
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
         os.close(descriptor)

@@ -20,6 +20,8 @@ from tests.fuzz.tensor_mutations import TENSOR_MUTATIONS
 SAMPLES_EVERY = 50  # each 50th case starts from a whole sample model
 BYTES_EVERY = 8  # each 8th case has its bytes damaged, too
 MUTATIONS = (*GRAPH_MUTATIONS, *TENSOR_MUTATIONS)
+# There is nothing to change, or protobuf refuses the new value.
+NOT_APPLICABLE = (IndexError, ValueError, TypeError, UnicodeError, DecodeError)
 
 
 @dataclass(frozen=True)
@@ -62,13 +64,7 @@ def mutated(seed: Seed, rng: random.Random) -> tuple[onnx.ModelProto, list[str]]
         step = rng.choice(MUTATIONS)
         try:
             step(rng, proto)
-        except (
-            IndexError,
-            ValueError,
-            TypeError,
-            UnicodeError,
-            DecodeError,
-        ):  # nothing there to change, or protobuf refuses
+        except NOT_APPLICABLE:
             continue
         steps.append(step.__name__)
     return proto, steps

@@ -67,7 +67,7 @@ def test_a_device_is_refused(device: str) -> None:
 
 
 def test_a_nul_byte_in_the_name_is_no_crash() -> None:
-    with pytest.raises(InputError, match=r"cannot read a\\x00b: embedded null byte"):
+    with pytest.raises(InputError, match=r"cannot read a\\x00b: no file can have such a name"):
         open_regular(Path("a\0b"))
 
 
