@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         compress as compress,
         load as load,
         save as save,
+        sweep as sweep,
     )
     from nncompress.errors import NncompressError as NncompressError
 
@@ -39,6 +40,7 @@ __all__ = [
     "compress",
     "load",
     "save",
+    "sweep",
 ]
 
 

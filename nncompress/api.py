@@ -1,11 +1,12 @@
-"""What `import nncompress` offers: load, compress, save and compare, without the command line."""
+"""What `import nncompress` offers: load, compress, save, compare and sweep, without the command line."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from pathlib import Path
 
-from nncompress.compression import compress_graph
+from nncompress.compression import check_passes, compress_graph
 from nncompress.forms.store import FormChoice
 from nncompress.model.check import check_result
 from nncompress.model.io import load
@@ -16,10 +17,13 @@ from nncompress.passes.factorize import Factorize
 from nncompress.passes.prune_magnitude import PruneMagnitude
 from nncompress.passes.quantize_weights import QuantizeWeights
 from nncompress.report.record import Report
+from nncompress.report.sweep_record import Ended, Lost
+from nncompress.sweeping import run_trials, trial_names, write_plan
+from nncompress.trial import Trial, data_digest, model_digest, trial_key
 from nncompress.workflow import Proof, compare_files
 
 __all__ = [
-    "Factorize", "Model", "PruneMagnitude", "QuantizeWeights", "Report", "compare", "compress", "load", "save",
+    "Factorize", "Model", "PruneMagnitude", "QuantizeWeights", "Report", "compare", "compress", "load", "save", "sweep",
 ]  # fmt: skip
 
 
@@ -53,3 +57,36 @@ def save(model: Model, path: str | Path, *, force: bool = False, external_data: 
 def compare(reference: str | Path, candidate: str | Path, *, data: str | Path | None = None) -> Report:
     """Runs both models side by side in onnxruntime, on `data` or on synthetic inputs."""
     return compare_files(Path(reference), Path(candidate), proof=Proof(data=Path(data) if data else None))
+
+
+def sweep(
+    models: Sequence[str | Path],
+    recipes: Mapping[str, Sequence[Pass]],
+    folder: str | Path,
+    *,
+    data: str | Path | None = None,
+    seconds: float = 1.0,
+    jobs: int = 1,
+    executor: Executor | None = None,
+) -> list[Ended | Lost]:
+    """Runs every model under every recipe ({name: passes}) and returns how each trial ended, model by model.
+
+    Each runs in a process of its own and leaves MODEL--RECIPE.onnx and its report .json in `folder`; what has ended
+    there before is not run again. `jobs` trials run at a time, or as many as the `executor` (any of
+    concurrent.futures, of workers that see the same files) takes. `seconds`: spent on latency, 0 for none. Raises
+    UsageError for passes that do not go together, NoOutputError if `folder` cannot be written.
+    """
+    place = Path(folder)
+    names = trial_names([Path(model) for model in models], list(recipes))
+    proof = Proof(data=Path(data) if data else None, seconds=seconds)
+    digest = data_digest(proof.data) if proof.data else ""
+    options = (("data_sha256", digest), ("seconds", str(seconds)))
+    trials = []
+    for model in map(Path, models):
+        files = model_digest(model)
+        for recipe, passes in recipes.items():
+            check_passes(passes)
+            key = trial_key(files, passes, options)
+            trials.append(Trial(names[model, recipe], model, recipe, tuple(passes), place, key, proof).absolute())
+    write_plan(trials, place)
+    return run_trials(trials, jobs=jobs, executor=executor)

@@ -16,12 +16,14 @@ from typing import Any, Literal
 from pydantic import StrictBool, StrictStr, TypeAdapter, ValidationError
 
 from nncompress.errors import UsageError, nearest
-from nncompress.limit_types import Bytes, Cosine, Count, Db, Ratio, Share
+from nncompress.limit_types import Bytes, Cosine, Count, Db, Metrics, Number, Ratio, Share
+from nncompress.metric_names import LOWER_IS_BETTER, metric_from, require_metric
 from nncompress.settings import KEYS, option_values, settings_problems
 
 CONFIG_NAME = "nncompress.toml"
 PYPROJECT = "pyproject.toml"
 _RUN_LIMITS = ("min_cosine", "min_sqnr", "max_drop", "max_latency_ratio")  # against a reference
+_METRIC_LIMITS = ("min_metric", "max_metric")
 
 
 @dataclass(frozen=True)
@@ -38,16 +40,19 @@ class Budget:
     min_sqnr: Db = None
     max_drop: Share = None
     max_latency_ratio: Ratio = None
-    min_metric: Share = None  # needs data with labels, and no reference
+    min_metric: Share = None  # of the first metric, needs data and no reference
+    max_metric: Number = None  # the same for one that is better when it is lower
     data: StrictStr | None = None
     labels: StrictStr | None = None
+    metric: Metrics | None = None
+    metric_output: StrictStr | None = None
     level: Literal["error", "warn"] = "error"  # of a missed limit
     optional: StrictBool = False  # a glob that matches nothing is fine
 
     @property
     def runs(self) -> bool:
         """True if a limit needs the model to be run."""
-        return self.min_metric is not None or any(getattr(self, name) is not None for name in _RUN_LIMITS)
+        return any(getattr(self, name) is not None for name in (*_METRIC_LIMITS, *_RUN_LIMITS))
 
 
 @dataclass(frozen=True)
@@ -146,11 +151,16 @@ def _contradictions(budget: Budget, *, guessing: bool) -> list[str]:
         problems.append(
             f"{', '.join(asked)} {'needs' if len(asked) == 1 else 'need'} a reference model to compare with"
         )
-    for name in ("max_drop", "min_metric"):
+    for name in ("max_drop", *_METRIC_LIMITS):
         if getattr(budget, name) is not None and budget.data is None:
             problems.append(f"{name} needs labelled data")
+    lower = [name for name in (budget.metric or ())[:1] if name in LOWER_IS_BETTER]
+    if lower and budget.min_metric is not None:
+        problems.append(f"min_metric: {lower[0]} is better when it is lower, so limit it with max_metric")
     if budget.labels is not None and budget.data is None:
         problems.append("labels need data: they belong to samples")
+    if (budget.metric or budget.metric_output) and budget.data is None:
+        problems.append("metric needs data: a task is done on real samples")
     if guessing:
         return problems
     if budget.reference is not None and not asked:
@@ -178,7 +188,18 @@ def _missing_files(config: Config) -> Sequence[str]:
             name = getattr(budget, key)
             if name is not None and (found or not budget.optional) and not (config.folder / name).exists():
                 problems.append(f"{key} {name!r} does not exist (paths are relative to {config.path.name})")
+        problems += _missing_metrics(config.folder, budget)
     return list(dict.fromkeys(problems))
+
+
+def _missing_metrics(folder: Path, budget: Budget) -> list[str]:
+    problems = []
+    for name in budget.metric or ():
+        try:
+            require_metric(metric_from(folder, name))
+        except UsageError as error:
+            problems.append(str(error))
+    return problems
 
 
 # ------------------------------------------------------------------------------------------------ files

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nncompress.budget import Budget, Config
 from nncompress.environment import environment
-from nncompress.errors import NoOutputError
+from nncompress.errors import NoOutputError, UsageError, nearest
+from nncompress.metric_names import metric_from
 from nncompress.model.facts import file_facts
 from nncompress.model.io import load
+from nncompress.model.model import Model
 from nncompress.report.budget_rules import file_budget_rules, refused_rule, run_budget_rules
 from nncompress.report.check_record import CheckedModel, CheckReport, Figures
 from nncompress.report.record import FileFacts, RuleResult, Run
 from nncompress.report.worst import largest_drop, worst_cosine, worst_sqnr_db
-from nncompress.workflow import Proof, compare_files
+from nncompress.workflow import Proof, feeds_of, free_dims, run_both
 
 
 @dataclass(frozen=True)
@@ -24,10 +27,15 @@ class Comparing:
     reference: Path
     data: Path | None
     labels: Path | None
+    metrics: tuple[str, ...] = ()
+    metric_output: str | None = None
 
 
 def check_budgets(config: Config, proof: Proof) -> CheckReport:
-    """Checks all models of a configuration without problems. Raises InputError for an unreadable model or data."""
+    """Checks all models of a configuration without problems. Each takes those of `proof.dims` that its inputs have.
+
+    Raises InputError for an unreadable model or data, UsageError for a dimension that no model has.
+    """
     by_model: dict[Path, list[Budget]] = {}
     notes = []
     for budget in config.budgets:
@@ -36,17 +44,21 @@ def check_budgets(config: Config, proof: Proof) -> CheckReport:
             notes.append(f"{budget.path!r} matches no file, which its budget allows")
         for path in found:
             by_model.setdefault(path, []).append(budget)
+    _check_dims(config, by_model, proof.dims)
     models = tuple(_checked(config, path, budgets, proof) for path, budgets in by_model.items())
     return CheckReport(str(config.path), models, environment(), tuple(notes))
 
 
 def _checked(config: Config, path: Path, budgets: list[Budget], proof: Proof) -> CheckedModel:
-    facts = file_facts(load(config.folder / path))
+    model = load(config.folder / path)
+    facts = file_facts(model)
     measured: dict[Comparing, Run | NoOutputError] = {}
     rules: list[RuleResult] = []
     for comparing in _comparisons(config, path, budgets):
         timed = any(b.max_latency_ratio is not None for b in budgets if _comparing(config, path, b) == comparing)
-        measured[comparing] = _run(config.folder / path, comparing, proof if timed else replace(proof, seconds=0))
+        measured[comparing] = _run(
+            config.folder / path, model, comparing, proof if timed else replace(proof, seconds=0)
+        )
     for budget in budgets:
         made = file_budget_rules(budget, facts)
         asked = _comparing(config, path, budget)
@@ -71,14 +83,34 @@ def _comparing(config: Config, path: Path, budget: Budget) -> Comparing | None:
     if not budget.runs:
         return None
     data, labels = (config.folder / name if name is not None else None for name in (budget.data, budget.labels))
-    return Comparing(config.folder / (budget.reference or path), data, labels)
+    reference = config.folder / (budget.reference or path)
+    metrics = tuple(metric_from(config.folder, name) for name in budget.metric or ())
+    return Comparing(reference, data, labels, metrics, budget.metric_output)
 
 
-def _run(model: Path, comparing: Comparing, proof: Proof) -> Run | NoOutputError:
-    """What the comparison measured, or onnxruntime's complaint about the model."""
-    asked = replace(proof, data=comparing.data, labels=comparing.labels)
+def _check_dims(config: Config, by_model: Mapping[Path, list[Budget]], dims: Mapping[str, int]) -> None:
+    """Raises UsageError for a dimension that none of the models has which are run on made-up inputs."""
+    comparisons = [one for path, budgets in by_model.items() for one in _comparisons(config, path, budgets)]
+    made_up = dict.fromkeys(one.reference for one in comparisons if one.data is None)
+    if not dims or not made_up:
+        return
+    known = [name for path in made_up for name in free_dims(load(path))]
+    for name, size in dims.items():
+        if name not in known:
+            hint = nearest(name, dict.fromkeys(known))
+            raise UsageError(f"--dim {name}={size}: no model of this check has a free dimension {name!r}{hint}")
+
+
+def _run(path: Path, model: Model, comparing: Comparing, proof: Proof) -> Run | NoOutputError:
+    """What the comparison measured, or onnxruntime's complaint about the model at `path`."""
+    reference = model if comparing.reference == path else load(comparing.reference)
+    free = free_dims(reference)
+    asked = replace(
+        proof, data=comparing.data, labels=comparing.labels, metrics=comparing.metrics,
+        metric_output=comparing.metric_output, dims={name: size for name, size in proof.dims.items() if name in free},
+    )  # fmt: skip
     try:
-        run = compare_files(comparing.reference, model, proof=asked).comparison.run
+        run = run_both(comparing.reference, path, model, feeds_of(reference, comparing.reference, asked), asked)
     except NoOutputError as error:
         return error
     assert run is not None, "comparisons are validated"

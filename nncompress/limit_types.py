@@ -1,4 +1,4 @@
-"""Limits as people type them in a TOML or JSON file: "4 MB", "1 %", "30 dB" or plain numbers."""
+"""Limits and metrics as people type them in a TOML or JSON file: "4 MB", "1 %", "30 dB", plain numbers, "f1"."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, WithJsonSchema
 
 from nncompress.errors import UsageError
+from nncompress.metric_names import check_metric
 from nncompress.report.units import parse_bytes, parse_count, parse_db, parse_share
 
 
@@ -42,11 +43,32 @@ def _ratio(text: str) -> float:
     return value
 
 
+def _figure(text: str) -> float:
+    """A share in percent, or any finite number."""
+    value = parse_share(text) if text.rstrip().endswith("%") else _number(text)
+    if not math.isfinite(value):
+        raise UsageError(f"{text} is no limit: it must be finite")
+    return value
+
+
 def _number(text: str) -> float:
     try:
         return float(text)
     except ValueError as error:
         raise UsageError(f"{text!r} is not a number") from error
+
+
+def _metrics(value: Any) -> Any:
+    """One name, or a list of names."""
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, list | tuple) or not names or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"{value!r} is neither the name of a metric nor a list of names")
+    for name in names:
+        try:
+            check_metric(name)
+        except UsageError as error:
+            raise ValueError(str(error)) from error
+    return tuple(names)
 
 
 _TYPED = WithJsonSchema({"type": ["string", "number"]})
@@ -56,3 +78,9 @@ Share = Annotated[float | None, BeforeValidator(_reading(parse_share)), _TYPED]
 Db = Annotated[float | None, BeforeValidator(_reading(parse_db)), _TYPED]
 Cosine = Annotated[float | None, BeforeValidator(_reading(_cosine)), _TYPED]
 Ratio = Annotated[float | None, BeforeValidator(_reading(_ratio)), _TYPED]
+Number = Annotated[float | None, BeforeValidator(_reading(_figure)), _TYPED]
+Metrics = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_metrics),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}),
+]

@@ -1,7 +1,8 @@
 """What a recipe or a configuration file may set besides passes and budgets: the options that commands share.
 
 `seed`, `seconds`, `threads`, `bench_threads`, `form` and `external_data` stand at the top, the data in a table
-`[data]` (path, labels, dims), and the limits in `[limits]`. Paths are relative to the folder of the file.
+`[data]` (path, labels, dims, metric, metric_output), and the limits in `[limits]`. Paths are relative to the folder
+of the file.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, StrictBool, StrictStr, TypeAdapter, ValidationError
 
 from nncompress.errors import nearest
-from nncompress.limit_types import Bytes, Cosine, Db, Ratio, Share
+from nncompress.limit_types import Bytes, Cosine, Db, Metrics, Ratio, Share
+from nncompress.metric_names import metric_for, metric_from
 
 _Whole = Annotated[int, Field(strict=True, ge=0)]
 _AtLeastOne = Annotated[int, Field(strict=True, ge=1)]
@@ -30,6 +32,8 @@ class DataSettings:
     path: StrictStr | None = None
     labels: StrictStr | None = None
     dims: dict[str, _AtLeastOne] | None = None  # of made-up inputs
+    metric: Metrics | None = None
+    metric_output: StrictStr | None = None
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,8 @@ def option_values(table: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         values[name] = str(table["limits"][name]) if values[name] is not None else None
     data = settings.data
     values |= {name: folder / path for name, path in (("data", data.path), ("labels", data.labels)) if path}
+    values["metric"] = [metric_from(folder, name) for name in data.metric] if data.metric else None
+    values["metric_output"] = data.metric_output
     values["dim"] = [f"{name}={size}" for name, size in data.dims.items()] if data.dims else None
     return {name: value for name, value in values.items() if value is not None}
 
@@ -102,6 +108,10 @@ def settings_table(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
             data[key] = Path(os.path.relpath(values[name], folder)).as_posix()
     if values.get("dim"):
         data["dims"] = {text.rpartition("=")[0]: int(text.rpartition("=")[2]) for text in values["dim"]}
+    if values.get("metric"):
+        data["metric"] = [metric_for(folder, name) for name in values["metric"]]
+    if "metric_output" in values:
+        data["metric_output"] = values["metric_output"]
     top = {key: values[key] for key in KEYS if key in values and key not in _TABLES}
     return {**top, **({"data": data} if data else {}), **({"limits": limits} if limits else {})}
 

@@ -13,8 +13,9 @@ from typing import Literal
 
 from nncompress.errors import InputError
 from nncompress.model.files import open_regular
-from nncompress.report.json_report import from_json
+from nncompress.report.check_record import CheckReport
 from nncompress.report.record import FileFacts, Report
+from nncompress.report.saved import read_saved
 
 LARGEST_REPORT_BYTES = 256 << 20
 
@@ -30,12 +31,20 @@ class Verified:
 
 
 def load_report(path: Path) -> Report:
-    """The report that `--json` wrote. Raises InputError, with the path, where it is unreadable or damaged."""
+    """The report of a run that `--json` wrote. Raises InputError, with the path, where it is unreadable or damaged."""
+    saved = load_saved(path)
+    if isinstance(saved, CheckReport):
+        raise InputError(f"{path}: it is a report of nncompress check; give one of a command that compares two models")
+    return saved
+
+
+def load_saved(path: Path) -> Report | CheckReport:
+    """The same for what `check --json` wrote too."""
     file = open_regular(path)
     if file.size_bytes > LARGEST_REPORT_BYTES:
         raise InputError(f"{path}: {file.size_bytes:,} bytes are more than any report has")
     try:
-        return from_json(file.read(0, file.size_bytes).decode())
+        return read_saved(file.read(0, file.size_bytes).decode())
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: report is not JSON: it is not UTF-8 text") from error
     except InputError as error:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nncompress.calibrate.feeds import Feeds, load_feeds
+from nncompress.calibrate.sizes import key_of
 from nncompress.calibrate.synthesise import input_specs, synthesise_choices
 from nncompress.compression import Compressed, check_passes, compress_graph
 from nncompress.environment import environment
@@ -42,7 +43,8 @@ class Proof:
     seed: int = 0
     threads: int = 1
     seconds: float = 1.0  # spent on latency
-    metric_output: str | None = None
+    metrics: tuple[str, ...] = ()  # (): top-1 and top-5 where there are labels
+    metric_output: str | None = None  # output that they are about; None: the first that suits
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ def compress_file(
             check_result(result, original)
             _require_smaller(original, result, compressed)
         with watch.stage("validate"):
-            run = _run(source, made, feeds, compressed, proof)
+            run = run_both(source, made, compressed.model, feeds, proof)
             reference = file_facts(original, in_full=proof.validate)
             candidate = file_facts(result, shown_as=target, in_full=proof.validate)
         lines = with_graph_line(compressed.lines, reference.file_bytes, candidate.file_bytes)
@@ -123,8 +125,7 @@ def compare_files(reference: Path, candidate: Path, *, proof: Proof = Proof(), l
         first, second = load(reference), load(candidate)
         feeds = feeds_of(first, reference, proof)
     with watch.stage("validate"):
-        exact = _needs_exact(second)
-        run = measure_in_child(_request(reference, candidate, feeds, proof, exact)) if feeds else None
+        run = run_both(reference, candidate, second, feeds, proof)
     comparison = Comparison(file_facts(first), file_facts(second), run)
     verdict = judge(comparison, limits)
     notes = (*first.notes, *_complaint(first), *second.notes, *_complaint(second))
@@ -141,18 +142,31 @@ def feeds_of(model: Model, path: Path, proof: Proof) -> Feeds | None:
     return load_feeds(proof.data, input_specs(model.ir), proof.labels) if proof.validate and proof.data else None
 
 
-def _run(source: Path, made: Path, feeds: Feeds | None, compressed: Compressed, proof: Proof) -> Run | None:
-    if feeds is None:
-        return None
-    return measure_in_child(_request(source, made, feeds, proof, _needs_exact(compressed.model)))
+def free_dims(model: Model) -> list[str]:
+    """What Proof.dims may name: the free dimensions of the model's inputs."""
+    return [
+        key_of(spec, axis)
+        for spec in input_specs(model.ir)
+        for axis, size in enumerate(spec.shape or ())
+        if not isinstance(size, int)
+    ]
 
 
-def _request(reference: Path, candidate: Path, feeds: Feeds, proof: Proof, exact: bool) -> object:
+def run_both(reference: Path, candidate: Path, model: Model, feeds: Feeds | None, proof: Proof) -> Run | None:
+    """What running both files measured; None without feeds. `model` is the candidate's.
+
+    Raises NoOutputError where onnxruntime refuses the candidate.
+    """
     from nncompress.validate.compare import Request
 
-    return Request(
-        reference, candidate, feeds, proof.threads, proof.seconds, exact=exact, metric_output=proof.metric_output
-    )
+    if feeds is None:
+        return None
+    return measure_in_child(
+        Request(
+            reference, candidate, feeds, proof.threads, proof.seconds, exact=_needs_exact(model),
+            metrics=proof.metrics, metric_output=proof.metric_output,
+        )
+    )  # fmt: skip
 
 
 def _needs_exact(model: Model) -> bool:

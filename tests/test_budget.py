@@ -54,7 +54,10 @@ def test_limits_are_read_with_their_units(folder: Path) -> None:
         max_latency_ratio = 1.1
         max_drop = "0.5 %"
         min_metric = 0.97
+        max_metric = 20
         data = "m.onnx"
+        metric = ["f1", "mse"]
+        metric_output = "y"
         level = "warn"
         optional = true
     """
@@ -62,8 +65,8 @@ def test_limits_are_read_with_their_units(folder: Path) -> None:
         folder / "nncompress.toml",
         (
             Budget(
-                "m.onnx", 3 << 19, 4096, 1_200_000, 5_000, "m.onnx", 0.999, 30.0, 0.005, 1.1, 0.97, "m.onnx", None,
-                "warn", True,
+                "m.onnx", 3 << 19, 4096, 1_200_000, 5_000, "m.onnx", 0.999, 30.0, 0.005, 1.1, min_metric=0.97,
+                max_metric=20.0, data="m.onnx", metric=("f1", "mse"), metric_output="y", level="warn", optional=True,
             ),
         ),
         (),

@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 
 from nncompress.recipe_file import recipe_schema
-from nncompress.report.check_text import check_schema
+from nncompress.report.check_json import check_schema
 from nncompress.report.json_report import json_schema
 from tests.support import MLP, ROOT, nncompress, one_line
 

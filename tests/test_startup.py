@@ -22,17 +22,17 @@ finally:
 """
 
 
-def modules_after(*arguments: str) -> set[str]:
+def modules_after(*arguments: str, **variables: str) -> set[str]:
     """Names of the top-level modules that were imported by the time the command line ended."""
     ended = subprocess.run(
         [sys.executable, "-c", PROGRAM, *arguments],
-        env=plain_environment(),
+        env={**plain_environment(), **variables},
         capture_output=True,
         text=True,
         check=True,
     )
     (line,) = (line for line in ended.stderr.splitlines() if line.startswith("MODULES "))
-    assert ended.stdout.strip(), "it printed no help"
+    assert ended.stdout.strip(), "it printed nothing"
     return {name.partition(".")[0] for name in line.split()[1:]}
 
 
@@ -46,6 +46,11 @@ def test_help_imports_no_large_library(option: str) -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_of_a_command_imports_no_large_library(command: str) -> None:
     assert modules_after(command, "--help") & HEAVY <= TYPERS_OWN
+
+
+def test_completing_an_option_imports_no_large_library() -> None:
+    typed = {"COMP_WORDS": "nncompress quantize --fo", "COMP_CWORD": "2"}
+    assert modules_after(_NNCOMPRESS_COMPLETE="complete_bash", **typed) & HEAVY <= TYPERS_OWN
 
 
 def test_importing_the_package_imports_no_large_library() -> None:

@@ -134,6 +134,15 @@ def test_what_is_no_report_is_refused_in_one_line(text: bytes, message: str, tmp
     assert str(tmp_path / "report.json") in ended.stderr
 
 
+def test_what_check_saved_names_no_pair_of_files(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("nncompress.toml").write_text(f"[[budget]]\npath = '{made / 'small.onnx'}'\nmax_size = '1 MB'\n")
+    assert nncompress("check", "--json", "check.json").exit_code == 0
+    ended = nncompress("verify", "check.json")
+    assert (ended.exit_code, ended.stdout) == (3, "")
+    assert "check.json: it is a report of nncompress check; give one of a command that" in one_line(ended.stderr)
+
+
 def test_a_report_or_folder_that_is_not_there_is_refused(made: Path, tmp_path: Path) -> None:
     assert nncompress("verify", tmp_path / "none.json").exit_code == 3
     with pytest.raises(InputError, match="there is no such folder"):

@@ -1,4 +1,4 @@
-"""Reads class labels: one integer per sample, in feed order."""
+"""Reads labels: one row a sample, in feed order; what they mean is the business of the task metric."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NAME = "labels"
 
 
 def read_labels(path: Path, data: Path) -> Array:
-    """Labels [N] as int64 from a .npz (or .npy) file.
+    """Labels [N, ...] from a .npz (or .npy) file.
 
     Of several arrays, the one called `labels` is taken, or else the one called like the data's folder or file.
     """
@@ -29,9 +29,18 @@ def read_labels(path: Path, data: Path) -> Array:
 
 
 def as_labels(array: Array, where: str) -> Array:
-    """`array` as int64 labels [N]; InputError when it does not hold class numbers."""
-    if array.dtype.kind not in "iub":
-        raise InputError(f"{where}: labels must be class numbers (integers), these are {array.dtype.name}")
+    """`array` with at least one axis; InputError when it is empty or holds no numbers."""
+    if array.dtype.kind not in "iubf":
+        raise InputError(f"{where}: labels must be numbers, these are {array.dtype.name}")
     if array.size == 0:
         raise InputError(f"{where}: there are no labels")
-    return np.asarray(array, dtype=np.int64).reshape(-1)
+    return array.reshape(-1) if array.ndim == 0 else array
+
+
+def class_numbers(labels: Array) -> Array:
+    """Labels as int64 [N]; InputError when they do not hold class numbers."""
+    if labels.dtype.kind not in "iub":
+        raise InputError(
+            f"labels must be class numbers (integers), these are {labels.dtype.name}: --metric mse compares numbers"
+        )
+    return np.asarray(labels, dtype=np.int64).reshape(-1)

@@ -13,7 +13,8 @@ from typing import Annotated, Any
 
 import typer
 
-from nncompress.errors import EXIT_INTERNAL, EXIT_INTERRUPTED, NncompressError, printable
+from nncompress.cli.printing import complain
+from nncompress.errors import EXIT_INTERNAL, EXIT_INTERRUPTED, NncompressError
 
 EXIT_CODES = """
 Exit codes: 0 done (warnings allowed); 1 a gate failed; 2 wrong usage; 3 input unreadable or unsafe;
@@ -46,11 +47,18 @@ def _version(asked: bool) -> None:
 @app.callback()
 def common(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
+    in_process: Annotated[
+        bool, typer.Option("--in-process", help="Run models in this process, for debuggers: a crash ends it.")
+    ] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     """Options that stand before the command."""
+    if in_process:
+        from nncompress.validate.child import run_in_process
+
+        run_in_process()
     _State.debug = debug or os.environ.get("NNCOMPRESS_DEBUG", "") not in ("", "0")
 
 
@@ -80,7 +88,7 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
 def _fail(message: str, code: int) -> None:
     if _State.debug:
         traceback.print_exc()
-    print(f"nncompress: error: {printable(message)}", file=sys.stderr)  # noqa: T201
+    complain(f"error: {message}")
     raise typer.Exit(code)
 
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import sys
+import dataclasses
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from nncompress.cli.options import FileOptions, ProofOptions
+from nncompress.cli.options import BenchOptions, FileOptions, ProofOptions
+from nncompress.cli.printing import say
 from nncompress.cli.with_options import with_options
 
 
-@with_options(ProofOptions)
+@with_options(BenchOptions)
 def bench(
     models: Annotated[list[Path], typer.Argument(metavar="MODEL...", help="The models.", show_default=False)],
-    proof: ProofOptions,
+    options: BenchOptions,
     json: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Also write it as JSON, all samples; - for stdout.")
     ] = None,
@@ -23,6 +24,7 @@ def bench(
     """Measure latency (in turns), loading time, peak memory and energy of models.
 
     Example: nncompress bench model.onnx small.onnx --bench-threads 2
+    Example: nncompress bench model.onnx --dim batch=8 --seconds 5 --json bench.json
     """
     from nncompress.benching import bench_files
     from nncompress.cli.build import proof_of
@@ -30,11 +32,11 @@ def bench(
     from nncompress.errors import UsageError
     from nncompress.report.bench_text import bench_json, bench_text
 
-    if proof.seconds == 0:
+    if options.seconds == 0:
         raise UsageError("--seconds must be above 0: latency is what bench measures")
-    check_reports(FileOptions(json=json), (*models, proof.data, proof.labels))
-    report = bench_files(models, proof_of(proof))
+    check_reports(FileOptions(json=json), (*models, options.data))
+    report = bench_files(models, proof_of(ProofOptions(**dataclasses.asdict(options))))
     if json is not None:
         write_text(json, bench_json(report))
     if json != STDOUT:
-        sys.stdout.write(bench_text(report))
+        say(bench_text(report))

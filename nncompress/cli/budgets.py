@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nncompress.cli.options import SeedOptions
+from nncompress.cli.options import FileOptions, RunOptions
+from nncompress.cli.printing import complain, say
 from nncompress.cli.with_options import with_options
-from nncompress.errors import EXIT_GATE_FAILED, InputError, NoOutputError, UsageError, printable
+from nncompress.errors import EXIT_GATE_FAILED, InputError, NoOutputError, UsageError
 
 if TYPE_CHECKING:
     from nncompress.budget import Config
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 _STDOUT = Path("-")
 
 
-@with_options(SeedOptions)
+@with_options(RunOptions)
 def check(
-    timing: SeedOptions,
+    options: RunOptions,
     config: Annotated[
         Path | None,
         typer.Option(
@@ -51,30 +51,29 @@ def check(
 ) -> None:
     """Check models against the budgets in nncompress.toml, for CI.
 
-    Example: nncompress check --baseline last.json --max-regression "1 %" --junit report.xml
+    Example: nncompress check
+    Example: nncompress check --json last.json --junit report.xml --github-summary
+    Example: nncompress check --baseline last.json --max-regression "1 %"
     """
     from nncompress.budget import find_config, load_config
     from nncompress.budget_check import check_budgets
-    from nncompress.cli.reports import append_summary
+    from nncompress.cli.build import made_up_proof_of
     from nncompress.report import github
-    from nncompress.report.check_text import check_markdown
     from nncompress.report.regression import read_baseline, with_regressions
-    from nncompress.workflow import Proof
 
-    limit = _regression_limit(baseline, max_regression)
-    if not 0 < timing.seconds < float("inf"):
-        raise UsageError(f"--seconds must be above 0, not {timing.seconds:g}")
+    limit, proof = _regression_limit(baseline, max_regression), made_up_proof_of(options)
+    if proof.seconds == 0:
+        raise UsageError("--seconds must be above 0: budgets without a limit on latency are not timed anyway")
     loaded = load_config(config if config is not None else find_config(Path()))
     _refuse_problems(loaded)
     _check_targets([json, junit, markdown], loaded, baseline)
-    summary = github.summary_path() if github_summary else None
+    if github_summary:
+        github.summary_path()
     before = read_baseline(_read(baseline)) if baseline is not None else None
-    report = check_budgets(loaded, Proof(seed=timing.seed, seconds=timing.seconds))
+    report = check_budgets(loaded, proof)
     if before is not None:
         report = with_regressions(report, before, limit)
-    _print(report, json, junit, markdown)
-    if summary is not None:
-        append_summary(summary, check_markdown(report))
+    _print(report, FileOptions(json=json, junit=junit, markdown=markdown, github_summary=github_summary))
     if report.level == "fail" and not exit_zero:
         raise typer.Exit(EXIT_GATE_FAILED)
 
@@ -88,7 +87,8 @@ def init(
 ) -> None:
     """Write a first nncompress.toml: what the models here weigh and cost today, plus 10 %.
 
-    Example: nncompress init model.onnx
+    Example: nncompress init
+    Example: nncompress init model.onnx small.onnx --force
     """
     from nncompress.budget import CONFIG_NAME
     from nncompress.starter import Found, find_models, measure, starter_text
@@ -103,12 +103,12 @@ def init(
         except InputError as error:
             if models:
                 raise
-            sys.stderr.write(f"nncompress: left out: {error}\n")
+            complain(f"left out: {error}")
     if not found:
         raise UsageError("there is no model below this folder: name one, such as nncompress init path/to/model.onnx")
     _replace(target, starter_text(found))
     count = f"{len(found)} budget{'s' * (len(found) != 1)}"
-    typer.echo(f"wrote {CONFIG_NAME} with {count}; edit the limits, then run nncompress check")
+    say(f"wrote {CONFIG_NAME} with {count}; edit the limits, then run nncompress check")
 
 
 # ------------------------------------------------------------------------------------------------ what was asked for
@@ -127,7 +127,7 @@ def _refuse_problems(config: Config) -> None:
     if len(config.problems) == 1:
         raise UsageError(f"{config.path}: {config.problems[0]}")
     for problem in config.problems:
-        sys.stderr.write(printable(f"nncompress: {config.path}: {problem}") + "\n")
+        complain(f"{config.path}: {problem}")
     raise UsageError(f"{config.path} has {len(config.problems)} problems, see above")
 
 
@@ -144,22 +144,19 @@ def _check_targets(targets: list[Path | None], config: Config, baseline: Path | 
 
 
 # ------------------------------------------------------------------------------------------------ files
-def _print(report: CheckReport, json: Path | None, junit: Path | None, markdown: Path | None) -> None:
-    from nncompress.cli.reports import write_text
+def _print(report: CheckReport, files: FileOptions) -> None:
+    from nncompress.cli.reports import annotate, check_renderers, write_files
     from nncompress.report import github
-    from nncompress.report.check_text import check_json, check_markdown, check_text, failure_lines
-    from nncompress.report.junit import render_check_junit
+    from nncompress.report.check_text import check_text, failure_lines
 
-    for path, render in ((json, check_json), (junit, render_check_junit), (markdown, check_markdown)):
-        if path is not None:
-            write_text(path, render(report))
-    if _STDOUT not in (json, junit, markdown):
-        sys.stdout.write(check_text(report))
+    if not write_files(report, check_renderers(), files):
+        say(check_text(report))
     if github.in_actions():
-        lines = [line for model in report.models for line in github.annotation_lines(model.rules, model.path)]
+        for model in report.models:
+            annotate(model.rules, model.path)
     else:
-        lines = [f"nncompress: {line}" for line in failure_lines(report)]
-    sys.stderr.writelines(f"{line}\n" for line in lines)
+        for line in failure_lines(report):
+            complain(line)
 
 
 def _read(path: Path) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nncompress.cli.options import LimitOptions, ProofOptions, SelectOptions, WriteOptions
+from nncompress.cli.options import LimitOptions, ProofOptions, RunOptions, SelectOptions, StoreOptions, WriteOptions
 from nncompress.errors import UsageError
+from nncompress.metric_names import require_metric
 from nncompress.passes.base import Pass
 from nncompress.recipe import make_pass
 from nncompress.report.verdict import Limits
@@ -20,18 +22,24 @@ def proof_of(options: ProofOptions, *, validate: bool = True) -> Proof:
     """Raises UsageError for options that cannot be meant."""
     if options.labels and not options.data:
         raise UsageError("--labels needs --data: labels belong to samples")
+    if (options.metric or options.metric_output) and not options.data:
+        raise UsageError("--metric needs --data: a task is done on real samples")
+    for name in options.metric or ():
+        require_metric(name)
+    return replace(
+        made_up_proof_of(options), validate=validate, data=options.data, labels=options.labels,
+        metrics=tuple(options.metric or ()), metric_output=options.metric_output,
+    )  # fmt: skip
+
+
+def made_up_proof_of(options: RunOptions) -> Proof:
+    """On made-up inputs. Raises UsageError for options that cannot be meant."""
     if options.bench_threads < 1:
         raise UsageError(f"--bench-threads must be at least 1, not {options.bench_threads}")
     if not 0 <= options.seconds < math.inf:
         raise UsageError(f"--seconds must be 0 (latency is not measured) or more, not {options.seconds:g}")
     return Proof(
-        validate,
-        options.data,
-        options.labels,
-        _dims(options.dim or ()),
-        options.seed,
-        options.bench_threads,
-        options.seconds,
+        dims=_dims(options.dim or ()), seed=options.seed, threads=options.bench_threads, seconds=options.seconds
     )
 
 
@@ -66,14 +74,19 @@ def limits_of(options: LimitOptions) -> Limits:
 
 def writing_of(options: WriteOptions) -> Writing:
     """Raises UsageError for an unknown form."""
-    if options.form not in ("folded", "dequantize"):
-        raise UsageError(f"unknown form {options.form!r}: it is folded or dequantize")
     if options.threads < 0:
         raise UsageError(f"--threads must be 0 (all cores) or more, not {options.threads}")
     threads = options.threads or os.cpu_count() or 1
+    return replace(storing_of(options), force=options.force, threads=threads, dry_run=options.dry_run)
+
+
+def storing_of(options: StoreOptions) -> Writing:
+    """Raises UsageError for an unknown form."""
+    if options.form not in ("folded", "dequantize"):
+        raise UsageError(f"unknown form {options.form!r}: it is folded or dequantize")
     return Writing(
-        "dequantize" if options.form == "dequantize" else "folded", options.external_data, options.force,
-        options.keep_failed, threads, options.dry_run, options.freeze_inputs,
+        "dequantize" if options.form == "dequantize" else "folded", options.external_data,
+        keep_failed=options.keep_failed, freeze_inputs=options.freeze_inputs,
     )  # fmt: skip
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from inspect import getdoc
 
 import typer
@@ -12,8 +11,10 @@ from nncompress.cli.bench import bench
 from nncompress.cli.budgets import check, init
 from nncompress.cli.compare import compare
 from nncompress.cli.compressing import factorize, prune, quantize, run
+from nncompress.cli.help import Documented, help_text
 from nncompress.cli.looking import doctor, inspect, passes, schema
 from nncompress.cli.report import report
+from nncompress.cli.sweep import sweep
 from nncompress.cli.verify import verify
 
 ALL_COMMANDS = (
@@ -22,6 +23,7 @@ ALL_COMMANDS = (
     prune,
     factorize,
     run,
+    sweep,
     compare,
     bench,
     check,
@@ -37,9 +39,5 @@ ALL_COMMANDS = (
 def register(app: typer.Typer) -> None:
     """Enters all commands into `app`."""
     for command in ALL_COMMANDS:
-        app.command(name=command.__name__, help=_help(command))(guarded(command))
-
-
-def _help(command: Callable[..., None]) -> str:
-    """The docstring, with its example kept on lines of its own: it is there to be copied."""
-    return (getdoc(command) or "").replace("Example: ", "\b\nExample:\n  ")
+        shown = help_text(getdoc(command) or "")
+        app.command(name=command.__name__, cls=Documented, help=shown)(guarded(command))

@@ -22,6 +22,7 @@ def compare(
     """Run two models side by side and judge the second one.
 
     Example: nncompress compare model.onnx small.onnx --data eval.npz --min-cosine 0.999
+    Example: nncompress compare model.onnx small.onnx --max-latency-ratio 1.5 --markdown report.md
     """
     from nncompress.cli.build import limits_of, proof_of
     from nncompress.cli.reports import check_reports, finish

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nncompress.cli.completion import pass_names
 from nncompress.cli.options import (
+    FileOptions,
     LimitOptions,
     ProofOptions,
     ReportOptions,
@@ -17,10 +19,13 @@ from nncompress.cli.options import (
     Source,
     Target,
     WriteOptions,
+    choice,
     shared_values,
 )
+from nncompress.cli.printing import say
 from nncompress.cli.settings import Layer, configured
 from nncompress.cli.with_options import with_options
+from nncompress.errors import printable
 
 if TYPE_CHECKING:
     from nncompress.passes.base import Pass
@@ -31,31 +36,42 @@ _shared = with_options(SelectOptions, ProofOptions, LimitOptions, WriteOptions, 
 @_shared
 def quantize(
     source: Source,
+    *,
+    target: Target = None,
+    dtype: Annotated[str | None, choice("--dtype", "int8|uint8", "Type of the integers. [default: int8]")] = None,
+    symmetric: Annotated[
+        bool | None,
+        typer.Option(
+            "--symmetric/--asymmetric",
+            help="Zero point in the middle, or use the full range. [default: symmetric]",
+        ),
+    ] = None,
+    granularity: Annotated[
+        str | None, choice("--per", "channel|tensor", "One scale a channel, or one a weight. [default: channel]")
+    ] = None,
+    range_: Annotated[
+        str | None,
+        choice("--range", "mse|minmax", "Clip where the squared error is least, or never. [default: mse]"),
+    ] = None,
+    only_if_smaller: Annotated[
+        bool | None,
+        typer.Option(
+            "--only-if-smaller/--even-if-larger",
+            help="Leave weights alone where it does not pay, or not. [default: only-if-smaller]",
+        ),
+    ] = None,
     select: SelectOptions,
     proof: ProofOptions,
     limits: LimitOptions,
     write: WriteOptions,
     report: ReportOptions,
-    target: Target = None,
-    dtype: Annotated[str | None, typer.Option("--dtype", metavar="int8|uint8", help="Type of the integers.")] = None,
-    symmetric: Annotated[
-        bool | None, typer.Option("--symmetric/--asymmetric", help="Zero point in the middle, or use the full range.")
-    ] = None,
-    granularity: Annotated[
-        str | None, typer.Option("--per", metavar="channel|tensor", help="One scale a channel, or one a weight.")
-    ] = None,
-    range_: Annotated[
-        str | None,
-        typer.Option("--range", metavar="mse|minmax", help="Clip where the squared error is least, or never."),
-    ] = None,
-    only_if_smaller: Annotated[
-        bool | None,
-        typer.Option("--only-if-smaller/--even-if-larger", help="Leave weights alone where it does not pay."),
-    ] = None,
 ) -> None:
     """Store weights as 8-bit integers with a scale: about a quarter of the size, float speed.
 
+    Example: nncompress quantize model.onnx -o small.onnx
     Example: nncompress quantize model.onnx -o small.onnx --data eval.npz --max-drop "0.5 %"
+    Example: nncompress quantize model.onnx -o small.onnx --exclude "fc3*" --form dequantize
+    Example: nncompress quantize model.onnx --dry-run --json -
     """
     from nncompress.cli.build import pass_of
 
@@ -69,11 +85,7 @@ def quantize(
 @_shared
 def prune(
     source: Source,
-    select: SelectOptions,
-    proof: ProofOptions,
-    limits: LimitOptions,
-    write: WriteOptions,
-    report: ReportOptions,
+    *,
     target: Target = None,
     sparsity: Annotated[
         float | None, typer.Option("--sparsity", help="Share of zeros, 0 to 1. [default: 0.5]", show_default=False)
@@ -83,16 +95,22 @@ def prune(
     ] = None,
     scope: Annotated[
         str | None,
-        typer.Option(
+        choice(
             "--scope",
-            metavar="lamp|weight|global",
-            help="The share is of all together by LAMP scores (default), of each weight, or of all by magnitude.",
+            "lamp|weight|global",
+            "The share is of all together by LAMP scores, of each weight, or of all by magnitude. [default: lamp]",
         ),
     ] = None,
+    select: SelectOptions,
+    proof: ProofOptions,
+    limits: LimitOptions,
+    write: WriteOptions,
+    report: ReportOptions,
 ) -> None:
     """Set the smallest weights to zero, and store zeros small.
 
     Example: nncompress prune model.onnx -o small.onnx --sparsity 0.6 --data eval.npz
+    Example: nncompress prune model.onnx -o small.onnx --include "fc*" --threshold 0.02 --min-cosine 0.99
     """
     from nncompress.cli.build import pass_of
 
@@ -103,21 +121,23 @@ def prune(
 @_shared
 def factorize(
     source: Source,
-    select: SelectOptions,
-    proof: ProofOptions,
-    limits: LimitOptions,
-    write: WriteOptions,
-    report: ReportOptions,
+    *,
     target: Target = None,
     rank: Annotated[int | None, typer.Option("--rank", help="The same rank for all.")] = None,
     energy: Annotated[
         float | None, typer.Option("--energy", help="Share of the energy to keep. [default: 0.99]", show_default=False)
     ] = None,
     ratio: Annotated[float | None, typer.Option("--ratio", help="Share of the parameters to keep.")] = None,
+    select: SelectOptions,
+    proof: ProofOptions,
+    limits: LimitOptions,
+    write: WriteOptions,
+    report: ReportOptions,
 ) -> None:
     """Split large matrices into two thin ones where that saves bytes and work.
 
-    Example: nncompress factorize model.onnx -o small.onnx --energy 0.99 --data eval.npz
+    Example: nncompress factorize model.onnx -o small.onnx --energy 0.9 --data eval.npz
+    Example: nncompress factorize model.onnx -o small.onnx --include "fc2*" --rank 32
     """
     from nncompress.cli.build import pass_of
 
@@ -141,23 +161,32 @@ def run(
     paths: Annotated[
         list[Path], typer.Argument(metavar="[RECIPE] MODEL", help="A recipe (TOML or JSON), and the model.")
     ],
-    proof: ProofOptions,
-    limits: LimitOptions,
-    write: WriteOptions,
-    report: ReportOptions,
+    *,
+    target: Target = None,
     steps: Annotated[
         list[str] | None,
-        typer.Option("--pass", "-p", metavar="NAME[:OPT=VALUE,...]", help="A pass; give several in their order."),
+        typer.Option(
+            "--pass",
+            "-p",
+            metavar="NAME[:OPT=VALUE,...]",
+            help="A pass; give several in their order.",
+            autocompletion=pass_names,
+        ),
     ] = None,
     changes: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="PLACE=VALUE", help="Change the recipe: steps.0.sparsity=0.4 (steps from 0)."),
     ] = None,
-    target: Target = None,
+    proof: ProofOptions,
+    limits: LimitOptions,
+    write: WriteOptions,
+    report: ReportOptions,
 ) -> None:
     """Apply several passes in order, from -p options or a recipe.
 
     Example: nncompress run -p prune-magnitude:sparsity=0.5 -p quantize-weights model.onnx -o small.onnx
+    Example: nncompress run recipe.toml model.onnx -o small.onnx --set steps.0.sparsity=0.4
+    Example: nncompress run recipe.toml model.onnx -o small.onnx --force --if-changed --json small.json
     """
     from nncompress.errors import UsageError
     from nncompress.recipe import parse_step
@@ -178,7 +207,7 @@ def _compress(
     limits: LimitOptions, write: WriteOptions, report: ReportOptions, taken: Sequence[Path] = (),
 ) -> None:  # fmt: skip
     from nncompress.cli.build import limits_of, proof_of, target_of, writing_of
-    from nncompress.cli.reports import check_reports, finish, write_text
+    from nncompress.cli.reports import check_reports, finish, report_renderers, write_files, write_text
     from nncompress.cli.unchanged import made_already, options_used
     from nncompress.recipe_file import recipe_text
     from nncompress.workflow import compress_file
@@ -187,9 +216,12 @@ def _compress(
     where = target_of(target, writing, source)
     check_reports(report, (source, where, proof.data, proof.labels, *taken), write.save_recipe)
     options = options_used(proof, limits, write)
-    if write.if_changed and not write.dry_run and made_already(source, where, passes, options, report):
-        typer.echo(f"{where} is up to date")
-        return
+    if write.if_changed and not write.dry_run:
+        saved = made_already(source, where, passes, options, report)
+        if saved is not None:
+            say(printable(f"{where} is up to date"))
+            write_files(saved, report_renderers(), FileOptions(github_summary=report.github_summary))
+            return
     result = compress_file(source, where, passes, command=command, proof=proving, writing=writing, limits=gates)
     if write.save_recipe is not None:
         write_text(write.save_recipe, recipe_text(passes, shared_values(proof, limits, write), write.save_recipe))

@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from nncompress.cli.completion import completing, pass_names
+from nncompress.cli.printing import say
+
 
 def inspect(
     source: Annotated[Path, typer.Argument(metavar="MODEL", help="The ONNX model to read.", show_default=False)],
@@ -19,25 +22,28 @@ def inspect(
     """Show what is in a model, where the bytes are, and what could be compressed.
 
     Example: nncompress inspect model.onnx
+    Example: nncompress inspect model.onnx small.onnx --json
     """
     from nncompress.inspection import inspect_file
     from nncompress.report.inspect_text import difference_json, difference_text, inspection_json, inspection_text
 
     first = inspect_file(source)
     if other is None:
-        typer.echo(inspection_json(first) if as_json else inspection_text(first, verbose=verbose))
+        say(inspection_json(first) if as_json else inspection_text(first, verbose=verbose))
         return
     second = inspect_file(other)
-    typer.echo(difference_json(first, second) if as_json else difference_text(first, second))
+    say(difference_json(first, second) if as_json else difference_text(first, second))
 
 
 def passes(
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="Document this pass.", show_default=False)
+        str | None,
+        typer.Argument(metavar="[NAME]", help="Document this pass.", show_default=False, autocompletion=pass_names),
     ] = None,
 ) -> None:
     """List the passes, or document one with its options.
 
+    Example: nncompress passes
     Example: nncompress passes quantize-weights
     """
     from nncompress.passes import ALL_PASSES, pass_named
@@ -45,19 +51,26 @@ def passes(
 
     if name is None:
         width = max(len(one.name) for one in ALL_PASSES)
-        typer.echo("\n".join(f"{one.name:{width}}  {summary(one)}" for one in ALL_PASSES))
+        say("\n".join(f"{one.name:{width}}  {summary(one)}" for one in ALL_PASSES))
     else:
-        typer.echo(document(pass_named(name)))
+        say(document(pass_named(name)))
 
 
 def schema(
     kind: Annotated[
-        str, typer.Argument(metavar="recipe|report|check", help="What the JSON is about.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="recipe|report|check",
+            help="What the JSON is about.",
+            show_default=False,
+            autocompletion=completing("recipe|report|check"),
+        ),
     ],
 ) -> None:
     """Print the JSON Schema of a recipe, of a report (--json), or of what check --json writes.
 
     Example: nncompress schema recipe
+    Example: nncompress schema check
     """
     from importlib.resources import files
 
@@ -66,7 +79,7 @@ def schema(
     homes = {"recipe": "nncompress", "report": "nncompress.report", "check": "nncompress.report"}
     if kind not in homes:
         raise UsageError(f"there is no schema {kind!r}{nearest(kind, homes)}: it is recipe, report or check")
-    typer.echo(files(homes[kind]).joinpath(f"{kind}.schema.json").read_text(encoding="utf-8"), nl=False)
+    say(files(homes[kind]).joinpath(f"{kind}.schema.json").read_text(encoding="utf-8"))
 
 
 def doctor() -> None:
@@ -90,4 +103,4 @@ def doctor() -> None:
         "integer instructions": ", ".join(found.cpu_flags) or "none known",
     }
     width = max(map(len, rows))
-    typer.echo("\n".join(f"{key:{width}}  {value}" for key, value in rows.items()))
+    say("\n".join(f"{key:{width}}  {value}" for key, value in rows.items()))

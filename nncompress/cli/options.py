@@ -12,11 +12,13 @@ from typing import Annotated, Any
 
 import typer
 
+from nncompress.cli.completion import completing
 from nncompress.cli.settings import PREFIX
 
 Source = Annotated[Path, typer.Argument(metavar="MODEL", help="The ONNX model to read.", show_default=False)]
 Target = Annotated[
-    Path | None, typer.Option("--output", "-o", metavar="OUT", help="The model to write.", show_default=False)
+    Path | None,
+    typer.Option("--output", "-o", metavar="OUT", help="The model to write; --dry-run needs none.", show_default=False),
 ]
 
 
@@ -24,10 +26,18 @@ def _option(*names: str, group: str, text: str, metavar: str | None = None) -> A
     return typer.Option(*names, help=text, metavar=metavar, rich_help_panel=group)
 
 
+def choice(name: str, metavar: str, text: str) -> Any:
+    """An option of a command's own, whose metavar lists its values: "int8|uint8"."""
+    return typer.Option(name, help=text, metavar=metavar, autocompletion=completing(metavar))
+
+
 def shared_option(name: str, *, group: str, text: str, metavar: str | None = None) -> Any:
     """An option that NNCOMPRESS_NAME, a recipe and the configuration files may set too (see settings.py)."""
     variable = PREFIX + name.removeprefix("--").upper().replace("-", "_")
-    return typer.Option(name, help=text, metavar=metavar, rich_help_panel=group, envvar=variable, show_envvar=False)
+    return typer.Option(
+        name, help=text, metavar=metavar, rich_help_panel=group, envvar=variable, show_envvar=False,
+        autocompletion=completing(metavar),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -41,18 +51,9 @@ class SeedOptions:
 
 
 @dataclass(frozen=True)
-class ProofOptions(SeedOptions):
-    """On what and how the two models are compared."""
+class RunOptions(SeedOptions):
+    """How models are run, but not on what: `check` takes that from its budgets."""
 
-    data: Annotated[
-        Path | None,
-        shared_option("--data", group="Proof", metavar="PATH", text="Inputs to run on: folder of .npz, .npz, .npy, or "
-                "ONNX test_data_set folders. Without it they are made up, and the report says so."),
-    ] = None  # fmt: skip
-    labels: Annotated[
-        Path | None,
-        shared_option("--labels", group="Proof", metavar="NPZ", text="Classes of the samples, in their order."),
-    ] = None
     dim: Annotated[
         list[str] | None,
         shared_option("--dim", group="Proof", metavar="NAME=SIZE", text="Size of a free dimension of made-up inputs."),
@@ -60,6 +61,47 @@ class ProofOptions(SeedOptions):
     bench_threads: Annotated[
         int, shared_option("--bench-threads", group="Proof", text="Threads of the latency test.")
     ] = 1
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """On what models are run."""
+
+    data: Annotated[
+        Path | None,
+        shared_option("--data", group="Proof", metavar="PATH", text="Inputs to run on: folder of .npz, .npz, .npy, or "
+                "ONNX test_data_set folders. Without it they are made up, and the report says so."),
+    ] = None  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TaskOptions:
+    """What the models are to do well."""
+
+    labels: Annotated[
+        Path | None,
+        shared_option("--labels", group="Proof", metavar="NPZ", text="What is true of the samples, in their order."),
+    ] = None
+    metric: Annotated[
+        list[str] | None,
+        shared_option("--metric", group="Proof", metavar="NAME", text="Task metric: top-K, f1, mse, recall@K, "
+                "token-error-rate, ctc-error-rate, or your own as module:function or file.py:function; several may be "
+                "given. With labels and without this option: top-1 and top-5."),
+    ] = None  # fmt: skip
+    metric_output: Annotated[
+        str | None,
+        shared_option("--metric-output", group="Proof", metavar="OUTPUT", text="Output that the metrics are about."),
+    ] = None
+
+
+@dataclass(frozen=True)
+class BenchOptions(RunOptions, DataOptions):
+    """On what and how models are timed."""
+
+
+@dataclass(frozen=True)
+class ProofOptions(RunOptions, TaskOptions, DataOptions):
+    """On what and how the two models are compared."""
 
 
 @dataclass(frozen=True)
@@ -121,8 +163,8 @@ class ReportOptions(FileOptions):
 
 
 @dataclass(frozen=True)
-class WriteOptions:
-    """How the result is written."""
+class StoreOptions:
+    """How a result is stored, and whether it is kept."""
 
     form: Annotated[
         str,
@@ -137,13 +179,19 @@ class WriteOptions:
         _option("--freeze-inputs", group="Output", text="Weights that are also inputs, which callers may override, "
                 "become constants and are compressed."),
     ] = False  # fmt: skip
-    force: Annotated[bool, _option("--force", group="Output", text="Overwrite OUT if it exists.")] = False
     keep_failed: Annotated[bool, _option("--keep-failed", group="Output", text="Keep OUT even if a gate fails.")] = (
         False
     )
     validate: Annotated[
         bool, typer.Option("--validate/--no-validate", help="Run both models and compare.", rich_help_panel="Output")
     ] = True
+
+
+@dataclass(frozen=True)
+class WriteOptions(StoreOptions):
+    """How the result is written."""
+
+    force: Annotated[bool, _option("--force", group="Output", text="Overwrite OUT if it exists.")] = False
     if_changed: Annotated[
         bool,
         _option("--if-changed", group="Output", text="Do nothing if OUT is what --json FILE says, made from the same "
@@ -176,11 +224,13 @@ class SelectOptions:
         _option("--exclude", group="Weights", metavar="GLOB", text="Not weights, or nodes reading them, of this name."),
     ] = None
     min_size: Annotated[
-        int | None, _option("--min-size", group="Weights", metavar="N", text="Leave weights of fewer elements alone.")
-    ] = None
+        int | None,
+        _option("--min-size", group="Weights", metavar="N", text="Leave weights of fewer elements alone. [default: 64; "
+                "prune: 256; factorize: 4096]"),
+    ] = None  # fmt: skip
 
 
-def shared_values(*kinds: SeedOptions | LimitOptions | WriteOptions) -> dict[str, Any]:
+def shared_values(*kinds: SeedOptions | LimitOptions | StoreOptions) -> dict[str, Any]:
     """{name: value} of the options that are not at their defaults."""
     fields = [(kind, field) for kind in kinds for field in dataclasses.fields(kind)]
     values = {

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nncompress.cli.options import ReportOptions
+from nncompress.cli.printing import say
 from nncompress.cli.with_options import with_options
+from nncompress.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from nncompress.cli.reports import Renderers
+    from nncompress.report.check_record import CheckReport
+    from nncompress.report.record import Report
+    from nncompress.report.results import Results
 
 
 @with_options(ReportOptions)
@@ -18,30 +26,76 @@ def report(
         list[Path], typer.Argument(metavar="REPORT...", help="Reports written with --json.", show_default=False)
     ],
     files: ReportOptions,
+    merge: Annotated[bool, typer.Option("--merge", help="REPORT... are folders: the shards of one sweep.")] = False,
 ) -> None:
     """Render saved reports again; several become one table with the Pareto front.
 
-    The exit code is 0 whatever the verdicts are: the commands that made the reports have judged.
+    A report of nncompress check is rendered alone, as text, --json, --markdown or --junit.
 
+    Example: nncompress report small.json --markdown report.md
     Example: nncompress report small.json smaller.json --html results.html
     """
     from nncompress.cli.reports import check_reports, write_files, write_report
-    from nncompress.report.html_report import render_results_html
-    from nncompress.report.junit import render_junit
+    from nncompress.report.check_record import CheckReport
     from nncompress.report.results import results_headline, results_of
-    from nncompress.report.results_text import results_csv, results_json, results_markdown, results_text
-    from nncompress.verify import load_report
+    from nncompress.report.results_text import results_text
+    from nncompress.verify import load_saved
 
     check_reports(files, reports)
-    read = [load_report(path) for path in reports]
-    if len(read) == 1:
-        write_report(read[0], files)
+    if merge:
+        _merge(reports, files)
         return
-    found = results_of(read)
-    renderers = {
+    read = [load_saved(path) for path in reports]
+    runs = [one for one in read if not isinstance(one, CheckReport)]
+    if len(runs) < len(read):
+        _render_check(read, reports, files)
+        return
+    if len(runs) == 1:
+        write_report(runs[0], files)
+        return
+    found = results_of(runs)
+    if not write_files(found, results_renderers(runs), files):
+        say(f"{found.level.upper()}  {results_headline(found)}" if files.quiet else results_text(found))
+
+
+def results_renderers(reports: Sequence[Report]) -> Renderers[Results]:
+    """What the results of several reports can be written as."""
+    from nncompress.report.html_report import render_results_html
+    from nncompress.report.junit import render_junit
+    from nncompress.report.results_text import results_csv, results_json, results_markdown
+
+    return {
         "json": results_json, "markdown": results_markdown, "html": render_results_html, "csv": results_csv,
-        "junit": lambda _: render_junit(*read),
+        "junit": lambda _: render_junit(*reports),
     }  # fmt: skip
-    if not write_files(found, renderers, files):
-        headline = f"{found.level.upper()}  {results_headline(found)}\n"
-        sys.stdout.write(headline if files.quiet else results_text(found))
+
+
+def _merge(folders: Sequence[Path], files: ReportOptions) -> None:
+    """Raises InputError, after the table, where trials are missing."""
+    from nncompress.cli.sweep import show_sweep
+    from nncompress.sweeping import results_in
+
+    found = results_in(folders)
+    show_sweep(found, files)
+    if found.missing:
+        count = f"{len(found.missing)} trial{'s' * (len(found.missing) != 1)}"
+        raise InputError(f"{count} of the sweep have not ended: run the missing shards, then merge all of them")
+
+
+def _render_check(read: Sequence[Report | CheckReport], paths: Sequence[Path], files: ReportOptions) -> None:
+    """Raises UsageError where it is not the only report, or for a format that it cannot be written as."""
+    from nncompress.cli.reports import check_renderers, write_files
+    from nncompress.report.check_record import CheckReport
+    from nncompress.report.check_text import check_text
+
+    path, report = next((path, one) for path, one in zip(paths, read, strict=True) if isinstance(one, CheckReport))
+    if len(read) > 1:
+        raise UsageError(f"{path} is a report of nncompress check, which is in no table with others: render it alone")
+    renderers = check_renderers()
+    for name in ("html", "csv"):
+        if getattr(files, name) is not None:
+            known = ", ".join(f"--{known}" for known in renderers)
+            raise UsageError(f"--{name} cannot show {path}, a report of nncompress check: take {known}, or the text")
+    if not write_files(report, renderers, files):
+        text = check_text(report)
+        say(text.partition("\n")[0] if files.quiet else text)

@@ -10,8 +10,10 @@ from typing import TypeVar
 import typer
 
 from nncompress.cli.options import FileOptions, ReportOptions
-from nncompress.errors import EXIT_GATE_FAILED, NoOutputError, UsageError, printable
-from nncompress.report.record import Report
+from nncompress.cli.printing import complain, say, say_report
+from nncompress.errors import EXIT_GATE_FAILED, NoOutputError, UsageError
+from nncompress.report.check_record import CheckReport
+from nncompress.report.record import Report, RuleResult
 
 STDOUT = Path("-")
 _T = TypeVar("_T")
@@ -48,7 +50,7 @@ def finish(report: Report, options: ReportOptions) -> None:
 
     write_report(report, options)
     if github.in_actions():
-        sys.stderr.writelines(f"{line}\n" for line in github.annotation_lines(report.verdict.rules, _name(report)))
+        annotate(report.verdict.rules, _name(report))
     elif report.verdict.level == "fail":
         _print_failures(report)
     if report.verdict.level == "fail":
@@ -73,6 +75,15 @@ def write_files(found: _T, renderers: Renderers[_T], options: FileOptions) -> bo
     return STDOUT in paths.values()
 
 
+def check_renderers() -> Renderers[CheckReport]:
+    """What the report of a check can be written as."""
+    from nncompress.report.check_json import check_json
+    from nncompress.report.check_text import check_markdown
+    from nncompress.report.junit import render_check_junit
+
+    return {"json": check_json, "markdown": check_markdown, "junit": render_check_junit}
+
+
 def report_renderers() -> Renderers[Report]:
     """What a single report can be written as."""
     from nncompress.report.csv_report import render_csv
@@ -89,12 +100,19 @@ def report_renderers() -> Renderers[Report]:
 def write_text(path: Path, text: str) -> None:
     """Raises NoOutputError where it cannot be written."""
     if path == STDOUT:
-        sys.stdout.write(text if text.endswith("\n") else text + "\n")
+        say(text)
         return
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise NoOutputError(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from error
+
+
+def annotate(rules: Iterable[RuleResult], about: str) -> None:
+    """Tells GitHub Actions which rules were missed: the only commands that are meant for it."""
+    from nncompress.report import github
+
+    sys.stderr.writelines(f"{line}\n" for line in github.annotation_lines(rules, about))
 
 
 def append_summary(path: Path, text: str) -> None:
@@ -113,19 +131,18 @@ def _paths(options: FileOptions) -> dict[str, Path]:
 
 
 def _print(report: Report, options: ReportOptions) -> None:
-    from nncompress.report.text import print_report, render_text
+    from nncompress.report.text import render_text
 
     if options.quiet:
-        sys.stdout.write(render_text(report).partition("\n")[0] + "\n")
+        say(render_text(report).partition("\n")[0])
     else:
-        print_report(report, sys.stdout, verbose=options.verbose)
+        say_report(report, verbose=options.verbose)
 
 
 def _print_failures(report: Report) -> None:
     for rule in report.verdict.rules:
         if rule.level == "fail":
-            line = f"nncompress: {rule.rule} failed: {rule.figure}, limit {rule.limit}. {rule.advice}"
-            sys.stderr.write(printable(line) + "\n")
+            complain(f"{rule.rule} failed: {rule.figure}, limit {rule.limit}. {rule.advice}")
 
 
 def _name(report: Report) -> str:

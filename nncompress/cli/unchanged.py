@@ -7,14 +7,14 @@ passes, the version and every option that bears on the result or its verdict.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nncompress.cli.options import LimitOptions, ProofOptions, ReportOptions, WriteOptions
+from nncompress.cli.options import LimitOptions, ProofOptions, ReportOptions, StoreOptions
 from nncompress.errors import InputError, UsageError
 from nncompress.passes.base import Pass
+from nncompress.trial import data_digest
 
 if TYPE_CHECKING:
     from nncompress.report.record import Report
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _NO_MATTER = {"threads", "force", "dry_run", "if_changed", "save_recipe"}  # to the result
 
 
-def options_used(*kinds: ProofOptions | LimitOptions | WriteOptions) -> tuple[tuple[str, str], ...]:
+def options_used(*kinds: ProofOptions | LimitOptions | StoreOptions) -> tuple[tuple[str, str], ...]:
     """(name, value) of each option that is not at its default, and the digest of the data."""
     used = []
     for kind in kinds:
@@ -31,7 +31,7 @@ def options_used(*kinds: ProofOptions | LimitOptions | WriteOptions) -> tuple[tu
             if value != field.default and field.name not in _NO_MATTER:
                 used.append((field.name, " ".join(value) if isinstance(value, list) else str(value)))
                 if isinstance(value, Path):
-                    used.append((f"{field.name}_sha256", _digest(value)))
+                    used.append((f"{field.name}_sha256", data_digest(value)))
     return tuple(sorted(used))
 
 
@@ -65,24 +65,3 @@ def made_already(
         and report.verdict.level != "fail"
     )
     return report if same else None
-
-
-def _digest(path: Path) -> str:
-    """SHA-256 of a file, or of all files in a folder with their names. "unreadable" where it is not there."""
-    digest = hashlib.sha256()
-    try:
-        for file in _files(path):
-            digest.update(file.relative_to(path.parent).as_posix().encode() + b"\0" + file.stat().st_size.to_bytes(8))
-            with file.open("rb") as stream:
-                while block := stream.read(1 << 20):
-                    digest.update(block)
-    except OSError:
-        return "unreadable"  # whoever reads the data will say so
-    return digest.hexdigest()
-
-
-def _files(path: Path) -> Iterator[Path]:
-    if not path.is_dir():
-        yield path
-    else:
-        yield from sorted(file for file in path.rglob("*") if file.is_file())

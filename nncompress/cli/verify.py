@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from nncompress.cli.printing import say
+
 
 def verify(
     report: Annotated[Path, typer.Argument(metavar="REPORT", help="A report written with --json.", show_default=False)],
@@ -17,8 +19,7 @@ def verify(
 ) -> None:
     """Check that the files of a saved report are still the same, by their SHA-256.
 
-    Exit code 1: a file differs; 3: a file or the report is missing or unreadable.
-
+    Example: nncompress verify report.json
     Example: nncompress verify report.json --against-dir models
     """
     from nncompress.errors import EXIT_GATE_FAILED, EXIT_INPUT, printable
@@ -27,7 +28,7 @@ def verify(
     files = verify_report(report, against_dir)
     for file in files:
         detail = f": {file.detail}" if file.detail else ""
-        typer.echo(printable(f"{'PASS' if file.outcome == 'same' else 'FAIL'}  {file.role}: {file.path}{detail}"))
+        say(printable(f"{'PASS' if file.outcome == 'same' else 'FAIL'}  {file.role}: {file.path}{detail}"))
     outcomes = {file.outcome for file in files}
     if "differs" in outcomes:
         raise typer.Exit(EXIT_GATE_FAILED)

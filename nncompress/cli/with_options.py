@@ -15,7 +15,15 @@ from typing import Annotated, Any
 import typer
 
 from nncompress.cli.options import SeedOptions
-from nncompress.cli.settings import Layers, configured, resolve, shown
+from nncompress.cli.settings import Layer, Layers, configured, resolve, shown
+
+
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """What was asked for on the command line and in the environment; a command may complete it in several ways."""
+
+    completed: Callable[[list[Layer]], dict[str, Any]]
+    """The instances of its option classes, by parameter, with the rest taken from these layers."""
 
 
 def with_options(*kinds: type, layers: Layers = configured) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -29,8 +37,11 @@ def with_options(*kinds: type, layers: Layers = configured) -> Callable[[Callabl
         hints = typing.get_type_hints(command, include_extras=True)
         parameters: list[inspect.Parameter] = []
         places: dict[str, type] = {}
+        asking = [name for name, hint in hints.items() if hint is Asked]
         for name, parameter in inspect.signature(command).parameters.items():
             kind = hints[name]
+            if kind is Asked:
+                continue
             if kind not in kinds:
                 parameters.append(parameter.replace(annotation=kind))
                 continue
@@ -43,17 +54,16 @@ def with_options(*kinds: type, layers: Layers = configured) -> Callable[[Callabl
 
         @functools.wraps(command)
         def run(ctx: typer.Context, show_config: bool = False, **given: Any) -> None:
+            as_given = Asked(lambda more: _built(places, resolve(ctx, given, more).values))
+            values: typing.Mapping[str, Any] = given
             if shares:
                 resolved = resolve(ctx, given, layers(given))
-                given = dict(resolved.values)
+                values = resolved.values
                 if show_config:
                     typer.echo(shown(resolved))
                     return
-            own = {key: value for key, value in given.items() if not _belongs(key, places.values())}
-            built = {
-                name: kind(**{f.name: given[f.name] for f in dataclasses.fields(kind)}) for name, kind in places.items()
-            }
-            command(**own, **built)
+            own = {key: value for key, value in values.items() if not _belongs(key, places.values())}
+            command(**own, **_built(places, values), **dict.fromkeys(asking, as_given))
 
         parameters.sort(key=lambda p: p.default is not inspect.Parameter.empty)
         parameters += [_SHOW_CONFIG] if shares else []
@@ -64,6 +74,10 @@ def with_options(*kinds: type, layers: Layers = configured) -> Callable[[Callabl
         return run
 
     return decorate
+
+
+def _built(places: typing.Mapping[str, type], values: typing.Mapping[str, Any]) -> dict[str, Any]:
+    return {name: kind(**{f.name: values[f.name] for f in dataclasses.fields(kind)}) for name, kind in places.items()}
 
 
 _CONTEXT = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)

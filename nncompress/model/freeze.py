@@ -20,6 +20,9 @@ def freeze_inputs(model: Model) -> int:
         graph.inputs.remove(value)
     model.ir.ir_version = max(model.ir.ir_version, INITIALIZERS_FROM_IR)
     if model.interface is not None:
-        inputs = [info for info in model.interface.input if info.name not in frozen]
-        model.interface = onnx.GraphProto(input=inputs, output=model.interface.output)
+        interface = onnx.ModelProto.FromString(model.interface.SerializeToString())
+        inputs = [info for info in model.interface.graph.input if info.name not in frozen]
+        del interface.graph.input[:]
+        interface.graph.input.extend(inputs)
+        model.interface = interface
     return len(frozen)

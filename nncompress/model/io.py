@@ -60,7 +60,10 @@ def _load(path: Path, file: OpenFile) -> Model:
     external = _open_data_files(proto, path, mark)
     model = _to_ir(proto)
     _attach_files(model, mark, file, payloads, external)
-    interface = onnx.GraphProto(input=proto.graph.input, output=proto.graph.output)
+    stated = onnx.GraphProto(
+        input=proto.graph.input, output=proto.graph.output, metadata_props=proto.graph.metadata_props
+    )
+    interface = onnx.ModelProto(graph=stated, metadata_props=proto.metadata_props)
     complaint = truth.checker_complaint(proto)
     if complaint:
         notes += _sorted(model)

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
+
 import onnx_ir as ir
 
 from nncompress.model.model import Model
 from nncompress.model.origins import constant_tensor
-from nncompress.model.weights import Weight, find_weights
-from nncompress.report.record import LedgerLine, Outcome
+from nncompress.model.weights import GIVEN_NAME, Weight, find_weights
+from nncompress.report.record import LedgerLine, Outcome, Rewritten
 
 _ORIGIN = "nncompress.origin"
+_FACTOR = re.compile(r"(.*)\.[ab]\d+", re.DOTALL)
+
+
+@dataclass
+class _Origin:
+    """Rides on a weight, and on what is made of it."""
+
+    line: int
+    known_as: str  # what outcomes call it
+    same_as: str | None = None  # the weight that took its place, because it holds the same values
 
 
 class Ledger:
@@ -17,8 +30,10 @@ class Ledger:
 
     def __init__(self, model: Model) -> None:
         self._lines: list[dict[str, object]] = []
+        self._origins: list[_Origin] = []
         for index, weight in enumerate(find_weights(model)):
-            weight.value.meta[_ORIGIN] = index
+            weight.value.meta[_ORIGIN] = origin = _Origin(index, weight.name)
+            self._origins.append(origin)
             self._lines.append(_facts(weight))
         self._other_before = _constant_bytes(model) - sum(int(line["bytes_before"]) for line in self._lines)  # type: ignore[call-overload]
 
@@ -26,9 +41,9 @@ class Ledger:
         """{id of a value: (its line, its bytes)} of the weights as they are between the passes and `store`."""
         found = {}
         for weight in find_weights(model):
-            index = weight.value.meta.get(_ORIGIN)
-            if index is not None:
-                found[id(weight.value)] = (int(index), weight.tensor.nbytes)
+            origin = weight.value.meta.get(_ORIGIN)
+            if origin is not None:
+                found[id(weight.value)] = (origin.line, weight.tensor.nbytes)
         return found
 
     def close(
@@ -45,21 +60,32 @@ class Ledger:
             form, size = stored.get(key, ("dense", plain))
             after[index] += size
             forms.setdefault(index, []).append(form)
-        by_weight: dict[str, list[Outcome]] = {}
-        for outcome in outcomes:
-            by_weight.setdefault(outcome.weight, []).append(outcome)
-        originals = {str(facts["name"]) for facts in self._lines}
+        own = self._outcomes_by_line(outcomes)
         lines = []
         for index, facts in enumerate(self._lines):
-            name = str(facts["name"])
             made = forms.get(index, ["removed"])
             form = made[0] if len(made) == 1 else f"factors ({', '.join(dict.fromkeys(made))})"
-            keys = [key for key in by_weight if key == name or (key not in originals and _is_factor(key, name))]
-            own = [outcome for key in keys for outcome in by_weight[key]]
-            lines.append(LedgerLine(**facts, kind="weight", bytes_after=after[index], form=form, outcomes=tuple(own)))  # type: ignore[arg-type]
+            lines.append(LedgerLine(**facts, kind="weight", bytes_after=after[index], form=form, outcomes=own[index]))  # type: ignore[arg-type]
         others = _constant_bytes(model) - sum(after.values())
         rest = LedgerLine("(other constants)", "constants", (), (), "", self._other_before, others, "")
         return (*lines, rest)
+
+    def _outcomes_by_line(self, outcomes: list[Outcome]) -> list[tuple[Outcome, ...]]:
+        """Those of a weight and of its factors, in the order of the passes; for a duplicate, of whom it is one."""
+        lines = {origin.known_as: origin.line for origin in self._origins if origin.same_as is None}
+        own: list[dict[str, list[Outcome]]] = [{} for _ in self._lines]
+        for outcome in outcomes:
+            factor = _FACTOR.fullmatch(outcome.weight)
+            line = lines.get(outcome.weight, lines.get(factor[1]) if factor else None)
+            if line is not None:
+                own[line].setdefault(outcome.weight, []).append(outcome)
+        for origin in self._origins:
+            if origin.same_as is not None:
+                merged = Rewritten(
+                    origin.known_as, "merge", f"stored once, as {origin.same_as!r} holds the same values"
+                )
+                own[origin.line][origin.known_as] = [merged]
+        return [tuple(outcome for made in by_name.values() for outcome in made) for by_name in own]
 
 
 def with_graph_line(lines: tuple[LedgerLine, ...], bytes_before: int, bytes_after: int) -> tuple[LedgerLine, ...]:
@@ -74,13 +100,21 @@ def inherit_origin(value: ir.Value, from_: ir.Value) -> None:
         value.meta[_ORIGIN] = from_.meta[_ORIGIN]
 
 
-def _is_factor(key: str, name: str) -> bool:
-    return key.startswith((f"{name}.a", f"{name}.b")) and key[len(name) + 2 :].isdigit()
+def note_name(value: ir.Value) -> None:
+    """The value has a new name, by which outcomes will call it."""
+    if _ORIGIN in value.meta:
+        value.meta[_ORIGIN].known_as = value.name
+
+
+def note_duplicate(value: ir.Value, kept: ir.Value) -> None:
+    """`kept`, which holds the same values, takes the place of `value`."""
+    if _ORIGIN in value.meta:
+        value.meta[_ORIGIN].same_as = str(kept.meta.get(GIVEN_NAME, kept.name))
 
 
 def _facts(weight: Weight) -> dict[str, object]:
     return {
-        "name": weight.name, "ops": weight.ops, "shape": weight.shape, "dtype": weight.dtype.name.lower(),
+        "name": weight.given_name, "ops": weight.ops, "shape": weight.shape, "dtype": weight.dtype.name.lower(),
         "bytes_before": weight.tensor.nbytes,
     }  # fmt: skip
 

@@ -24,7 +24,7 @@ class Model:
     ir: ir.Model
     path: Path | None = None
     files: tuple[OpenFile, ...] = ()  # the model file, then its external data files: tensors are read from them
-    interface: onnx.GraphProto | None = None  # inputs and outputs exactly as the file states them
+    interface: onnx.ModelProto | None = None  # inputs, outputs and metadata exactly as the file states them
     complaint: str | None = None  # of onnx.checker or strict shape inference about the file
     notes: tuple[str, ...] = ()
     ledger: tuple[LedgerLine, ...] = field(default=())

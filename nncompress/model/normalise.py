@@ -1,7 +1,8 @@
 """Brings a model into the plain form that passes work on, without changing what it computes.
 
-Constant nodes become initializers (nested ones those of their own graph), constants that hold the same bytes become
-one, and constants that nothing reads are dropped. Functions cannot have initializers and keep their Constant nodes.
+Constant nodes become initializers (nested ones those of their own graph), constants that nothing reads are dropped,
+names that would be mistaken for others are changed, and weights that hold the same bytes become one. Functions cannot
+have initializers and keep their Constant nodes.
 """
 
 from __future__ import annotations
@@ -12,18 +13,21 @@ import numpy as np
 import onnx_ir as ir
 
 from nncompress.model.edit import Names, drop_if_unread, keeps_constants_as_nodes
+from nncompress.model.ledger import note_duplicate, note_name
 from nncompress.model.model import Model, Scope
 from nncompress.model.origins import constant_tensor
 from nncompress.model.tensors import FileTensor, raw_blocks, same_data
+from nncompress.model.weights import GIVEN_NAME, Weight, find_weights
 
 SMALLEST_MERGED_BYTES = 64  # less than what a second initializer costs in names and headers
 _PROBE_BYTES = 4096
 
 
 def normalise(model: Model) -> None:
-    """Lifts constants, merges duplicates, drops what is dead; in place."""
+    """Lifts constants, drops what is dead, sets names apart, merges duplicates; in place."""
     lift_constants(model)
     drop_dead_constants(model)
+    set_names_apart(model)
     merge_duplicates(model)
 
 
@@ -49,6 +53,9 @@ def lift_constants(model: Model) -> int:
                 name=name, shape=ir.Shape(tensor.shape.numpy()), type=ir.TensorType(tensor.dtype), const_value=tensor
             )
             lifted.meta.update(value.meta)
+            if name != value.name:
+                lifted.meta.setdefault(GIVEN_NAME, value.name)
+                note_name(lifted)
             value.replace_all_uses_with(lifted)
             scope.remove(node, safe=True)
             scope.initializers.add(lifted)  # type: ignore[union-attr]
@@ -68,17 +75,71 @@ def drop_dead_constants(model: Model) -> int:
     return count
 
 
-def merge_duplicates(model: Model) -> int:
-    """Makes constants of the same type, shape and bytes one; returns how many were dropped.
+def set_names_apart(model: Model) -> int:
+    """Renames what has the name of a constant in a graph around its own, and weights called like others; how many."""
+    names = Names(model)
+    hiding = [found for scope in _inner(model.ir.graph) for found in _hiding(scope)]
+    for scope, value in hiding:
+        _rename(scope, value, names.new(f"{value.name}_"))
+    by_name: dict[str, list[Weight]] = {}
+    for weight in find_weights(model):
+        by_name.setdefault(weight.name, []).append(weight)
+    again = [weight for weights in by_name.values() for weight in _all_but_one(model, weights)]
+    for weight in again:
+        _rename(weight.scope, weight.value, names.new(f"{weight.name}_"))
+    return len(hiding) + len(again)
 
-    The one that stays moves to the main graph if the others lie in graphs that cannot see it. Names of the main graph
-    must not be hidden, so one that is already taken elsewhere gets a new name.
+
+def _inner(graph: ir.Graph, around: tuple[ir.Graph, ...] = ()) -> Iterator[tuple[ir.Graph, ...]]:
+    """Every graph below `graph`, each behind those around it."""
+    for node in graph:
+        for attr in node.attributes.values():
+            if attr.is_ref() or attr.type not in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS):
+                continue
+            for inner in attr.as_graphs() if attr.type == ir.AttributeType.GRAPHS else (attr.as_graph(),):
+                yield (*around, graph, inner)
+                yield from _inner(inner, (*around, graph))
+
+
+def _hiding(graphs: tuple[ir.Graph, ...]) -> list[tuple[Scope, ir.Value]]:
+    """Values of the last graph that are called like a constant of one before."""
+    *around, own = graphs
+    values = [*own.inputs, *own.initializers.values(), *(out for node in own for out in node.outputs)]
+    found = {id(v): v for v in values if v.name and any(v.name in graph.initializers for graph in around)}
+    return [(own, value) for value in found.values()]
+
+
+def _all_but_one(model: Model, weights: list[Weight]) -> list[Weight]:
+    """Of weights with one name those that give way: one of the main graph, or else the first, keeps it."""
+    kept = next((weight for weight in weights if weight.scope is model.ir.graph), weights[0])
+    return [weight for weight in weights if weight is not kept and not weight.value.is_graph_output()]
+
+
+def _rename(scope: Scope, value: ir.Value, name: str) -> None:
+    value.meta.setdefault(GIVEN_NAME, value.name)
+    if value.is_initializer():
+        del scope.initializers[value.name]  # type: ignore[union-attr, arg-type]
+        if value.const_value is not None:
+            value.const_value = same_data(value.const_value)  # the model that this is a clone of holds it too
+        value.name = name
+        scope.initializers.add(value)  # type: ignore[union-attr]
+    else:
+        value.name = name
+    note_name(value)
+
+
+def merge_duplicates(model: Model) -> int:
+    """Makes weights of the same type, shape and bytes one, and so other constants; returns how many were dropped.
+
+    The one that stays moves to the main graph if the others lie in graphs that cannot see it.
     """
     groups: dict[object, list[tuple[Scope, ir.Value]]] = {}
+    weights = {id(weight.value) for weight in find_weights(model)}
     for scope, value in _mergeable(model):
         tensor = value.const_value
         assert tensor is not None
-        groups.setdefault((tensor.dtype, tuple(tensor.shape.numpy())), []).append((scope, value))
+        # a bias that happens to equal a weight is not to be compressed with it
+        groups.setdefault((tensor.dtype, tuple(tensor.shape.numpy()), id(value) in weights), []).append((scope, value))
     names: Names | None = None
     count = 0
     for candidates in groups.values():
@@ -89,6 +150,7 @@ def merge_duplicates(model: Model) -> int:
                 _move_to_main(model, home, kept, names)
             for scope, value in others:
                 value.replace_all_uses_with(kept)
+                note_duplicate(value, kept)
                 drop_if_unread(scope, value)
                 count += 1
     return count
@@ -141,8 +203,6 @@ def _same_bytes(one: ir.Value, other: ir.Value) -> bool:
 
 
 def _move_to_main(model: Model, home: Scope, value: ir.Value, names: Names) -> None:
+    _rename(home, value, names.new("shared"))
     del home.initializers[value.name]  # type: ignore[union-attr, arg-type]
-    value.name = names.new("shared")
-    if value.const_value is not None:
-        value.const_value.name = value.name
     model.ir.graph.initializers.add(value)

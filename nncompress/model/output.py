@@ -1,7 +1,8 @@
 """Brings a finished model to its place: whole or not at all, over an old one only when asked, never over its input.
 
 The files are made in a hidden folder beside the target, looked at there, and renamed at the end. The folder is
-locked while its process lives, so that the next run can tell what a killed one left behind and remove it.
+locked while its process lives, so that the next run can tell what a killed one left behind and remove it. Runs with the
+same target take turns at renaming: a model never comes to stand beside the data file of another.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import os
 import re
 import secrets
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -33,10 +36,9 @@ class Output:
         _sweep(parent, self.target.name)
         self._folder = parent / f".{self.target.name}.nncompress-{secrets.token_hex(6)}"
         try:
-            self._folder.mkdir()
-            self._lock = os.open(self._folder, os.O_RDONLY)
-            fcntl.flock(self._lock, fcntl.LOCK_EX)
+            self._lock = _locked_folder(self._folder)
         except OSError as error:
+            shutil.rmtree(self._folder, ignore_errors=True)
             raise NoOutputError(f"cannot write to {parent}: {reason(error)}") from error
         return self
 
@@ -46,24 +48,29 @@ class Output:
         return self._folder / self.target.name
 
     def write(self, model: Model, *, external_data: bool = False) -> Path:
-        """Writes the model into the hidden folder and returns its path there."""
+        """Writes the model into the hidden folder and returns its path there.
+
+        Raises InputError if the files that the model was loaded from have changed since.
+        """
         try:
             self._files = write(model, self.path, external_data=external_data)
         except OSError as error:
             raise NoOutputError(f"cannot write {self.target}: {reason(error)}") from error
+        for file in model.files:
+            file.check_unchanged()
         return self.path
 
     def commit(self) -> None:
         """Renames the files into place, the model last: from that moment on it is complete."""
-        if not self._force and os.path.lexists(self.target):
-            raise UsageError(f"{self.target} exists by now (--force overwrites it)")
         try:
-            for file in self._files:
-                file.replace(self.target.parent / file.name)
-            _flush_folder(self.target.parent)
+            with _turn(self.target):
+                if not self._force and os.path.lexists(self.target):
+                    raise UsageError(f"{self.target} exists by now (--force overwrites it)")
+                _move(self._files, self.target.parent)
+                _flush_folder(self.target.parent)
+                _remove_old_data(self.target, self._source, keep={file.name for file in self._files})
         except OSError as error:
             raise NoOutputError(f"cannot write {self.target}: {reason(error)}") from error
-        _remove_old_data(self.target, self._source, keep={file.name for file in self._files})
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -82,6 +89,63 @@ def check_target(target: Path, source: Model | None, *, force: bool) -> None:
         raise UsageError(f"{target} is the input itself: inputs are never modified, name another output")
     if os.path.lexists(target) and not force:
         raise UsageError(f"{target} exists (--force overwrites it)")
+
+
+def _locked_folder(folder: Path) -> int:
+    """Makes `folder` and locks it; returns the descriptor that holds the lock."""
+    while True:
+        folder.mkdir()
+        lock = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError:
+            os.close(lock)
+            raise
+        if _names(folder, lock):
+            return lock
+        os.close(lock)  # another run swept it away between the making and the locking
+
+
+@contextmanager
+def _turn(target: Path) -> Iterator[None]:
+    """Waits until no other run renames files to this target, and keeps others waiting for as long."""
+    path = target.with_name(f".{target.name}.nncompress-lock")
+    while True:
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if _names(path, lock):
+                break
+        except BaseException:
+            os.close(lock)
+            raise
+        os.close(lock)  # the run before has removed it
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(lock)
+
+
+def _names(path: Path, descriptor: int) -> bool:
+    """True if `path` is the file or folder that `descriptor` has open."""
+    with suppress(FileNotFoundError):
+        return os.path.samestat(path.lstat(), os.fstat(descriptor))
+    return False
+
+
+def _move(files: list[Path], folder: Path) -> None:
+    """Renames the files into `folder` in their order. Where the last one, the model, does not come to its place, what
+    was not there before is removed again."""
+    new = [place for file in files if not os.path.lexists(place := folder / file.name)]
+    try:
+        for file in files:
+            file.replace(folder / file.name)
+    except BaseException:
+        if files[-1].exists():
+            for place in new:
+                place.unlink(missing_ok=True)
+        raise
 
 
 def _sweep(folder: Path, name: str) -> None:
@@ -112,12 +176,14 @@ def _remove_old_data(target: Path, source: Model | None, keep: set[str]) -> None
         if not ours.fullmatch(entry.name) or entry.name in keep:
             continue
         if not any(file.is_same_as(entry) for file in needed):
-            entry.unlink(missing_ok=True)
+            with suppress(OSError):  # what somebody else wrote into a shared folder may be theirs to remove
+                entry.unlink()
 
 
 def _flush_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        with suppress(OSError):  # some file systems cannot flush a folder; the files in it are on the disk already
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -18,6 +18,8 @@ from nncompress.model.model import Model, Scope
 from nncompress.model.origins import Axes, Origins, constant_tensor
 from nncompress.model.roles import Kind, Role, operand_roles
 
+GIVEN_NAME = "nncompress.given-name"
+
 
 @dataclass(frozen=True)
 class Use:
@@ -43,6 +45,11 @@ class Weight:
     @property
     def name(self) -> str:
         return self.value.name or ""
+
+    @property
+    def given_name(self) -> str:
+        """Its name in the file, should it have been renamed since."""
+        return str(self.value.meta.get(GIVEN_NAME, self.name))
 
     @property
     def tensor(self) -> ir.TensorProtocol:

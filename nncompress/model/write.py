@@ -58,6 +58,7 @@ def _message(model: Model, mark: str) -> tuple[onnx.ModelProto, list[ir.TensorPr
         proto = ir.to_proto(model.ir)
     _restore_interface(proto, model)
     _drop_info_of_initializers(proto)
+    _drop_repeated_metadata(proto)
     return proto, tensors
 
 
@@ -103,10 +104,14 @@ def _is_large(tensor: ir.TensorProtocol | None) -> bool:
 
 
 def _restore_interface(proto: onnx.ModelProto, model: Model) -> None:
-    """Inputs and outputs as the file stated them, to the letter."""
+    """Inputs, outputs and metadata as the file stated them, to the letter."""
     if model.interface is None:
         return
-    for now, stated in ((proto.graph.input, model.interface.input), (proto.graph.output, model.interface.output)):
+    own = model.interface.graph
+    for holder, as_stated in ((proto, model.interface), (proto.graph, own)):
+        del holder.metadata_props[:]
+        holder.metadata_props.extend(as_stated.metadata_props)
+    for now, stated in ((proto.graph.input, own.input), (proto.graph.output, own.output)):
         by_name = {info.name: info for info in stated}
         for info in now:
             if info.name in by_name:
@@ -121,6 +126,16 @@ def _drop_info_of_initializers(proto: onnx.ModelProto) -> None:
         if len(kept) < len(graph.value_info):
             del graph.value_info[:]
             graph.value_info.extend(kept)
+
+
+def _drop_repeated_metadata(proto: onnx.ModelProto) -> None:
+    """onnx-ir writes the metadata of small tensors twice, and so twice as often with every round trip."""
+    for tensor in truth.all_tensors(proto):
+        once = {entry.key: entry.value for entry in tensor.metadata_props}
+        if len(once) < len(tensor.metadata_props):
+            del tensor.metadata_props[:]
+            for key, value in once.items():
+                tensor.metadata_props.add(key=key, value=value)
 
 
 def _write_data(proto: onnx.ModelProto, mark: str, tensors: list[ir.TensorProtocol], path: Path) -> Path:

@@ -12,6 +12,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+import ml_dtypes
 import numpy as np
 
 from nncompress.numerics.channels import blocks, channel_view, undo_view
@@ -20,6 +21,7 @@ from nncompress.numerics.held import Held, Store
 
 Range = Literal["minmax", "mse"]
 _LARGEST_FLOAT = float(np.finfo(np.float32).max) * (1 - 1e-6)
+_HALVES = (np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16))
 _SMALLEST_SUM, _LARGEST_SUM = 1e-25, 1e35  # of squares in single precision
 
 
@@ -78,16 +80,19 @@ def quantize(
     symmetric: bool,
     range_: Range,
     store: Store,
+    dtype: np.dtype | None = None,
 ) -> Quantized:
-    """Codes for `weight` (float32 or float64, finite), one scale for each index along `channel_axes`."""
+    """Codes for `weight` (float32 or float64, finite and within the range of float32), one scale for each index along
+    `channel_axes`. `dtype`: what the decoded values become at the end; None: that of `weight`."""
     flat, kept_shape = channel_view(weight, channel_axes)
     low, high = value_range(flat, symmetric=symmetric)
     smallest, largest = levels(bits, signed=signed, symmetric=symmetric)
     if range_ == "mse":
         low, high = narrow_range(flat, low, high, largest - smallest)
-    scale, zero_point = affine_parameters(low, high, smallest, largest, symmetric=symmetric)
+    half = dtype if dtype in _HALVES else None
+    scale, zero_point = affine_parameters(low, high, smallest, largest, symmetric=symmetric, half=half)
     codes = np.empty(flat.shape, np.int8 if signed else np.uint8)
-    signal, noise, nonzeros = _fill(flat, scale, zero_point, smallest, largest, codes)
+    signal, noise, nonzeros = _fill(flat, scale, zero_point, smallest, largest, codes, half)
     as_weight = undo_view(codes, weight.shape, channel_axes)
     zeros = None if not zero_point.any() else zero_point.reshape(kept_shape)
     affine = Affine(store.hold(as_weight), scale.reshape(kept_shape), zeros, weight.shape, signed, bits, nonzeros)
@@ -95,9 +100,13 @@ def quantize(
 
 
 def affine_parameters(
-    low: np.ndarray, high: np.ndarray, smallest: int, largest: int, *, symmetric: bool
+    low: np.ndarray, high: np.ndarray, smallest: int, largest: int, *, symmetric: bool, half: np.dtype | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Scale (float32, never 0 or denormal) and zero point (int32) of each channel."""
+    """Scale (float32, never 0 or denormal) and zero point (int32) of each channel.
+
+    No code decodes to an infinite value, also not where it is rounded to the type `half` afterwards.
+    """
+    limit = _LARGEST_FLOAT if half is None else largest_finite(half)
     tiny = np.finfo(np.float32).tiny * (largest - smallest)
     scale = (np.maximum(high - low, tiny) / (largest - smallest)).astype(np.float32)
     if symmetric:
@@ -105,12 +114,13 @@ def affine_parameters(
     else:
         zero = np.clip(np.rint(smallest - low / scale.astype(np.float64)), smallest, largest).astype(np.int32)
     reach = np.maximum(largest - zero, zero - smallest)  # steps to the farthest code, which must stay a float
-    return np.minimum(scale, np.float32(_LARGEST_FLOAT) / reach.astype(np.float32)), zero
+    return np.minimum(scale, np.float32(limit) / reach.astype(np.float32)), zero
 
 
 def _fill(
-    flat: np.ndarray, scale: np.ndarray, zero: np.ndarray, smallest: int, largest: int, codes: np.ndarray
-) -> tuple[float, float, int]:
+    flat: np.ndarray, scale: np.ndarray, zero: np.ndarray, smallest: int, largest: int, codes: np.ndarray,
+    half: np.dtype | None,
+) -> tuple[float, float, int]:  # fmt: skip
     """Writes the codes; returns the sums of squares of values and errors, and how many codes mean non-zero."""
     signal = noise = 0.0
     nonzeros = 0
@@ -128,10 +138,17 @@ def _fill(
             q -= offset[channels]
         nonzeros += int(np.count_nonzero(q))
         q *= step[channels]
+        if half is not None:
+            q = q.astype(half).astype(block.dtype)
         np.subtract(block, q, out=q)
         noise += sum_of_squares(q)
         signal += sum_of_squares(block)
     return signal, noise, nonzeros
+
+
+def largest_finite(dtype: np.dtype) -> float:
+    """The largest value of a floating-point type, bfloat16 included."""
+    return float(ml_dtypes.finfo(dtype).max)  # type: ignore[no-untyped-call]
 
 
 def sum_of_squares(array: np.ndarray) -> float:

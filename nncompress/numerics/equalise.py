@@ -25,9 +25,10 @@ _SHORTEST_AXIS = 8
 
 def equalised(
     weight: np.ndarray, plain: Quantized, channel_axes: tuple[int, ...], input_axis: int,
-    *, bits: int, range_: Range, store: Store,
+    *, bits: int, range_: Range, store: Store, dtype: np.dtype | None = None,
 ) -> Quantized:  # fmt: skip
-    """`plain`, or symmetric int8 with a second scale along `input_axis` where that is clearly better."""
+    """`plain`, or symmetric int8 with a second scale along `input_axis` where that is clearly better. `dtype` as in
+    `quantize`: where both scales together lead beyond what it holds, `plain` it is."""
     plain_db = math.inf if plain.sqnr_db is None else plain.sqnr_db
     worth = plain_db < WORTH_TRYING_DB and weight.size <= LARGEST
     if not worth or weight.shape[input_axis] < _SHORTEST_AXIS:
@@ -37,7 +38,11 @@ def equalised(
         weight / factor, channel_axes, bits=bits, signed=True, symmetric=True, range_=range_, store=store
     )  # fmt: skip
     affine = replace(made.affine, input_scale=factor)
-    found = Quantized(affine, plain.signal, sum_of_squares(weight - affine.decode()))
+    with np.errstate(over="ignore"):
+        decoded = affine.decode().astype(dtype or weight.dtype).astype(weight.dtype)
+    if not np.isfinite([decoded.max(), decoded.min()]).all():
+        return plain
+    found = Quantized(affine, plain.signal, sum_of_squares(weight - decoded))
     after, percent = found.sqnr_db, 100 * factor.nbytes / weight.size
     return found if after is None or after > plain_db + LEAST_GAIN_DB + percent else plain
 

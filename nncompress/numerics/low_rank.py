@@ -66,6 +66,21 @@ def factors(matrix: np.ndarray, found: Spectrum, rank: int) -> tuple[np.ndarray,
     return np.ascontiguousarray(a, dtype=np.float32), np.ascontiguousarray(b, dtype=np.float32)
 
 
+def largest_and_sqnr_db(matrix: np.ndarray, a: np.ndarray, b: np.ndarray) -> tuple[float, float | None]:
+    """The largest entry of |A| |B|, which no partial sum of A B exceeds, and 10 log10(|W|^2 / |W - A B|^2), None where
+    they are equal: with A and B as they are, rounded to a type of few digits for example."""
+    largest = signal = noise = 0.0
+    right = b.astype(np.float64)
+    for start in range(0, len(matrix), _COLUMNS):
+        block = matrix[start : start + _COLUMNS].astype(np.float64)
+        left = a[start : start + _COLUMNS].astype(np.float64)
+        product = left @ right
+        largest = max(largest, float((np.abs(left) @ np.abs(right)).max()))
+        signal += float(np.sum(block**2))
+        noise += float(np.sum((block - product) ** 2))
+    return largest, 10 * math.log10(signal / noise) if noise > 0 else None
+
+
 def largest_paying_rank(rows: int, columns: int) -> int:
     """The largest rank at which both factors together are smaller than the matrix: r (m + n) < m n."""
     return (rows * columns - 1) // (rows + columns)

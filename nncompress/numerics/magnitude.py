@@ -57,10 +57,9 @@ def keep_above(weight: np.ndarray, threshold: float) -> Kept:
 
 def _kept(weight: np.ndarray, keep: np.ndarray) -> Kept:
     values = np.where(keep, weight, 0).astype(weight.dtype, copy=False)
-    before, after = weight.reshape(-1), values.reshape(-1)
-    signal = float(np.sum(np.square(before, dtype=np.float64)))
-    noise = signal - float(np.sum(np.square(after, dtype=np.float64)))
-    return Kept(values, int(np.count_nonzero(after)), int(np.count_nonzero(before)), signal, max(0.0, noise))
+    signal = float(np.sum(np.square(weight, dtype=np.float64)))
+    noise = float(np.sum(np.square(weight[~keep], dtype=np.float64)))
+    return Kept(values, int(np.count_nonzero(values)), int(np.count_nonzero(weight)), signal, noise)
 
 
 def global_threshold(arrays: Iterable[Callable[[], np.ndarray]], sparsity: float) -> float:
@@ -88,7 +87,8 @@ def global_threshold(arrays: Iterable[Callable[[], np.ndarray]], sparsity: float
 
 
 def _finite_bits(array: np.ndarray) -> np.ndarray:
-    magnitude = np.abs(array, dtype=np.float32).reshape(-1)
+    with np.errstate(over="ignore"):  # of float64
+        magnitude = np.abs(array, dtype=np.float32).reshape(-1)
     bits: np.ndarray = magnitude[np.isfinite(magnitude)].view(np.uint32)
     return bits
 

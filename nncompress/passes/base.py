@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import fnmatch
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import ClassVar, TypeVar
+
+import numpy as np
 
 from nncompress.errors import UsageError, nearest
 from nncompress.model.model import Model
@@ -19,6 +22,7 @@ from nncompress.model.weights import Weight, find_weights
 from nncompress.numerics.held import Store
 from nncompress.report.record import Outcome, Skipped
 
+LARGEST_VALUE, SMALLEST_VALUE = float(np.finfo(np.float32).max), 1e-35  # that float32 scales and factors can express
 IN_FLIGHT_BYTES = 512 << 20  # weights that are read and worked on at the same time
 T = TypeVar("T")
 
@@ -82,7 +86,7 @@ class Pass(ABC):
 
 def names_of(weight: Weight) -> set[str]:
     """What a glob may match: the weight's name and those of the nodes that read it."""
-    return {weight.name, *(use.node.name for use in weight.uses if use.node.name)}
+    return {weight.given_name, *(use.node.name for use in weight.uses if use.node.name)}
 
 
 def matches(weight: Weight, globs: Iterable[str]) -> bool:
@@ -98,15 +102,31 @@ def check_globs(globs: Iterable[str], weights: list[Weight]) -> None:
             raise UsageError(f"{glob!r} matches no weight and no node that reads one{nearest(glob.strip('*?'), known)}")
 
 
+def unfit(array: np.ndarray) -> str | None:
+    """Why a weight with these values (not none) stays exactly as it is; None if it can be compressed."""
+    low, high = float(array.min()), float(array.max())
+    largest = max(-low, high)
+    if not np.isfinite([low, high]).all():
+        return "holds infinite values or NaN, which stay exact"
+    if largest > LARGEST_VALUE:
+        return "holds values beyond the range of float32"
+    if 0 < largest < SMALLEST_VALUE:
+        return f"all its values are below {SMALLEST_VALUE:g}, where float32 has no digits left"
+    return None
+
+
 def in_parallel(weights: list[Weight], work: Callable[[Weight], T], threads: int) -> Iterator[tuple[Weight, T]]:
     """work(weight) for every weight, in order, on `threads` threads, IN_FLIGHT_BYTES of weights at most at once."""
     with ThreadPoolExecutor(max(1, threads)) as pool:
-        running: list[tuple[Weight, Future[T]]] = []
+        running: deque[tuple[Weight, int, Future[T]]] = deque()
+        in_flight = 0
         for weight in weights:
             needed = 4 * weight.size
-            while running and sum(4 * w.size for w, _ in running) + needed > IN_FLIGHT_BYTES:
-                first, future = running.pop(0)
+            while running and in_flight + needed > IN_FLIGHT_BYTES:
+                first, size, future = running.popleft()
+                in_flight -= size
                 yield first, future.result()
-            running.append((weight, pool.submit(work, weight)))
-        for first, future in running:
+            running.append((weight, needed, pool.submit(work, weight)))
+            in_flight += needed
+        for first, _, future in running:
             yield first, future.result()

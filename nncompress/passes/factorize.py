@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
 import onnx_ir as ir
 
 from nncompress.model.edit import Draft, Names, put_instead
@@ -14,9 +14,10 @@ from nncompress.model.model import Model
 from nncompress.model.split import as_matrix, as_stored, factor_shapes, matrix_shape, obstacle, split_readers
 from nncompress.model.tensors import lazy
 from nncompress.model.weights import Weight
+from nncompress.numerics.affine import largest_finite
 from nncompress.numerics.held import Held
-from nncompress.numerics.low_rank import Spectrum, factors, largest_paying_rank, spectrum
-from nncompress.passes.base import Context, Pass, in_parallel
+from nncompress.numerics.low_rank import factors, largest_and_sqnr_db, largest_paying_rank, spectrum
+from nncompress.passes.base import Context, Pass, in_parallel, unfit
 from nncompress.report.record import Outcome, Rewritten, Skipped
 
 OVERHEAD_BYTES = 200  # the second node, names and headers; measured, rounded up
@@ -76,8 +77,9 @@ class Factorize(Pass):
     def _factored(self, weight: Weight, context: Context) -> str | tuple[int, Held, Held, float | None]:
         """The rank, the factors and the error; or the reason to leave the weight alone."""
         matrix = as_matrix(weight, weight.array())
-        if not np.isfinite([matrix.max(), matrix.min()]).all():
-            return "holds infinite values or NaN, which stay exact"
+        reason = unfit(matrix)
+        if reason:
+            return reason
         paying = self._largest_rank(weight)
         wanted = self._given_rank(matrix.shape)
         if wanted is not None and wanted > paying:
@@ -88,9 +90,15 @@ class Factorize(Pass):
         rank = wanted if wanted is not None else found.rank_for_energy(self._share())
         if rank > paying:
             return f"needs rank {rank} for {self._share():.4g} of its energy; only up to {paying} would pay"
-        dtype = weight.dtype.numpy()
-        a, b = as_stored(weight, *factors(matrix, found, rank))
-        return rank, context.store.hold(a.astype(dtype)), context.store.hold(b.astype(dtype)), _sqnr(found, rank)
+        dtype, sqnr_db = weight.dtype.numpy(), found.sqnr_db(rank)
+        a, b = (factor.astype(dtype) for factor in factors(matrix, found, rank))
+        limit = largest_finite(dtype)
+        if dtype.itemsize == 2 or math.sqrt(found.energy) >= limit:
+            largest, sqnr_db = largest_and_sqnr_db(matrix, a, b)
+            if largest > limit:
+                return f"products of its factors would be more than {dtype.name} can hold"
+        a, b = as_stored(weight, a, b)
+        return rank, context.store.hold(a), context.store.hold(b), sqnr_db
 
     def _share(self) -> float:
         return 0.99 if self.energy is None else self.energy
@@ -105,10 +113,6 @@ class Factorize(Pass):
         k, n = matrix_shape(weight)
         overhead = OVERHEAD_BYTES * len(weight.uses) // max(1, weight.dtype.numpy().itemsize)
         return min(largest_paying_rank(k, n), max(0, (k * n - overhead - 1) // (k + n)))
-
-
-def _sqnr(found: Spectrum, rank: int) -> float | None:
-    return found.sqnr_db(rank)
 
 
 def _replace(model: Model, weight: Weight, names: Names, rank: int, a: Held, b: Held) -> None:

@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-import numpy as np
-
 from nncompress.model.encoding import attach
 from nncompress.model.model import Model
 from nncompress.model.weights import Weight
 from nncompress.numerics.magnitude import Kept, global_threshold, keep_above, keep_largest, lamp_shares
 from nncompress.numerics.sparse import Pruned
-from nncompress.passes.base import Context, Pass, in_parallel
+from nncompress.passes.base import Context, Pass, in_parallel, unfit
 from nncompress.report.record import Outcome, Rewritten, Skipped
 
 
@@ -53,8 +51,8 @@ class PruneMagnitude(Pass):
         limit, shares = self._limit(weights), self._shares(weights)
         pruned = in_parallel(weights, lambda weight: self._kept(weight, limit, shares[id(weight)]), context.threads)
         for weight, kept in pruned:
-            if kept is None:
-                outcomes.append(Skipped(weight.name, self.name, "holds infinite values or NaN, which stay exact"))
+            if isinstance(kept, str):
+                outcomes.append(Skipped(weight.name, self.name, kept))
             elif kept.nonzeros == kept.nonzeros_before:
                 outcomes.append(Skipped(weight.name, self.name, "no value is small enough to become zero"))
             else:
@@ -80,8 +78,10 @@ class PruneMagnitude(Pass):
     def _share(self) -> float:
         return 0.5 if self.sparsity is None else self.sparsity
 
-    def _kept(self, weight: Weight, limit: float | None, share: float) -> Kept | None:
+    def _kept(self, weight: Weight, limit: float | None, share: float) -> str | Kept:
+        """What is left of it; or the reason to leave it alone."""
         array = weight.array()
-        if not np.isfinite([array.max(), array.min()]).all():
-            return None
+        reason = unfit(array)
+        if reason:
+            return reason
         return keep_largest(array, share) if limit is None else keep_above(array, limit)

@@ -13,7 +13,7 @@ from nncompress.model.model import Model
 from nncompress.model.weights import Weight
 from nncompress.numerics.affine import Quantized, Range, quantize
 from nncompress.numerics.equalise import equalised
-from nncompress.passes.base import Context, Pass, in_parallel
+from nncompress.passes.base import Context, Pass, in_parallel, unfit
 from nncompress.report.record import Outcome, Rewritten, Skipped
 
 
@@ -54,8 +54,8 @@ class QuantizeWeights(Pass):
             else:
                 worth.append(weight)
         for weight, made in in_parallel(worth, lambda weight: self._quantized(weight, context), context.threads):
-            if made is None:
-                outcomes.append(Skipped(weight.name, self.name, "holds infinite values or NaN, which stay exact"))
+            if isinstance(made, str):
+                outcomes.append(Skipped(weight.name, self.name, made))
             else:
                 attach(weight, made.affine)
                 second = ", equalised" if made.affine.input_scale is not None else ""
@@ -74,18 +74,23 @@ class QuantizeWeights(Pass):
             return None
         return f"scales and decoding nodes would eat the gain ({before} bytes would become about {after})"
 
-    def _quantized(self, weight: Weight, context: Context) -> Quantized | None:
-        array = weight.array()
-        if not np.isfinite([array.max(), array.min()]).all():
-            return None
+    def _quantized(self, weight: Weight, context: Context) -> str | Quantized:
+        """What it becomes; or the reason to leave it alone."""
+        array, dtype = weight.array(), weight.dtype.numpy()
+        reason = unfit(array)
+        if reason:
+            return reason
         axes, signed = self._axes(weight), self.dtype == "int8"
         made = quantize(
-            array, axes, bits=self.bits, signed=signed, symmetric=self.symmetric, range_=self.range, store=context.store
-        )
+            array, axes, bits=self.bits, signed=signed, symmetric=self.symmetric, range_=self.range,
+            store=context.store, dtype=dtype,
+        )  # fmt: skip
         axis = weight.input_axis
         if not (self.equalise and signed and self.symmetric) or self.granularity == "tensor" or axis is None:
             return made
-        return equalised(array, made, axes, axis, bits=self.bits, range_=self.range, store=context.store)
+        return equalised(
+            array, made, axes, axis, bits=self.bits, range_=self.range, store=context.store, dtype=dtype
+        )  # fmt: skip
 
     def _detail(self, weight: Weight) -> str:
         axes = self._axes(weight)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 
 from nncompress.errors import printable
 from nncompress.report.bench_record import Benched, BenchReport
-from nncompress.report.json_report import encoded
+from nncompress.report.json_text import dumped
 from nncompress.report.tables import make_table
 from nncompress.report.text import aligned
 from nncompress.report.units import NOT_MEASURED, format_bytes, format_median, format_ms
@@ -34,7 +33,7 @@ def bench_text(report: BenchReport) -> str:
 
 def bench_json(report: BenchReport) -> str:
     """The record field by field, with every sample."""
-    return json.dumps(encoded(dataclasses.asdict(report)), indent=2, allow_nan=False) + "\n"
+    return dumped(dataclasses.asdict(report))
 
 
 def _row(one: Benched, *, first: bool) -> list[str]:

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from nncompress.report.fidelity_rules import fidelity_rules
 from nncompress.report.record import FileFacts, Level, RuleResult, Run
 from nncompress.report.rule import ruled, unmeasured
-from nncompress.report.run_rules import LABELS_MISSING, data_rule, drop_rule, finite_rule, interface_rule, latency_rule
-from nncompress.report.units import format_bytes, format_count, format_share
+from nncompress.report.run_rules import (
+    LABELS_MISSING,
+    ROUNDING,
+    data_rule,
+    drop_rule,
+    finite_rule,
+    interface_rule,
+    latency_rule,
+)  # fmt: skip
+from nncompress.report.units import format_bytes, format_count, format_metric
 
 COMPRESS = "compress the model (nncompress inspect shows where the bytes are), or raise the limit"
 UNKNOWN_SIZE = "this figure is not known for this model: leave the limit out"
@@ -37,6 +46,8 @@ class BudgetLimits(Protocol):
     @property
     def min_metric(self) -> float | None: ...
     @property
+    def max_metric(self) -> float | None: ...
+    @property
     def reference(self) -> str | None: ...
 
 
@@ -62,7 +73,8 @@ def run_budget_rules(limits: BudgetLimits, run: Run) -> list[RuleResult]:
     rules = [
         *(fidelity_rules(run, limits.min_cosine, limits.min_sqnr, ()) if demanded else []),
         drop_rule(run, limits.max_drop) if limits.max_drop is not None else None,
-        _metric_rule(run, limits.min_metric),
+        _metric_rule(run, limits.min_metric, highest=False),
+        _metric_rule(run, limits.max_metric, highest=True),
         latency_rule(run, limits.max_latency_ratio) if limits.max_latency_ratio is not None else None,
         *against,
     ]
@@ -89,14 +101,16 @@ def _at_most(
     return ruled(name, level, texts[0], f"<= {texts[1]}", over, figure, limit)
 
 
-def _metric_rule(run: Run, limit: float | None) -> RuleResult | None:
+def _metric_rule(run: Run, limit: float | None, *, highest: bool) -> RuleResult | None:
     """The first task metric of the model itself, whatever the reference reaches."""
     if limit is None:
         return None
-    text = f">= {format_share(limit)}"
+    name, sign = ("max-metric", "<=") if highest else ("metric", ">=")
     if not run.metrics:
-        return unmeasured("metric", text, limit, LABELS_MISSING)
+        return unmeasured(name, f"{sign} {limit:g}", limit, LABELS_MISSING)
     metric = run.metrics[0]
-    level: Level = "pass" if metric.candidate >= limit - 1e-9 else "fail"
-    figure = f"{metric.name} {format_share(metric.candidate)} ({metric.samples} samples)"
-    return ruled("metric", level, figure, text, "compress more gently, or train longer", metric.candidate, limit)
+    shown = partial(format_metric, is_share=metric.is_share)
+    kept = metric.candidate <= limit + ROUNDING if highest else metric.candidate >= limit - ROUNDING
+    figure = f"{metric.name} {shown(metric.candidate)} ({metric.samples} samples)"
+    advice = "compress more gently, or train longer"
+    return ruled(name, "pass" if kept else "fail", figure, f"{sign} {shown(limit)}", advice, metric.candidate, limit)

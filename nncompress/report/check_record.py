@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nncompress.report.record import Environment, Level, RuleResult
+from nncompress.report.units import format_counted
 
 CHECK_SCHEMA_VERSION = 1
 
@@ -57,6 +58,19 @@ class CheckReport:
     @property
     def level(self) -> Level:
         return worst_level(self.rules)
+
+    @property
+    def headline(self) -> str:
+        """Such as "2 of 9 checks failed (1 of 3 models)"."""
+        checks, models = format_counted(len(self.rules), "check"), format_counted(len(self.models), "model")
+        failed = sum(rule.level == "fail" for rule in self.rules)
+        warned = sum(rule.level == "warn" for rule in self.rules)
+        if not self.rules:
+            return "nothing to check"
+        if failed:
+            return f"{failed} of {checks} failed ({sum(model.level == 'fail' for model in self.models)} of {models})"
+        warnings = f", {format_counted(warned, 'warning')}" if warned else ""
+        return f"{checks} on {models}{warnings}"
 
 
 def worst_level(rules: tuple[RuleResult, ...]) -> Level:

@@ -6,6 +6,7 @@ Workflow commands: https://docs.github.com/actions/reference/workflow-commands-f
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from nncompress.errors import UsageError, printable
 from nncompress.report.record import RuleResult
 
 SUMMARY = "GITHUB_STEP_SUMMARY"
+COMMAND_MARK = "##["  # of the old syntax, which the runner still obeys anywhere in a line
+_COMMAND_START = re.compile(r"(^|[\r\n])(\s*)::")  # the runner trims the line first
 _COMMANDS = {"fail": "error", "warn": "warning"}
 
 
@@ -36,6 +39,11 @@ def annotation_lines(rules: Iterable[RuleResult], about: str) -> Iterator[str]:
             title = _property(f"nncompress: {about}: {rule.rule}")
             text = _data(f"{rule.figure}, limit {rule.limit}. {rule.advice}".strip())
             yield f"::{_COMMANDS[rule.level]} title={title}::{text}"
+
+
+def without_commands(text: str) -> str:
+    """`text` in which the runner finds no command: one character of what would make it a command is spelled out."""
+    return _COMMAND_START.sub(r"\1\2\\x3a:", text).replace(COMMAND_MARK, r"#\x23[")
 
 
 def _data(text: str) -> str:

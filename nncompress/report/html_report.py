@@ -10,6 +10,7 @@ from nncompress.report.record import Report, Run
 from nncompress.report.results import NOTE, Results, results_headline, results_table
 from nncompress.report.summary import headline, latency_change
 from nncompress.report.tables import (
+    classes_table,
     comparison_table,
     environment_table,
     feeds_lines,
@@ -38,6 +39,7 @@ def render_html(report: Report) -> str:
         feeds=[*feeds_lines(run), *map(printable, report.notes)],
         fidelity=fidelity_table(run) if run else None,
         metrics=metrics_table(run) if run and run.metrics else None,
+        classes=classes_table(run) if run else None,
         ledger=full_ledger_table(report) if report.ledger else None,
         skipped=skipped_table(report),
         environment=environment_table(report),

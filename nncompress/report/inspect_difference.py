@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from nncompress.errors import printable
 from nncompress.report.inspection_record import Inspection, PortFacts, WeightFacts
-from nncompress.report.json_report import encoded
+from nncompress.report.json_text import dumped
 from nncompress.report.ledger_table import shape_text
 from nncompress.report.tables import Table, make_table
 from nncompress.report.text import aligned
@@ -52,7 +51,7 @@ def difference_json(first: Inspection, second: Inspection) -> str:
         "outputs": _port_changes(first.outputs, second.outputs),
         "weights": [dataclasses.asdict(change) for change in weight_changes(first, second)],
     }
-    return json.dumps(encoded(tree), indent=2, allow_nan=False)
+    return dumped(tree)
 
 
 # ------------------------------------------------------------------------------------------------ what changed

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Sequence
 
 from nncompress.errors import printable
 from nncompress.report.inspect_difference import difference_json, difference_text
 from nncompress.report.inspection_record import Inspection, PortFacts, WeightFacts
-from nncompress.report.json_report import encoded
+from nncompress.report.json_text import dumped
 from nncompress.report.ledger_table import shape_text
 from nncompress.report.tables import Table, make_table
 from nncompress.report.text import aligned
@@ -41,7 +40,7 @@ def inspection_text(inspection: Inspection, *, verbose: bool = False) -> str:
 def inspection_json(inspection: Inspection) -> str:
     """Indented JSON in plain ASCII: the record field by field."""
     tree = dataclasses.asdict(inspection) | {"graph_bytes": inspection.graph_bytes}
-    return json.dumps(encoded({"schema_version": tree.pop("schema_version"), **tree}), indent=2, allow_nan=False)
+    return dumped({"schema_version": tree.pop("schema_version"), **tree})
 
 
 def _headline(inspection: Inspection) -> str:

@@ -1,65 +1,43 @@
 """Writes a report as JSON and reads it back, with a published schema and the version that it follows.
 
 The object is the record types field by field, plus "summary": the derived figures, for people with jq; it is made
-anew on every write and not believed on reading. JSON has no NaN or infinity: they are written as the strings "NaN",
-"Infinity" and "-Infinity"; null means "not measured".
+anew on every write and not believed on reading. null means "not measured".
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
-import math
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
-from nncompress.errors import InputError
+from nncompress.report.json_text import NONFINITE_SCHEMA, SCHEMA_ID, dumped, parsed, validated, with_nonfinite
 from nncompress.report.record import SCHEMA_VERSION, Report
 from nncompress.report.summary import Summary, summarise
-
-NONFINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
-NONFINITE_SCHEMA = {"Nonfinite": {"enum": list(NONFINITE)}}
-SCHEMA_ID = "https://json-schema.org/draft/2020-12/schema"
 
 _REPORT: TypeAdapter[Report] = TypeAdapter(Report)
 _SUMMARY: TypeAdapter[Summary] = TypeAdapter(Summary)
 
 
 def to_json(report: Report) -> str:
-    """Indented JSON in plain ASCII (a hostile name cannot act on a terminal), ending in a newline."""
-    tree = {
-        "schema_version": report.schema_version,
-        "summary": dataclasses.asdict(summarise(report)),
-        **{key: value for key, value in dataclasses.asdict(report).items() if key != "schema_version"},
-    }
-    return json.dumps(encoded(tree), indent=2, allow_nan=False) + "\n"
+    """Indented JSON in plain ASCII, ending in a newline."""
+    return dumped(
+        {
+            "schema_version": report.schema_version,
+            "summary": dataclasses.asdict(summarise(report)),
+            **{key: value for key, value in dataclasses.asdict(report).items() if key != "schema_version"},
+        }
+    )
 
 
 def from_json(text: str) -> Report:
-    """The report that to_json wrote.
+    """The report that to_json wrote. Raises InputError, naming the place, for anything else."""
+    return report_of(parsed(text))
 
-    Raises InputError, naming the place, for text that is not JSON, another version of the schema, a missing field or
-    a value of the wrong type (a number in quotes is one).
-    """
-    tree = _parsed(text)
-    if not isinstance(tree, dict) or "schema_version" not in tree:
-        raise InputError("not a report of nncompress: there is no field 'schema_version' at the top")
-    version = tree["schema_version"]
-    if type(version) is not int or version != SCHEMA_VERSION:
-        raise InputError(
-            f"report follows schema version {version!r}, this nncompress reads version {SCHEMA_VERSION}: "
-            "use the nncompress that wrote it, or run the comparison again"
-        )
-    try:
-        return _validated(tree)
-    except ValidationError as first:
-        if not _restore_nonfinite(tree, first):
-            raise InputError(_explained(first)) from first
-    try:
-        return _validated(tree)
-    except ValidationError as second:
-        raise InputError(_explained(second)) from second
+
+def report_of(tree: Any) -> Report:
+    """The report whose JSON was parsed to `tree`. Raises InputError, naming the place, for a damaged one."""
+    return validated(_REPORT, tree, SCHEMA_VERSION)
 
 
 def json_schema() -> dict[str, Any]:
@@ -72,79 +50,3 @@ def json_schema() -> dict[str, Any]:
     schema["required"] = ["schema_version", "summary", *schema["required"]]
     allowing: dict[str, Any] = with_nonfinite(schema)
     return {"$schema": SCHEMA_ID, "title": "nncompress report", **allowing}
-
-
-# ------------------------------------------------------------------------------------------------ values
-def encoded(value: Any) -> Any:
-    """`value` with numbers and characters that JSON cannot hold spelled out."""
-    if isinstance(value, dict):
-        return {key: encoded(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [encoded(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    if isinstance(value, str):  # a lone surrogate, from a file name that is not UTF-8, could not be read back
-        return value.encode("utf-8", "backslashreplace").decode()
-    return value
-
-
-def with_nonfinite(schema: Any) -> Any:
-    """`schema` with every number allowed to be one of the three strings."""
-    if isinstance(schema, list):
-        return [with_nonfinite(item) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    if schema.get("type") == "number":
-        return {"anyOf": [schema, {"$ref": "#/$defs/Nonfinite"}]}
-    return {key: with_nonfinite(item) for key, item in schema.items()}
-
-
-# ------------------------------------------------------------------------------------------------ reading
-def _parsed(text: str) -> Any:
-    try:
-        return json.loads(text, parse_constant=_refuse_constant)
-    except json.JSONDecodeError as error:
-        raise InputError(f"report is not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from error
-    except ValueError as error:  # an integer of thousands of digits
-        raise InputError("report is not one of nncompress: it holds a number that cannot be read") from error
-    except RecursionError as error:
-        raise InputError("report is not one of nncompress: it is nested too deeply") from error
-
-
-def _refuse_constant(name: str) -> float:
-    raise InputError(f"report is not JSON: bare {name} (a report writes it in quotes)")
-
-
-def _validated(tree: dict[str, Any]) -> Report:
-    return _REPORT.validate_json(json.dumps(tree), strict=True)
-
-
-def _restore_nonfinite(tree: dict[str, Any], error: ValidationError) -> bool:
-    """Puts NaN and infinities where a number was wanted and its spelling found; False where there was none."""
-    found = [e["loc"] for e in error.errors() if e["type"] == "float_type" and e["input"] in list(NONFINITE)]
-    for place in found:
-        *parents, last = _steps(tree, place)
-        holder: Any = tree
-        for step in parents:
-            holder = holder[step]
-        holder[last] = NONFINITE.get(holder[last], holder[last])  # two types of a union may name the same place
-    return bool(found)
-
-
-def _steps(tree: Any, place: tuple[int | str, ...]) -> list[int | str]:
-    """`place` without the names of types that pydantic puts in for the members of a union."""
-    steps: list[int | str] = []
-    holder: Any = tree
-    for step in place:
-        if isinstance(holder, dict) and step not in holder:
-            continue
-        holder = holder[step]
-        steps.append(step)
-    return steps
-
-
-def _explained(error: ValidationError) -> str:
-    first = error.errors()[0]
-    place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in first["loc"]).lstrip(".")
-    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    return f"report is damaged at {place}: {first['msg']}{more}"

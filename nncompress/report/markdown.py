@@ -13,6 +13,7 @@ from nncompress.report.record import Report
 from nncompress.report.summary import headline
 from nncompress.report.tables import (
     Table,
+    classes_table,
     comparison_table,
     environment_table,
     feeds_lines,
@@ -65,6 +66,9 @@ def _parts(report: Report, room: Room) -> Iterator[str]:
     yield _sentences(report, room)
     if run and run.metrics:
         yield markdown_table(metrics_table(run), room)
+    classes = classes_table(run) if run else None
+    if classes:
+        yield _folded(classes, room)
     if run:
         yield _folded(fidelity_table(run), room)
     if report.ledger:

@@ -6,6 +6,7 @@ JSON report holds. Units end the names: bytes, ms, db. `None` means "not measure
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -94,18 +95,39 @@ class OutputComparison:
 
 
 @dataclass(frozen=True)
-class TaskMetric:
-    """One task metric on labelled data."""
+class ClassMetric:
+    """A task metric of one class; NaN where it is not defined."""
 
-    name: str  # "top-1", "top-5"
+    label: int
+    samples: int
     reference: float
     candidate: float
-    samples: int
 
     @property
     def drop(self) -> float:
-        """How much was lost, in the metric's unit (0.01 = one point); negative: gained."""
+        """How much was lost (0.01 = one point); negative: gained."""
         return self.reference - self.candidate
+
+
+@dataclass(frozen=True)
+class TaskMetric:
+    """One task metric on sample data."""
+
+    name: str  # "top-1", "f1", "recall@10", the name of the user's function ...
+    reference: float
+    candidate: float
+    samples: int
+    higher_is_better: bool = True
+    is_share: bool = True  # a share of 1, shown in percent; False: any figure, compared by its relative change
+    classes: tuple[ClassMetric, ...] = ()  # those that have samples; () where there are no classes
+
+    @property
+    def drop(self) -> float:
+        """How much was lost: of a share its difference (0.01 = one point), else relative; negative: gained."""
+        lost = self.reference - self.candidate if self.higher_is_better else self.candidate - self.reference
+        if self.is_share or lost == 0:
+            return lost
+        return lost / abs(self.reference) if self.reference else math.copysign(math.inf, lost)
 
 
 @dataclass(frozen=True)

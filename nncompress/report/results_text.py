@@ -5,10 +5,9 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-import json
 
 from nncompress.report.csv_report import inert_cell
-from nncompress.report.json_report import encoded
+from nncompress.report.json_text import dumped
 from nncompress.report.markdown import MARKS, MOST_BYTES, ROOMS, inert, markdown_table
 from nncompress.report.results import NOTE, Result, Results, results_headline, results_table
 from nncompress.report.text import aligned
@@ -35,7 +34,7 @@ def results_markdown(found: Results) -> str:
 
 def results_json(found: Results) -> str:
     """The record field by field; a loss that was not measured is "Infinity"."""
-    return json.dumps(encoded(dataclasses.asdict(found)), indent=2, allow_nan=False) + "\n"
+    return dumped(dataclasses.asdict(found))
 
 
 def results_csv(found: Results) -> str:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from nncompress.report.record import Latency, Level, OutputComparison, RuleResult, Run
 from nncompress.report.rule import NOTHING_RUN, ruled, unmeasured
-from nncompress.report.units import format_points, format_share
+from nncompress.report.units import format_drop, format_metric, format_points, format_share
 from nncompress.report.worst import is_discrete, largest_drop
 
 DEFAULT_DROP = 0.01  # one point
 DEFAULT_LATENCY_RATIO = 1.10
 ROUNDING = 1e-9  # 0.975 - 0.965 is a little more than 0.01 in floating point
-LABELS_MISSING = "give labelled samples with --data: a task metric needs labels"
+LABELS_MISSING = (
+    "give labelled samples with --data: a task metric needs labels (or --metric recall@10, which does without)"
+)
 
 
 def not_validated_rule(run: Run | None) -> RuleResult | None:
@@ -64,14 +66,16 @@ def drop_rule(run: Run | None, max_drop: float | None) -> RuleResult | None:
         advice = NOTHING_RUN if run is None else LABELS_MISSING
         return None if max_drop is None else unmeasured("drop", limit_text, max_drop, advice)
     limit = max(DEFAULT_DROP, 1 / max(1, metric.samples)) if max_drop is None else max_drop
+    share = metric.is_share
     kept = metric.drop <= limit + ROUNDING  # False for NaN
     level: Level = "pass" if kept else "warn" if max_drop is None else "fail"
     figure = (
-        f"{metric.name} {format_share(metric.reference)} -> {format_share(metric.candidate)}"
-        f" ({format_points(metric.drop)} lost, {metric.samples} samples)"
+        f"{metric.name} {format_metric(metric.reference, is_share=share)} -> "
+        f"{format_metric(metric.candidate, is_share=share)}"
+        f" ({format_drop(metric.drop, is_share=share)} {'lost' if share else 'worse'}, {metric.samples} samples)"
     )
     advice = "compress more gently, or --exclude the weights with the lowest SQNR in the ledger"
-    return ruled("drop", level, figure, f"<= {format_points(limit)}", advice, metric.drop, limit)
+    return ruled("drop", level, figure, f"<= {format_drop(limit, is_share=share)}", advice, metric.drop, limit)
 
 
 def latency_rule(run: Run | None, max_ratio: float | None) -> RuleResult | None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from nncompress.errors import printable
-from nncompress.report.record import Comparison, Latency, Level, Report
-from nncompress.report.units import format_bytes, format_cosine, format_share, format_smaller
+from nncompress.report.record import Comparison, Latency, Level, Report, TaskMetric
+from nncompress.report.units import format_bytes, format_cosine, format_metric, format_smaller
 from nncompress.report.worst import largest_drop, worst_cosine, worst_sqnr_db
 
 
@@ -81,6 +81,12 @@ def latency_change(latency: Latency) -> str:
     return f"{1 / latency.ratio:.2f}x faster" if latency.ratio < 1 else f"{latency.ratio:.2f}x slower"
 
 
+def both(metric: TaskMetric) -> tuple[str, str]:
+    """The figure of the original and that of the result."""
+    share = metric.is_share
+    return format_metric(metric.reference, is_share=share), format_metric(metric.candidate, is_share=share)
+
+
 def _run_clauses(comparison: Comparison) -> list[str]:
     run = comparison.run
     if run is None:
@@ -93,7 +99,7 @@ def _run_clauses(comparison: Comparison) -> list[str]:
         clauses.append(f"cosine {format_cosine(worst.value)}")
     if run.feeds.synthetic:
         clauses = [" ".join([*clauses, "on synthetic inputs"])]
-    clauses += [f"{m.name} {format_share(m.reference)} -> {format_share(m.candidate)}" for m in run.metrics[:1]]
+    clauses += [f"{m.name} {' -> '.join(both(m))}" for m in run.metrics[:1]]
     clauses += [f"latency {latency_change(run.latency)}"] if run.latency else []
     return clauses
 

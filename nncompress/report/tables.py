@@ -10,13 +10,14 @@ from dataclasses import dataclass, replace
 
 from nncompress.errors import printable
 from nncompress.report.record import Fidelity, FileFacts, Latency, OutputComparison, Report, RuleResult, Run
-from nncompress.report.summary import latency_change
+from nncompress.report.summary import both, latency_change
 from nncompress.report.units import (
     NOT_MEASURED,
     format_bytes,
     format_cosine,
     format_count,
     format_db,
+    format_drop,
     format_error,
     format_median,
     format_points,
@@ -141,12 +142,30 @@ def _fidelity_row(output: OutputComparison, arithmetic: str, fidelity: Fidelity 
 
 
 def metrics_table(run: Run) -> Table:
-    """Task metrics on labelled data."""
-    rows = [
-        [m.name, format_share(m.reference), format_share(m.candidate), format_points(m.drop), format_count(m.samples)]
-        for m in run.metrics
-    ]
+    """Task metrics, all classes together."""
+    rows = [[m.name, *both(m), format_drop(m.drop, is_share=m.is_share), format_count(m.samples)] for m in run.metrics]
     return make_table("Task metrics", ["metric", "original", "result", "lost", "samples"], rows, {1, 2, 3, 4})
+
+
+def classes_table(run: Run) -> Table | None:
+    """The classes that lost most, of the first metric that tells them apart; None where no class lost anything."""
+    metric = next((m for m in run.metrics if m.classes), None)
+    lost = [one for one in metric.classes if not one.drop <= 0] if metric else []
+    if metric is None or not lost:
+        return None
+    lost.sort(key=lambda one: (-one.drop, one.label))
+    rows = [
+        [
+            str(one.label),
+            format_share(one.reference),
+            format_share(one.candidate),
+            format_points(one.drop),
+            format_count(one.samples),
+        ]
+        for one in lost
+    ]
+    title = f"Classes that lost most ({metric.name}; {len(lost)} of {len(metric.classes)} lost)"
+    return make_table(title, ["class", "original", "result", "lost", "samples"], rows, {0, 1, 2, 3, 4})
 
 
 # ------------------------------------------------------------------------------------------------ where from

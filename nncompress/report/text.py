@@ -16,6 +16,7 @@ from nncompress.report.record import Level, Report
 from nncompress.report.summary import headline
 from nncompress.report.tables import (
     Table,
+    classes_table,
     comparison_table,
     environment_table,
     feeds_lines,
@@ -24,6 +25,7 @@ from nncompress.report.tables import (
     rules_table,
 )
 
+CLASS_LINES = 5
 LEDGER_LINES = 20
 STYLES: dict[str, str] = {"PASS": "bold green", "WARN": "bold yellow", "FAIL": "bold red"}
 
@@ -65,6 +67,9 @@ def _sections(report: Report, verbose: bool) -> Iterator[Table | list[str]]:
         yield fidelity_table(run)
     if run and run.metrics:
         yield metrics_table(run)
+        classes = classes_table(run)
+        if classes:
+            yield classes if verbose else classes.head(CLASS_LINES)
     if report.ledger:
         yield full_ledger_table(report) if verbose else short_ledger_table(report, LEDGER_LINES)
     skipped = skipped_table(report)

@@ -44,6 +44,11 @@ def format_count(count: int | None) -> str:
     return NOT_MEASURED if count is None else f"{count:,}"
 
 
+def format_counted(count: int, noun: str) -> str:
+    """ "1 model", "2 models"."""
+    return f"{count} {noun}{'s' * (count != 1)}"
+
+
 def format_db(ratio_db: float | None) -> str:
     """One decimal: "38.2 dB"; infinite, that is no error at all, reads "exact"."""
     if ratio_db is None:
@@ -62,6 +67,16 @@ def format_share(share: float | None) -> str:
 def format_points(share: float) -> str:
     """A difference of two shares in percentage points: 0.01 is "1.00 points"."""
     return f"{100 * share + 0.0:.2f} points"
+
+
+def format_metric(value: float, *, is_share: bool) -> str:
+    """A task metric: a share in percent, any other figure with four digits."""
+    return format_share(value) if is_share else f"{value:.4g}"
+
+
+def format_drop(drop: float, *, is_share: bool) -> str:
+    """What a task metric lost: a share in points, any other figure by its relative change."""
+    return format_points(drop) if is_share else format_share(drop)
 
 
 def format_ms(duration_ms: float) -> str:

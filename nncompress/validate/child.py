@@ -1,37 +1,28 @@
-"""Runs models in a child process, so that a crash of onnxruntime becomes an error that names the model.
-
-Parent to child: one pickled task on stdin, which then stays open; when it closes, the parent is gone and the child
-ends. Child to parent: pickled messages on what was its stdout: ("stage", role, what), then one of ("done", result),
-("error", class, message), ("bug", traceback).
-"""
+"""Runs models in a child process, so that a crash of onnxruntime becomes an error that names the model."""
 
 from __future__ import annotations
 
-import json
-import os
-import pickle
-import signal
-import subprocess
-import sys
-import tempfile
-import threading
-import time
-import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from queue import Empty, Queue
-from typing import IO, Any, cast
+from typing import Any, cast
 
-from nncompress import errors
 from nncompress.calibrate.feeds import Feeds
+from nncompress.child_process import Call, ChildDied, ChildLacksMemory, ChildTimedOut, call_in_process
 from nncompress.errors import InputError, NncompressError, NoOutputError
 from nncompress.report.bench_record import Loaded
 from nncompress.report.record import Run, Timing
+from nncompress.validate.memory import free_memory_bytes
 
-DEFAULT_TIMEOUT_S = 600.0
-_START = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from nncompress.validate.child import main; main()"
+DEFAULT_TIMEOUT_S = 600.0  # between two signs of life: a model loaded, a feed run, a latency measured
+LEAST_MEMORY_BYTES = 1 << 30
+_in_process = False
+
+
+def run_in_process() -> None:
+    """From now on models run in this process, where a debugger can look at them, and where a crash ends everything."""
+    global _in_process
+    _in_process = True
 
 
 @dataclass(frozen=True)
@@ -79,51 +70,29 @@ def in_turns_in_child(models: Sequence[Path], feeds: Sequence[Any], threads: int
 
 
 def call_in_child(task: Task, timeout_s: float | None = None) -> Any:
-    """The task's result. Deliberate errors are raised again here; crashes and timeouts become deliberate errors."""
+    """The task's result. Deliberate errors are raised again here; crashes and timeouts become deliberate errors.
+
+    The child may use the memory that is free: one that wants more fails, and nothing else on the machine does.
+    """
+    if _in_process:
+        return task.function(*task.arguments, lambda role, what: None)
     limit_s = DEFAULT_TIMEOUT_S if timeout_s is None else timeout_s
-    with tempfile.TemporaryFile() as stderr, _started(stderr) as process:
-        assert process.stdin is not None
-        with suppress(BrokenPipeError):  # it died at once: its messages end, which is dealt with below
-            process.stdin.write(pickle.dumps(task))
-            process.stdin.flush()
-        stage = ("original", "load")
-        for message in _messages(process, time.monotonic() + limit_s):
-            match message:
-                case ("stage", role, what):
-                    stage = (role, what)
-                case ("done", result):
-                    return result
-                case ("error", name, text):
-                    raise _known_error(name)(text)
-                case ("bug", trace):
-                    raise RuntimeError(f"validation failed unexpectedly:\n{trace}")
-                case ("timeout",):
-                    raise _blamed(task, stage)(f"{_doing(task, stage)} took longer than {limit_s:g} s: stopped")
-        process.wait()
-        raise _blamed(task, stage)(f"{_doing(task, stage)}: onnxruntime crashed ({_cause(process.returncode, stderr)})")
+    free = free_memory_bytes()
+    call = Call(task.function, task.arguments, memory_bytes=None if free is None else max(free, LEAST_MEMORY_BYTES))
+    stage = ("original", "load")
 
-
-def main() -> None:
-    """The child: reads a task, runs it, reports."""
-    channel = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever else is printed must not end up between the messages
-    task: Task = pickle.load(sys.stdin.buffer)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-    def send(*message: Any) -> None:
-        pickle.dump(message, channel)
-        channel.flush()
+    def announced(role: str, what: str) -> None:
+        nonlocal stage
+        stage = (role, what)
 
     try:
-        result = task.function(*task.arguments, lambda role, what: send("stage", role, what))
-    except NncompressError as error:
-        send("error", type(error).__name__, str(error))
-    except MemoryError:
-        send("error", "InputError", "not enough memory to run and compare the models")
-    except Exception:  # noqa: BLE001  # the parent shows it: nothing is swallowed
-        send("bug", traceback.format_exc())
-    else:
-        send("done", result)
+        return call_in_process(call, announced, limit_s)
+    except ChildTimedOut as error:
+        raise _blamed(task, stage)(f"{_doing(task, stage)} took longer than {limit_s:g} s: stopped") from error
+    except ChildLacksMemory as error:
+        raise InputError("not enough memory to run and compare the models") from error
+    except ChildDied as error:
+        raise _blamed(task, stage)(f"{_doing(task, stage)}: onnxruntime crashed ({error})") from error
 
 
 def _measure(request: Any, announce: Any) -> Run:
@@ -157,61 +126,6 @@ def _in_turns(models: Any, feeds: Any, threads: int, seconds: float, announce: A
     return measure_in_turns(models, feeds, threads, seconds, announce)
 
 
-def _end_with_parent() -> None:
-    sys.stdin.buffer.read()
-    os._exit(1)
-
-
-@contextmanager
-def _started(stderr: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
-    """The child in a session of its own, gone when the block ends, however it ends."""
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-c", _START, json.dumps(sys.path)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=stderr,
-        start_new_session=True,
-        env={**os.environ, "ORT_DISABLE_TELEMETRY": "1"},
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                with suppress(BrokenPipeError):  # closing writes what a child that died early did not read
-                    pipe.close()
-
-
-def _messages(process: subprocess.Popen[bytes], deadline: float) -> Iterator[tuple[Any, ...]]:
-    """The child's messages until it ends; ("timeout",) when `deadline` passes first."""
-    queue: Queue[tuple[Any, ...] | None] = Queue()
-    threading.Thread(target=_receive, args=(process.stdout, queue), daemon=True).start()
-    while True:
-        try:
-            message = queue.get(timeout=max(deadline - time.monotonic(), 0))
-        except Empty:
-            yield ("timeout",)
-            return
-        if message is None:
-            return
-        yield message
-
-
-def _receive(pipe: IO[bytes], queue: Queue[tuple[Any, ...] | None]) -> None:
-    try:
-        while True:
-            queue.put(pickle.load(pipe))
-    except (EOFError, OSError, ValueError, pickle.UnpicklingError):  # it ended, perhaps within a message
-        queue.put(None)
-
-
-def _known_error(name: str) -> type[NncompressError]:
-    kind = getattr(errors, name, NncompressError)
-    return kind if isinstance(kind, type) and issubclass(kind, NncompressError) else NncompressError
-
-
 def _blamed(task: Task, stage: tuple[str, str]) -> type[NncompressError]:
     return InputError if stage[0] == "original" or task.result is None else NoOutputError
 
@@ -220,13 +134,3 @@ def _doing(task: Task, stage: tuple[str, str]) -> str:
     path = task.original if stage[0] == "original" or task.result is None else task.result
     verbs = {"load": "loading", "run": "running", "time": "timing"}
     return f"{verbs.get(stage[1], stage[1])} the {stage[0]} {path}"
-
-
-def _cause(code: int, stderr: IO[bytes]) -> str:
-    """The signal that ended the child, or its exit code and the last thing that it said."""
-    if code < 0:
-        name = signal.Signals(-code).name
-        return f"{name}, perhaps for lack of memory" if name == "SIGKILL" else name
-    stderr.seek(0)
-    said = stderr.read().decode("utf-8", "replace").strip().splitlines()
-    return f"exit code {code}" + (f": {said[-1]}" if said else "")

@@ -17,7 +17,7 @@ from nncompress.report.record import FeedFacts, Latency, Run, Timing
 from nncompress.validate import timing
 from nncompress.validate.memory import fit_together, free_memory_bytes, model_bytes
 from nncompress.validate.session import Output, Role, Session, guarded, open_exact_session, open_session
-from nncompress.validate.tally import Tally
+from nncompress.validate.tally import Tally, Task
 
 Announce = Callable[[Role, str], None]
 """Told which model is about to be worked on, and how: "load", "run", "time"."""
@@ -38,7 +38,8 @@ class Request:
     threads: int = 1
     seconds: float = 1.0  # spent on latency; 0: not measured
     exact: bool = False  # also run the result without integer arithmetic behind DequantizeLinear
-    metric_output: str | None = None  # output that the labels are about; None: the first float one
+    metrics: tuple[str, ...] = ()  # (): top-1 and top-5 where there are labels
+    metric_output: str | None = None  # output that they are about; None: the first that suits
     constants_bytes: int | None = None  # of the larger model, once decoded; None: taken from the files
     free_bytes: int | None = None  # memory that may be used; None: what the system has free
 
@@ -70,7 +71,7 @@ def _side_by_side(request: Request, announce: Announce) -> Run:
     varies = _varies(reference, first, announce)
     announce("result", "load")
     candidate = open_session(request.candidate, "result", threads=request.threads)
-    tally = Tally(reference, candidate, request.feeds.labels, request.metric_output)
+    tally = Tally(reference, candidate, _task(request))
 
     def live() -> Outputs:
         for feed in request.feeds:
@@ -104,7 +105,7 @@ def _one_after_the_other(request: Request, announce: Announce) -> Run:
 
         announce("result", "load")
         candidate = open_session(request.candidate, "result", threads=request.threads)
-        tally = Tally(reference, candidate, request.feeds.labels, request.metric_output)
+        tally = Tally(reference, candidate, _task(request))
         _compare(request, spilled, candidate, tally.add, announce)
         candidate_timing = _timed_alone(candidate, first, request, announce)
         del candidate
@@ -119,13 +120,13 @@ def _compare(
     request: Request,
     reference_outputs: Callable[[], Outputs],
     candidate: Session,
-    add: Callable[[list[Output], list[Output], tuple[str, ...]], None],
+    add: Callable[[list[Output], list[Output], Feed, tuple[str, ...]], None],
     announce: Announce,
 ) -> None:
     with closing(reference_outputs()) as outputs:
         for (feed, notes), reference in zip(request.feeds.read(), outputs, strict=True):
             announce("result", "run")
-            add(reference, candidate.run(feed), notes)
+            add(reference, candidate.run(feed), feed, notes)
 
 
 def _compare_exact(
@@ -136,6 +137,10 @@ def _compare_exact(
     announce("result", "load")
     exact = open_exact_session(request.candidate, "result", threads=request.threads)
     _compare(request, reference_outputs, exact, tally.add_exact, announce)
+
+
+def _task(request: Request) -> Task:
+    return Task(request.metrics, request.feeds.labels, request.metric_output)
 
 
 def _varies(reference: Session, feed: Feed, announce: Announce) -> bool:

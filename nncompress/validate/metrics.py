@@ -1,73 +1,88 @@
-"""Task metrics on labelled data: how often the true class is the best, or among the best five."""
+"""Task metrics by name: each watches both models feed by feed and says how well each does the task.
+
+top-K, f1 (macro), mse, recall@K, token-error-rate, ctc-error-rate, and module:function for one's own.
+"""
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
-from nncompress.calibrate.specs import Array
-from nncompress.errors import InputError
+from nncompress.calibrate.specs import Array, Feed
+from nncompress.errors import InputError, UsageError, nearest
+from nncompress.metric_names import WITH_NUMBER, check_metric
 from nncompress.report.record import TaskMetric
+from nncompress.validate.classification import Classification, f1, most_for_top5, top
+from nncompress.validate.own_metric import OwnMetric
+from nncompress.validate.retrieval import Retrieval
+from nncompress.validate.sequence_errors import SequenceErrors, best_path, best_tokens
+from nncompress.validate.squared_error import SquaredError
 
-_MOST_FOR_TOP5 = 5  # with more classes than that, top-5 says something
+_FLOATS = {"tensor(float)", "tensor(double)", "tensor(float16)", "tensor(bfloat16)"}
+_INTEGERS = {f"tensor({sign}int{bits})" for sign in ("", "u") for bits in (8, 16, 32, 64)}
 
-
-class Scores:
-    """Counts hits of one model over all feeds; labels [N] are used up in feed order."""
-
-    def __init__(self, labels: Array, output: str) -> None:
-        self._labels = labels
-        self._output = output
-        self._used = 0
-        self._hits = {1: 0, 5: 0}
-        self._classes = 0
-        self.counted = 0
-
-    def add(self, scores: Array) -> None:
-        """`scores` [..., classes]: all leading axes are samples. Negative labels are left out, as is custom."""
-        rows = scores.reshape(-1, scores.shape[-1]) if scores.ndim > 1 else scores.reshape(1, -1)
-        labels = self._labels[self._used : self._used + len(rows)]
-        self._used += len(rows)
-        self._classes = rows.shape[-1]
-        rows = rows[: len(labels)]
-        if len(labels) and int(labels.max()) >= self._classes:
-            raise InputError(
-                f"label {int(labels.max())} is out of range: output {self._output!r} has {self._classes} classes"
-            )
-        counted = labels >= 0
-        rows, labels = rows[counted], labels[counted]
-        self.counted += len(labels)
-        self._hits[1] += int(np.count_nonzero(np.argmax(rows, axis=-1) == labels)) if len(labels) else 0
-        if self._classes > _MOST_FOR_TOP5:
-            self._hits[5] += int(np.count_nonzero(_rank(rows, labels) < 5))
-
-    def finish(self) -> dict[str, float]:
-        """{"top-1": share, "top-5": share}; InputError when the labels do not match the samples one to one."""
-        if self._used != len(self._labels):
-            raise InputError(
-                f"{len(self._labels)} labels for {self._used} samples: output {self._output!r} has {self._used} rows; "
-                "give one label a row, in feed order, or name another output"
-            )
-        if self.counted == 0:
-            raise InputError("all labels are negative: there is nothing to count")
-        if self._classes < 2:
-            raise InputError(f"output {self._output!r} has {self._classes} classes: labels cannot be compared with it")
-        names = (1, 5) if self._classes > _MOST_FOR_TOP5 else (1,)
-        return {f"top-{k}": self._hits[k] / self.counted for k in names}
+Outputs = Mapping[str, Array]
 
 
-def task_metrics(reference: Scores, candidate: Scores) -> tuple[TaskMetric, ...]:
-    """Both models' metrics side by side."""
-    ours, theirs = reference.finish(), candidate.finish()
-    return tuple(TaskMetric(name, ours[name], theirs[name], reference.counted) for name in ours)
+class Metric(Protocol):
+    """Counts over all feeds. Raises InputError where outputs and labels do not fit together."""
+
+    @property
+    def output(self) -> str | None:
+        """The output that it is about, which has to keep its shape; None: it looks at all of them."""
+
+    def add(self, reference: Outputs, candidate: Outputs, feed: Feed) -> None:
+        """One feed, and what both models made of it."""
+
+    def finish(self) -> tuple[TaskMetric, ...]:
+        """The figures of both models."""
 
 
-def _rank(rows: Array, labels: Array) -> Array:
-    """For each row how many classes come before the true one: higher scores, and equal ones of lower index.
+def make_metrics(
+    names: Sequence[str], labels: Array | None, outputs: Mapping[str, str], wanted: str | None
+) -> list[Metric]:
+    """The metrics `names` on the original's `outputs` ({name: type}); without names top-1 and top-5 of the labels.
 
-    A row whose true class scores NaN ranks last.
+    `wanted` is the output that they are about; None: the first that suits. Raises UsageError, InputError.
     """
-    index = np.arange(len(rows))
-    true = rows[index, labels][:, None]
-    before = (rows > true) | ((rows == true) & (np.arange(rows.shape[-1]) < labels[:, None]))
-    rank: Array = np.where(np.isnan(true[:, 0]), rows.shape[-1], before.sum(axis=-1))
-    return rank
+    if wanted is not None and wanted not in outputs:
+        raise UsageError(f"the model has no output {wanted!r}{nearest(wanted, outputs)}")
+    if not names:
+        if labels is None:
+            return []
+        name = _output(outputs, wanted, _FLOATS)
+        return [Classification(labels, name, most_for_top5)]
+    return [_made(name, labels, outputs, wanted) for name in dict.fromkeys(names)]
+
+
+def _made(name: str, labels: Array | None, outputs: Mapping[str, str], wanted: str | None) -> Metric:
+    check_metric(name)
+    if ":" in name:
+        return OwnMetric(name, labels)
+    numbered = WITH_NUMBER.fullmatch(name)
+    if numbered and numbered[1] == "recall@":
+        return Retrieval(int(numbered[2]), labels, _output(outputs, wanted, _FLOATS))
+    if labels is None:
+        raise InputError(f"metric {name!r} needs labels: give them with --labels, or as an array 'labels' in the data")
+    if name == "mse":
+        return SquaredError(labels, _output(outputs, wanted, _FLOATS))
+    output = _output(outputs, wanted, _FLOATS, _INTEGERS)
+    if name == "token-error-rate":
+        return SequenceErrors(name, labels, output, best_tokens)
+    if name == "ctc-error-rate":
+        return SequenceErrors(name, labels, output, best_path)
+    return Classification(labels, output, f1 if name == "f1" else _top(int(numbered[2]) if numbered else 1))
+
+
+def _top(k: int) -> Callable[[int], tuple[str, ...]]:
+    return lambda _: (top(k),)
+
+
+def _output(outputs: Mapping[str, str], wanted: str | None, *kinds: set[str]) -> str:
+    """The output wanted, else the first of the first kind that there is."""
+    if wanted is not None:
+        return wanted
+    suiting = [name for kind in kinds for name, element in outputs.items() if element in kind]
+    if not suiting:
+        raise InputError("labels are given, and no output is a tensor of floats that they could be about")
+    return suiting[0]

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from nncompress.calibrate.specs import Array
-from nncompress.errors import InputError, NoOutputError, UsageError, nearest
+from nncompress.calibrate.specs import Array, Feed
+from nncompress.errors import NoOutputError
 from nncompress.report.record import OutputComparison, TaskMetric
 from nncompress.validate.agreement import Agreement
-from nncompress.validate.metrics import Scores, task_metrics
+from nncompress.validate.metrics import Metric, make_metrics
 from nncompress.validate.session import Output, Session
 
-_FLOATS = {"tensor(float)", "tensor(double)", "tensor(float16)", "tensor(bfloat16)"}
+_NOT_COMPARABLE = "task metrics were not measured: the result's outputs changed their shape"
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What the models are to do well: metrics, and what is true."""
+
+    metrics: Sequence[str] = ()  # (): top-1 and top-5 where there are labels
+    labels: Array | None = None  # [samples, ...], in feed order
+    output: str | None = None  # that the metrics are about; None: the first that suits
 
 
 class Tally:
     """Feed it with the outputs of both models, then read `outputs` and `metrics`."""
 
-    def __init__(self, reference: Session, candidate: Session, labels: Array | None, metric_output: str | None) -> None:
-        """Raises NoOutputError when the models' inputs differ, UsageError for an unknown `metric_output`."""
+    def __init__(self, reference: Session, candidate: Session, task: Task = Task()) -> None:
+        """Raises NoOutputError when the models' inputs differ, UsageError for an unknown output of the task."""
         _check_inputs(reference, candidate)
         self._types = dict(reference.outputs)
         self._ours, self._theirs = list(reference.outputs), list(candidate.outputs)
@@ -29,24 +39,30 @@ class Tally:
         self._ran_exact = False
         self._problems = _interface_problems(reference, candidate)
         self._notes: dict[str, None] = {}
-        self._metric_output = _metric_output(reference, metric_output) if labels is not None or metric_output else None
-        self._scores: tuple[Scores, Scores] | None = None
-        if labels is not None and self._metric_output in self._theirs:
-            name = self._metric_output or ""
-            self._scores = Scores(labels, name), Scores(labels, name)
+        self._metrics: list[Metric] = []
+        if task.metrics or task.output or task.labels is not None:
+            made = make_metrics(task.metrics, task.labels, reference.outputs, task.output)
+            self._metrics = [one for one in made if one.output is None or one.output in self._theirs]
 
-    def add(self, reference: Sequence[Output], candidate: Sequence[Output], notes: tuple[str, ...]) -> None:
-        """One feed's outputs of both models as deployed, and what was noted about the feed."""
+    def add(
+        self, reference: Sequence[Output], candidate: Sequence[Output], feed: Feed, notes: tuple[str, ...] = ()
+    ) -> None:
+        """One feed, what both models as deployed made of it, and what was noted about it."""
         ours, theirs = self._named(reference, candidate)
         self._notes |= dict.fromkeys(notes)
         for name, agreement in self._deployed.items():
             if name in theirs:
                 agreement.add(ours[name], theirs[name])
-        if self._scores is not None and self._metric_output is not None:
-            for scores, outputs in zip(self._scores, (ours, theirs), strict=True):
-                scores.add(np.asarray(outputs[self._metric_output]))
+        comparable = [m for m in self._metrics if m.output is None or _alike(ours, theirs, m.output)]
+        if len(comparable) < len(self._metrics):
+            self._notes[_NOT_COMPARABLE] = None
+        self._metrics = comparable
+        for metric in self._metrics:
+            metric.add(ours, theirs, feed)
 
-    def add_exact(self, reference: Sequence[Output], candidate: Sequence[Output], notes: tuple[str, ...]) -> None:
+    def add_exact(
+        self, reference: Sequence[Output], candidate: Sequence[Output], feed: Feed, notes: tuple[str, ...] = ()
+    ) -> None:
         """One feed's outputs, the result's computed exactly."""
         self._ran_exact = True
         ours, theirs = self._named(reference, candidate)
@@ -64,7 +80,7 @@ class Tally:
         return (*(self._output(name) for name in self._ours), *(_unexpected(name) for name in added))
 
     def metrics(self) -> tuple[TaskMetric, ...]:
-        return () if self._scores is None else task_metrics(*self._scores)
+        return tuple(figure for metric in self._metrics for figure in metric.finish())
 
     def _named(
         self, reference: Sequence[Output], candidate: Sequence[Output]
@@ -113,10 +129,5 @@ def _unexpected(name: str) -> OutputComparison:
     return OutputComparison(name, "", "the original has no such output", 0, 0, None, None)
 
 
-def _metric_output(reference: Session, wanted: str | None) -> str:
-    if wanted is not None and wanted not in reference.outputs:
-        raise UsageError(f"the model has no output {wanted!r}{nearest(wanted, reference.outputs)}")
-    floats = [name for name, kind in reference.outputs.items() if kind in _FLOATS]
-    if wanted is None and not floats:
-        raise InputError("labels are given, and no output is a tensor of floats that they could be about")
-    return floats[0] if wanted is None else wanted
+def _alike(ours: Mapping[str, Output], theirs: Mapping[str, Output], name: str) -> bool:
+    return np.shape(ours[name]) == np.shape(theirs[name])

@@ -140,6 +140,19 @@ def test_regressions_against_a_saved_check(here: Path) -> None:
     assert nncompress("check", "--baseline", "old.json", "--max-regression", "10 %").exit_code == 0
 
 
+def test_sizes_and_threads_come_from_options_and_from_the_configuration(here: Path) -> None:
+    budget('reference = "m.onnx"\nmin_cosine = 0.9')
+    text = Path("nncompress.toml").read_text()
+    assert nncompress("check", "--dim", "batch=3", "--bench-threads", 2).exit_code == 0
+    Path("nncompress.toml").write_text(f"bench_threads = 2\n[data]\ndims = {{ batch = 3 }}\n{text}")
+    shown = nncompress("check", "--show-config").stdout.split()
+    assert shown[shown.index("dim") :][:3] == ["dim", "batch=3", "nncompress.toml"]
+    assert shown[shown.index("bench_threads") :][:3] == ["bench_threads", "2", "nncompress.toml"]
+    assert nncompress("check").exit_code == 0
+    ended = nncompress("check", "--dim", "bach=3")
+    assert (ended.exit_code, "has a free dimension 'bach' (did you mean 'batch'?)" in ended.stderr) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("options", "exit_code", "message"),
     [
@@ -152,6 +165,8 @@ def test_regressions_against_a_saved_check(here: Path) -> None:
         (["--json", "a", "--junit", "a"], 2, "would overwrite another file of this check"),
         (["--json", "nowhere/a"], 4, "cannot write nowhere/a"),
         (["--seconds", "0"], 2, "--seconds must be above 0"),
+        (["--bench-threads", "0"], 2, "--bench-threads must be at least 1, not 0"),
+        (["--dim", "batch"], 2, "--dim 'batch' is not NAME=SIZE, such as batch=1"),
     ],
 )
 def test_options_that_cannot_be_meant(here: Path, options: list[str], exit_code: int, message: str) -> None:

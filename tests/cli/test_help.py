@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
+from dataclasses import fields
+from pathlib import Path
 
 import pytest
 
+from nncompress.cli.help import exits
 from nncompress.cli.options import LimitOptions, ProofOptions, ReportOptions, SelectOptions, WriteOptions
-from tests.support import COMMANDS, nncompress, nncompress_process
+from nncompress.passes import ALL_PASSES
+from tests.support import COMMANDS, COMPRESSING, IMAGES, MLP, nncompress, nncompress_process
 
 each_command = pytest.mark.parametrize("command", COMMANDS)
+IMPORTANT = {"quantize", "prune", "run", "compare", "check", "report"}
+RECIPE = '[[steps]]\npass = "prune-magnitude"\nsparsity = 0.5\n[[steps]]\npass = "quantize-weights"\n'
 
 
 def help_of(command: str) -> str:
@@ -19,10 +26,16 @@ def help_of(command: str) -> str:
     return ended.stdout
 
 
-def example_of(command: str) -> list[str]:
-    found = re.search(r"Example:\n    (.+)\n", help_of(command))
+def examples_of(command: str) -> list[list[str]]:
+    found = re.search(r"Examples?:\n((?:    .+\n)+)", help_of(command))
     assert found, f"the help of {command} has no example"
-    return shlex.split(found[1])
+    return [shlex.split(line) for line in found[1].splitlines()]
+
+
+def sections_of(command: str) -> dict[str, str]:
+    """{title: entries} of what stands below the text."""
+    parts = re.split(r"^([A-Z][a-z ]+):\n", help_of(command), flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
 @each_command
@@ -31,21 +44,75 @@ def test_a_command_is_listed_with_what_it_does(command: str) -> None:
 
 
 @each_command
-def test_a_command_has_an_example_of_its_own_with_options_that_exist(command: str) -> None:
-    example, known = example_of(command), help_of(command)
-    assert example[:2] == ["nncompress", command]
-    for option in (part for part in example if part.startswith("-")):
-        assert re.search(rf"(^|[ ,]){option}\b", known, re.MULTILINE), f"{option} is not an option of {command}"
+def test_a_command_has_examples_of_its_own_with_options_that_exist(command: str) -> None:
+    examples, known = examples_of(command), help_of(command)
+    assert len(examples) >= (2 if command in IMPORTANT else 1)
+    for example in examples:
+        assert example[:2] == ["nncompress", command]
+        for option in (part for part in example if re.match(r"-+[a-z]", part)):
+            assert re.search(rf"(^|[ ,]){option}\b", known, re.MULTILINE), f"{option} is not an option of {command}"
+
+
+@each_command
+def test_examples_come_before_the_options_and_exit_codes_last(command: str) -> None:
+    text, titles = help_of(command), list(sections_of(command))
+    assert text.index("  Example") < text.index("\nOptions:\n")
+    assert titles[-1] == "Exit codes"
+    assert titles.count("Exit codes") == 1
+
+
+@each_command
+def test_every_exit_code_is_explained(command: str) -> None:
+    listed = [int(code) for code in re.findall(r"^  (\d+) +[a-zA-Z]", sections_of(command)["Exit codes"], re.MULTILINE)]
+    assert listed == sorted(exits(command))
+    assert {0, 2, 5, 130} <= set(listed)
 
 
 @each_command
 def test_every_option_and_argument_is_explained(command: str) -> None:
-    _, _, listed = help_of(command).partition("\nArguments:\n")
-    listed = listed or help_of(command).partition("\nOptions:\n")[2]
-    entries = re.split(r"\n(?=  [-\[A-Z])", listed)
-    for entry in entries:
+    sections = {title: text for title, text in sections_of(command).items() if title != "Exit codes"}
+    for entry in (entry for text in sections.values() for entry in re.split(r"\n(?=  [-\[A-Za-z])", text.rstrip())):
         words = re.sub(r"\[(default|required)[^\]]*\]", "", entry)
-        assert re.search(r"\s{2,}[A-Z][^\n]*[a-z]", words.lstrip()), f"{command}: no text in {entry!r}"
+        assert re.search(r"\s{2,}[A-Z][^\n]*[a-z.]", words.lstrip()), f"{command}: no text in {entry!r}"
+
+
+@pytest.mark.parametrize("command", ["quantize", "prune", "factorize"])
+def test_the_defaults_of_a_pass_are_those_in_the_help(command: str) -> None:
+    text = " ".join(help_of(command).split())
+    options = {"granularity": "--per"}
+    (kind,) = (one for one in ALL_PASSES if one.name.startswith(command))
+    for field in fields(kind):
+        option = options.get(field.name, f"--{field.name.replace('_', '-')}")
+        if option not in text or field.default in (None, ()):
+            continue
+        named = {True: option.removeprefix("--")}.get(field.default, str(field.default))
+        said = re.search(rf"{option}\b.*?\[default: ([^\]]+)\]", text)
+        assert said, f"{option} has no default in the help"
+        assert re.search(rf"(^|{command}: ){re.escape(named)}(;|$)", said[1]), f"{option}: {said[1]}, not {named}"
+
+
+@pytest.mark.slow
+def test_every_example_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NNCOMPRESS_SECONDS", "0.05")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
+    shutil.copy(MLP, "model.onnx")
+    shutil.copy(IMAGES, "eval.npz")
+    Path("recipe.toml").write_text(RECIPE)
+    Path("models").mkdir()
+    for name in ("small", "smaller", "report"):
+        written = nncompress("quantize", "model.onnx", "-o", f"{name}.onnx", "--no-validate", "--json", f"{name}.json")
+        assert written.exit_code == 0
+    for name in ("model", "report"):
+        shutil.copy(f"{name}.onnx", "models")
+    failed = []
+    looking = [command for command in COMMANDS if command not in ("init", "sweep", *COMPRESSING)]
+    for command in ["init", *looking, *COMPRESSING]:  # sweep's example needs a shell
+        for _, *arguments in examples_of(command):
+            overwriting = ["--force"] if command == "init" or "-o" in arguments else []
+            ended = nncompress(*arguments, *overwriting)
+            failed += [f"{' '.join(arguments)}: {ended.stderr}"] if ended.exit_code else []
+    assert not failed, "\n".join(failed)
 
 
 @each_command

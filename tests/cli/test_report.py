@@ -44,6 +44,51 @@ def test_several_become_one_table_and_a_failed_one_does_not_fail_the_rendering(s
     assert len(json.loads(nncompress("report", *saved, "--json", "-").stdout)["results"]) == 2
 
 
+@pytest.fixture
+def checked(model: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What a check saved, under a name that says nothing."""
+    monkeypatch.chdir(model.parent)
+    Path("nncompress.toml").write_text('[[budget]]\npath = "model.onnx"\nmax_size = "1 B"\nmax_params = "1 M"\n')
+    path = out.with_name("saved")
+    assert nncompress("check", "--json", path).exit_code == 1
+    return path
+
+
+def test_what_check_saved_is_rendered_as_check_did(checked: Path) -> None:
+    formats = {option: nncompress("check", option, "-").stdout for option in ("--json", "--markdown", "--junit")}
+    assert nncompress("report", checked, "--json", "-").stdout == checked.read_text() == formats["--json"]
+    for option, shown in formats.items():
+        ended = nncompress("report", checked, option, "-")
+        assert (ended.exit_code, ended.stdout, ended.stderr) == (0, shown, "")
+    assert nncompress("report", checked).stdout == nncompress("check").stdout
+    assert one_line(nncompress("report", checked, "-q").stdout) == "FAIL  1 of 2 checks failed (1 of 1 model)"
+
+
+@pytest.mark.parametrize("option", ["--html", "--csv"])
+def test_what_check_saved_has_no_page_and_no_ledger(option: str, checked: Path) -> None:
+    ended = nncompress("report", checked, option, "-")
+    assert (ended.exit_code, ended.stdout) == (2, "")
+    assert f"{option} cannot show {checked}, a report of nncompress check" in one_line(ended.stderr)
+    assert "take --json, --markdown, --junit, or the text" in ended.stderr
+
+
+def test_what_check_saved_is_in_no_table(checked: Path, saved: list[Path]) -> None:
+    for reports in ([checked, checked], [*saved, checked]):
+        ended = nncompress("report", *reports)
+        assert (ended.exit_code, ended.stdout) == (2, "")
+        assert f"{checked} is a report of nncompress check" in one_line(ended.stderr)
+        assert "render it alone" in ended.stderr
+
+
+def test_a_damaged_report_of_a_check_is_named(checked: Path) -> None:
+    tree = json.loads(checked.read_text())
+    del tree["models"][0]["sha256"]
+    checked.write_text(json.dumps(tree))
+    ended = nncompress("report", checked)
+    assert (ended.exit_code, ended.stdout) == (3, "")
+    assert f"{checked}: report is damaged at models[0].sha256: Field required" in one_line(ended.stderr)
+
+
 def test_a_file_that_is_no_report_is_named(saved: list[Path], model: Path) -> None:
     gone = nncompress("report", saved[0], model.with_name("gone.json"))
     assert (gone.exit_code, "gone.json" in one_line(gone.stderr)) == (3, True)

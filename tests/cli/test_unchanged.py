@@ -94,6 +94,17 @@ def test_a_failed_result_that_was_kept_is_not_up_to_date(model: Path, out: Path)
     assert [nncompress(*command).exit_code for _ in range(2)] == [1, 1]
 
 
+def test_the_summary_of_a_job_gets_the_saved_report(
+    command: list[object], out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    summary = out.with_name("summary.md")
+    summary.write_text("before\n\n")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    assert not made_again(command, out, "--github-summary")
+    shown = nncompress("report", out.with_suffix(".json"), "--markdown", "-").stdout
+    assert summary.read_text() == f"before\n\n{shown}\n"
+
+
 def test_it_needs_a_saved_report(model: Path, out: Path) -> None:
     for more in ([], ["--json", "-"]):
         ended = nncompress("quantize", model, "-o", out, "--if-changed", *more)

@@ -70,7 +70,7 @@ def test_the_model_given_is_left_alone(ir_version: int, tmp_path: Path) -> None:
     model = load(saved(overridable(ir_version), tmp_path / "m.onnx"))
     nncompress.compress(model, [QuantizeWeights()], freeze_inputs=True)
     assert [value.name for value in model.ir.graph.inputs] == NAMES
-    assert (model.ir.ir_version, len(model.interface.input if model.interface else ())) == (ir_version, 3)
+    assert (model.ir.ir_version, len(model.interface.graph.input if model.interface else ())) == (ir_version, 3)
 
 
 def test_an_input_without_an_initializer_stays(tmp_path: Path) -> None:

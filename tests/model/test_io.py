@@ -61,7 +61,7 @@ def test_the_facts_of_a_loaded_model_are_those_of_the_file(tmp_path: Path) -> No
     assert (model.path, model.opset, model.ir.ir_version, model.complaint, model.notes) == (path, 13, 7, None, ())
     assert [file.path for file in model.files] == [path]
     assert model.interface is not None
-    assert model.interface.input[0].type.tensor_type.shape.dim[0].dim_param == "N"
+    assert model.interface.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "N"
 
 
 def test_a_model_that_the_checker_dislikes_is_loaded_with_its_complaint(tmp_path: Path) -> None:

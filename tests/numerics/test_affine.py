@@ -3,6 +3,7 @@
 import itertools
 import math
 
+import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -210,3 +211,27 @@ def test_the_quality_is_what_uniform_rounding_noise_predicts() -> None:
     assert found.sqnr_db == pytest.approx(10 * math.log10(12 / step**2), abs=0.1)
     exact = made(np.float32([[1, -1, 0]]))
     assert exact.sqnr_db is None or exact.sqnr_db > 140
+
+
+@each_kind
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
+def test_no_code_decodes_to_more_than_a_short_type_can_hold(dtype: type, signed: bool, symmetric: bool) -> None:
+    largest = float(ml_dtypes.finfo(dtype).max)
+    weight = np.where(noise(20, 30) > 0, largest, -largest).astype(np.float32)
+    found = quantize(
+        weight, (1,), bits=8, signed=signed, symmetric=symmetric, range_="minmax", store=Store(), dtype=np.dtype(dtype)
+    )
+    decoded = found.affine.decode().astype(dtype).astype(np.float64)
+    assert np.isfinite(decoded).all()
+    # an asymmetric range has no code for one of its ends: it is off by a step
+    assert np.abs(decoded - weight).max() <= (0.01 if symmetric else 1.01) * largest / 127
+    assert found.noise == pytest.approx(float(np.sum((decoded - weight) ** 2)), rel=1e-4, abs=1e-6 * largest**2)
+
+
+def test_the_error_of_short_types_includes_their_rounding() -> None:
+    weight = noise(20, 30).astype(ml_dtypes.bfloat16).astype(np.float32)
+    options = {"bits": 8, "signed": True, "symmetric": True, "range_": "minmax", "store": Store()}
+    plain, rounded = (quantize(weight, (1,), **options, dtype=dtype) for dtype in (None, np.dtype(ml_dtypes.bfloat16)))
+    decoded = rounded.affine.decode().astype(ml_dtypes.bfloat16).astype(np.float64)
+    assert rounded.noise == pytest.approx(float(np.sum((weight - decoded) ** 2)), rel=1e-6)
+    assert rounded.noise > 1.05 * plain.noise

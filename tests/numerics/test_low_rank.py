@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from nncompress.numerics.low_rank import factors, largest_paying_rank, spectrum
+from nncompress.numerics.low_rank import factors, largest_and_sqnr_db, largest_paying_rank, spectrum
 from tests.models import noise
 
 EPS = float(np.finfo(np.float32).eps)
@@ -81,3 +81,16 @@ def test_the_largest_paying_rank_is_smaller_and_the_next_one_is_not(m: int, n: i
 
 def test_nothing_is_lost_at_full_rank() -> None:
     assert spectrum(noise(4, 6)).sqnr_db(4) is None
+
+
+@pytest.mark.parametrize("shape", [(12, 40), (40, 12), (5000, 9)])
+def test_the_error_of_rounded_factors_is_measured_on_themselves(shape: tuple[int, int]) -> None:
+    matrix = noise(*shape)
+    a, b = (factor.astype(np.float16) for factor in factors(matrix, spectrum(matrix), 4))
+    wide_a, wide_b = a.astype(np.float64), b.astype(np.float64)
+    noise_ = np.sum((matrix - wide_a @ wide_b) ** 2)
+    largest, sqnr_db = largest_and_sqnr_db(matrix, a, b)
+    assert sqnr_db == pytest.approx(10 * np.log10(np.sum(matrix.astype(np.float64) ** 2) / noise_), abs=1e-6)
+    assert largest == pytest.approx(np.max(np.abs(wide_a) @ np.abs(wide_b)))
+    ones = np.ones((3, 1)), np.full((1, 2), 2.0)
+    assert largest_and_sqnr_db(np.full((3, 2), 2.0), *ones) == (2.0, None)

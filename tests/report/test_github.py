@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nncompress.errors import UsageError
-from nncompress.report.github import annotation_lines, in_actions, summary_path
+from nncompress.report.github import annotation_lines, in_actions, summary_path, without_commands
 from nncompress.report.record import RuleResult
 
 from .sample_report import HOSTILE
@@ -41,3 +41,18 @@ def test_the_summary_is_where_actions_says(monkeypatch: pytest.MonkeyPatch, tmp_
     assert summary_path() == tmp_path / "s.md"
     monkeypatch.setenv("GITHUB_ACTIONS", "false")
     assert not in_actions()
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("::error::x", r"\x3a:error::x"),
+        ("a\n  ::error::x\r\n\t::add-mask::y\n", "a\n  \\x3a:error::x\r\n\t\\x3a:add-mask::y\n"),
+        ("a\r::error::x", "a\r\\x3a:error::x"),
+        ("a ##[error]x ###[warning]y", r"a #\x23[error]x ##\x23[warning]y"),
+        ("torch::nn::Linear: C:: \n\n :", "torch::nn::Linear: C:: \n\n :"),
+    ],
+)
+def test_text_without_commands(text: str, shown: str) -> None:
+    assert without_commands(text) == shown
+    assert without_commands(shown) == shown

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from nncompress.errors import InputError
+from nncompress.report.check_json import check_json
 from nncompress.report.check_record import CheckedModel, CheckReport, Figures
-from nncompress.report.check_text import check_json, check_markdown, check_text, failure_lines
+from nncompress.report.check_text import check_markdown, check_text, failure_lines
 from nncompress.report.junit import render_check_junit
 from nncompress.report.record import RuleResult
 from nncompress.report.regression import read_baseline, regression, with_regressions

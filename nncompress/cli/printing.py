@@ -1,0 +1,45 @@
+"""What commands print: results on stdout, messages on stderr.
+
+Names come from files that nobody has checked, and GitHub Actions obeys commands in what a step prints: on neither
+stream does a line reach it that it would take for one.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from typing import TYPE_CHECKING, TextIO
+
+from nncompress.errors import printable
+
+if TYPE_CHECKING:
+    from nncompress.report.record import Report
+
+
+def say(text: str) -> None:
+    """A result, on lines of its own."""
+    _write(sys.stdout, text if text.endswith("\n") else f"{text}\n")
+
+
+def complain(message: str) -> None:
+    """One line on stderr."""
+    _write(sys.stderr, f"nncompress: {printable(message)}\n")
+
+
+def say_report(report: Report, *, verbose: bool) -> None:
+    """The whole report, in colour on a terminal."""
+    from nncompress.report import github
+    from nncompress.report.text import print_report
+
+    if not github.in_actions():
+        print_report(report, sys.stdout, verbose=verbose)
+        return
+    held = io.StringIO()  # FORCE_COLOR still counts, and folds lines wherever they get too wide
+    print_report(report, held, verbose=verbose)
+    say(held.getvalue())
+
+
+def _write(stream: TextIO, text: str) -> None:
+    from nncompress.report import github
+
+    stream.write(github.without_commands(text) if github.in_actions() else text)

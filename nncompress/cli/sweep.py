@@ -1,0 +1,217 @@
+"""The command that runs many models under many recipes, and can go on where it was stopped."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nncompress.cli.options import FileOptions, LimitOptions, ProofOptions, StoreOptions
+from nncompress.cli.printing import complain, say
+from nncompress.cli.settings import Layer, configured
+from nncompress.cli.with_options import Asked, with_options
+from nncompress.errors import EXIT_GATE_FAILED, EXIT_INTERRUPTED, InputError, UsageError
+
+if TYPE_CHECKING:
+    from nncompress.report.sweep_record import Ended, Lost
+    from nncompress.trial import Trial
+
+_SHARD = re.compile(r"([1-9][0-9]*)/([1-9][0-9]*)", re.ASCII)
+
+
+@with_options(ProofOptions, LimitOptions, StoreOptions, FileOptions)
+def sweep(
+    models: Annotated[list[Path], typer.Argument(metavar="MODEL...", help="The models.", show_default=False)],
+    proof: ProofOptions,
+    limits: LimitOptions,
+    store: StoreOptions,
+    files: FileOptions,
+    asked: Asked,
+    recipes: Annotated[
+        list[Path] | None,
+        typer.Option("--recipe", metavar="FILE", help="A recipe (TOML or JSON); several may be given."),
+    ] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="DIR", help="Folder of the results.", show_default=False)
+    ] = None,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", help="Trials at a time, one thread each; 0: one a core.")] = 0,
+    shard: Annotated[
+        str | None, typer.Option("--shard", metavar="I/N", help="Only the I-th of N parts, for CI matrices.")
+    ] = None,
+    dask: Annotated[
+        str | None, typer.Option("--dask", metavar="ADDRESS", help="Run the trials on this Dask cluster.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List the trials and what has ended.")] = False,
+) -> None:
+    """Run models x recipes, each trial in a process of its own; what has ended is not run again.
+
+    {stem} in --data, --labels and the data of a recipe is the name of the model without .onnx. The folder gets
+    MODEL--RECIPE.onnx and its report .json for each trial. Exit code 1: a model has no result that passes, or a trial
+    was lost.
+
+    Example: nncompress sweep *.onnx --recipe int8.toml --recipe sparse.toml -o results --data "feeds/{stem}" --jobs 2
+    """
+    from nncompress.cli.reports import check_reports
+    from nncompress.sweeping import shard_of, write_plan
+
+    part = _part(shard)
+    if jobs < 0:
+        raise UsageError(f"--jobs must be 0 (one a core) or more, not {jobs}")
+    if folder is None or not recipes:
+        raise UsageError(f"name {'the folder of the results with -o DIR' if folder is None else 'a recipe: --recipe'}")
+    workers = jobs or os.cpu_count() or 1
+    check_reports(files, (*models, *recipes))
+    trials = _planned(models, recipes, folder, asked, shared=workers > 1 or dask is not None)
+    ours = shard_of(trials, *part)
+    if dry_run:
+        _list(ours)
+        return
+    write_plan(trials, folder)
+    lost = _run(ours, workers, dask)
+    if shard is not None:
+        say(f"shard {shard}: {len(ours) - lost} of {len(ours)} trials have ended (nncompress report --merge)")
+    unsatisfied = _finish([folder], files) if shard is None else []
+    if lost or unsatisfied:
+        raise typer.Exit(EXIT_GATE_FAILED)
+
+
+# ------------------------------------------------------------------------------------------------ the plan
+def _planned(
+    models: Sequence[Path], recipes: Sequence[Path], folder: Path, asked: Asked, *, shared: bool
+) -> list[Trial]:
+    """All trials, model by model. Raises UsageError for recipes and options that are wrong, before anything runs."""
+    from nncompress.recipe_file import load_recipe
+    from nncompress.sweeping import trial_names
+    from nncompress.trial import model_digest
+
+    models, recipes = list(dict.fromkeys(models)), list(dict.fromkeys(recipes))
+    read = {path: load_recipe(path) for path in recipes}
+    names = trial_names(models, [str(path) for path in recipes])
+    rest = configured({})
+    trials = []
+    for model in models:
+        digest = model_digest(model)
+        for path, recipe in read.items():
+            options = asked.completed([Layer(str(path), recipe.options), *rest])
+            trials.append(_trial(names[model, str(path)], model, path, recipe.steps, folder, digest, options, shared))
+    return trials
+
+
+def _trial(
+    name: str, model: Path, recipe: Path, steps: Any, folder: Path, digest: str, options: dict[str, Any], shared: bool
+) -> Trial:
+    from nncompress.cli.build import limits_of, proof_of, storing_of
+    from nncompress.cli.unchanged import options_used
+    from nncompress.trial import BESIDE_OTHERS, Trial, trial_key
+
+    proof, limits, store = options["proof"], options["limits"], options["store"]
+    proof = replace(proof, data=_for(model, proof.data), labels=_for(model, proof.labels))
+    used = options_used(proof, limits, store)
+    return Trial(
+        name, model, str(recipe), tuple(steps), folder, trial_key(digest, steps, used),
+        proof_of(proof, validate=store.validate), storing_of(store), limits_of(limits), used,
+        (BESIDE_OTHERS,) if shared and store.validate and proof.seconds > 0 else (),
+    )  # fmt: skip
+
+
+def _for(model: Path, path: Path | None) -> Path | None:
+    return None if path is None else Path(str(path).replace("{stem}", model.stem))
+
+
+def _part(shard: str | None) -> tuple[int, int]:
+    found = _SHARD.fullmatch(shard) if shard is not None else None
+    if shard is None:
+        return 1, 1
+    if found is None or int(found[1]) > int(found[2]):
+        raise UsageError(f"--shard {shard!r} is not I/N with I from 1 to N, such as 1/4")
+    return int(found[1]), int(found[2])
+
+
+def _list(trials: Sequence[Trial]) -> None:
+    from nncompress.trial import ended_already
+
+    for trial in trials:
+        say(f"{'ended' if ended_already(trial) else 'to run':7} {trial.name}: {trial.model} with {trial.recipe}")
+
+
+# ------------------------------------------------------------------------------------------------ running
+def _run(trials: Sequence[Trial], workers: int, dask: str | None) -> int:
+    """How many trials were lost."""
+    from nncompress.report.sweep_text import lost_lines
+    from nncompress.sweeping import run_trials
+
+    progress = _Progress(trials)
+    asked = trials if dask is None else [one.absolute() for one in trials]
+    try:
+        with _pool(dask) as executor:
+            outcomes = run_trials(asked, jobs=workers, executor=executor, progress=progress)
+    except KeyboardInterrupt:
+        complain(f"error: interrupted; {progress.done} of {len(trials)} trials have ended: the same command goes on")
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    lost = lost_lines(outcomes)
+    for line in lost:
+        complain(f"{line}; the same command runs it again")
+    return len(lost)
+
+
+class _Progress:
+    """One line on stderr for each trial that ends."""
+
+    def __init__(self, trials: Sequence[Trial]) -> None:
+        self.done, self._total = 0, len(trials)
+
+    def __call__(self, one: Ended | Lost, again: bool) -> None:
+        from nncompress.report.sweep_text import progress_line
+
+        self.done += 1
+        complain(progress_line(one, self.done, self._total, again=again))
+
+
+@contextmanager
+def _pool(address: str | None) -> Iterator[Executor | None]:
+    """The executor of a Dask cluster, or None: processes here."""
+    if address is None:
+        with nullcontext() as nothing:
+            yield nothing
+        return
+    try:
+        from distributed import Client  # an optional extra
+    except ImportError as error:
+        raise UsageError("--dask needs the extra: pip install 'nncompress[dask]'") from error
+    try:
+        client = Client(address, timeout=10)
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot reach the Dask cluster at {address}: {str(error).splitlines()[0]}") from error
+    with client:
+        yield client.get_executor(pure=False, retries=2)
+
+
+def _finish(folders: Sequence[Path], files: FileOptions) -> list[str]:
+    """Prints and writes the results; the models without a result that passes."""
+    from nncompress.report.sweep_text import unsatisfied
+    from nncompress.sweeping import results_in
+
+    found = results_in(folders)
+    show_sweep(found, files)
+    without = unsatisfied(found)
+    for model in without:
+        complain(f"{model} has no result that passes")
+    return without
+
+
+def show_sweep(found: Any, files: FileOptions) -> None:
+    """The table on stdout unless a report goes there, and the reports that were asked for."""
+    from nncompress.cli.report import results_renderers
+    from nncompress.cli.reports import write_files
+    from nncompress.report.results import results_of
+    from nncompress.report.sweep_text import sweep_text
+
+    if not write_files(results_of(found.reports), results_renderers(found.reports), files):
+        say(sweep_text(found))

@@ -1,0 +1,15 @@
+"""Reads back what --json saved: the report of a run, or that of `check`, told apart by what is in it."""
+
+from __future__ import annotations
+
+from nncompress.report.check_json import check_of, is_check
+from nncompress.report.check_record import CheckReport
+from nncompress.report.json_report import report_of
+from nncompress.report.json_text import parsed
+from nncompress.report.record import Report
+
+
+def read_saved(text: str) -> Report | CheckReport:
+    """The record that was saved. Raises InputError, naming the place, for a damaged one and for any other text."""
+    tree = parsed(text)
+    return check_of(tree) if is_check(tree) else report_of(tree)

@@ -1,0 +1,167 @@
+"""One trial of a sweep: a model under a recipe, run in a process of its own, with a stamp that says how it ended.
+
+A trial that ended, with a result or with a reason why there is none, leaves NAME.trial.json in the folder, written
+last, with the key of everything that bears on its outcome. A trial that was killed leaves none and runs again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from nncompress.child_process import Call, call_in_process
+from nncompress.environment import environment
+from nncompress.errors import EXIT_GATE_FAILED, InputError, NncompressError
+from nncompress.model.files import open_regular
+from nncompress.model.io import load
+from nncompress.passes.base import Pass
+from nncompress.recipe import described
+from nncompress.report.json_report import to_json
+from nncompress.report.summary import headline
+from nncompress.report.sweep_record import Ended, ended_json, read_ended
+from nncompress.report.verdict import Limits
+from nncompress.workflow import Proof, Writing, compress_file
+
+BESIDE_OTHERS = "latency was measured beside other trials: for a better figure use nncompress compare"
+TIDY_S = 10.0
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One model under one recipe. Pickles."""
+
+    name: str  # of its files in the folder
+    model: Path
+    recipe: str  # as it is shown
+    passes: tuple[Pass, ...]
+    folder: Path
+    key: str
+    proof: Proof = Proof()
+    writing: Writing = Writing()
+    limits: Limits = Limits()
+    options: tuple[tuple[str, str], ...] = ()  # as the report lists them
+    notes: tuple[str, ...] = ()
+
+    @property
+    def target(self) -> Path:
+        """The model that it makes."""
+        return self.folder / f"{self.name}.onnx"
+
+    @property
+    def report(self) -> Path:
+        """The report that it saves."""
+        return self.folder / f"{self.name}.json"
+
+    @property
+    def stamp(self) -> Path:
+        """The file that says that it has ended."""
+        return self.folder / f"{self.name}.trial.json"
+
+    def absolute(self) -> Trial:
+        """The same for workers that run in another folder."""
+        data, labels = (path and path.resolve() for path in (self.proof.data, self.proof.labels))
+        proof = replace(self.proof, data=data, labels=labels)
+        return replace(self, model=self.model.resolve(), folder=self.folder.resolve(), proof=proof)
+
+
+def trial_key(model_digest: str, passes: Sequence[Pass], options: Sequence[tuple[str, str]]) -> str:
+    """SHA-256 of what the outcome depends on: the model's bytes, the passes, the options and the version."""
+    digests = {name for name, _ in options if name.endswith("_sha256")}
+    bearing = [(name, value) for name, value in options if f"{name}_sha256" not in digests]  # a path does not matter
+    content = [model_digest, [described(one) for one in passes], bearing, environment().nncompress]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def model_digest(path: Path) -> str:
+    """SHA-256 of a model's files; of the path where it cannot be read, which its trials will then report."""
+    try:
+        return hashlib.sha256("".join(file.sha256() for file in load(path).files).encode()).hexdigest()
+    except NncompressError:
+        return f"unreadable: {path}"
+
+
+def data_digest(path: Path) -> str:
+    """SHA-256 of a file, or of all files in a folder with their names. "unreadable" where it is not there."""
+    digest = hashlib.sha256()
+    try:
+        for file in _files(path):
+            digest.update(file.relative_to(path.parent).as_posix().encode() + b"\0" + file.stat().st_size.to_bytes(8))
+            with file.open("rb") as stream:
+                while block := stream.read(1 << 20):
+                    digest.update(block)
+    except OSError:
+        return "unreadable"  # whoever reads the data will say so
+    return digest.hexdigest()
+
+
+def _files(path: Path) -> Iterator[Path]:
+    if not path.is_dir():
+        yield path
+    else:
+        yield from sorted(file for file in path.rglob("*") if file.is_file())
+
+
+def ended_already(trial: Trial) -> Ended | None:
+    """How it ended, if it did with the same key, and what it made is still there."""
+    try:
+        ended = read_ended(trial.stamp.read_text(encoding="utf-8"))
+    except (OSError, ValueError, InputError):
+        return None
+    kept = [trial.report] if ended.has_report else []
+    kept += [trial.target] if ended.sha256 else []
+    if ended.key != trial.key or not all(path.is_file() for path in kept):
+        return None
+    return ended if not ended.sha256 or open_regular(trial.target).sha256() == ended.sha256 else None
+
+
+def run_trial(trial: Trial) -> Ended:
+    """Runs it in a process of its own. Raises ChildDied where that was killed."""
+    call = Call(_perform, (trial,), tidy_s=TIDY_S, environment=_ONE_THREAD)
+    ended: Ended = call_in_process(call, lambda role, what: None)
+    return ended
+
+
+def _perform(trial: Trial, announce: Callable[[str, str], None]) -> Ended:
+    start = time.monotonic()
+    _remove_old(trial)
+    code, message, sha256, has_report = 0, "", "", False
+    try:
+        report = compress_file(
+            trial.model, trial.target, trial.passes, command="sweep", proof=trial.proof,
+            writing=replace(trial.writing, force=True, threads=1), limits=trial.limits,
+        )  # fmt: skip
+    except NncompressError as error:
+        code, message = error.exit_code, str(error)
+    else:
+        report = replace(report, options=trial.options, notes=(*report.notes, *trial.notes))
+        code = EXIT_GATE_FAILED if report.verdict.level == "fail" else 0
+        message, has_report = headline(report), True
+        sha256 = report.comparison.candidate.sha256 if trial.target.is_file() else ""
+        write_whole(trial.report, to_json(report))
+    ended = Ended(
+        trial.name, str(trial.model), trial.recipe, trial.key, code, message, has_report, sha256,
+        round(time.monotonic() - start, 3),
+    )  # fmt: skip
+    write_whole(trial.stamp, ended_json(ended))
+    return ended
+
+
+def _remove_old(trial: Trial) -> None:
+    """What a trial of this name made with other options."""
+    for path in (trial.stamp, trial.report, trial.target, *trial.folder.glob(f"{trial.target.name}.*.data")):
+        path.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.new")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

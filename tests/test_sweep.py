@@ -1,0 +1,305 @@
+"""Sweeps: planned whole, stopped at any moment, gone on with, sharded and merged, always with the same results."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+
+from nncompress.passes.quantize_weights import QuantizeWeights
+from nncompress.report.sweep_record import Ended, Lost, read_ended
+from nncompress.sweeping import run_trials, shard_of, trial_names
+from nncompress.trial import Trial, model_digest, trial_key
+from nncompress.workflow import Proof
+from tests.support import MLP, SAMPLES, files_in, nncompress, plain_environment
+
+CNN, LSTM, TRANSFORMER = (SAMPLES / f"digits_{name}.onnx" for name in ("cnn", "lstm", "transformer"))
+MODELS = (CNN, LSTM, MLP, TRANSFORMER)
+RECIPES = {
+    "int8": '[[steps]]\npass = "quantize-weights"\n',
+    "tensor": '[[steps]]\npass = "quantize-weights"\ngranularity = "tensor"\n',
+    "sparse": '[[steps]]\npass = "prune-magnitude"\nsparsity = 0.5\n',
+    "thin": '[[steps]]\npass = "factorize"\nenergy = 0.9\n',
+}
+# A test run that was started in the background ignores SIGINT, and so would its children.
+PROGRAM = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from nncompress.__main__ import main
+main()
+"""
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name, text in RECIPES.items():
+        (tmp_path / f"{name}.toml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def arguments(folder: str, *more: object, models=MODELS, recipes=tuple(RECIPES)) -> list[str]:
+    given = ["sweep", *models, *(f"--recipe={name}.toml" for name in recipes), "-o", folder, "--seconds", 0, *more]
+    return [str(one) for one in given]
+
+
+def trial(folder: Path, name: str = "m", model: Path = MLP, **more: object) -> Trial:
+    passes = (QuantizeWeights(),)
+    key = trial_key(model_digest(model), passes, ())
+    return Trial(name, model, "int8", passes, folder, key, Proof(validate=False), **more)  # type: ignore[arg-type]
+
+
+def outcomes(folder: str) -> dict[str, tuple[int, str]]:
+    """{trial: (exit code, SHA-256 of its model)} of all that have ended."""
+    ended = [read_ended(path.read_text()) for path in Path(folder).glob("*.trial.json")]
+    return {one.name: (one.exit_code, one.sha256) for one in ended}
+
+
+# ------------------------------------------------------------------------------------------------ the plan
+def test_trials_are_named_after_model_and_recipe_and_never_alike() -> None:
+    names = trial_names([Path("a/m.onnx"), Path("b/m.onnx"), Path("n.onnx")], ["x/int8.toml", "sparse.toml"])
+    assert names[Path("n.onnx"), "sparse.toml"] == "n--sparse"
+    assert len(set(names.values())) == 6
+    assert names[Path("a/m.onnx"), "x/int8.toml"].startswith("m-")
+
+
+def test_shards_hold_each_trial_once(tmp_path: Path) -> None:
+    trials = [trial(tmp_path, f"t{number}") for number in range(10)]
+    shards = [shard_of(trials, number, 3) for number in (1, 2, 3)]
+    assert sorted(one.name for shard in shards for one in shard) == sorted(one.name for one in trials)
+    assert max(map(len, shards)) - min(map(len, shards)) <= 1
+
+
+def test_the_key_follows_what_bears_on_the_outcome_but_no_path() -> None:
+    def key(*options: tuple[str, str]) -> str:
+        return trial_key("digest", (QuantizeWeights(),), options)
+
+    assert key(("seed", "1")) != key(("seed", "2"))
+    data = ("data_sha256", "d")
+    assert key(("data", "a/eval.npz"), data) == key(("data", "b/eval.npz"), data)
+    assert trial_key("digest", (QuantizeWeights(),), ()) != trial_key("digest", (QuantizeWeights(dtype="uint8"),), ())
+
+
+# ------------------------------------------------------------------------------------------------ trials
+def test_a_trial_leaves_model_report_and_stamp_and_is_not_run_again(tmp_path: Path) -> None:
+    told: list[bool] = []
+    one = trial(tmp_path)
+    for _ in range(2):
+        (ended,) = run_trials([one], progress=lambda _, again: told.append(again))
+        assert isinstance(ended, Ended)
+        assert (ended.exit_code, ended.message.split(":")[0]) == (0, f"{MLP.name} -> m.onnx")
+    assert told == [False, True]
+    assert files_in(tmp_path) == {"m.onnx", "m.json", "m.trial.json"}
+
+
+@pytest.mark.parametrize("damage", ["m.onnx", "m.json", "m.trial.json"])
+def test_a_trial_whose_files_are_damaged_runs_again(tmp_path: Path, damage: str) -> None:
+    one = trial(tmp_path)
+    run_trials([one])
+    good = one.target.read_bytes()
+    if damage == "m.json":
+        one.report.unlink()
+    else:
+        (tmp_path / damage).write_bytes(good[:-1] + b"!")
+    told: list[bool] = []
+    run_trials([one], progress=lambda _, again: told.append(again))
+    assert told == [False]
+    assert one.target.read_bytes() == good
+
+
+def test_a_reason_is_a_result_too(tmp_path: Path) -> None:
+    (tmp_path / "bad.onnx").write_bytes(b"no model")
+    (ended,) = run_trials([trial(tmp_path, model=tmp_path / "bad.onnx")])
+    assert isinstance(ended, Ended)
+    assert (ended.exit_code, ended.has_report) == (3, False)
+    assert files_in(tmp_path) == {"bad.onnx", "m.trial.json"}
+
+
+def test_any_executor_runs_the_trials(tmp_path: Path) -> None:
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        found = run_trials([trial(tmp_path, f"t{n}") for n in range(3)], executor=pool)
+    assert [one.exit_code for one in found if isinstance(one, Ended)] == [0, 0, 0]
+
+
+def test_the_python_api_sweeps_passes_over_models(tmp_path: Path) -> None:
+    import nncompress as package
+
+    found = package.sweep(
+        [MLP, LSTM], {"int8": [package.QuantizeWeights()], "thin": [package.Factorize(energy=0.9)]}, tmp_path / "out",
+        seconds=0, jobs=2,
+    )  # fmt: skip
+    assert [(one.name, one.exit_code) for one in found if isinstance(one, Ended)] == [
+        ("digits_mlp--int8", 0), ("digits_mlp--thin", 0), ("digits_lstm--int8", 0), ("digits_lstm--thin", 4),
+    ]  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------------------ the command
+def test_a_sweep_ends_in_one_table_and_the_reasons_for_what_is_missing(here: Path) -> None:
+    ended = nncompress(*arguments("out", "--no-validate", models=(MLP, LSTM), recipes=("int8", "thin")))
+    assert ended.exit_code == 0
+    assert ended.stdout.startswith("4 trials: 3 results")
+    assert "digits_lstm--thin  exit 4  nothing was compressed: 2 weights: LSTM cannot be split" in ended.stdout
+    assert "[4/4] " in ended.stderr
+    listed = nncompress(*arguments("out", "--no-validate", "--dry-run", models=(MLP, LSTM), recipes=("int8", "sparse")))
+    assert [line.split()[0] for line in listed.stdout.splitlines()] == ["ended", "to", "ended", "to"]
+
+
+def test_options_of_recipe_and_command_line_and_the_stem_of_the_data(here: Path) -> None:
+    (here / "feeds").mkdir()
+    source = CNN.parent / "data/image_evaluation.npz"
+    (here / "feeds/digits_mlp.npz").write_bytes(source.read_bytes())
+    (here / "limited.toml").write_text('seconds = 0\n[data]\npath = "feeds/{stem}.npz"\n' + RECIPES["int8"])
+    ended = nncompress("sweep", MLP, "--recipe", "limited.toml", "-o", "out", "--max-drop", "5 %")
+    assert ended.exit_code == 0, ended.stderr
+    report = json.loads((here / "out/digits_mlp--limited.json").read_text())
+    assert report["comparison"]["run"]["feeds"]["source"] == "feeds/digits_mlp.npz"
+    assert "drop" in [rule["rule"] for rule in report["verdict"]["rules"]]
+
+
+def test_a_model_without_a_result_that_passes_fails_the_sweep(here: Path) -> None:
+    ended = nncompress(*arguments("out", "--max-size", "1 kB", "--no-validate", models=(MLP,), recipes=("int8",)))
+    assert ended.exit_code == 1
+    assert ended.stderr.endswith(f"{MLP} has no result that passes\n")
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--shard", "4/3"], "--shard '4/3' is not I/N with I from 1 to N"),
+        (["--jobs", "-1"], "--jobs must be 0 (one a core) or more"),
+        (["--recipe", "gone.toml"], "cannot read the recipe gone.toml"),
+        pytest.param(
+            ["--dask", "tcp://127.0.0.1:1"], "cannot reach the Dask cluster at tcp://127.0.0.1:1",
+            marks=pytest.mark.slow,
+        ),
+    ],
+)  # fmt: skip
+def test_wrong_usage_is_one_line_and_leaves_nothing(here: Path, more: list[str], message: str) -> None:
+    before = files_in(here)
+    ended = nncompress(*arguments("out", *more, models=(MLP,), recipes=("int8",)))
+    assert ended.exit_code in (2, 3)
+    assert message in ended.stderr
+    assert {name for name in files_in(here) if not name.startswith("out")} == before
+
+
+@pytest.mark.slow
+def test_shards_merge_into_the_table_of_the_whole(here: Path) -> None:
+    more = ("--no-validate",)
+    whole = nncompress(*arguments("whole", *more, models=(MLP, LSTM), recipes=("int8", "thin")))
+    for number in (1, 2):
+        part = arguments(f"s{number}", *more, f"--shard={number}/2", models=(MLP, LSTM), recipes=("int8", "thin"))
+        ended = nncompress(*part)
+        assert (ended.exit_code, ended.stdout) == (
+            0, f"shard {number}/2: 2 of 2 trials have ended (nncompress report --merge)\n"
+        )  # fmt: skip
+    merged = nncompress("report", "--merge", "s1", "s2")
+    assert (merged.exit_code, merged.stdout) == (0, whole.stdout)
+    partly = nncompress("report", "--merge", "s2")
+    assert partly.exit_code == 3
+    assert "2 trials of the sweep have not ended" in partly.stderr
+    assert nncompress("report", "--merge", "s1", "whole/..").exit_code == 3
+
+
+# ------------------------------------------------------------------------------------------------ stopped
+def started(*given: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, *given], env=plain_environment(), stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def wait_for(condition, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+def workers_of(folder: Path) -> list[int]:
+    """Process ids of the trials that write into `folder` now."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/fd"):
+        try:
+            targets = [str(entry.readlink()) for entry in path.iterdir()]
+        except OSError:
+            continue
+        if any(target.startswith(str(folder)) for target in targets):
+            found.append(int(path.parent.name))
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_stopped_sweep_goes_on_and_ends_with_the_same_results(here: Path, number: signal.Signals) -> None:
+    whole = nncompress(*arguments("whole", "--jobs", 2))
+    process = started(*arguments("out", "--jobs", "2"))
+    wait_for(lambda: len(outcomes("out")) >= 4)
+    process.send_signal(number)
+    stderr = process.communicate(timeout=30)[1]
+    if number == signal.SIGINT:
+        assert process.returncode == 130
+        assert "interrupted" in stderr
+    wait_for(lambda: not workers_of(here / "out"))
+    before = outcomes("out")
+    assert 4 <= len(before) < 16
+    assert not [name for name in files_in(here / "out") if name.startswith(".")]
+    resumed = nncompress(*arguments("out", "--jobs", 2))
+    assert resumed.stderr.count("(ended before)") == len(before)
+    assert resumed.exit_code == whole.exit_code == 0
+    assert resumed.stdout == whole.stdout
+    assert outcomes("out") == outcomes("whole")
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_loses_its_own_trial_alone(here: Path) -> None:
+    process = started(*arguments("out", "--jobs", "1", models=(CNN, MLP), recipes=("int8", "tensor")))
+    wait_for(lambda: bool(workers_of(here / "out")))
+    os.kill(workers_of(here / "out")[0], signal.SIGKILL)
+    stderr = process.communicate(timeout=120)[1]
+    assert process.returncode == 1
+    assert stderr.count("did not end: its process ended: SIGKILL") == 1
+    assert len(outcomes("out")) == 3
+    assert nncompress(*arguments("out", models=(CNN, MLP), recipes=("int8", "tensor"))).exit_code == 0
+    assert len(outcomes("out")) == 4
+
+
+@pytest.fixture
+def cluster() -> Iterator[object]:
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(3, threads_per_worker=1, dashboard_address=None, silence_logs=50) as made:
+        yield made
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of Dask, about its own sockets
+def test_a_dask_cluster_that_loses_a_worker_ends_with_the_same_results(here: Path, cluster) -> None:
+    whole = nncompress(*arguments("whole", "--jobs", 2))
+    process = started(*arguments("out", "--dask", cluster.scheduler_address))
+    wait_for(lambda: len(outcomes("out")) >= 3)
+    os.kill(next(iter(cluster.workers.values())).pid, signal.SIGKILL)
+    stdout, stderr = process.communicate(timeout=240)
+    assert process.returncode == 0, stderr
+    assert "LOST" not in stderr
+    assert outcomes("out") == outcomes("whole")
+    assert stdout == whole.stdout
+
+
+def test_a_lost_trial_is_told_apart_from_one_that_ended(tmp_path: Path) -> None:
+    class Breaking(ProcessPoolExecutor):
+        def submit(self, function, /, *args, **options):  # type: ignore[no-untyped-def]
+            return super().submit(os._exit, 1)
+
+    with Breaking(1, mp_context=get_context("spawn")) as pool:
+        (lost,) = run_trials([trial(tmp_path)], executor=pool)
+    assert isinstance(lost, Lost)
+    assert "BrokenProcessPool" in lost.reason
+    assert files_in(tmp_path) == set()
