@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from nncompress.errors import UsageError
+from nncompress.forms.planned import planned_bytes
 from nncompress.forms.store import FormChoice, store
 from nncompress.model.freeze import freeze_inputs
 from nncompress.model.ledger import Ledger
 from nncompress.model.model import OLDEST_OPSET, Model
 from nncompress.model.normalise import normalise
 from nncompress.passes.base import Context, Pass
-from nncompress.report.record import LedgerLine, Outcome, Rewritten
+from nncompress.passes.worst_values import worst_values
+from nncompress.report.record import LedgerLine, Outcome, Rewritten, SizeStep, WeightValues
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,8 @@ class Compressed:
     outcomes: tuple[Outcome, ...]
     lines: tuple[LedgerLine, ...]
     notes: tuple[str, ...]
+    steps: tuple[SizeStep, ...] = ()
+    worst_values: tuple[WeightValues, ...] = ()
 
     @property
     def changed(self) -> bool:
@@ -51,14 +55,26 @@ def compress_graph(
         return Compressed(result, (), Ledger(result).close(result, {}, {}, []), (*frozen, note))
     ledger, context = Ledger(result), Context(threads=threads)
     normalise(result)
-    outcomes: list[Outcome] = []
-    for one in passes:
-        outcomes += one.apply(result, context)
+    outcomes, steps = _apply(passes, result, context, form)
+    worst = worst_values(model, result, outcomes)
     sizes = ledger.sizes_before_store(result)
     stored = store(result, form)
     lines = ledger.close(result, sizes, {key: (one.form, one.size_bytes) for key, one in stored.items()}, outcomes)
     notes = dict.fromkeys(f"{one.weight}: {one.note}" for one in stored.values() if one.note)
-    return Compressed(result, tuple(outcomes), lines, (*frozen, *notes))
+    return Compressed(result, tuple(outcomes), lines, (*frozen, *notes), steps, worst)
+
+
+def _apply(
+    passes: Sequence[Pass], model: Model, context: Context, form: FormChoice
+) -> tuple[list[Outcome], tuple[SizeStep, ...]]:
+    """All passes in order; of several, the planned size before each as well."""
+    outcomes: list[Outcome] = []
+    steps: list[SizeStep] = []
+    for done, one in zip(["normalise", *(one.name for one in passes)], passes, strict=False):
+        if len(passes) > 1:
+            steps.append(SizeStep(done, planned_bytes(model, form)))
+        outcomes += one.apply(model, context)
+    return outcomes, tuple(steps)
 
 
 def _freeze(model: Model) -> tuple[str, ...]:

@@ -115,6 +115,7 @@ def compress_file(
     return Report(
         command, tuple(described(one) for one in passes), comparison, lines, verdict, environment(), proof.seed,
         tuple(watch.seconds), (*original.notes, *_complaint(original), *compressed.notes),
+        steps=compressed.steps, worst_values=compressed.worst_values,
     )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -146,8 +147,8 @@ def test_the_python_api_sweeps_passes_over_models(tmp_path: Path) -> None:
 def test_a_sweep_ends_in_one_table_and_the_reasons_for_what_is_missing(here: Path) -> None:
     ended = nncompress(*arguments("out", "--no-validate", models=(MLP, LSTM), recipes=("int8", "thin")))
     assert ended.exit_code == 0
-    assert ended.stdout.startswith("4 trials: 3 results")
-    assert "digits_lstm--thin  exit 4  nothing was compressed: 2 weights: LSTM cannot be split" in ended.stdout
+    assert ended.stdout.startswith("WARN  3 results, ")
+    assert re.search(r"digits_lstm--thin +4  nothing was compressed: 2 weights: LSTM cannot be split", ended.stdout)
     assert "[4/4] " in ended.stderr
     listed = nncompress(*arguments("out", "--no-validate", "--dry-run", models=(MLP, LSTM), recipes=("int8", "sparse")))
     assert [line.split()[0] for line in listed.stdout.splitlines()] == ["ended", "to", "ended", "to"]
@@ -169,6 +170,17 @@ def test_a_model_without_a_result_that_passes_fails_the_sweep(here: Path) -> Non
     ended = nncompress(*arguments("out", "--max-size", "1 kB", "--no-validate", models=(MLP,), recipes=("int8",)))
     assert ended.exit_code == 1
     assert ended.stderr.endswith(f"{MLP} has no result that passes\n")
+
+
+def test_a_sweep_without_any_result_says_why_in_every_format(here: Path) -> None:
+    (here / "bad.onnx").write_bytes(b"no model")
+    files = ("--json", "s.json", "--markdown", "s.md", "--html", "s.html", "--csv", "s.csv", "--junit", "s.xml")
+    ended = nncompress(*arguments("out", *files, models=("bad.onnx",), recipes=("int8",)))
+    assert ended.exit_code == 1
+    assert ended.stdout.startswith("FAIL  0 results, 0 on the Pareto front, 1 without result\n")
+    assert json.loads((here / "s.json").read_text())["missing"][0]["exit_code"] == 3
+    for name in ("s.md", "s.html"):
+        assert "bad--int8" in (here / name).read_text()
 
 
 @pytest.mark.parametrize(

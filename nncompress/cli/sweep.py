@@ -20,7 +20,7 @@ from nncompress.cli.with_options import Asked, with_options
 from nncompress.errors import EXIT_GATE_FAILED, EXIT_INTERRUPTED, InputError, UsageError
 
 if TYPE_CHECKING:
-    from nncompress.report.sweep_record import Ended, Lost
+    from nncompress.report.sweep_record import Ended, Lost, SweepResults
     from nncompress.trial import Trial
 
 _SHARD = re.compile(r"([1-9][0-9]*)/([1-9][0-9]*)", re.ASCII)
@@ -53,8 +53,7 @@ def sweep(
     """Run models x recipes, each trial in a process of its own; what has ended is not run again.
 
     {stem} in --data, --labels and the data of a recipe is the name of the model without .onnx. The folder gets
-    MODEL--RECIPE.onnx and its report .json for each trial. Exit code 1: a model has no result that passes, or a trial
-    was lost.
+    MODEL--RECIPE.onnx and its report .json for each trial.
 
     Example: nncompress sweep *.onnx --recipe int8.toml --recipe sparse.toml -o results --data "feeds/{stem}" --jobs 2
     """
@@ -206,12 +205,13 @@ def _finish(folders: Sequence[Path], files: FileOptions) -> list[str]:
     return without
 
 
-def show_sweep(found: Any, files: FileOptions) -> None:
+def show_sweep(found: SweepResults, files: FileOptions) -> None:
     """The table on stdout unless a report goes there, and the reports that were asked for."""
     from nncompress.cli.report import results_renderers
     from nncompress.cli.reports import write_files
-    from nncompress.report.results import results_of
-    from nncompress.report.sweep_text import sweep_text
+    from nncompress.report.results_text import results_text
+    from nncompress.report.sweep_text import sweep_results
 
-    if not write_files(results_of(found.reports), results_renderers(found.reports), files):
-        say(sweep_text(found))
+    results = sweep_results(found)
+    if not write_files(results, results_renderers(found.reports), files):
+        say(results_text(results))

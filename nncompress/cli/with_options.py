@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from nncompress.cli.options import SeedOptions
+from nncompress.cli.printing import say
 from nncompress.cli.settings import Layer, Layers, configured, resolve, shown
 
 
@@ -60,7 +61,7 @@ def with_options(*kinds: type, layers: Layers = configured) -> Callable[[Callabl
                 resolved = resolve(ctx, given, layers(given))
                 values = resolved.values
                 if show_config:
-                    typer.echo(shown(resolved))
+                    say(shown(resolved))
                     return
             own = {key: value for key, value in values.items() if not _belongs(key, places.values())}
             command(**own, **_built(places, values), **dict.fromkeys(asking, as_given))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from nncompress.model.edit import Draft, insert_before, put_instead
+from nncompress.model.edit import Draft, home_of, insert_before, put_instead
 from nncompress.model.model import Model, Scope
 from nncompress.model.weights import Weight
 from nncompress.numerics.affine import Affine
@@ -40,10 +40,9 @@ def replace_lookups(model: Model, weight: Weight, draft: Draft, codes: ir.Value,
     zero = None if affine.zero_point is None else _constant(draft, affine.zero_point.astype(np.float32), axis, "z")
     scale = _constant(draft, affine.scale, axis, "s")
     second = None if affine.input_scale is None else _constant(draft, affine.input_scale, axis, "s")
-    homes = {id(node): scope for scope in model.scopes() for node in scope}
     for use in weight.uses:
         operands = _Operands(codes, zero, scale, second, axis, weight.dtype)
-        _lookup(model, homes[id(use.node)], use.node, Draft(draft.names), operands)
+        _lookup(model, home_of(use.node), use.node, Draft(draft.names), operands)
     put_instead(model, weight, draft)
 
 

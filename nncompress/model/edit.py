@@ -63,6 +63,13 @@ class Draft:
         return made.outputs[0]
 
 
+def home_of(node: ir.Node) -> Scope:
+    """The graph or function in which `node` lies."""
+    home = node.graph
+    assert home is not None, "nodes of a model lie in one of its graphs"
+    return home
+
+
 def keeps_constants_as_nodes(model: Model, scope: Scope) -> bool:
     """True where initializers are not possible: in functions, and in files older than IR version 4."""
     return isinstance(root_of(model, scope), ir.Function) or model.ir.ir_version < INITIALIZERS_FROM_IR

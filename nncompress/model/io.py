@@ -39,6 +39,8 @@ def load(path: str | Path) -> Model:
         return _load(where, file)
     except InputError as error:
         raise error if str(where) in str(error) else InputError(f"{where}: {error}") from error
+    except MemoryError as error:
+        raise InputError(f"{where}: not enough memory to read it") from error
 
 
 def _load(path: Path, file: OpenFile) -> Model:

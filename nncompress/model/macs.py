@@ -44,7 +44,7 @@ def infer_shapes(model: Model) -> Shapes:
     _fix_batch(proto.graph)
     try:
         inferred = onnx.shape_inference.infer_shapes(proto, data_prop=True)
-    except (onnx.shape_inference.InferenceError, RuntimeError, ValueError):
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, RuntimeError, ValueError):
         return {}
     shapes: Shapes = {}
     stack = [inferred.graph]

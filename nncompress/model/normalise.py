@@ -24,9 +24,9 @@ _PROBE_BYTES = 4096
 
 
 def normalise(model: Model) -> None:
-    """Lifts constants, drops what is dead, sets names apart, merges duplicates; in place."""
-    lift_constants(model)
+    """Drops what is dead, lifts constants, sets names apart, merges duplicates; in place."""
     drop_dead_constants(model)
+    lift_constants(model)
     set_names_apart(model)
     merge_duplicates(model)
 

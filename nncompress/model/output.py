@@ -56,6 +56,8 @@ class Output:
             self._files = write(model, self.path, external_data=external_data)
         except OSError as error:
             raise NoOutputError(f"cannot write {self.target}: {reason(error)}") from error
+        except MemoryError as error:
+            raise NoOutputError(f"cannot write {self.target}: not enough memory") from error
         for file in model.files:
             file.check_unchanged()
         return self.path

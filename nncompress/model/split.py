@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from nncompress.model.edit import Draft, insert_before
+from nncompress.model.edit import Draft, home_of, insert_before
 from nncompress.model.given import int_of
 from nncompress.model.model import Model, Scope
 from nncompress.model.weights import Use, Weight
@@ -78,9 +78,8 @@ def as_stored(weight: Weight, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray,
 
 def split_readers(model: Model, weight: Weight, constants: Draft, a: ir.Value, b: ir.Value) -> None:
     """Rewires every reader of `weight` to the factors `a` and `b`, which `constants` holds."""
-    homes = {id(node): scope for scope in model.scopes() for node in scope}
     for use in weight.uses:
-        _split(model, homes[id(use.node)], use.node, Draft(constants.names), a, b)
+        _split(model, home_of(use.node), use.node, Draft(constants.names), a, b)
 
 
 def _split(model: Model, scope: Scope, node: ir.Node, draft: Draft, a: ir.Value, b: ir.Value) -> None:

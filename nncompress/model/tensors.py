@@ -54,7 +54,7 @@ def same_data(tensor: ir.TensorProtocol) -> ir.TensorProtocol:
     """The same data in an object of its own: clones of a model share tensors, and a tensor bears one name."""
     if isinstance(tensor, ir.TensorProtoTensor):
         proto = onnx.TensorProto()
-        proto.CopyFrom(ir.to_proto(tensor))
+        proto.CopyFrom(tensor.raw)
         return ir.TensorProtoTensor(proto)
     return copy.copy(tensor)
 

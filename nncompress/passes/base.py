@@ -16,10 +16,10 @@ from typing import ClassVar, TypeVar
 
 import numpy as np
 
-from nncompress.errors import UsageError, nearest
+from nncompress.errors import NoOutputError, UsageError, nearest
 from nncompress.model.model import Model
 from nncompress.model.weights import Weight, find_weights
-from nncompress.numerics.held import Store
+from nncompress.numerics.held import Held, Store
 from nncompress.report.record import Outcome, Skipped
 
 LARGEST_VALUE, SMALLEST_VALUE = float(np.finfo(np.float32).max), 1e-35  # that float32 scales and factors can express
@@ -31,8 +31,19 @@ T = TypeVar("T")
 class Context:
     """What a run lends to its passes."""
 
-    store: Store = field(default_factory=Store)
+    store: Store = field(default_factory=lambda: _Store())
     threads: int = 1
+
+
+class _Store(Store):
+    """One whose full disk is a deliberate error."""
+
+    def hold(self, array: np.ndarray) -> Held:
+        try:
+            return super().hold(array)
+        except OSError as error:
+            said = (error.strerror or str(error)).lower()
+            raise NoOutputError(f"cannot write to the temporary folder: {said} (TMPDIR names another)") from error
 
 
 @dataclass(frozen=True)
@@ -116,8 +127,15 @@ def unfit(array: np.ndarray) -> str | None:
 
 
 def in_parallel(weights: list[Weight], work: Callable[[Weight], T], threads: int) -> Iterator[tuple[Weight, T]]:
-    """work(weight) for every weight, in order, on `threads` threads, IN_FLIGHT_BYTES of weights at most at once."""
-    with ThreadPoolExecutor(max(1, threads)) as pool:
+    """work(weight) for every weight, in order, on `threads` threads, IN_FLIGHT_BYTES of weights at most at once.
+
+    Raises NoOutputError where the memory does not suffice.
+    """
+    work = _with_enough_memory(work)
+    if threads <= 1:
+        yield from ((weight, work(weight)) for weight in weights)
+        return
+    with ThreadPoolExecutor(threads) as pool:
         running: deque[tuple[Weight, int, Future[T]]] = deque()
         in_flight = 0
         for weight in weights:
@@ -126,7 +144,28 @@ def in_parallel(weights: list[Weight], work: Callable[[Weight], T], threads: int
                 first, size, future = running.popleft()
                 in_flight -= size
                 yield first, future.result()
-            running.append((weight, needed, pool.submit(work, weight)))
+            running.append((weight, needed, _started(pool, work, weight)))
             in_flight += needed
         for first, _, future in running:
             yield first, future.result()
+
+
+def _started(pool: ThreadPoolExecutor, work: Callable[[Weight], T], weight: Weight) -> Future[T]:
+    """The work on a thread of the pool, or done at once where the system gives no thread."""
+    try:
+        return pool.submit(work, weight)
+    except RuntimeError:
+        done: Future[T] = Future()
+        done.set_result(work(weight))
+        return done
+
+
+def _with_enough_memory(work: Callable[[Weight], T]) -> Callable[[Weight], T]:
+    def guarded(weight: Weight) -> T:
+        try:
+            return work(weight)
+        except MemoryError as error:
+            shape = " x ".join(map(str, weight.shape))
+            raise NoOutputError(f"not enough memory to compress {weight.given_name!r} ({shape})") from error
+
+    return guarded

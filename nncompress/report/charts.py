@@ -93,7 +93,7 @@ def _bars(sizes: Iterable[tuple[str, int, int]]) -> list[Bar]:
     longest = max((max(before, after) for _, before, after in listed), default=0) or 1
     return [
         Bar(
-            _shortened(printable(name)),
+            shortened(printable(name)),
             printable(name),
             round(BAR_WIDTH * before / longest, 1),
             round(BAR_WIDTH * after / longest, 1),
@@ -103,8 +103,8 @@ def _bars(sizes: Iterable[tuple[str, int, int]]) -> list[Bar]:
     ]
 
 
-def _shortened(name: str) -> str:
-    """The end of a name tells weights apart better than the start."""
+def shortened(name: str) -> str:
+    """At most LONGEST_LABEL characters: the end of a name tells weights apart better than the start."""
     return name if len(name) <= LONGEST_LABEL else "…" + name[1 - LONGEST_LABEL :]
 
 

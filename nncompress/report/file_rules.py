@@ -8,7 +8,9 @@ from nncompress.report.record import Comparison, LedgerLine, Level, Rewritten, R
 from nncompress.report.rule import ruled
 from nncompress.report.units import format_bytes, format_smaller
 
-COMPRESS_MORE = "compress more weights (--include), or use fewer bits or a lower density"
+COMPRESS_MORE = (
+    "compress more weights (--include), or add a pass: nncompress run -p prune-magnitude -p quantize-weights"
+)
 
 
 def changed_rule(comparison: Comparison, ledger: Sequence[LedgerLine]) -> RuleResult:

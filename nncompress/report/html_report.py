@@ -1,13 +1,20 @@
-"""Renders a report as one HTML file that needs no network and no script: charts are inline SVG, styles inline CSS."""
+"""Renders a report as one HTML file that needs no network: charts are inline SVG, styles inline CSS.
+
+It can be read in full without scripts. The only one, inline, sorts the ledger.
+"""
 
 from __future__ import annotations
 
+import base64
+import hashlib
+from importlib.resources import files
+
 from nncompress.errors import printable
-from nncompress.report import charts
+from nncompress.report import charts, value_charts
 from nncompress.report.front_chart import fronts
 from nncompress.report.ledger_table import full_ledger_table, largest_first, skipped_table
 from nncompress.report.record import Report, Run
-from nncompress.report.results import NOTE, Results, results_headline, results_table
+from nncompress.report.results import NOTE, Results, missing_table, results_headline, results_table
 from nncompress.report.summary import headline, latency_change
 from nncompress.report.tables import (
     classes_table,
@@ -19,6 +26,7 @@ from nncompress.report.tables import (
     metrics_table,
     rules_table,
 )
+from nncompress.report.waterfall_chart import waterfall
 
 TEMPLATE = "report.html.j2"
 RESULTS_TEMPLATE = "results.html.j2"
@@ -32,6 +40,7 @@ def render_html(report: Report) -> str:
     weights = [line for line in report.ledger if line.kind == "weight"]
     return render_page(
         TEMPLATE,
+        script=_file("sort.js") if weights else "",
         level=report.verdict.level,
         headline=headline(report),
         rules=rules_table(report),
@@ -43,10 +52,14 @@ def render_html(report: Report) -> str:
         ledger=full_ledger_table(report) if report.ledger else None,
         skipped=skipped_table(report),
         environment=environment_table(report),
+        steps=waterfall(report),
         category_bars=charts.category_bars(report.ledger),
         weight_bars=charts.weight_bars(report.ledger, LARGEST_WEIGHTS),
         weight_count=len(weights),
         scatter=charts.size_against_sqnr(largest_first(weights)[:MOST_POINTS]),
+        value_charts=value_charts.value_charts(report),
+        value_width=value_charts.HISTOGRAM_WIDTH,
+        value_height=value_charts.HEIGHT,
         latency=charts.latency_histograms(run.latency) if run and run.latency else None,
         latency_summary=_latency_summary(run),
         plot_width=charts.PLOT_WIDTH,
@@ -68,6 +81,7 @@ def render_results_html(found: Results) -> str:
         level=found.level,
         headline=results_headline(found),
         results=results_table(found),
+        missing=missing_table(found),
         note=NOTE,
         fronts=fronts(found),
         plot_width=charts.PLOT_WIDTH,
@@ -75,7 +89,7 @@ def render_results_html(found: Results) -> str:
     )
 
 
-def render_page(template: str, **content: object) -> str:
+def render_page(template: str, *, script: str = "", **content: object) -> str:
     """Jinja escapes every text; template errors are bugs, hence StrictUndefined."""
     import jinja2  # only this renderer needs it, and it takes longer to import than the others take to render
 
@@ -87,4 +101,21 @@ def render_page(template: str, **content: object) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    return environment.get_template(template).render(content)
+    style = _file("page.css")
+    return environment.get_template(template).render(
+        content, style=style, script=script, policy=_policy(style, script)
+    )  # fmt: skip
+
+
+def _file(name: str) -> str:
+    return (files("nncompress.report") / "templates" / name).read_text(encoding="utf-8")
+
+
+def _policy(style: str, script: str) -> str:
+    """A Content-Security-Policy under which nothing is loaded, and nothing else is applied or run."""
+    sources = f"style-src {_source(style)}" + (f"; script-src {_source(script)}" if script else "")
+    return f"default-src 'none'; {sources}; base-uri 'none'; form-action 'none'"
+
+
+def _source(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

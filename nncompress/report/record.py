@@ -51,6 +51,27 @@ class LedgerLine:
     outcomes: tuple[Outcome, ...] = ()
 
 
+@dataclass(frozen=True)
+class SizeStep:
+    """What all constants would take after one step, if they were stored then."""
+
+    name: str  # "normalise", or the name of the pass
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class WeightValues:
+    """Values of one weight in the original and in the result; of a large weight an even sample."""
+
+    weight: str
+    sqnr_db: float  # the lowest among the passes, as in the ledger
+    low: float  # ends of the axis of both histograms
+    high: float
+    counts_before: tuple[int, ...]  # by bins of equal width
+    counts_after: tuple[int, ...]
+    pairs: tuple[tuple[float, float], ...]  # (before, after), evenly spaced
+
+
 # ------------------------------------------------------------------------------------------------ how it compares
 @dataclass(frozen=True)
 class FileFacts:
@@ -252,4 +273,6 @@ class Report:
     seconds: tuple[tuple[str, float], ...] = ()  # (stage, seconds): load, compress, save, validate
     notes: tuple[str, ...] = ()
     options: tuple[tuple[str, str], ...] = ()  # (name, value) of those not at their defaults, and what data they name
+    steps: tuple[SizeStep, ...] = ()  # of several passes: after normalising and after each but the last
+    worst_values: tuple[WeightValues, ...] = ()  # of the weights of lowest SQNR
     schema_version: int = field(default=SCHEMA_VERSION)

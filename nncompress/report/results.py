@@ -45,28 +45,37 @@ class Result:
 
 
 @dataclass(frozen=True)
+class NoResult:
+    """A trial of a sweep that made no report."""
+
+    name: str
+    exit_code: int | None  # None: it has not ended
+    reason: str
+
+
+@dataclass(frozen=True)
 class Results:
     """All of them, and what `loss` is."""
 
     results: tuple[Result, ...]
     loss_name: str  # "drop of top-1, in points", "1 - cosine"
+    missing: tuple[NoResult, ...] = ()
 
     @property
     def level(self) -> Level:
-        levels = {result.level for result in self.results}
+        levels = {result.level for result in self.results} or {"fail"}
         return "fail" if "fail" in levels else "warn" if "warn" in levels else "pass"
 
 
-def results_of(reports: Sequence[Report]) -> Results:
-    """The reports in the order given."""
+def results_of(reports: Sequence[Report], missing: Sequence[NoResult] = ()) -> Results:
+    """The reports in the order given, and the trials that made none."""
     rows = [_result(report) for report in reports]
     metrics = {row.metric for row in rows}
     by_metric = len(metrics) == 1 and None not in metrics
     rows = [replace(row, loss=_loss(row, by_metric=by_metric)) for row in rows]
     front = [replace(row, on_front=_is_on_front(row, rows)) for row in rows]
-    return Results(
-        tuple(front), printable(f"lost {metrics.pop()}, in points") if by_metric else "1 - cosine of the worst output"
-    )
+    loss = f"lost {metrics.pop()}, in points" if by_metric else "1 - cosine of the worst output"
+    return Results(tuple(front), printable(loss), tuple(missing))
 
 
 def results_table(found: Results) -> Table:
@@ -91,11 +100,20 @@ def results_table(found: Results) -> Table:
     return make_table("Results", _HEADER, rows, {3, 5, 6})
 
 
+def missing_table(found: Results) -> Table:
+    """One row a trial that made no report."""
+    rows = [[one.name, "-" if one.exit_code is None else str(one.exit_code), one.reason] for one in found.missing]
+    return make_table("Without result", ["trial", "exit code", "why"], rows, {1})
+
+
 def results_headline(found: Results) -> str:
-    """Such as "4 results, 2 on the Pareto front, 1 failed"."""
+    """Such as "4 results, 2 on the Pareto front, 1 failed, 1 without result"."""
     front = sum(one.on_front for one in found.results)
     failed = sum(one.level == "fail" for one in found.results)
-    return f"{len(found.results)} results, {front} on the Pareto front" + (f", {failed} failed" if failed else "")
+    parts = [f"{len(found.results)} result{'s' * (len(found.results) != 1)}", f"{front} on the Pareto front"]
+    parts += [f"{failed} failed"] if failed else []
+    parts += [f"{len(found.missing)} without result"] if found.missing else []
+    return ", ".join(parts)
 
 
 def _short(paths: Iterable[str]) -> dict[str, str]:

@@ -9,7 +9,7 @@ import io
 from nncompress.report.csv_report import inert_cell
 from nncompress.report.json_text import dumped
 from nncompress.report.markdown import MARKS, MOST_BYTES, ROOMS, inert, markdown_table
-from nncompress.report.results import NOTE, Result, Results, results_headline, results_table
+from nncompress.report.results import NOTE, Result, Results, missing_table, results_headline, results_table
 from nncompress.report.text import aligned
 
 _COLUMNS = [field.name for field in dataclasses.fields(Result)]
@@ -18,7 +18,13 @@ _COLUMNS = [field.name for field in dataclasses.fields(Result)]
 def results_text(found: Results) -> str:
     """Plain lines, nothing cut."""
     head = f"{found.level.upper()}  {results_headline(found)}"
-    return "\n".join([head, "", *aligned(results_table(found)), "", NOTE]) + "\n"
+    lines = [head]
+    if found.results:
+        lines += ["", *aligned(results_table(found)), "", NOTE]
+    if found.missing:
+        missing = missing_table(found)
+        lines += ["", missing.title, *aligned(missing)]
+    return "\n".join(lines) + "\n"
 
 
 def results_markdown(found: Results) -> str:
@@ -26,6 +32,7 @@ def results_markdown(found: Results) -> str:
     head = f"## {MARKS[found.level]} {results_headline(found)}"
     for room in ROOMS:
         parts = [head, markdown_table(results_table(found), room), inert(NOTE, room)]
+        parts += [markdown_table(missing_table(found), room)] if found.missing else []
         text = "\n\n".join(parts) + "\n"
         if len(text.encode()) < MOST_BYTES:
             break

@@ -16,6 +16,7 @@ from nncompress.report.units import (
     format_bytes,
     format_cosine,
     format_count,
+    format_counted,
     format_db,
     format_drop,
     format_error,
@@ -183,10 +184,10 @@ def environment_table(report: Report) -> Table:
         ["onnxruntime", env.onnxruntime],
         ["onnx, onnx-ir, numpy", f"{env.onnx}, {env.onnx_ir}, {env.numpy}"],
         ["Python", f"{env.python} on {env.platform}"],
-        ["CPU", f"{env.cpu}, {_counted(env.cores, 'core')}, {' '.join(env.cpu_flags) or 'no flags known'}"],
+        ["CPU", f"{env.cpu}, {format_counted(env.cores, 'core')}, {' '.join(env.cpu_flags) or 'no flags known'}"],
     ]
     if comparison.run and comparison.run.latency:
-        rows.append(["latency measured with", _counted(comparison.run.latency.threads, "thread")])
+        rows.append(["latency measured with", format_counted(comparison.run.latency.threads, "thread")])
     if report.seconds:
         rows.append(["time taken", ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in report.seconds)])
     return make_table("Environment", ["", ""], rows, set())
@@ -202,7 +203,7 @@ def feeds_lines(run: Run | None) -> list[str]:
     if run is None:
         return ["NOT VALIDATED: neither model was run (--no-validate)."]
     feeds = run.feeds
-    count = _counted(feeds.count, "feed")
+    count = format_counted(feeds.count, "feed")
     if feeds.synthetic:
         lines = [f"Measured on SYNTHETIC inputs ({count}, seed {feeds.seed}): random data is no proof; give --data."]
     else:
@@ -210,7 +211,3 @@ def feeds_lines(run: Run | None) -> list[str]:
     if run.one_after_the_other:
         lines.append("Both models do not fit in the free memory: they ran one after the other.")
     return [printable(line) for line in [*lines, *run.notes]]
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'s' * (count != 1)}"

@@ -16,10 +16,12 @@ from nncompress.report.record import (
     Report,
     Rewritten,
     Run,
+    SizeStep,
     Skipped,
     TaskMetric,
     Timing,
     Verdict,
+    WeightValues,
 )
 from nncompress.report.verdict import Limits, judge
 
@@ -92,6 +94,8 @@ LEDGER = (
     LedgerLine("(graph)", "graph", (), (), "", 50_000, 13_500, "dense"),
 )
 
+STEPS = (SizeStep("normalise", 1_150_000), SizeStep("prune-magnitude", 900_000))
+
 ENVIRONMENT = Environment(
     nncompress="0.1.0",
     python="3.11.7",
@@ -128,6 +132,22 @@ def sample_report(
     )
 
 
+def stepwise_report() -> Report:
+    """Two passes, with the sizes between them and the values of one weight."""
+    report = replace(sample_report(), passes=("prune-magnitude:sparsity=0.5", "quantize-weights"))
+    return replace(report, steps=STEPS, worst_values=(values("[w]", 12.5),))
+
+
+def values(name: str, sqnr_db: float = 12.5, low: float = -0.3, high: float = 0.5) -> WeightValues:
+    """As many figures as a large weight has, with as many digits."""
+    counts_before = tuple(10 * (24 - abs(i - 24)) for i in range(48))
+    counts_after = tuple(count if abs(i - 24) > 4 else 0 for i, count in enumerate(counts_before))
+    before = [round(low + (high - low) * i / 149, 7) for i in range(150)]
+    return WeightValues(
+        name, sqnr_db, low, high, counts_before, counts_after, tuple((b, round(b * 0.987, 7)) for b in before)
+    )
+
+
 def hostile_report() -> Report:
     """Every name that a model, a path or a data file brings in is hostile."""
     ledger = (
@@ -143,14 +163,17 @@ def hostile_report() -> Report:
     )
     report = sample_report(run, ledger=ledger)
     facts = file_facts(f"a/{HOSTILE}", 100, data_sha256=((HOSTILE, "ef" * 32),))
-    return replace(report, comparison=replace(report.comparison, reference=facts), notes=(HOSTILE,), passes=(HOSTILE,))
+    report = replace(report, comparison=replace(report.comparison, reference=facts), notes=(HOSTILE,))
+    return replace(report, passes=(HOSTILE,), steps=(SizeStep(HOSTILE, 90),), worst_values=(values(HOSTILE),))
 
 
 def large_report(weights: int, name: str = "encoder.layer.{}.attention.self.query.weight") -> Report:
-    """A report with many weights of falling size."""
+    """A report with many weights of falling size, the values of four and the sizes between three passes."""
     ledger = []
     for i in range(weights):
         size = 4_000_000 - 1000 * i
         done = Rewritten(name.format(i), "quantize", "int8, per channel (axis 1)", 30.0 + i % 20)
         ledger.append(weight(name.format(i), size, size // 4, done))
-    return sample_report(ledger=tuple(ledger))
+    report = sample_report(ledger=tuple(ledger))
+    worst = tuple(values(name.format(i)) for i in range(4))
+    return replace(report, passes=("factorize", *report.passes), steps=STEPS, worst_values=worst)

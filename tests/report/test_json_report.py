@@ -23,6 +23,7 @@ from .sample_report import (
     latency,
     output,
     sample_report,
+    stepwise_report,
     synthetic_run,
 )
 
@@ -42,8 +43,9 @@ def strict_loads(text: str) -> Any:
         sample_report(ledger=()),
         replace(sample_report(), comparison=comparison(None)),
         hostile_report(),
+        stepwise_report(),
     ],
-    ids=["labelled", "synthetic", "no ledger", "not validated", "hostile"],
+    ids=["labelled", "synthetic", "no ledger", "not validated", "hostile", "stepwise"],
 )
 def test_a_report_survives_the_round_trip_and_follows_the_schema(report: Any) -> None:
     text = to_json(report)
@@ -68,6 +70,12 @@ def test_nan_and_infinities_survive_as_strings() -> None:
     assert again.notes == ("NaN",)
     assert again.comparison.run is not None
     assert again.comparison.run.outputs[0].name == "NaN"
+
+
+def test_a_report_from_before_there_were_steps_and_values_is_read() -> None:
+    tree = strict_loads(to_json(stepwise_report()))
+    del tree["steps"], tree["worst_values"]
+    assert from_json(json.dumps(tree)) == replace(stepwise_report(), steps=(), worst_values=())
 
 
 def test_the_summary_holds_the_derived_figures() -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from xml.etree import ElementTree as ET
 
+import pytest
+
 from nncompress.report.junit import render_junit
+from nncompress.report.record import Report
 from nncompress.report.verdict import Limits
 
 from .sample_report import hostile_report, labelled_run, sample_report
@@ -20,10 +23,39 @@ def test_failures_fail_and_warnings_pass_with_a_word() -> None:
     failure = cases["ratio"].find("failure")
     assert failure is not None
     assert failure.get("message") == "3.860x smaller (limit >= 5x)"
-    assert failure.text == "compress more weights (--include), or use fewer bits or a lower density"
+    assert (
+        failure.text
+        == "compress more weights (--include), or add a pass: nncompress run -p prune-magnitude -p quantize-weights"
+    )
     assert cases["latency-ratio"].find("failure") is None
     assert (cases["latency-ratio"].findtext("system-out") or "").startswith("WARN: 0.980 [0.950, 1.020]")
     assert len(cases["size"]) == 0
+
+
+# Element: (attributes it must have, attributes it may have, children in their order) of Jenkins' junit-4.xsd.
+SCHEMA = {
+    "testsuites": (set(), {"name", "time", "tests", "failures", "disabled", "errors"}, ["testsuite"]),
+    "testsuite": (
+        {"name", "tests"},
+        {"failures", "errors", "time", "disabled", "skipped", "timestamp", "hostname", "id", "package"},
+        ["properties", "testcase", "system-out", "system-err"],
+    ),
+    "testcase": (
+        {"name"}, {"assertions", "time", "classname", "status"},
+        ["skipped", "error", "failure", "system-out", "system-err"],
+    ),
+    "failure": (set(), {"type", "message"}, []),
+    "system-out": (set(), set(), []),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("report", [sample_report(labelled_run(), Limits(min_ratio=5)), hostile_report()])
+def test_jenkins_schema_allows_every_element_and_attribute(report: Report) -> None:
+    for element in ET.fromstring(render_junit(report, report)).iter():
+        required, optional, order = SCHEMA[element.tag]
+        assert required <= set(element.keys()) <= required | optional
+        places = [order.index(child.tag) for child in element]
+        assert places == sorted(places)
 
 
 def test_hostile_names_give_valid_xml_without_control_characters() -> None:
