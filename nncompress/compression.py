@@ -14,8 +14,8 @@ from nncompress.model.ledger import Ledger
 from nncompress.model.model import OLDEST_OPSET, Model
 from nncompress.model.normalise import normalise
 from nncompress.passes.base import Context, Pass
-from nncompress.passes.worst_values import worst_values
 from nncompress.report.record import LedgerLine, Outcome, Rewritten, SizeStep, WeightValues
+from nncompress.worst_values import worst_values
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,8 @@ ALLOWED = {
     "validate": {"errors", "report.record", "report.bench_record", "metric_names", "child_process", "calibrate"},
     "forms": {"errors", "numerics", "model"},
     "passes": {"errors", "report.record", "numerics", "model", "forms"},
-    "compression": {"errors", "report.record", "model", "forms", "passes"},
+    "worst_values": {"report.record", "numerics", "model"},
+    "compression": {"errors", "report.record", "model", "forms", "passes", "worst_values"},
     "limit_types": {"errors", "report.units", "metric_names"},
     "settings": {"errors", "metric_names", "limit_types"},
     "recipe": {"errors", "passes"},
@@ -61,8 +62,8 @@ ALLOWED = {
 
 # Where third-party libraries may be imported; those not named here nowhere.
 HOMES = {
-    "numpy": {"numerics", "model", "calibrate", "validate", "forms", "passes", "inspection"},
-    "onnx_ir": {"model", "calibrate", "forms", "passes", "inspection"},
+    "numpy": {"numerics", "model", "calibrate", "validate", "forms", "passes", "worst_values", "inspection"},
+    "onnx_ir": {"model", "calibrate", "forms", "passes", "worst_values", "inspection"},
     "onnx": {"model", "calibrate"},
     "google": {"model", "calibrate"},  # protobuf's errors
     "onnxruntime": {"calibrate", "validate"},

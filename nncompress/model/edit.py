@@ -77,8 +77,10 @@ def keeps_constants_as_nodes(model: Model, scope: Scope) -> bool:
 
 def root_of(model: Model, scope: Scope) -> Scope:
     """The main graph or the function in which `scope` lies."""
+    if scope is model.ir.graph or isinstance(scope, ir.Function):
+        return scope
     for function in model.ir.functions.values():
-        if scope is function or scope is function.graph or any(scope is inner for inner in function.subgraphs()):
+        if scope is function.graph or any(scope is inner for inner in function.subgraphs()):
             return function
     return model.ir.graph
 

@@ -7,9 +7,10 @@ have initializers and keep their Constant nodes.
 
 from __future__ import annotations
 
+import hashlib
+from collections import Counter
 from collections.abc import Iterator
 
-import numpy as np
 import onnx_ir as ir
 
 from nncompress.model.edit import Names, drop_if_unread, keeps_constants_as_nodes
@@ -169,37 +170,35 @@ def _mergeable(model: Model) -> Iterator[tuple[Scope, ir.Value]]:
 
 def _equal_sets(candidates: list[tuple[Scope, ir.Value]]) -> list[list[tuple[Scope, ir.Value]]]:
     """Sets of two or more with the same bytes. The ends are compared first, so that few tensors are read whole."""
-    sets: list[list[tuple[Scope, ir.Value]]] = []
-    by_probe: dict[bytes, list[list[tuple[Scope, ir.Value]]]] = {}
     if len(candidates) < 2:
         return []
-    for candidate in candidates:
-        same_probe = by_probe.setdefault(_probe(candidate[1]), [])
-        for group in same_probe:
-            if _same_bytes(group[0][1], candidate[1]):
-                group.append(candidate)
-                break
-        else:
-            same_probe.append([candidate])
-            sets.append(same_probe[-1])
-    return [group for group in sets if len(group) > 1]
+    probes = [_probe(value) for _, value in candidates]
+    often = Counter(probes)
+    by_content: dict[bytes, list[tuple[Scope, ir.Value]]] = {}
+    for candidate, probe in zip(candidates, probes, strict=True):
+        if often[probe] > 1:
+            by_content.setdefault(_digest(candidate[1]), []).append(candidate)
+    return [same for same in by_content.values() if len(same) > 1]
 
 
 def _probe(value: ir.Value) -> bytes:
+    """A digest of the first and the last bytes."""
     tensor = value.const_value
     assert tensor is not None
     if isinstance(tensor, FileTensor):
         head = min(_PROBE_BYTES, tensor.nbytes)
-        return tensor.file.read(tensor.offset, head) + tensor.file.read(tensor.offset + tensor.nbytes - head, head)
+        last = tensor.offset + tensor.nbytes - head
+        return hashlib.sha256(tensor.file.read(tensor.offset, head) + tensor.file.read(last, head)).digest()
     raw = tensor.tobytes()
-    return raw[:_PROBE_BYTES] + raw[-_PROBE_BYTES:]
+    return hashlib.sha256(raw[:_PROBE_BYTES] + raw[-_PROBE_BYTES:]).digest()
 
 
-def _same_bytes(one: ir.Value, other: ir.Value) -> bool:
-    assert one.const_value is not None
-    assert other.const_value is not None
-    pairs = zip(raw_blocks(one.const_value), raw_blocks(other.const_value), strict=True)
-    return all(np.array_equal(np.frombuffer(a, np.uint8), np.frombuffer(b, np.uint8)) for a, b in pairs)
+def _digest(value: ir.Value) -> bytes:
+    assert value.const_value is not None
+    digest = hashlib.sha256()
+    for block in raw_blocks(value.const_value):
+        digest.update(block)
+    return digest.digest()
 
 
 def _move_to_main(model: Model, home: Scope, value: ir.Value, names: Names) -> None:

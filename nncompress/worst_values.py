@@ -1,4 +1,4 @@
-"""Not a pass: what all passes together made of the values of the weights that lost most, for people to look at."""
+"""What all passes together made of the values of the weights that lost most, for people to look at."""
 
 from __future__ import annotations
 

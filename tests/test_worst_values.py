@@ -6,15 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nncompress import worst_values as module
 from nncompress.compression import Compressed, compress_graph
 from nncompress.model.io import load
 from nncompress.model.model import Model
 from nncompress.model.weights import find_weights
 from nncompress.numerics.sampling import RUN_LENGTH, RUNS
 from nncompress.numerics.value_change import BINS, MOST_PAIRS
-from nncompress.passes import Factorize, PruneMagnitude, QuantizeWeights, worst_values as module
-from nncompress.passes.worst_values import MOST_WEIGHTS
+from nncompress.passes import Factorize, PruneMagnitude, QuantizeWeights
 from nncompress.report.record import Rewritten, WeightValues
+from nncompress.worst_values import MOST_WEIGHTS
 from tests.models import as_model, dense_constant, linear, model_of, noise, proto_of, saved, session
 
 QUANTIZE, PRUNE, SPLIT = QuantizeWeights(min_size=1), PruneMagnitude(min_size=1), Factorize(rank=4, min_size=1)
