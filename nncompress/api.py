@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
+from typing import get_args
 
 from nncompress.compression import check_passes, compress_graph
+from nncompress.errors import UsageError
 from nncompress.forms.store import FormChoice
 from nncompress.model.check import check_result
 from nncompress.model.io import load
@@ -16,6 +19,7 @@ from nncompress.passes.base import Pass
 from nncompress.passes.factorize import Factorize
 from nncompress.passes.prune_magnitude import PruneMagnitude
 from nncompress.passes.quantize_weights import QuantizeWeights
+from nncompress.recipe import make_pass
 from nncompress.report.record import Report
 from nncompress.report.sweep_record import Ended, Lost
 from nncompress.sweeping import run_trials, trial_names, write_plan
@@ -40,10 +44,19 @@ def compress(
     Where no pass finds anything to do, the copy is the model as it was. `freeze_inputs`: initializers that are also
     graph inputs become constants and are compressed as well. Raises UsageError for impossible options.
     """
-    compressed = compress_graph(model, passes, form=form, threads=threads, freeze=freeze_inputs)
+    if form not in get_args(FormChoice):
+        raise UsageError(f"unknown form {form!r}: it is {' or '.join(get_args(FormChoice))}")
+    compressed = compress_graph(model, _checked(passes), form=form, threads=threads, freeze=freeze_inputs)
     result = compressed.model if compressed.changed or freeze_inputs else model.clone()
     result.ledger = compressed.lines
     return result
+
+
+def _checked(passes: Sequence[Pass]) -> list[Pass]:
+    """The same passes. Raises UsageError for options of a wrong type or value: dataclasses take anything."""
+    if not isinstance(passes, Sequence) or not all(isinstance(one, Pass) for one in passes):
+        raise UsageError("passes are given as a list, such as [QuantizeWeights()]")
+    return [make_pass(one.name, {f.name: getattr(one, f.name) for f in dataclasses.fields(one)}) for one in passes]
 
 
 def save(model: Model, path: str | Path, *, force: bool = False, external_data: bool = False) -> None:
@@ -76,6 +89,8 @@ def sweep(
     concurrent.futures, of workers that see the same files) takes. `seconds`: spent on latency, 0 for none. Raises
     UsageError for passes that do not go together, NoOutputError if `folder` cannot be written.
     """
+    if isinstance(models, str | Path):
+        raise UsageError(f"models are given as a list, such as [{str(models)!r}]")
     place = Path(folder)
     names = trial_names([Path(model) for model in models], list(recipes))
     proof = Proof(data=Path(data) if data else None, seconds=seconds)
@@ -85,8 +100,9 @@ def sweep(
     for model in map(Path, models):
         files = model_digest(model)
         for recipe, passes in recipes.items():
-            check_passes(passes)
-            key = trial_key(files, passes, options)
-            trials.append(Trial(names[model, recipe], model, recipe, tuple(passes), place, key, proof).absolute())
+            checked = _checked(passes)
+            check_passes(checked)
+            key = trial_key(files, checked, options)
+            trials.append(Trial(names[model, recipe], model, recipe, tuple(checked), place, key, proof).absolute())
     write_plan(trials, place)
     return run_trials(trials, jobs=jobs, executor=executor)

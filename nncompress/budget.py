@@ -40,8 +40,8 @@ class Budget:
     min_sqnr: Db = None
     max_drop: Share = None
     max_latency_ratio: Ratio = None
-    min_metric: Share = None  # of the first metric, needs data and no reference
-    max_metric: Number = None  # the same for one that is better when it is lower
+    min_metric: Share = None  # of each metric that is better when higher; needs data and no reference
+    max_metric: Number = None  # of each metric that is better when lower
     data: StrictStr | None = None
     labels: StrictStr | None = None
     metric: Metrics | None = None
@@ -154,9 +154,9 @@ def _contradictions(budget: Budget, *, guessing: bool) -> list[str]:
     for name in ("max_drop", *_METRIC_LIMITS):
         if getattr(budget, name) is not None and budget.data is None:
             problems.append(f"{name} needs labelled data")
-    lower = [name for name in (budget.metric or ())[:1] if name in LOWER_IS_BETTER]
-    if lower and budget.min_metric is not None:
-        problems.append(f"min_metric: {lower[0]} is better when it is lower, so limit it with max_metric")
+    if budget.metric and budget.min_metric is not None and LOWER_IS_BETTER.issuperset(budget.metric):
+        names = " and ".join(budget.metric)
+        problems.append(f"min_metric: {names} is better when it is lower, so limit it with max_metric")
     if budget.labels is not None and budget.data is None:
         problems.append("labels need data: they belong to samples")
     if (budget.metric or budget.metric_output) and budget.data is None:

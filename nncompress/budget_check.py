@@ -13,9 +13,9 @@ from nncompress.metric_names import metric_from
 from nncompress.model.facts import file_facts
 from nncompress.model.io import load
 from nncompress.model.model import Model
-from nncompress.report.budget_rules import file_budget_rules, refused_rule, run_budget_rules
+from nncompress.report.budget_rules import file_budget_rules, other_inputs_rule, refused_rule, run_budget_rules
 from nncompress.report.check_record import CheckedModel, CheckReport, Figures
-from nncompress.report.record import FileFacts, RuleResult, Run
+from nncompress.report.record import FileFacts, RuleResult, Run, TaskMetric
 from nncompress.report.worst import largest_drop, worst_cosine, worst_sqnr_db
 from nncompress.workflow import Proof, feeds_of, free_dims, run_both
 
@@ -52,7 +52,7 @@ def check_budgets(config: Config, proof: Proof) -> CheckReport:
 def _checked(config: Config, path: Path, budgets: list[Budget], proof: Proof) -> CheckedModel:
     model = load(config.folder / path)
     facts = file_facts(model)
-    measured: dict[Comparing, Run | NoOutputError] = {}
+    measured: dict[Comparing, Run | RuleResult] = {}
     rules: list[RuleResult] = []
     for comparing in _comparisons(config, path, budgets):
         timed = any(b.max_latency_ratio is not None for b in budgets if _comparing(config, path, b) == comparing)
@@ -64,13 +64,14 @@ def _checked(config: Config, path: Path, budgets: list[Budget], proof: Proof) ->
         asked = _comparing(config, path, budget)
         if asked is not None:
             result = measured[asked]
-            made += (
-                [refused_rule(str(result))] if isinstance(result, NoOutputError) else run_budget_rules(budget, result)
-            )
+            made += [result] if isinstance(result, RuleResult) else run_budget_rules(budget, result)
         rules += [_at_level(rule, budget) for rule in made]
-    runs = sorted((r for r in measured.values() if isinstance(r, Run)), key=lambda run: run.latency is None)
-    run = runs[0] if runs else None
-    return CheckedModel(path.as_posix(), facts.sha256, figures(facts, run), tuple(dict.fromkeys(rules)))
+    against = {_comparing(config, path, budget) for budget in budgets if budget.reference is not None}
+    runs = {comparing: run for comparing, run in measured.items() if isinstance(run, Run)}
+    compared = sorted((run for one, run in runs.items() if one in against), key=lambda run: run.latency is None)
+    metrics = [run.metrics[0] for run in [*compared, *runs.values()] if run.metrics]
+    found = figures(facts, compared[0] if compared else None, metrics[0] if metrics else None)
+    return CheckedModel(path.as_posix(), facts.sha256, found, tuple(dict.fromkeys(rules)))
 
 
 def _comparisons(config: Config, path: Path, budgets: list[Budget]) -> list[Comparing]:
@@ -101,9 +102,12 @@ def _check_dims(config: Config, by_model: Mapping[Path, list[Budget]], dims: Map
             raise UsageError(f"--dim {name}={size}: no model of this check has a free dimension {name!r}{hint}")
 
 
-def _run(path: Path, model: Model, comparing: Comparing, proof: Proof) -> Run | NoOutputError:
-    """What the comparison measured, or onnxruntime's complaint about the model at `path`."""
+def _run(path: Path, model: Model, comparing: Comparing, proof: Proof) -> Run | RuleResult:
+    """What the comparison measured, or the rule that the model at `path` breaks: it cannot be run, or not so."""
     reference = model if comparing.reference == path else load(comparing.reference)
+    ours, theirs = _inputs(model), _inputs(reference)
+    if ours != theirs:
+        return other_inputs_rule(ours, str(comparing.reference), theirs)
     free = free_dims(reference)
     asked = replace(
         proof, data=comparing.data, labels=comparing.labels, metrics=comparing.metrics,
@@ -112,25 +116,38 @@ def _run(path: Path, model: Model, comparing: Comparing, proof: Proof) -> Run | 
     try:
         run = run_both(comparing.reference, path, model, feeds_of(reference, comparing.reference, asked), asked)
     except NoOutputError as error:
-        return error
+        return refused_rule(str(error))
     assert run is not None, "comparisons are validated"
     return run
 
 
-def figures(facts: FileFacts, run: Run | None) -> Figures:
-    """The figures of one model, those of the run where there was one."""
-    size = Figures(facts.file_bytes, facts.packed_bytes, facts.parameters, facts.macs)
+def _inputs(model: Model) -> list[str]:
+    """Names and types of what has to be fed, in order: the inputs that are no initializers."""
+    graph = model.ir.graph
+    return [f"{value.name!r} {value.type}" for value in graph.inputs if value.name not in graph.initializers]
+
+
+def figures(facts: FileFacts, run: Run | None, metric: TaskMetric | None) -> Figures:
+    """The figures of one model: `run` is that against a reference, `metric` the first task metric of the model."""
+    found = Figures(facts.file_bytes, facts.packed_bytes, facts.parameters, facts.macs)
+    if metric is not None:
+        found = replace(
+            found,
+            metric=metric.candidate,
+            metric_name=metric.name,
+            metric_higher_is_better=metric.higher_is_better,
+            metric_is_share=metric.is_share,
+        )
     if run is None:
-        return size
+        return found
     cosine, sqnr, lost, latency = worst_cosine(run), worst_sqnr_db(run), largest_drop(run.metrics), run.latency
     return replace(
-        size,
+        found,
         cosine=cosine.value if cosine else None,
         sqnr_db=sqnr.value if sqnr else None,
         latency_ratio=latency.ratio if latency else None,
         latency_ratio_low=latency.ratio_low if latency else None,
         latency_ratio_high=latency.ratio_high if latency else None,
-        metric=run.metrics[0].candidate if run.metrics else None,
         drop=lost.drop if lost else None,
     )
 

@@ -110,12 +110,13 @@ def compress_file(
         lines = with_graph_line(compressed.lines, reference.file_bytes, candidate.file_bytes)
         comparison = Comparison(reference, candidate, run)
         verdict = judge(comparison, limits, lines)
-        if not writing.dry_run and (verdict.level != "fail" or writing.keep_failed):
+        written = not writing.dry_run and (verdict.level != "fail" or writing.keep_failed)
+        if written:
             out.commit()
     return Report(
         command, tuple(described(one) for one in passes), comparison, lines, verdict, environment(), proof.seed,
         tuple(watch.seconds), (*original.notes, *_complaint(original), *compressed.notes),
-        steps=compressed.steps, worst_values=compressed.worst_values,
+        steps=compressed.steps, worst_values=compressed.worst_values, written=written,
     )  # fmt: skip
 
 

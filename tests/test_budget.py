@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from nncompress.budget import Budget, Config, find_config, load_config
@@ -14,6 +15,13 @@ from nncompress.workflow import Proof
 from tests.models import noise, proto_of, saved
 from tests.support import IMAGES, MLP, SAMPLES
 
+ALONE = f'[[budget]]\npath = "{MLP.name}"\ndata = "{IMAGES.name}"\n'
+ERRORS = """
+def errors(outputs, labels, inputs):
+    return 0.25
+
+errors.lower_is_better = True
+"""
 QUICK = Proof(seconds=0.05)
 
 
@@ -273,10 +281,60 @@ def test_a_model_is_compared_with_its_reference_on_real_data(tmp_path: Path) -> 
 def test_a_metric_of_the_model_alone_needs_no_reference(tmp_path: Path) -> None:
     for file in (MLP, IMAGES):
         (tmp_path / file.name).symlink_to(file)
-    rules = rules_of(check(tmp_path, f'[[budget]]\npath = "{MLP.name}"\ndata = "{IMAGES.name}"\nmin_metric = "99.9 %"'))
-    assert list(rules) == ["metric"]
-    assert rules["metric"].level == "fail"
-    assert rules["metric"].figure.startswith("top-1 9")
+    (model,) = check(tmp_path, ALONE + 'min_metric = "99.9 %"').models
+    assert [(rule.rule, rule.level, rule.figure[:7]) for rule in model.rules] == [
+        ("metric", "fail", "top-1 9"),
+        ("metric", "pass", "top-5 1"),
+    ]
+    figures = model.figures
+    assert (figures.metric_name, figures.metric_higher_is_better, figures.metric) == (
+        "top-1",
+        True,
+        model.rules[0].value,
+    )
+    assert (figures.cosine, figures.sqnr_db, figures.latency_ratio, figures.drop) == (None, None, None, None)
+
+
+def test_each_metric_is_judged_by_the_limit_that_is_meant_for_it(tmp_path: Path) -> None:
+    for file in (MLP, IMAGES):
+        (tmp_path / file.name).symlink_to(file)
+    (tmp_path / "errors.py").write_text(ERRORS)
+    limits = 'metric = ["top-1", "errors.py:errors"]\nmin_metric = "50 %"\nmax_metric = 0.001'
+    (model,) = check(tmp_path, ALONE + limits).models
+    assert [(rule.rule, rule.level) for rule in model.rules] == [("metric", "pass"), ("max-metric", "fail")]
+    assert model.rules[0].figure.startswith("top-1 ")
+    assert model.rules[1].figure.startswith("errors")
+
+
+def test_a_limit_that_no_metric_is_meant_for_fails_and_says_which_one_to_use(tmp_path: Path) -> None:
+    for file in (MLP, IMAGES):
+        (tmp_path / file.name).symlink_to(file)
+    rule = rules_of(check(tmp_path, ALONE + 'metric = "f1"\nmax_metric = 0.5'))["max-metric"]
+    assert (rule.level, rule.figure) == ("fail", "not measured")
+    assert rule.advice.startswith("f1: higher is better, so limit it with min_metric, or name a metric such as mse")
+    assert "lower_is_better = True" in rule.advice
+
+
+def test_advice_names_the_keys_of_the_budget_and_no_option(folder: Path) -> None:
+    for name, text in (("nan", "y = Sqrt(x)"), ("same", "y = Sqrt(x)")):
+        proto = proto_of(f"m (float[n, 4] x) => (float[n, 4] y) {{ {text} }}")
+        saved(proto, folder / f"{name}.onnx")
+    np.savez(folder / "eval.npz", x=np.full((8, 4), -1, np.float32))
+    limits = "reference = 'same.onnx'\nmin_cosine = 0.9\nmin_sqnr = 30\n"
+    rules = rules_of(check(folder, f"[[budget]]\npath = 'nan.onnx'\ndata = 'eval.npz'\n{limits}"))
+    for name in ("cosine", "sqnr"):
+        assert (rules[name].level, rules[name].figure) == ("fail", "not measured")
+        assert 'nothing finite to compare: name real samples in the budget (data = "eval.npz")' in rules[name].advice
+    made_up = rules_of(check(folder, f"[[budget]]\npath = 'm.onnx'\n{limits.replace('same', 'm')}"))
+    assert made_up["data"].advice.startswith('name real samples in the budget (data = "eval.npz")')
+
+
+def test_a_reference_with_other_inputs_is_named_as_what_to_correct(folder: Path) -> None:
+    saved(proto_of("m (float[n, 4] z) => (float[n, 4] y) { y = Relu(z) }"), folder / "other.onnx")
+    rule = rules_of(check(folder, "[[budget]]\npath='m.onnx'\nreference='other.onnx'\nmin_cosine=0.9"))["runs"]
+    assert (rule.level, rule.limit) == ("fail", "the same inputs as the reference")
+    assert "inputs 'x' FLOAT; the reference" in rule.figure
+    assert rule.advice == "name the model that this one was made from in the line reference = of the budget"
 
 
 def test_fidelity_on_made_up_inputs_is_called_no_proof(folder: Path) -> None:

@@ -214,6 +214,9 @@ def test_a_second_run_on_its_own_result_is_valid_too(tmp_path: Path, kind: type[
         assert run(path, x=noise(2, 64))[0].shape == (2, 64)
 
 
+LEAST_OPSET = {PruneMagnitude: 11}  # before, zeros take as much as any other value
+
+
 @pytest.mark.parametrize("opset", [6, 7, 9, 11, 13, 17, 21])
 @each_pass
 def test_it_works_from_the_oldest_opset_on(opset: int, kind: type[Pass]) -> None:
@@ -221,7 +224,7 @@ def test_it_works_from_the_oldest_opset_on(opset: int, kind: type[Pass]) -> None
         "g (float[N,64] x) => (float[N,64] y) { y = MatMul(x, w) }", opset=opset, ir_version=8, w=noise(64, 64)
     )
     compressed = compress_graph(model, [STRONG[kind]])
-    assert compressed.changed is (opset >= 7)
+    assert compressed.changed is (opset >= LEAST_OPSET.get(kind, 7))
     assert compressed.model.opset == opset
     onnx.checker.check_model(proto_from(compressed.model), full_check=True)
     assert np.isfinite(run(compressed.model, x=noise(2, 64))[0]).all()

@@ -80,11 +80,14 @@ def test_the_action_passes_its_arguments_on_quoted_and_runs_nothing_else(project
     )
     variables = {"GITHUB_STEP_SUMMARY": str(summary), "GITHUB_ACTIONS": "true"}
     command = ["bash", "-e", "-o", "pipefail", "-c", script]
-    ended = run(command, project, NNCOMPRESS_ARGS=arguments, **variables)
+    ended = run(command, project, ARGS=arguments, **variables)
     assert "matches no weight" in ended.stderr or "$(touch x)" in ended.stderr
     assert not (project / "x").exists()
-    ended = run(command, project, NNCOMPRESS_ARGS=arguments.partition(" --exclude")[0], **variables)
+    ended = run(command, project, ARGS=arguments.partition(" --exclude")[0], **variables)
     assert ended.returncode == 0, ended.stderr
+    missed = run(command, project, ARGS="quantize model.onnx --dry-run -q --no-validate --min-ratio 99", **variables)
+    assert missed.returncode == 1
+    assert run(command, project, ARGS="passes", **variables).returncode == 0
     assert summary.read_text().startswith("## ⚠️ WARN: model.onnx")
     assert ended.stderr.startswith("::warning title=nncompress%3A out.onnx%3A validated::")
 

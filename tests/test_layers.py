@@ -41,7 +41,7 @@ ALLOWED = {
         "passes", "compression", "recipe",
     },
     "benching": {"report.bench_record", "report.record", "environment", "model", "validate", "workflow"},
-    "budget_check": {"errors", "report", "environment", "metric_names", "model", "workflow", "budget"},
+    "budget_check": {"errors", "report", "environment", "metric_names", "model", "calibrate", "workflow", "budget"},
     "trial": {
         "errors", "report.json_report", "report.summary", "report.sweep_record", "report.verdict", "child_process",
         "environment", "model", "passes", "recipe", "workflow",
@@ -49,8 +49,8 @@ ALLOWED = {
     "verify": {"errors", "report.check_record", "report.record", "report.saved", "model"},
     "sweeping": {"errors", "report.record", "report.sweep_record", "child_process", "model", "trial", "verify"},
     "api": {
-        "errors", "report.record", "report.sweep_record", "model", "forms", "passes", "compression", "workflow",
-        "trial", "sweeping",
+        "errors", "report.record", "report.sweep_record", "model", "forms", "passes", "compression", "recipe",
+        "workflow", "trial", "sweeping",
     },
     "cli": {
         "errors", "report", "environment", "metric_names", "model", "validate", "passes", "recipe", "recipe_file",

@@ -177,9 +177,11 @@ def test_a_sweep_without_any_result_says_why_in_every_format(here: Path) -> None
     files = ("--json", "s.json", "--markdown", "s.md", "--html", "s.html", "--csv", "s.csv", "--junit", "s.xml")
     ended = nncompress(*arguments("out", *files, models=("bad.onnx",), recipes=("int8",)))
     assert ended.exit_code == 1
-    assert ended.stdout.startswith("FAIL  0 results, 0 on the Pareto front, 1 without result\n")
+    assert ended.stdout.startswith(
+        "FAIL  0 results, 0 on the Pareto front, 1 without result, no result that passes for bad.onnx"
+    )
     assert json.loads((here / "s.json").read_text())["missing"][0]["exit_code"] == 3
-    for name in ("s.md", "s.html"):
+    for name in ("s.md", "s.html", "s.xml"):
         assert "bad--int8" in (here / name).read_text()
 
 

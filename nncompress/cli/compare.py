@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -26,7 +27,9 @@ def compare(
     """
     from nncompress.cli.build import limits_of, proof_of
     from nncompress.cli.reports import check_reports, finish
+    from nncompress.cli.unchanged import options_used
     from nncompress.workflow import compare_files
 
     check_reports(report, (reference, candidate, proof.data, proof.labels))
-    finish(compare_files(reference, candidate, proof=proof_of(proof), limits=limits_of(limits)), report)
+    result = compare_files(reference, candidate, proof=proof_of(proof), limits=limits_of(limits))
+    finish(replace(result, options=options_used(proof, limits)), report)

@@ -30,6 +30,13 @@ from nncompress.errors import printable
 if TYPE_CHECKING:
     from nncompress.passes.base import Pass
 
+_OnlyIfSmaller = Annotated[
+    bool | None,
+    typer.Option(
+        "--only-if-smaller/--even-if-larger",
+        help="Leave weights alone where it does not pay, or not. [default: only-if-smaller]",
+    ),
+]
 _shared = with_options(SelectOptions, ProofOptions, LimitOptions, WriteOptions, ReportOptions)
 
 
@@ -53,13 +60,7 @@ def quantize(
         str | None,
         choice("--range", "mse|minmax", "Clip where the squared error is least, or never. [default: mse]"),
     ] = None,
-    only_if_smaller: Annotated[
-        bool | None,
-        typer.Option(
-            "--only-if-smaller/--even-if-larger",
-            help="Leave weights alone where it does not pay, or not. [default: only-if-smaller]",
-        ),
-    ] = None,
+    only_if_smaller: _OnlyIfSmaller = None,
     select: SelectOptions,
     proof: ProofOptions,
     limits: LimitOptions,
@@ -101,6 +102,7 @@ def prune(
             "The share is of all together by LAMP scores, of each weight, or of all by magnitude. [default: lamp]",
         ),
     ] = None,
+    only_if_smaller: _OnlyIfSmaller = None,
     select: SelectOptions,
     proof: ProofOptions,
     limits: LimitOptions,
@@ -114,7 +116,9 @@ def prune(
     """
     from nncompress.cli.build import pass_of
 
-    one = pass_of("prune-magnitude", select, sparsity=sparsity, threshold=threshold, scope=scope)
+    one = pass_of(
+        "prune-magnitude", select, sparsity=sparsity, threshold=threshold, scope=scope, only_if_smaller=only_if_smaller
+    )
     _compress("prune", source, target, [one], proof, limits, write, report)
 
 

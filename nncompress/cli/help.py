@@ -44,8 +44,8 @@ _EXITS: dict[str, dict[int, str]] = {
     "check": {
         0: "all budgets are kept, up to warnings; or --exit-zero",
         1: "a budget is missed, or a figure is worse than the baseline allows",
-        2: "wrong usage or configuration",
-        3: "a model, data or the baseline missing, unreadable or unsafe",
+        2: "wrong usage or configuration: a path in it that does not exist is that, too",
+        3: "a model, data or the baseline unreadable or unsafe",
         4: "a report cannot be written",
     },
     "init": {

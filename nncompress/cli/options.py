@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from nncompress.cli.completion import completing
-from nncompress.cli.settings import PREFIX
+from nncompress.cli.settings import PREFIX, variables
 
 Source = Annotated[Path, typer.Argument(metavar="MODEL", help="The ONNX model to read.", show_default=False)]
 Target = Annotated[
@@ -34,6 +34,7 @@ def choice(name: str, metavar: str, text: str) -> Any:
 def shared_option(name: str, *, group: str, text: str, metavar: str | None = None) -> Any:
     """An option that NNCOMPRESS_NAME, a recipe and the configuration files may set too (see settings.py)."""
     variable = PREFIX + name.removeprefix("--").upper().replace("-", "_")
+    variables.add(variable)
     return typer.Option(
         name, help=text, metavar=metavar, rich_help_panel=group, envvar=variable, show_envvar=False,
         autocompletion=completing(metavar),
@@ -226,7 +227,7 @@ class SelectOptions:
     min_size: Annotated[
         int | None,
         _option("--min-size", group="Weights", metavar="N", text="Leave weights of fewer elements alone. [default: 64; "
-                "prune: 256; factorize: 4096]"),
+                "prune: 1024; factorize: 4096]"),
     ] = None  # fmt: skip
 
 

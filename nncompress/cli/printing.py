@@ -26,6 +26,16 @@ def complain(message: str) -> None:
     _write(sys.stderr, f"nncompress: {printable(message)}\n")
 
 
+def say_error(about: str, message: str) -> None:
+    """The same, as an annotation in GitHub Actions."""
+    from nncompress.report import github
+
+    if github.in_actions():
+        sys.stderr.write(github.error_line(about, message) + "\n")
+    else:
+        complain(message)
+
+
 def say_report(report: Report, *, verbose: bool) -> None:
     """The whole report, in colour on a terminal."""
     from nncompress.report import github

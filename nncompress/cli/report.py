@@ -66,7 +66,7 @@ def results_renderers(reports: Sequence[Report]) -> Renderers[Results]:
 
     return {
         "json": results_json, "markdown": results_markdown, "html": render_results_html, "csv": results_csv,
-        "junit": lambda _: render_junit(*reports),
+        "junit": lambda found: render_junit(*reports, missing=found.missing),
     }  # fmt: skip
 
 
@@ -76,7 +76,7 @@ def _merge(folders: Sequence[Path], files: ReportOptions) -> None:
     from nncompress.sweeping import results_in
 
     found = results_in(folders)
-    show_sweep(found, files)
+    show_sweep(found, files, quiet=files.quiet)
     if found.missing:
         count = f"{len(found.missing)} trial{'s' * (len(found.missing) != 1)}"
         raise InputError(f"{count} of the sweep have not ended: run the missing shards, then merge all of them")

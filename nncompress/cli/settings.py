@@ -6,6 +6,7 @@ elsewhere if it is declared with `shared_option` in options.py, which is the onl
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,11 @@ from typing import Any
 
 import typer
 
+from nncompress.errors import UsageError, nearest
+
 PREFIX = "NNCOMPRESS_"
+variables = {"NNCOMPRESS_DEBUG"}
+"""The variables that mean something; each shared option adds its own."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,13 @@ def configured(given: Mapping[str, Any]) -> list[Layer]:
 
     files = [given["config"]] if given.get("config") is not None else settings_files(Path())
     return [Layer(str(path), load_settings(path)) for path in files]
+
+
+def check_variables() -> None:
+    """Raises UsageError for a variable that no option has: a limit with a typo would be lost."""
+    for name in sorted(os.environ):
+        if name.startswith(PREFIX) and name not in variables:
+            raise UsageError(f"unknown variable {name}{nearest(name, sorted(variables))}")
 
 
 def resolve(context: typer.Context, given: Mapping[str, Any], layers: list[Layer]) -> Resolved:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nncompress.cli.options import FileOptions, LimitOptions, ProofOptions, StoreOptions
-from nncompress.cli.printing import complain, say
+from nncompress.cli.printing import complain, say, say_error
 from nncompress.cli.settings import Layer, configured
 from nncompress.cli.with_options import Asked, with_options
 from nncompress.errors import EXIT_GATE_FAILED, EXIT_INTERRUPTED, InputError, UsageError
@@ -156,7 +156,7 @@ def _run(trials: Sequence[Trial], workers: int, dask: str | None) -> int:
         raise typer.Exit(EXIT_INTERRUPTED) from None
     lost = lost_lines(outcomes)
     for line in lost:
-        complain(f"{line}; the same command runs it again")
+        say_error("sweep", f"{line}; the same command runs it again")
     return len(lost)
 
 
@@ -201,11 +201,11 @@ def _finish(folders: Sequence[Path], files: FileOptions) -> list[str]:
     show_sweep(found, files)
     without = unsatisfied(found)
     for model in without:
-        complain(f"{model} has no result that passes")
+        say_error("sweep", f"{model} has no result that passes")
     return without
 
 
-def show_sweep(found: SweepResults, files: FileOptions) -> None:
+def show_sweep(found: SweepResults, files: FileOptions, *, quiet: bool = False) -> None:
     """The table on stdout unless a report goes there, and the reports that were asked for."""
     from nncompress.cli.report import results_renderers
     from nncompress.cli.reports import write_files
@@ -214,4 +214,5 @@ def show_sweep(found: SweepResults, files: FileOptions) -> None:
 
     results = sweep_results(found)
     if not write_files(results, results_renderers(found.reports), files):
-        say(results_text(results))
+        text = results_text(results)
+        say(text.partition("\n")[0] if quiet else text)

@@ -16,7 +16,7 @@ import typer
 
 from nncompress.cli.options import SeedOptions
 from nncompress.cli.printing import say
-from nncompress.cli.settings import Layer, Layers, configured, resolve, shown
+from nncompress.cli.settings import Layer, Layers, check_variables, configured, resolve, shown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +58,7 @@ def with_options(*kinds: type, layers: Layers = configured) -> Callable[[Callabl
             as_given = Asked(lambda more: _built(places, resolve(ctx, given, more).values))
             values: typing.Mapping[str, Any] = given
             if shares:
+                check_variables()
                 resolved = resolve(ctx, given, layers(given))
                 values = resolved.values
                 if show_config:

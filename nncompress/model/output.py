@@ -65,7 +65,7 @@ class Output:
     def commit(self) -> None:
         """Renames the files into place, the model last: from that moment on it is complete."""
         try:
-            with _turn(self.target):
+            with turn_at(self.target):
                 if not self._force and os.path.lexists(self.target):
                     raise UsageError(f"{self.target} exists by now (--force overwrites it)")
                 _move(self._files, self.target.parent)
@@ -109,7 +109,7 @@ def _locked_folder(folder: Path) -> int:
 
 
 @contextmanager
-def _turn(target: Path) -> Iterator[None]:
+def turn_at(target: Path) -> Iterator[None]:
     """Waits until no other run renames files to this target, and keeps others waiting for as long."""
     path = target.with_name(f".{target.name}.nncompress-lock")
     while True:

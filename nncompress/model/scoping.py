@@ -1,4 +1,4 @@
-"""Checks that every name that a graph reads is one that something in sight defines.
+"""Checks that every name that a graph reads is one that something in sight defines, and no two things in sight do.
 
 The order of nodes is not looked at: onnxruntime runs models whose nodes stand in another one. onnx-ir would make up a
 value for a name that nothing defines, and drop an initializer that has none.
@@ -30,6 +30,9 @@ def _check_graph(graph: onnx.GraphProto, outer: Outer) -> None:
     if "" in constants:
         raise InputError(f"{where} has an initializer without a name")
     own = {*(info.name for info in graph.input), *constants, *_outputs(graph.node)}
+    for names in outer:
+        for name in sorted(own & names):
+            raise InputError(f"{where} defines {name!r} again, which a graph around it has: ONNX forbids that")
     _check_nodes(graph.node, (*outer, own), where)
     _check_outputs((info.name for info in graph.output), own, where)
 

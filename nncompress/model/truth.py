@@ -18,7 +18,8 @@ from nncompress.errors import InputError
 
 MOST_ELEMENTS = 1 << 40
 MOST_DIMENSIONS = 64  # numpy's limit
-MOST_EXPANDED_NODES = 2_000_000  # after inlining all functions; a hostile file of 4 kB can reach 2^26
+MOST_EXPANDED_NODES = 100_000  # after inlining all functions, or MOST_TIMES as many nodes as are stored, if that is
+MOST_TIMES = 20  # more; a hostile file of 4 kB can reach 2^26, and shape inference visits every one of them
 DEEPEST_CALLS = 500  # functions calling functions; onnxruntime inlines recursively and overflows its stack later
 
 _TYPED_FIELD: dict[int, str] = {
@@ -171,8 +172,10 @@ def check_functions(proto: onnx.ModelProto) -> None:
             stack.append((key, True))
             stack += [(c, False) for c in called if c in functions and (c in path or c not in size)]
     called = [(n.domain, n.op_type, n.overload) for n in nodes_of(proto.graph.node)]
-    if sum(size.get(c, 1) for c in called) > MOST_EXPANDED_NODES:
-        raise InputError(f"its functions expand to more than {MOST_EXPANDED_NODES:,} nodes")
+    stored = len(called) + sum(1 for f in proto.functions for _ in nodes_of(f.node))
+    allowed = max(MOST_EXPANDED_NODES, MOST_TIMES * stored)
+    if sum(size.get(c, 1) for c in called) > allowed:
+        raise InputError(f"its functions expand to more than {allowed:,} nodes")
     if max(depth.values(), default=0) > DEEPEST_CALLS:
         raise InputError(f"its functions call one another more than {DEEPEST_CALLS} deep")
 

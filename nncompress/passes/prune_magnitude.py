@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from nncompress.forms.layouts import LEAST_OPSET, cheapest_layout
 from nncompress.model.encoding import attach
 from nncompress.model.model import Model
 from nncompress.model.weights import Weight
@@ -29,8 +30,10 @@ class PruneMagnitude(Pass):
     scope: Literal["lamp", "weight", "global"] = "lamp"
     """lamp: the share is of all weights together, apportioned so that sensitive ones lose less; weight: of each weight;
     global: of all together, by plain magnitude"""
-    min_size: int = 256
+    min_size: int = 1024
     """leave weights with fewer elements alone"""
+    only_if_smaller: bool = True
+    """leave weights alone whose zeros could not be stored smaller"""
 
     name: ClassVar[str] = "prune-magnitude"
     stage: ClassVar[int] = 2
@@ -57,10 +60,17 @@ class PruneMagnitude(Pass):
                 outcomes.append(Skipped(weight.name, self.name, "no value is small enough to become zero"))
             else:
                 held = context.store.hold(kept.values.astype(weight.dtype.numpy(), copy=False))
-                attach(weight, Pruned(held, weight.shape, kept.nonzeros))
-                share = 1 - kept.nonzeros / weight.size
-                outcomes.append(Rewritten(weight.name, self.name, f"{share:.1%} zeros", kept.sqnr_db))
+                outcomes.append(self._attached(weight, Pruned(held, weight.shape, kept.nonzeros), kept, model.opset))
         return outcomes
+
+    def _attached(self, weight: Weight, pruned: Pruned, kept: Kept, opset: int) -> Outcome:
+        """Attaches the zeros, unless they would be stored as they are and gain nothing."""
+        layout = cheapest_layout(pruned.values, pruned.shape, weight.dtype.numpy(), pruned.nonzeros, opset)
+        if self.only_if_smaller and layout.name == "dense":
+            return Skipped(weight.name, self.name, _no_gain(opset))
+        attach(weight, pruned)
+        share = 1 - kept.nonzeros / weight.size
+        return Rewritten(weight.name, self.name, f"{share:.1%} zeros", kept.sqnr_db)
 
     def _limit(self, weights: list[Weight]) -> float | None:
         """The magnitude below which values become zero, where it is the same for all weights."""
@@ -85,3 +95,10 @@ class PruneMagnitude(Pass):
         if reason:
             return reason
         return keep_largest(array, share) if limit is None else keep_above(array, limit)
+
+
+def _no_gain(opset: int) -> str:
+    least = LEAST_OPSET["sparse-mask"]
+    if opset < least:
+        return f"zeros are stored small from opset {least} on, and this model has {opset}"
+    return "zeros would not make it smaller: it is too small, or too few of its values are"

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol
 
 from nncompress.report.fidelity_rules import fidelity_rules
 from nncompress.report.record import FileFacts, Level, RuleResult, Run
-from nncompress.report.rule import ruled, unmeasured
+from nncompress.report.rule import IN_BUDGET, Remedies, ruled, unmeasured
 from nncompress.report.run_rules import (
-    LABELS_MISSING,
     ROUNDING,
     data_rule,
     drop_rule,
@@ -21,6 +20,7 @@ from nncompress.report.run_rules import (
 from nncompress.report.units import format_bytes, format_count, format_metric
 
 COMPRESS = "compress the model (nncompress inspect shows where the bytes are), or raise the limit"
+GENTLER = "compress more gently, or train longer"
 UNKNOWN_SIZE = "this figure is not known for this model: leave the limit out"
 
 
@@ -69,13 +69,17 @@ def run_budget_rules(limits: BudgetLimits, run: Run) -> list[RuleResult]:
     demanded = limits.min_cosine is not None or limits.min_sqnr is not None
     against: list[RuleResult | None] = []
     if limits.reference is not None:
-        against = [interface_rule(run), finite_rule(run), data_rule(run, fidelity_demanded=demanded)]
+        against = [
+            interface_rule(run),
+            finite_rule(run, IN_BUDGET),
+            data_rule(run, IN_BUDGET, fidelity_demanded=demanded),
+        ]
     rules = [
-        *(fidelity_rules(run, limits.min_cosine, limits.min_sqnr, ()) if demanded else []),
-        drop_rule(run, limits.max_drop) if limits.max_drop is not None else None,
-        _metric_rule(run, limits.min_metric, highest=False),
-        _metric_rule(run, limits.max_metric, highest=True),
-        latency_rule(run, limits.max_latency_ratio) if limits.max_latency_ratio is not None else None,
+        *(fidelity_rules(run, limits.min_cosine, limits.min_sqnr, (), IN_BUDGET) if demanded else []),
+        drop_rule(run, limits.max_drop, IN_BUDGET) if limits.max_drop is not None else None,
+        *_metric_rules(run, limits.min_metric, IN_BUDGET, highest=False),
+        *_metric_rules(run, limits.max_metric, IN_BUDGET, highest=True),
+        latency_rule(run, limits.max_latency_ratio, IN_BUDGET) if limits.max_latency_ratio is not None else None,
         *against,
     ]
     return [rule for rule in rules if rule is not None]
@@ -84,6 +88,13 @@ def run_budget_rules(limits: BudgetLimits, run: Run) -> list[RuleResult]:
 def refused_rule(complaint: str) -> RuleResult:
     """A model that onnxruntime does not run fails, whatever was to be measured."""
     return ruled("runs", "fail", complaint, "runs in onnxruntime", "make the model again: it cannot be used as it is")
+
+
+def other_inputs_rule(model: Sequence[str], reference: str, theirs: Sequence[str]) -> RuleResult:
+    """A reference that takes other inputs than the model is most likely the wrong file."""
+    figure = f"inputs {', '.join(model)}; the reference {reference} takes {', '.join(theirs)}"
+    advice = "name the model that this one was made from in the line reference = of the budget"
+    return ruled("runs", "fail", figure, "the same inputs as the reference", advice)
 
 
 def _at_most(
@@ -101,16 +112,28 @@ def _at_most(
     return ruled(name, level, texts[0], f"<= {texts[1]}", over, figure, limit)
 
 
-def _metric_rule(run: Run, limit: float | None, *, highest: bool) -> RuleResult | None:
-    """The first task metric of the model itself, whatever the reference reaches."""
+def _metric_rules(run: Run, limit: float | None, remedies: Remedies, *, highest: bool) -> list[RuleResult]:
+    """One rule for each task metric of the model itself that is better this way, whatever the reference reaches."""
     if limit is None:
-        return None
+        return []
     name, sign = ("max-metric", "<=") if highest else ("metric", ">=")
-    if not run.metrics:
-        return unmeasured(name, f"{sign} {limit:g}", limit, LABELS_MISSING)
-    metric = run.metrics[0]
-    shown = partial(format_metric, is_share=metric.is_share)
-    kept = metric.candidate <= limit + ROUNDING if highest else metric.candidate >= limit - ROUNDING
-    figure = f"{metric.name} {shown(metric.candidate)} ({metric.samples} samples)"
-    advice = "compress more gently, or train longer"
-    return ruled(name, "pass" if kept else "fail", figure, f"{sign} {shown(limit)}", advice, metric.candidate, limit)
+    judged = [metric for metric in run.metrics if metric.higher_is_better != highest]
+    if not judged:
+        advice = _other_way(run, highest=highest) if run.metrics else remedies.labels
+        return [unmeasured(name, f"{sign} {limit:g}", limit, advice)]
+    rules = []
+    for metric in judged:
+        shown = partial(format_metric, is_share=metric.is_share)
+        kept = metric.candidate <= limit + ROUNDING if highest else metric.candidate >= limit - ROUNDING
+        figure = f"{metric.name} {shown(metric.candidate)} ({metric.samples} samples)"
+        level: Level = "pass" if kept else "fail"
+        rules.append(ruled(name, level, figure, f"{sign} {shown(limit)}", GENTLER, metric.candidate, limit))
+    return rules
+
+
+def _other_way(run: Run, *, highest: bool) -> str:
+    names = ", ".join(metric.name for metric in run.metrics)
+    if highest:
+        other = "name a metric such as mse (your own: FUNCTION.lower_is_better = True)"
+        return f"{names}: higher is better, so limit it with min_metric, or {other}"
+    return f"{names}: lower is better, so limit it with max_metric, or name a metric such as top-1"

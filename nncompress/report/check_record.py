@@ -25,6 +25,9 @@ class Figures:
     latency_ratio_high: float | None = None
     metric: float | None = None  # first task metric of the model
     drop: float | None = None  # of the task metric that lost most
+    metric_name: str | None = None
+    metric_higher_is_better: bool = True
+    metric_is_share: bool = True
 
 
 @dataclass(frozen=True)

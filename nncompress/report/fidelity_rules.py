@@ -13,9 +13,18 @@ from collections.abc import Sequence
 
 from nncompress.errors import printable
 from nncompress.report.record import LedgerLine, Level, RuleResult, Run
-from nncompress.report.rule import NOTHING_RUN, ruled, unmeasured
+from nncompress.report.rule import NOTHING_RUN, WHEN_COMPRESSING, Remedies, ruled, unmeasured
 from nncompress.report.units import format_cosine, format_db
-from nncompress.report.worst import Worst, cosine, is_discrete, sqnr_db, worst_cosine, worst_sqnr_db, worst_weight
+from nncompress.report.worst import (
+    Worst,
+    cosine,
+    is_discrete,
+    nothing_finite,
+    sqnr_db,
+    worst_cosine,
+    worst_sqnr_db,
+    worst_weight,
+)
 
 WARN_COSINE = 0.99
 WARN_SQNR_DB = 20.0
@@ -23,44 +32,44 @@ FAIL_COSINE = 0.5
 
 
 def fidelity_rules(
-    run: Run | None, min_cosine: float | None, min_sqnr: float | None, ledger: Sequence[LedgerLine]
-) -> list[RuleResult]:
+    run: Run | None, min_cosine: float | None, min_sqnr: float | None, ledger: Sequence[LedgerLine],
+    remedies: Remedies = WHEN_COMPRESSING,
+) -> list[RuleResult]:  # fmt: skip
     """The default rule, or those that the user's limits put in its place."""
     rules = []
     if min_cosine is not None:
-        rules.append(_cosine_rule(run, min_cosine, ledger))
+        rules.append(_cosine_rule(run, min_cosine, ledger, remedies))
     if min_sqnr is not None:
-        rules.append(_sqnr_rule(run, min_sqnr, ledger))
+        rules.append(_sqnr_rule(run, min_sqnr, ledger, remedies))
     if not rules and run is not None:
-        rules.append(_default_rule(run, ledger))
+        rules.append(_default_rule(run, ledger, remedies))
     return rules
 
 
-def _cosine_rule(run: Run | None, limit: float, ledger: Sequence[LedgerLine]) -> RuleResult:
+def _cosine_rule(run: Run | None, limit: float, ledger: Sequence[LedgerLine], remedies: Remedies) -> RuleResult:
     worst = worst_cosine(run) if run else None
     if run is None or worst is None or _without_cosine(run):
-        return unmeasured("cosine", f">= {limit:.10g}", limit, _why_unmeasured(run))
+        return unmeasured("cosine", f">= {limit:.10g}", limit, _why_unmeasured(run, remedies))
     level: Level = "pass" if worst.value >= limit else "fail"
     figure = f"{format_cosine(worst.value)} (output {worst.name!r})"
-    return ruled("cosine", level, figure, f">= {limit:.10g}", _gentler(ledger), worst.value, limit)
+    return ruled("cosine", level, figure, f">= {limit:.10g}", _gentler(ledger, remedies), worst.value, limit)
 
 
-def _sqnr_rule(run: Run | None, limit: float, ledger: Sequence[LedgerLine]) -> RuleResult:
+def _sqnr_rule(run: Run | None, limit: float, ledger: Sequence[LedgerLine], remedies: Remedies) -> RuleResult:
     worst = worst_sqnr_db(run) if run else None
     if run is None or worst is None or _without_sqnr(run):
-        return unmeasured("sqnr", f">= {limit:.10g} dB", limit, _why_unmeasured(run))
+        return unmeasured("sqnr", f">= {limit:.10g} dB", limit, _why_unmeasured(run, remedies))
     level: Level = "pass" if worst.value >= limit else "fail"
     figure = f"{format_db(worst.value)} (output {worst.name!r})"
-    return ruled("sqnr", level, figure, f">= {limit:.10g} dB", _gentler(ledger), worst.value, limit)
+    return ruled("sqnr", level, figure, f">= {limit:.10g} dB", _gentler(ledger, remedies), worst.value, limit)
 
 
-def _default_rule(run: Run, ledger: Sequence[LedgerLine]) -> RuleResult:
+def _default_rule(run: Run, ledger: Sequence[LedgerLine], remedies: Remedies) -> RuleResult:
     by_cosine, by_sqnr, missing = worst_cosine(run), worst_sqnr_db(run), _without_cosine(run)
     level = _default_level(by_cosine, by_sqnr, missing)
     limit = f"cosine >= {WARN_COSINE:g}, SQNR >= {WARN_SQNR_DB:g} dB"
-    advice = (
-        _gentler(ledger) if _below(by_cosine, WARN_COSINE) or _below(by_sqnr, WARN_SQNR_DB) else _why_unmeasured(run)
-    )
+    poor = _below(by_cosine, WARN_COSINE) or _below(by_sqnr, WARN_SQNR_DB)
+    advice = _gentler(ledger, remedies) if poor else _why_unmeasured(run, remedies)
     if level == "fail":
         advice = f"the outputs no longer resemble the original's: {advice}"
         limit = f"cosine >= {FAIL_COSINE:g}"
@@ -100,19 +109,23 @@ def _without_sqnr(run: Run) -> list[str]:
     return [o.name for o in run.outputs if not is_discrete(o) and sqnr_db(o) is None]
 
 
-def _why_unmeasured(run: Run | None) -> str:
+def _why_unmeasured(run: Run | None, remedies: Remedies) -> str:
     if run is None:
         return NOTHING_RUN
+    hollow = ", ".join(repr(o.name) for o in run.outputs if nothing_finite(o))
+    if hollow:
+        return f"output {hollow} is NaN or infinite throughout, nothing finite to compare: {remedies.real_samples}"
     names = ", ".join(map(repr, _without_cosine(run) or _without_sqnr(run)))
     if not names:
-        return "the model has no floating-point output: demand a task metric instead (--max-drop with labelled --data)"
-    return f"output {names} is all zero or cannot be compared on these inputs: give real samples with --data"
+        return f"the model has no floating-point output: {remedies.task_metric}"
+    return f"output {names} is all zero or cannot be compared on these inputs: {remedies.real_samples}"
 
 
-def _gentler(ledger: Sequence[LedgerLine]) -> str:
+def _gentler(ledger: Sequence[LedgerLine], remedies: Remedies) -> str:
     """Names the weight that lost most, ready to paste into a shell."""
     worst = worst_weight(ledger)
     if worst is None or math.isinf(worst.value):
-        return "compress more gently (more bits, higher density or rank), or --exclude sensitive weights"
+        return remedies.gentler
     selector = shlex.quote(printable(glob.escape(worst.name)))
-    return f"leave out the weight that lost most ({format_db(worst.value)}) with --exclude {selector}, or use more bits"
+    lost = format_db(worst.value)
+    return f"leave out the weight that lost most ({lost}) with --exclude {selector}, or compress it more gently"

@@ -41,6 +41,11 @@ def annotation_lines(rules: Iterable[RuleResult], about: str) -> Iterator[str]:
             yield f"::{_COMMANDS[rule.level]} title={title}::{text}"
 
 
+def error_line(title: str, text: str) -> str:
+    """`::error` about something that is no rule."""
+    return f"::error title={_property(f'nncompress: {title}')}::{_data(text)}"
+
+
 def without_commands(text: str) -> str:
     """`text` in which the runner finds no command: one character of what would make it a command is spelled out."""
     return _COMMAND_START.sub(r"\1\2\\x3a:", text).replace(COMMAND_MARK, r"#\x23[")

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
 from nncompress.errors import printable
 from nncompress.report.check_record import CheckReport
 from nncompress.report.record import Report, RuleResult
+from nncompress.report.results import NoResult
 from nncompress.report.summary import headline
 
 
-def render_junit(*reports: Report) -> str:
-    """One suite a report. A rule that fails is a failure; one that warns passes and says so in its output."""
-    return _document([_suite(report, several=len(reports) > 1) for report in reports])
+def render_junit(*reports: Report, missing: Sequence[NoResult] = ()) -> str:
+    """One suite a report. A rule that fails is a failure; one that warns passes and says so in its output.
+
+    `missing`: trials of a sweep without a result, each an error of a suite of its own.
+    """
+    suites = [_suite(report, several=len(reports) > 1) for report in reports]
+    return _document(suites, tuple(missing))
 
 
 def render_check_junit(report: CheckReport) -> str:
@@ -39,23 +45,36 @@ def _suite(report: Report, *, several: bool) -> Suite:
     return Suite(name, name.replace(" ", ".", 1), report.verdict.rules, seconds, headline(report))
 
 
-def _document(suites: list[Suite]) -> str:
+def _document(suites: list[Suite], missing: tuple[NoResult, ...] = ()) -> str:
     every = tuple(rule for suite in suites for rule in suite.rules)
-    root = ET.Element("testsuites", {"name": "nncompress", **_counts(every, sum(suite.seconds for suite in suites))})
+    counts = _counts(every, sum(suite.seconds for suite in suites), missing)
+    root = ET.Element("testsuites", {"name": "nncompress", **counts})
     for one in suites:
         element = ET.SubElement(root, "testsuite", {"name": _safe(one.name), **_counts(one.rules, one.seconds)})
         for rule in one.rules:
             _add_case(element, rule, classname=_safe(one.classname))
         if one.said:
             ET.SubElement(element, "system-out").text = _safe(one.said)
+    if missing:
+        _add_missing(root, missing)
     ET.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
 
 
-def _counts(rules: tuple[RuleResult, ...], seconds: float) -> dict[str, str]:
+def _add_missing(root: ET.Element, missing: tuple[NoResult, ...]) -> None:
+    suite = ET.SubElement(root, "testsuite", {"name": "nncompress sweep", **_counts((), 0, missing)})
+    for one in missing:
+        names = {"classname": "nncompress.sweep", "name": _safe(one.name), "time": "0"}
+        case = ET.SubElement(suite, "testcase", names)
+        said = "has not ended" if one.exit_code is None else f"exit code {one.exit_code}"
+        ET.SubElement(case, "error", {"message": _safe(one.reason), "type": said})
+
+
+def _counts(rules: tuple[RuleResult, ...], seconds: float, missing: tuple[NoResult, ...] = ()) -> dict[str, str]:
     failures = str(sum(rule.level == "fail" for rule in rules))
     return {
-        "tests": str(len(rules)), "failures": failures, "errors": "0", "time": f"{seconds:.3f}",
+        "tests": str(len(rules) + len(missing)), "failures": failures, "errors": str(len(missing)),
+        "time": f"{seconds:.3f}",
     }  # fmt: skip
 
 

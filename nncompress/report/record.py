@@ -100,6 +100,7 @@ class Fidelity:
     max_abs_error: float | None
     top1_agreement: float | None  # share of rows with the same arg max along the last axis, where that makes sense
     identical: bool  # every element equal in all feeds
+    nothing_finite: bool = False  # of floats, no element that is finite in both: nothing was measured
 
 
 @dataclass(frozen=True)
@@ -275,4 +276,5 @@ class Report:
     options: tuple[tuple[str, str], ...] = ()  # (name, value) of those not at their defaults, and what data they name
     steps: tuple[SizeStep, ...] = ()  # of several passes: after normalising and after each but the last
     worst_values: tuple[WeightValues, ...] = ()  # of the weights of lowest SQNR
+    written: bool | None = None  # whether the result was put into place; None: there was nothing to write
     schema_version: int = field(default=SCHEMA_VERSION)

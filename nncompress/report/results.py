@@ -60,10 +60,14 @@ class Results:
     results: tuple[Result, ...]
     loss_name: str  # "drop of top-1, in points", "1 - cosine"
     missing: tuple[NoResult, ...] = ()
+    unsatisfied: tuple[str, ...] | None = None  # models of a sweep without a result that passes; None: no sweep
 
     @property
     def level(self) -> Level:
-        levels = {result.level for result in self.results} or {"fail"}
+        """The worst of all; of a sweep, whether each model has a result that passes."""
+        levels = {result.level for result in self.results}
+        if self.unsatisfied is not None:
+            levels = {"fail"} if self.unsatisfied else {"warn"} if self.missing or levels != {"pass"} else {"pass"}
         return "fail" if "fail" in levels else "warn" if "warn" in levels else "pass"
 
 
@@ -113,6 +117,7 @@ def results_headline(found: Results) -> str:
     parts = [f"{len(found.results)} result{'s' * (len(found.results) != 1)}", f"{front} on the Pareto front"]
     parts += [f"{failed} failed"] if failed else []
     parts += [f"{len(found.missing)} without result"] if found.missing else []
+    parts += [f"no result that passes for {printable(', '.join(found.unsatisfied))}"] if found.unsatisfied else []
     return ", ".join(parts)
 
 

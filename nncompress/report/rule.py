@@ -2,11 +2,50 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from nncompress.errors import printable
 from nncompress.report.record import Level, RuleResult
 from nncompress.report.units import NOT_MEASURED
 
 NOTHING_RUN = "drop --no-validate: nothing was run, so this could not be measured"
+
+
+@dataclass(frozen=True)
+class Remedies:
+    """What advice tells to do, spelled with the options of the command, or the keys of the budget, that it is for."""
+
+    real_samples: str
+    labels: str
+    task_metric: str  # where the outputs have no fidelity
+    spare: str  # what to do about weights that suffer too much
+
+    @property
+    def gentler(self) -> str:
+        return f"compress more gently, or {self.spare}"
+
+
+_GIVE_LABELS = "give labelled samples with --data"
+_NEEDS_LABELS = f"{_GIVE_LABELS}: a task metric needs labels (or --metric recall@10, which does without)"
+WHEN_COMPRESSING = Remedies(
+    "give real samples with --data",
+    _NEEDS_LABELS,
+    "demand a task metric instead (--max-drop with labelled --data)",
+    "--exclude the weights with the lowest SQNR in the ledger",
+)
+WHEN_COMPARING = Remedies(
+    WHEN_COMPRESSING.real_samples,
+    _NEEDS_LABELS,
+    WHEN_COMPRESSING.task_metric,
+    "leave out the weights that suffer most when compressing (the report of the compression lists them)",
+)
+IN_BUDGET = Remedies(
+    'name real samples in the budget (data = "eval.npz")',
+    'name labelled samples in the budget (data = "eval.npz"): a task metric needs labels '
+    '(or metric = "recall@10", which does without)',
+    'limit a task metric instead (max_drop with labelled data = "eval.npz")',
+    WHEN_COMPARING.spare,
+)
 
 
 def ruled(

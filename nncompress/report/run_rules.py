@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from nncompress.report.record import Latency, Level, OutputComparison, RuleResult, Run
-from nncompress.report.rule import NOTHING_RUN, ruled, unmeasured
+from nncompress.report.rule import NOTHING_RUN, WHEN_COMPRESSING, Remedies, ruled, unmeasured
 from nncompress.report.units import format_drop, format_metric, format_points, format_share
 from nncompress.report.worst import is_discrete, largest_drop
 
 DEFAULT_DROP = 0.01  # one point
 DEFAULT_LATENCY_RATIO = 1.10
 ROUNDING = 1e-9  # 0.975 - 0.965 is a little more than 0.01 in floating point
-LABELS_MISSING = (
-    "give labelled samples with --data: a task metric needs labels (or --metric recall@10, which does without)"
-)
+UNTIMED = "latency was not measured: leave out --seconds 0 (seconds = 0 in a recipe)"
 
 
 def not_validated_rule(run: Run | None) -> RuleResult | None:
@@ -36,7 +34,7 @@ def interface_rule(run: Run | None) -> RuleResult | None:
     return ruled("interface", "fail" if broken else "pass", figure, "same names, shapes and dtypes", advice)
 
 
-def finite_rule(run: Run | None) -> RuleResult | None:
+def finite_rule(run: Run | None, remedies: Remedies = WHEN_COMPRESSING) -> RuleResult | None:
     """No NaN or infinity where the original has a number; those that the original has are forgiven."""
     if run is None:
         return None
@@ -44,7 +42,7 @@ def finite_rule(run: Run | None) -> RuleResult | None:
     new = sum(max(0, o.nonfinite_candidate - o.nonfinite_reference) for o in broken)
     old = sum(o.nonfinite_reference for o in run.outputs)
     figure = "; ".join([f"{new} new ({old} in the original)", *(f"{o.name!r}: {o.problem or 'new'}" for o in broken)])
-    advice = "a weight or its scale overflows: --exclude the weights with the lowest SQNR in the ledger"
+    advice = f"a weight or its scale overflows: {remedies.spare}"
     return ruled("finite", "fail" if broken else "pass", figure, "no new NaN or infinity", advice, new, 0)
 
 
@@ -58,12 +56,12 @@ def integers_rule(run: Run | None) -> RuleResult | None:
     return ruled("integers", "warn", "; ".join(same), "all equal", advice)
 
 
-def drop_rule(run: Run | None, max_drop: float | None) -> RuleResult | None:
+def drop_rule(run: Run | None, max_drop: float | None, remedies: Remedies = WHEN_COMPRESSING) -> RuleResult | None:
     """Default: warn where more than one point, or more than one sample of a small set, was lost."""
     limit_text = "" if max_drop is None else f"<= {format_points(max_drop)}"
     metric = largest_drop(run.metrics) if run else None
     if metric is None:
-        advice = NOTHING_RUN if run is None else LABELS_MISSING
+        advice = NOTHING_RUN if run is None else remedies.labels
         return None if max_drop is None else unmeasured("drop", limit_text, max_drop, advice)
     limit = max(DEFAULT_DROP, 1 / max(1, metric.samples)) if max_drop is None else max_drop
     share = metric.is_share
@@ -74,11 +72,11 @@ def drop_rule(run: Run | None, max_drop: float | None) -> RuleResult | None:
         f"{format_metric(metric.candidate, is_share=share)}"
         f" ({format_drop(metric.drop, is_share=share)} {'lost' if share else 'worse'}, {metric.samples} samples)"
     )
-    advice = "compress more gently, or --exclude the weights with the lowest SQNR in the ledger"
-    return ruled("drop", level, figure, f"<= {format_drop(limit, is_share=share)}", advice, metric.drop, limit)
+    limit_text = f"<= {format_drop(limit, is_share=share)}"
+    return ruled("drop", level, figure, limit_text, remedies.gentler, metric.drop, limit)
 
 
-def latency_rule(run: Run | None, max_ratio: float | None) -> RuleResult | None:
+def latency_rule(run: Run | None, max_ratio: float | None, remedies: Remedies = WHEN_COMPRESSING) -> RuleResult | None:
     """Fail only where the whole 95 % interval misses the user's limit: noise alone must not break a build.
 
     A ratio above the limit whose interval reaches below it is a warning. The default only warns: where the ratio is
@@ -86,7 +84,7 @@ def latency_rule(run: Run | None, max_ratio: float | None) -> RuleResult | None:
     """
     latency = run.latency if run else None
     if latency is None:
-        advice = NOTHING_RUN if run is None else "latency was not measured: leave out the option that turned it off"
+        advice = NOTHING_RUN if run is None else UNTIMED
         return None if max_ratio is None else unmeasured("latency-ratio", f"<= {max_ratio:g}", max_ratio, advice)
     limit = DEFAULT_LATENCY_RATIO if max_ratio is None else max_ratio
     level = _default_latency_level(latency) if max_ratio is None else _demanded_latency_level(latency, max_ratio)
@@ -95,18 +93,18 @@ def latency_rule(run: Run | None, max_ratio: float | None) -> RuleResult | None:
     if max_ratio is not None and latency.ratio > max_ratio and level == "warn":
         advice = "the interval reaches below the limit: measure again on a quiet machine, or with more repetitions"
     else:
-        advice = "this form is slower on this CPU: see the forms in the ledger, and choose another or --exclude weights"
+        advice = f"this form is slower on this CPU: choose another (--form) when compressing, or {remedies.spare}"
     return ruled("latency-ratio", level, figure, f"<= {limit:g}", advice, latency.ratio, limit)
 
 
-def data_rule(run: Run | None, *, fidelity_demanded: bool) -> RuleResult | None:
+def data_rule(run: Run | None, remedies: Remedies = WHEN_COMPRESSING, *, fidelity_demanded: bool) -> RuleResult | None:
     """Says what the models were run on; synthetic inputs cannot prove a fidelity that the user demands."""
     if run is None:
         return None
     feeds = run.feeds
     figure = f"synthetic (seed {feeds.seed})" if feeds.synthetic else feeds.source
     level: Level = "warn" if feeds.synthetic and fidelity_demanded else "pass"
-    advice = "give real samples with --data: agreement on synthetic inputs is no proof"
+    advice = f"{remedies.real_samples}: agreement on synthetic inputs is no proof"
     samples = f"{feeds.count} feed{'s' * (feeds.count != 1)}"
     return ruled("data", level, f"{figure}, {samples}", "real samples" if fidelity_demanded else "-", advice)
 

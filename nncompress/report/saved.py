@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nncompress.errors import InputError
 from nncompress.report.check_json import check_of, is_check
 from nncompress.report.check_record import CheckReport
 from nncompress.report.json_report import report_of
@@ -12,4 +13,6 @@ from nncompress.report.record import Report
 def read_saved(text: str) -> Report | CheckReport:
     """The record that was saved. Raises InputError, naming the place, for a damaged one and for any other text."""
     tree = parsed(text)
+    if isinstance(tree, dict) and "has_report" in tree:
+        raise InputError("it says how a trial of a sweep ended: the report is the .json without .trial beside it")
     return check_of(tree) if is_check(tree) else report_of(tree)

@@ -9,7 +9,7 @@ from pathlib import PurePath
 from nncompress.errors import printable
 from nncompress.report.record import Comparison, Latency, Level, Report, TaskMetric
 from nncompress.report.units import format_bytes, format_cosine, format_metric, format_smaller
-from nncompress.report.worst import largest_drop, worst_cosine, worst_sqnr_db
+from nncompress.report.worst import largest_drop, nothing_finite, worst_cosine, worst_sqnr_db
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,7 @@ def headline(report: Report) -> str:
     clauses += _run_clauses(comparison)
     missed = [rule.rule for rule in report.verdict.rules if rule.level == "fail"]
     clauses += [f"failed: {', '.join(missed)}"] if missed else []
+    clauses += ["not written"] if report.written is False else []
     return printable(f"{' -> '.join(_names(comparison))}: {', '.join(clauses)}")
 
 
@@ -93,7 +94,9 @@ def _run_clauses(comparison: Comparison) -> list[str]:
         return ["not validated"]
     clauses = []
     worst = worst_cosine(run)
-    if run.outputs and all(o.deployed and o.deployed.identical for o in run.outputs):
+    if any(nothing_finite(output) for output in run.outputs):
+        clauses.append("nothing finite to compare in an output")
+    elif run.outputs and all(o.deployed and o.deployed.identical for o in run.outputs):
         clauses.append("outputs identical")
     elif worst is not None:
         clauses.append(f"cosine {format_cosine(worst.value)}")

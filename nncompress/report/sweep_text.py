@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from nncompress.report.results import NoResult, Results, results_of
 from nncompress.report.sweep_record import Ended, Lost, SweepResults
@@ -12,7 +13,7 @@ def sweep_results(found: SweepResults) -> Results:
     """Its reports, and the trials without one."""
     missing = [NoResult(one.name, one.exit_code, one.message) for one in found.ended if not one.has_report]
     missing += [NoResult(name, None, "has not ended") for name in found.missing]
-    return results_of(found.reports, missing)
+    return replace(results_of(found.reports, missing), unsatisfied=tuple(unsatisfied(found)))
 
 
 def progress_line(one: Ended | Lost, done: int, total: int, *, again: bool) -> str:

@@ -138,8 +138,14 @@ def _fidelity_row(output: OutputComparison, arithmetic: str, fidelity: Fidelity 
         format_error(fidelity.relative_error),
         format_error(fidelity.max_abs_error),
         format_share(fidelity.top1_agreement),
-        output.problem or ("identical" if fidelity.identical else ""),
+        output.problem or _fidelity_note(fidelity),
     ]
+
+
+def _fidelity_note(fidelity: Fidelity) -> str:
+    if fidelity.nothing_finite:
+        return "nothing finite to compare"
+    return "identical" if fidelity.identical else ""
 
 
 def metrics_table(run: Run) -> Table:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from nncompress.report.fidelity_rules import fidelity_rules
 from nncompress.report.file_rules import changed_rule, grown_rule, max_size_rule, min_ratio_rule, shrunk_rule
 from nncompress.report.record import Comparison, LedgerLine, RuleResult, Verdict
+from nncompress.report.rule import WHEN_COMPARING, WHEN_COMPRESSING
 from nncompress.report.run_rules import (
     data_rule,
     drop_rule,
@@ -40,19 +41,19 @@ def judge(comparison: Comparison, limits: Limits, ledger: Sequence[LedgerLine] |
 
     A compression has to change something and to end smaller; of two given files the second may well be larger.
     """
-    run = comparison.run
+    run, remedies = comparison.run, WHEN_COMPARING if ledger is None else WHEN_COMPRESSING
     rules: list[RuleResult | None] = [
         grown_rule(comparison) if ledger is None else shrunk_rule(comparison),
         None if ledger is None else changed_rule(comparison, ledger),
         max_size_rule(comparison, limits.max_size),
         min_ratio_rule(comparison, limits.min_ratio),
         interface_rule(run),
-        finite_rule(run),
+        finite_rule(run, remedies),
         integers_rule(run),
-        *fidelity_rules(run, limits.min_cosine, limits.min_sqnr, ledger or ()),
-        drop_rule(run, limits.max_drop),
-        latency_rule(run, limits.max_latency_ratio),
-        data_rule(run, fidelity_demanded=limits.min_cosine is not None or limits.min_sqnr is not None),
+        *fidelity_rules(run, limits.min_cosine, limits.min_sqnr, ledger or (), remedies),
+        drop_rule(run, limits.max_drop, remedies),
+        latency_rule(run, limits.max_latency_ratio, remedies),
+        data_rule(run, remedies, fidelity_demanded=limits.min_cosine is not None or limits.min_sqnr is not None),
         not_validated_rule(run),
     ]
     return Verdict(tuple(rule for rule in rules if rule is not None))

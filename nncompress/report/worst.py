@@ -28,18 +28,23 @@ def worst_sqnr_db(run: Run) -> Worst | None:
 
 
 def cosine(output: OutputComparison) -> float | None:
-    """The cosine of one output as deployed; 1 where every element is equal."""
-    if output.deployed is None:
+    """The cosine of one output as deployed; 1 where every element is equal; None where none of them is finite."""
+    if output.deployed is None or output.deployed.nothing_finite:
         return None
     return 1.0 if output.deployed.identical else output.deployed.cosine
 
 
 def sqnr_db(output: OutputComparison) -> float | None:
-    """The SQNR of one output as deployed; infinite where every element is equal, or too close to tell."""
-    if output.deployed is None:
+    """The SQNR of one output as deployed; infinite where all is equal, or too close to tell; None as above."""
+    if output.deployed is None or output.deployed.nothing_finite:
         return None
     exact = output.deployed.identical or output.deployed.relative_error == 0
     return math.inf if exact else output.deployed.sqnr_db
+
+
+def nothing_finite(output: OutputComparison) -> bool:
+    """True where NaN and infinity left nothing to compare: equal or not, such outputs prove nothing."""
+    return output.deployed is not None and output.deployed.nothing_finite
 
 
 def is_discrete(output: OutputComparison) -> bool:

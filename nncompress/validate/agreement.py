@@ -32,7 +32,7 @@ class Agreement:
         self.nonfinite_candidate = 0
         self._broken = 0  # finite in the original, not in the result
         self._sum_rr = self._sum_cc = self._sum_rc = self._sum_ee = self._largest = 0.0
-        self._floats = self._elements = self._equal = 0
+        self._floats = self._finite = self._elements = self._equal = 0
         self._rows = self._same_top = 0
 
     def add(self, reference: Output, candidate: Output) -> None:
@@ -61,6 +61,8 @@ class Agreement:
         identical = self._equal == self._elements
         if self._floats == 0:
             return Fidelity(None, None, None, None, self._equal / self._elements, identical)
+        if self._finite == 0:
+            return Fidelity(None, None, None, None, None, identical, nothing_finite=True)
         top1 = self._same_top / self._rows if self._rows else None
         if self._sum_rr == 0:
             return Fidelity(None, None, None, self._largest, top1, identical)
@@ -94,6 +96,7 @@ class Agreement:
         r, c = one[both], other[both]
         if r.size == 0:
             return
+        self._finite += r.size
         error = r - c
         self._sum_rr += float(np.vdot(r, r).real)
         self._sum_cc += float(np.vdot(c, c).real)

@@ -49,15 +49,18 @@ class OwnMetric:
         values = [self._value(outputs, share=share) for outputs in self._outputs]
         higher = not getattr(self._function, "lower_is_better", False)
         name = self._spec.rpartition(":")[2]
-        return (TaskMetric(name, values[0], values[1], len(self._inputs), higher, share),)
+        samples = sum(next((len(array) for array in feed.values() if array.ndim), 1) for feed in self._inputs)
+        return (TaskMetric(name, values[0], values[1], samples, higher, share),)
 
     def _value(self, outputs: list[dict[str, Array]], *, share: bool) -> float:
         try:
             value = float(self._function(outputs, self._labels, self._inputs))
-        except Exception as error:  # whatever the user's code raises is the user's to read
+        except (Exception, SystemExit) as error:  # whatever the user's code raises is the user's to read
             said = str(error).split("\n")[0]
             raise UsageError(f"metric {self._spec!r} raised {type(error).__name__}: {said}") from error
-        if share and not (0 <= value <= 1 or np.isnan(value)):
+        if np.isnan(value):
+            raise UsageError(f"metric {self._spec!r} returned NaN, which nothing can be compared with")
+        if share and not 0 <= value <= 1:
             name = self._spec.rpartition(":")[2]
             raise UsageError(
                 f"metric {self._spec!r} returned {value:g}, which is no share of 1: set {name}.is_share = False "
@@ -70,7 +73,7 @@ def _loaded(spec: str) -> Callable[..., Any]:
     place, _, name = spec.rpartition(":")
     try:
         module = _from_file(Path(place)) if place.endswith(".py") else _from_path(place)
-    except Exception as error:  # an import runs the user's code
+    except (Exception, SystemExit) as error:  # an import runs the user's code
         raise UsageError(f"metric {spec!r} cannot be imported: {type(error).__name__}: {error}") from error
     function = getattr(module, name, None)
     if not callable(function):

@@ -36,7 +36,7 @@ def test_quiet_prints_the_verdict_alone(model: Path, out: Path) -> None:
 
 def test_quiet_prints_a_failure_with_its_reason_on_stderr(model: Path, out: Path) -> None:
     ended = nncompress(*quantize(model, out, "-q", "--max-size", "1 kB"))
-    assert one_line(ended.stdout).endswith("failed: max-size")
+    assert one_line(ended.stdout).endswith("failed: max-size, not written")
     assert one_line(ended.stderr).startswith("nncompress: max-size failed: ")
 
 

@@ -105,7 +105,7 @@ def test_inputs_of_graphs_inside_nodes_stay(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", COMPRESSING)
 def test_every_command_that_writes_a_model_has_the_option(name: str, tmp_path: Path) -> None:
     path, out = saved(overridable(3), tmp_path / "m.onnx"), tmp_path / "out.onnx"
-    steps = {"run": ["-p", "quantize-weights"], "factorize": ["--rank", 8]}.get(name, [])
+    steps = {"run": ["-p", "quantize-weights"], "factorize": ["--rank", 8], "prune": ["--even-if-larger"]}.get(name, [])
     refused = command(name, *steps, path, "-o", out, "--no-validate")
     assert refused.exit_code == 4
     assert "--freeze-inputs makes it a constant" in refused.stderr

@@ -11,11 +11,12 @@ from nncompress.model.facts import file_bytes
 from nncompress.model.io import load
 from nncompress.model.ledger import with_graph_line
 from nncompress.model.model import Model
-from nncompress.model.truth import all_tensors, nbytes
+from nncompress.model.truth import all_tensors, nbytes, nodes_of
 from nncompress.passes.base import Pass
 from nncompress.passes.factorize import Factorize
 from nncompress.passes.prune_magnitude import PruneMagnitude
 from nncompress.passes.quantize_weights import QuantizeWeights
+from nncompress.report.record import Rewritten
 from tests.models import as_model, dense_constant, file_of, model_of, noise, proto_from, proto_of
 
 SAMPLES = sorted((Path(__file__).parents[2] / "sample_models").rglob("*.onnx"))
@@ -37,7 +38,7 @@ def constant_bytes(model: Model) -> int:
 
 def check_adds_up(model: Model, compressed: Compressed) -> None:
     in_attributes = sum(
-        nbytes(a.t.data_type, 1) for n in proto_from(compressed.model).graph.node for a in n.attribute
+        nbytes(a.t.data_type, 1) for n in nodes_of(proto_from(compressed.model).graph.node) for a in n.attribute
         if n.op_type == "ConstantOfShape"
     )  # fmt: skip
     assert sum(line.bytes_before for line in compressed.lines) == constant_bytes(model)
@@ -124,6 +125,48 @@ def test_names_that_only_begin_alike_are_told_apart() -> None:
     lines = {line.name: line for line in compressed.lines}
     assert [outcome.weight for outcome in lines["w"].outcomes] == ["w"]
     assert [outcome.weight for outcome in lines["w.a0"].outcomes] == ["w.a0"]
+
+
+def branches(one: np.ndarray, other: np.ndarray) -> Model:
+    """Both branches of an If call their weight v."""
+    proto = proto_of(
+        "g (bool c, float[2,64] x) => (float[2,64] y) { y = If(c) <"
+        "then_branch = t () => (float[2,64] a) { a = MatMul(x, v) }, "
+        "else_branch = e () => (float[2,64] b) { b = MatMul(x, v) }> }"
+    )
+    for attribute, array in zip(proto.graph.node[0].attribute, (one, other), strict=True):
+        attribute.g.initializer.append(onnx.numpy_helper.from_array(array, "v"))
+    return as_model(proto)
+
+
+@pytest.mark.parametrize("chain", ["quantize", "factorize"])
+def test_weights_of_one_name_have_outcomes_of_their_own(chain: str) -> None:
+    first, second = noise(64, 64), noise(64, 64, seed=1)
+    model = branches(first, second)
+    compressed = compress_graph(model, CHAINS[chain])
+    check_adds_up(model, compressed)
+    lines = [line for line in compressed.lines if line.kind == "weight"]
+    assert [line.name for line in lines] == ["v", "v"]
+    body = "g (float[2,64] x) => (float[2,64] y) { y = MatMul(x, v) }"
+    alone = [compress_graph(model_of(body, v=array), CHAINS[chain]).outcomes for array in (first, second)]
+    for line, outcomes in zip(lines, alone, strict=True):
+        (own,) = line.outcomes
+        assert isinstance(own, Rewritten)
+        assert isinstance(outcomes[0], Rewritten)
+        assert (own.detail, own.sqnr_db) == (outcomes[0].detail, outcomes[0].sqnr_db)
+
+
+@pytest.mark.parametrize("chain", ["quantize", "prune", "factorize", "all"])
+def test_a_duplicate_says_whose_it_is_and_the_one_that_stays_what_was_done(chain: str) -> None:
+    model = branches(noise(64, 64), noise(64, 64))
+    compressed = compress_graph(model, CHAINS[chain])
+    check_adds_up(model, compressed)
+    kept, merged = (line for line in compressed.lines if line.kind == "weight")
+    assert {outcome.by for outcome in kept.outcomes} == {one.name for one in CHAINS[chain]}
+    assert (merged.bytes_after, merged.form) == (0, "removed")
+    (outcome,) = merged.outcomes
+    assert isinstance(outcome, Rewritten)
+    assert (outcome.by, outcome.detail, outcome.sqnr_db) == ("merge", "stored once, as 'v' holds the same values", None)
 
 
 def test_a_model_that_is_too_old_has_a_ledger_that_adds_up() -> None:

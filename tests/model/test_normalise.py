@@ -4,11 +4,31 @@ import numpy as np
 import onnx
 import pytest
 
+from nncompress.compression import compress_graph
 from nncompress.model.io import load
 from nncompress.model.model import Model
-from nncompress.model.normalise import drop_dead_constants, lift_constants, merge_duplicates, normalise
+from nncompress.model.normalise import (
+    drop_dead_constants,
+    lift_constants,
+    merge_duplicates,
+    normalise,
+    set_names_apart,
+)
 from nncompress.model.weights import find_weights
-from tests.models import as_model, dense_constant, noise, op_types, proto_from, proto_of, run, saved
+from nncompress.passes.base import matches
+from nncompress.passes.quantize_weights import QuantizeWeights
+from tests.models import (
+    FLOAT,
+    as_model,
+    constants_of,
+    dense_constant,
+    noise,
+    op_types,
+    proto_from,
+    proto_of,
+    run,
+    saved,
+)
 
 IF = (
     "g (bool c, float[2,4] x) => (float[2,m] y) { y = If(c) <"
@@ -154,6 +174,73 @@ def test_a_name_that_two_branches_share_does_not_hide_another_constant() -> None
     assert len(held(model)["g"]) == 2
     for c in (True, False):
         check_same_outputs(proto, model, c=np.array(c), x=noise(2, 4))
+
+
+# ------------------------------------------------------------------------------------------------ names
+def hiding(kind: str) -> onnx.ModelProto:
+    """An inner graph calls something else w, which is the name of a weight around it, and has an equal one, v."""
+    node, value, bools = onnx.helper.make_node, onnx.helper.make_tensor_value_info, onnx.TensorProto.BOOL
+    equal, other = (
+        onnx.numpy_helper.from_array(noise(8, 8), "v"),
+        onnx.numpy_helper.from_array(noise(8, 8, seed=2), "w"),
+    )
+    if kind == "initializer":
+        nodes = [node("MatMul", ["x", "w"], ["p"]), node("MatMul", ["p", "v"], ["q"])]
+        inner = onnx.helper.make_graph(nodes, "t", [], [value("q", FLOAT, None)], [equal, other])
+        plain = onnx.helper.make_graph([node("Neg", ["x"], ["n"])], "e", [], [value("n", FLOAT, None)])
+        outer = node("If", ["c"], ["a"], then_branch=inner, else_branch=plain)
+    else:
+        nodes = [node("MatMul", ["w", "v"], ["q"]), node("Identity", ["on"], ["go"])]
+        given = [value("i", onnx.TensorProto.INT64, []), value("on", bools, []), value("w", FLOAT, [None, 8])]
+        results = [value("go", bools, []), value("q", FLOAT, [None, 8])]
+        inner = onnx.helper.make_graph(nodes, "t", given, results, [equal])
+        outer = node("Loop", ["two", "c", "x"], ["a"], body=inner)
+    graph = onnx.helper.make_graph(
+        [outer, node("MatMul", ["a", "w"], ["y"])], "g", [value("x", FLOAT, [2, 8]), value("c", bools, [])],
+        [value("y", FLOAT, [2, 8])],
+        [onnx.numpy_helper.from_array(noise(8, 8), "w"), onnx.numpy_helper.from_array(np.array(2), "two")],
+    )  # fmt: skip
+    return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+
+
+@pytest.mark.parametrize("kind", ["initializer", "input of a loop"])
+def test_a_name_that_hides_a_constant_around_it_gives_way(kind: str) -> None:
+    proto = hiding(kind)
+    onnx.checker.check_model(proto, full_check=True)
+    model = as_model(proto)
+    assert set_names_apart(model) == 1
+    assert merge_duplicates(model) == 1
+    assert "v" not in held(model)["t"]
+    onnx.checker.check_model(proto_from(model), full_check=True)
+    for c in (True, False):
+        check_same_outputs(proto, model, c=np.array(c), x=noise(2, 8))
+
+
+def test_weights_with_one_name_get_names_of_their_own_and_answer_to_the_old_one() -> None:
+    proto = nested(noise(4, 8), noise(4, 8, seed=1))
+    for graph in branches(proto):
+        (node,) = [node for node in graph.node if node.op_type == "Constant"]
+        (reader,) = [n for n in graph.node if node.output[0] in n.input]
+        reader.input[1] = node.output[0] = "same"
+    model = as_model(proto)
+    before = proto_from(model).SerializeToString(deterministic=True)
+    copy = model.clone()
+    normalise(copy)
+    weights = find_weights(copy)
+    assert [weight.name for weight in weights] == ["same", "same_0"]
+    assert [weight.given_name for weight in weights] == ["same", "same"]
+    assert all(matches(weight, ["same"]) for weight in weights)
+    assert proto_from(model).SerializeToString(deterministic=True) == before
+    for c in (True, False):
+        check_same_outputs(proto, copy, c=np.array(c), x=noise(2, 4))
+
+
+def test_a_bias_that_equals_a_weight_is_not_compressed_with_it() -> None:
+    body = "g (float[8,8] x) => (float[8,8] y) { a = MatMul(x, w) y = Add(a, bias) }"
+    model = as_model(proto_of(body, w=noise(8, 8), bias=noise(8, 8)))
+    compressed = compress_graph(model, [QuantizeWeights(min_size=1, only_if_smaller=False)])
+    assert compressed.changed
+    assert np.array_equal(constants_of(proto_from(compressed.model))["bias"], noise(8, 8))
 
 
 @pytest.mark.parametrize(

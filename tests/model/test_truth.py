@@ -177,16 +177,27 @@ def test_a_function_that_calls_itself_in_a_branch_is_refused() -> None:
 
 def test_an_expansion_without_sane_end_is_refused_at_once() -> None:
     doubling = [function(f"f{i}", f"f{i + 1}", times=2) for i in range(60)]  # 2^60 nodes
-    with pytest.raises(InputError, match="its functions expand to more than 2,000,000 nodes"):
+    with pytest.raises(InputError, match="its functions expand to more than 100,000 nodes"):
         truth.check_functions(with_functions(*doubling, call="f0"))
 
 
 def test_the_budget_of_expanded_nodes_is_exact(monkeypatch: pytest.MonkeyPatch) -> None:
     proto = with_functions(function("f", "g", times=3), function("g", "Leaf", times=4), call="f")
+    monkeypatch.setattr(truth, "MOST_TIMES", 1)  # 1 call and 7 nodes are stored
     monkeypatch.setattr(truth, "MOST_EXPANDED_NODES", 12)
     truth.check_functions(proto)
     monkeypatch.setattr(truth, "MOST_EXPANDED_NODES", 11)
     with pytest.raises(InputError, match="expand to more than 11 nodes"):
+        truth.check_functions(proto)
+
+
+def test_a_large_file_may_expand_to_more_in_proportion(monkeypatch: pytest.MonkeyPatch) -> None:
+    proto = with_functions(function("f", "g", times=3), function("g", "Leaf", times=4), call="f")
+    monkeypatch.setattr(truth, "MOST_EXPANDED_NODES", 1)
+    monkeypatch.setattr(truth, "MOST_TIMES", 2)
+    truth.check_functions(proto)  # 12 nodes from 8
+    monkeypatch.setattr(truth, "MOST_TIMES", 1)
+    with pytest.raises(InputError, match="expand to more than 8 nodes"):
         truth.check_functions(proto)
 
 

@@ -114,7 +114,7 @@ def test_pruning_drops_the_asked_share_of_each_weight() -> None:
 def test_a_global_share_takes_more_from_weights_with_small_values() -> None:
     body = "g (float[2,32] x) => (float[2,32] y) { a = MatMul(x, u) y = MatMul(a, v) }"
     model = model_of(body, u=noise(32, 32), v=10 * noise(32, 32, seed=1))
-    PruneMagnitude(sparsity=0.5, scope="global").apply(model, Context())
+    PruneMagnitude(sparsity=0.5, scope="global", only_if_smaller=False).apply(model, Context())
     zeros = {name: int(np.sum(weight_named(model, name).array() == 0)) for name in "uv"}
     assert sum(zeros.values()) == 1024
     assert zeros["u"] > 5 * zeros["v"]
@@ -126,6 +126,17 @@ def test_a_threshold_drops_what_is_below() -> None:
     model = linear(noise(40, 50))
     applied(PruneMagnitude(threshold=0.8), model)
     assert np.array_equal(only_weight(model).array(), np.where(np.abs(noise(40, 50)) >= 0.8, noise(40, 50), 0))
+
+
+def test_pruning_leaves_weights_alone_whose_zeros_gain_nothing() -> None:
+    text = "zeros would not make it smaller: it is too small, or too few of its values are"
+    assert (
+        reason(PruneMagnitude(sparsity=0.5, min_size=1), linear(noise(16, 16))) == text
+    )  # 1024 bytes, 600 of them for nodes
+    assert reason(PruneMagnitude(sparsity=0.01, min_size=1), linear(noise(40, 50))) == text
+    kept = linear(noise(16, 16))
+    applied(PruneMagnitude(sparsity=0.5, min_size=1, only_if_smaller=False), kept)
+    assert np.count_nonzero(only_weight(kept).array()) == 128
 
 
 def test_pruning_leaves_weights_alone_in_which_nothing_is_small() -> None:

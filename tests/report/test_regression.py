@@ -71,6 +71,22 @@ def test_what_the_baseline_lacks_is_no_regression() -> None:
     assert set(levels(BEFORE, before=Figures(1000, None, 100, None))) == {"size", "params"}
 
 
+@pytest.mark.parametrize(
+    ("higher_is_better", "now", "level"),
+    [(True, 0.899, "pass"), (True, 0.88, "fail"), (True, 0.95, "pass"), (False, 0.92, "fail"), (False, 0.5, "pass")],
+)
+def test_a_task_metric_is_watched_in_its_direction(higher_is_better: bool, now: float, level: str) -> None:
+    before = replace(BEFORE, metric=0.9, metric_name="m", metric_higher_is_better=higher_is_better)
+    assert levels(replace(before, metric=now), before=before)["metric"] == level
+
+
+def test_another_task_metric_is_no_regression_and_is_said() -> None:
+    before = replace(BEFORE, metric=0.9, metric_name="f1")
+    assert levels(replace(before, metric=0.1, metric_name="mse"), before=before)["metric"] == "warn"
+    assert levels(BEFORE, before=before)["metric"] == "warn"
+    assert levels(replace(before, metric=0.8), before=replace(before, metric_name=None))["metric"] == "fail"
+
+
 def test_models_that_came_and_went_are_said() -> None:
     report = with_regressions(report_of(path="new.onnx"), {"old.onnx": BEFORE}, 0.01)
     assert [(rule.rule, rule.level) for rule in report.rules] == [("regression", "warn")]

@@ -8,6 +8,8 @@ from dataclasses import replace
 import pytest
 
 from nncompress.report.record import FeedFacts, RuleResult, Run, Skipped, TaskMetric
+from nncompress.report.summary import headline
+from nncompress.report.text import render_text
 from nncompress.report.verdict import Limits, judge
 
 from .sample_report import (
@@ -18,6 +20,7 @@ from .sample_report import (
     labelled_run,
     latency,
     output,
+    sample_report,
     synthetic_run,
     weight,
 )
@@ -147,7 +150,7 @@ def test_poor_fidelity_names_the_weight_to_leave_out_ready_for_the_shell() -> No
     assert found.figure == "cosine 0.4000, SQNR 2.0 dB (output 'logits')"
     assert found.advice == (
         "the outputs no longer resemble the original's: "
-        "leave out the weight that lost most (12.5 dB) with --exclude '[[]w]', or use more bits"
+        "leave out the weight that lost most (12.5 dB) with --exclude '[[]w]', or compress it more gently"
     )
 
 
@@ -187,6 +190,28 @@ def test_a_fidelity_limit_that_could_not_be_measured_fails(run: Run | None, advi
     for found in (rule("cosine", run, limits), rule("sqnr", run, limits)):
         assert (found.level, found.figure, found.value) == ("fail", "not measured", None)
         assert advice in found.advice
+
+
+def test_outputs_without_a_finite_value_prove_nothing_though_they_are_equal() -> None:
+    hollow = replace(fidelity(None, None, identical=True), nothing_finite=True)
+    run = labelled_run(outputs=(output("fine"), output("nan", deployed=hollow)))
+    for name in ("cosine", "sqnr"):
+        found = rule(name, run, Limits(min_cosine=0.9, min_sqnr=10))
+        assert (found.level, found.figure) == ("fail", "not measured")
+        assert found.advice.startswith("output 'nan' is NaN or infinite throughout, nothing finite to compare")
+    told = rule("fidelity", run)
+    assert (told.level, "not defined for output 'nan'" in told.figure) == ("warn", True)
+    assert "nothing finite to compare" in told.advice
+    assert "nothing finite to compare" in headline(sample_report(run))
+    assert "nothing finite to compare" in render_text(sample_report(run))
+
+
+def test_a_plain_comparison_gives_no_advice_that_only_a_compression_can_follow() -> None:
+    broken = output(nonfinite_candidate=5, problem="5 values are not finite", deployed=fidelity(0.1, 0.1))
+    run = labelled_run(outputs=(broken,), metrics=(TaskMetric("top-1", 0.9, 0.1, 10),), latency=latency(2.0, 1.9, 2.1))
+    rules = judge(comparison(run), Limits(0.99, 30, 0.01, max_latency_ratio=1)).rules
+    assert sum(found.level == "fail" for found in rules) == 5
+    assert "--exclude" not in "".join(found.advice for found in rules)
 
 
 # ------------------------------------------------------------------------------------------------ the task
@@ -255,6 +280,7 @@ def test_an_unmeasured_latency_limit_fails() -> None:
     assert "latency-ratio" not in names(labelled_run(latency=None))
     found = rule("latency-ratio", labelled_run(latency=None), Limits(max_latency_ratio=1))
     assert (found.level, found.figure) == ("fail", "not measured")
+    assert "--seconds 0" in found.advice
     assert "--no-validate" in rule("latency-ratio", None, Limits(max_latency_ratio=1)).advice
 
 

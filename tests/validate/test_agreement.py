@@ -113,3 +113,12 @@ def test_an_empty_optional_compares_with_an_empty_optional():
 
 def test_empty_tensors_give_no_figures():
     assert agreement((np.zeros((0, 3), np.float32), np.zeros((0, 3), np.float32))).fidelity() is None
+
+
+def test_floats_of_which_none_is_finite_are_said_to_hold_nothing_to_compare():
+    nan, zero = floats(math.nan, math.inf), floats(0, 0)
+    for pair in ((nan, nan), (zero, nan), (nan, zero)):
+        assert agreement(pair).fidelity().nothing_finite
+    assert agreement((nan, nan)).fidelity().identical
+    assert not agreement((nan, nan), (zero, zero)).fidelity().nothing_finite
+    assert not agreement((np.array([1, 2]), np.array([1, 2]))).fidelity().nothing_finite
