@@ -36,8 +36,9 @@ matrix: $(STAMP) ## The quick tests on the oldest and newest versions, on every 
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/python tests/matrix.py
 
-bench: $(STAMP) ## Measure compression, speed and memory (bench/bench.py)
+bench: $(STAMP) ## Measure compression, speed, memory and growth (bench/)
 	$(BIN)/python bench/bench.py
+	$(BIN)/python -m bench.scaling
 
 samples: $(STAMP) ## Train the sample models again (downloads torch)
 	$(BIN)/python -m pip install --quiet -e '.[samples]'

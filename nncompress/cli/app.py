@@ -68,13 +68,16 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def run(*args: Any, **options: Any) -> None:
         try:
-            command(*args, **options)
+            try:
+                command(*args, **options)
+            finally:
+                _flush()
         except NncompressError as error:
             _fail(str(error), error.exit_code)
         except KeyboardInterrupt:
             _fail("interrupted; nothing was left behind", EXIT_INTERRUPTED)
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has gone, which is no error
+            _discard_stdout()
         except MemoryError:
             _fail("not enough memory for this model", NncompressError.exit_code)
         except (typer.Exit, typer.Abort, SystemExit):
@@ -83,6 +86,18 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
             _fail(f"internal error: {type(error).__name__}: {error} (--debug shows where)", EXIT_INTERNAL)
 
     return run
+
+
+def _flush() -> None:
+    """Here, and not when Python ends, where a reader that has gone would be an error."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _discard_stdout()
+
+
+def _discard_stdout() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(message: str, code: int) -> None:
