@@ -1,4 +1,4 @@
-"""Four times the file takes about four times the time, whatever it is full of: `make bench`. Quadratic work takes 16."""
+"""Four times the file takes about four times the time, whatever it is full of; quadratic work takes sixteen times."""
 
 from __future__ import annotations
 

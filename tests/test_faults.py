@@ -376,7 +376,7 @@ main()
 def test_too_little_memory_for_a_weight_is_one_line(tmp_path: Path, out: Path) -> None:
     model = dense_model(tmp_path / "model.onnx", [("large", 4096, 4096)])
     before = model.read_bytes()
-    asked = ("100", "quantize", model, "-o", out, "--no-validate", "--threads", "1")
+    asked = ("40", "quantize", model, "-o", out, "--no-validate", "--threads", "1")
     ended = subprocess.run(
         [sys.executable, "-c", SHORT_OF_MEMORY, *map(str, asked)], env=plain_environment(), capture_output=True,
         text=True, check=False, timeout=60,

@@ -169,7 +169,7 @@ def chains() -> st.SearchStrategy[list[Pass]]:
     """Passes in the order of their stages, each left out, once or twice."""
     factorize = st.builds(Factorize, ratio=st.sampled_from([0.3, 0.8]), min_size=st.just(64))
     prune = st.builds(
-        PruneMagnitude, sparsity=st.sampled_from([0.2, 0.6, 0.95]), scope=st.sampled_from(["weight", "global"]),
+        PruneMagnitude, sparsity=st.sampled_from([0.2, 0.6, 0.95]), scope=st.sampled_from(["lamp", "weight", "global"]),
         min_size=st.just(1),
     )  # fmt: skip
     quantize = st.builds(
