@@ -26,7 +26,7 @@ from types import FrameType
 from typing import IO, Any
 
 from nncompress import errors
-from nncompress.errors import NncompressError
+from nncompress.errors import NncompressError, lacks_memory
 
 _START = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from nncompress.child_process import main; main()"
 _running: set[subprocess.Popen[bytes]] = set()
@@ -110,8 +110,11 @@ def main() -> None:
         send("error", type(error).__name__, str(error))
     except MemoryError:
         send("memory")
-    except Exception:  # noqa: BLE001  # the parent shows it: nothing is swallowed
-        send("bug", traceback.format_exc())
+    except Exception as error:  # noqa: BLE001  # the parent shows it: nothing is swallowed
+        if lacks_memory(error):
+            send("memory")
+        else:
+            send("bug", traceback.format_exc())
     else:
         send("done", result)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 EXIT_OK = 0
@@ -55,3 +56,11 @@ def nearest(name: str, known: Iterable[str], count: int = 3) -> str:
     """A hint such as " (did you mean 'a'?)" naming the known names closest to `name`; "" where none is close."""
     close = difflib.get_close_matches(name, list(known), n=count, cutoff=0.6)
     return f" (did you mean {' or '.join(repr(c) for c in close)}?)" if close else ""
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """True for what other than MemoryError is raised where memory, or the address space, does not suffice."""
+    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+        return True
+    said = str(error)
+    return "can't start new thread" in said or "failed to map segment" in said

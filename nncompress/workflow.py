@@ -159,10 +159,10 @@ def run_both(reference: Path, candidate: Path, model: Model, feeds: Feeds | None
 
     Raises NoOutputError where onnxruntime refuses the candidate.
     """
-    from nncompress.validate.compare import Request
-
     if feeds is None:
         return None
+    from nncompress.validate.compare import Request
+
     return measure_in_child(
         Request(
             reference, candidate, feeds, proof.threads, proof.seconds, exact=_needs_exact(model),

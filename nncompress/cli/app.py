@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from nncompress.cli.printing import complain
-from nncompress.errors import EXIT_INTERNAL, EXIT_INTERRUPTED, NncompressError
+from nncompress.errors import EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_NO_OUTPUT, NncompressError, lacks_memory
 
 EXIT_CODES = """
 Exit codes: 0 done (warnings allowed); 1 a gate failed; 2 wrong usage; 3 input unreadable or unsafe;
@@ -79,10 +79,12 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
         except BrokenPipeError:
             _discard_stdout()
         except MemoryError:
-            _fail("not enough memory for this model", NncompressError.exit_code)
+            _fail("not enough memory for this model", EXIT_NO_OUTPUT)
         except (typer.Exit, typer.Abort, SystemExit):
             raise
         except Exception as error:  # noqa: BLE001 - the last resort: one line and exit 5
+            if lacks_memory(error):
+                _fail("not enough memory for this model", EXIT_NO_OUTPUT)
             _fail(f"internal error: {type(error).__name__}: {error} (--debug shows where)", EXIT_INTERNAL)
 
     return run

@@ -50,10 +50,12 @@ def configured(given: Mapping[str, Any]) -> list[Layer]:
 
 
 def check_variables() -> None:
-    """Raises UsageError for a variable that no option has: a limit with a typo would be lost."""
+    """Raises UsageError for a variable that is nearly one of an option: a limit with a typo would be lost."""
     for name in sorted(os.environ):
         if name.startswith(PREFIX) and name not in variables:
-            raise UsageError(f"unknown variable {name}{nearest(name, sorted(variables))}")
+            likely = nearest(name.removeprefix(PREFIX), sorted(one.removeprefix(PREFIX) for one in variables))
+            if likely:
+                raise UsageError(f"unknown variable {name}{likely} after {PREFIX}")
 
 
 def resolve(context: typer.Context, given: Mapping[str, Any], layers: list[Layer]) -> Resolved:

@@ -150,3 +150,12 @@ def test_a_dry_run_says_so_and_what_it_would_make(here: Path) -> None:
     assert "dry run" in ended.stdout
     assert "quantize-weights" in ended.stdout
     assert list(here.iterdir()) == []
+
+
+def test_a_variable_with_a_typo_is_an_error_and_any_other_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NNCOMPRESS_TEST_SECRET", "x")
+    assert nncompress("quantize", MLP, "--show-config").exit_code == 0
+    monkeypatch.setenv("NNCOMPRESS_MAX_SIZ", "1 kB")
+    refused = nncompress("quantize", MLP, "--show-config")
+    assert refused.exit_code == 2
+    assert "unknown variable NNCOMPRESS_MAX_SIZ (did you mean 'MAX_SIZE'" in refused.stderr
