@@ -10,8 +10,9 @@ from typing import get_args
 
 from nncompress.compression import check_passes, compress_graph
 from nncompress.errors import UsageError
-from nncompress.forms.store import FormChoice
+from nncompress.forms.choice import FormChoice
 from nncompress.model.check import check_result
+from nncompress.model.files import data_digest
 from nncompress.model.io import load
 from nncompress.model.model import Model
 from nncompress.model.output import Output
@@ -23,7 +24,7 @@ from nncompress.recipe import make_pass
 from nncompress.report.record import Report
 from nncompress.report.sweep_record import Ended, Lost
 from nncompress.sweeping import run_trials, trial_names, write_plan
-from nncompress.trial import Trial, data_digest, model_digest, trial_key
+from nncompress.trial import Trial, model_digest, trial_key
 from nncompress.workflow import Proof, compare_files
 
 __all__ = [

@@ -108,8 +108,6 @@ def main() -> None:
         result = call.function(*call.arguments, lambda role, what: send("stage", role, what))
     except NncompressError as error:
         send("error", type(error).__name__, str(error))
-    except MemoryError:
-        send("memory")
     except Exception as error:  # noqa: BLE001  # the parent shows it: nothing is swallowed
         if lacks_memory(error):
             send("memory")

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from nncompress.errors import UsageError
+from nncompress.forms.choice import FormChoice
 from nncompress.forms.planned import planned_bytes
-from nncompress.forms.store import FormChoice, store
+from nncompress.forms.store import store
 from nncompress.model.freeze import freeze_inputs
 from nncompress.model.ledger import Ledger
 from nncompress.model.model import OLDEST_OPSET, Model

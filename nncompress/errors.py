@@ -59,8 +59,8 @@ def nearest(name: str, known: Iterable[str], count: int = 3) -> str:
 
 
 def lacks_memory(error: BaseException) -> bool:
-    """True for what other than MemoryError is raised where memory, or the address space, does not suffice."""
-    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+    """True for whatever is raised where memory, or the address space, does not suffice."""
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
         return True
     said = str(error)
     return "can't start new thread" in said or "failed to map segment" in said

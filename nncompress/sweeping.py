@@ -11,10 +11,10 @@ from typing import Any
 
 from nncompress.child_process import ChildDied, ChildLacksMemory, stop_children
 from nncompress.errors import InputError, NoOutputError
-from nncompress.model.files import reason
+from nncompress.model.files import reason, write_whole
 from nncompress.report.record import Report
-from nncompress.report.sweep_record import SWEEP_SCHEMA_VERSION, Ended, Lost, SweepResults, read_ended
-from nncompress.trial import Trial, ended_already, run_trial, write_whole
+from nncompress.report.sweep_record import SWEEP_SCHEMA_VERSION, Ended, Lost, SweepResults
+from nncompress.trial import Trial, ended_already, read_stamp, run_trial
 from nncompress.verify import load_report
 
 PLAN_NAME = "sweep.json"
@@ -119,7 +119,11 @@ def results_in(folders: Sequence[Path]) -> SweepResults:
     reports: list[Report] = []
     missing = []
     for trial in plans[0]:
-        found = [(folder, one) for folder in folders if (one := _ended(folder, trial)) is not None]
+        found = [
+            (folder, one)
+            for folder in folders
+            if (one := read_stamp(folder / f"{trial['name']}.trial.json", str(trial["key"])))
+        ]
         if not found:
             missing.append(str(trial["name"]))
             continue
@@ -144,12 +148,3 @@ def _plan(folder: Path) -> list[dict[str, Any]]:
     if tree.get("schema_version") != SWEEP_SCHEMA_VERSION:
         raise InputError(f"{path} follows schema version {tree.get('schema_version')!r}, not {SWEEP_SCHEMA_VERSION}")
     return trials
-
-
-def _ended(folder: Path, trial: dict[str, Any]) -> Ended | None:
-    """None where the trial has not ended in this folder, or ended under other options."""
-    try:
-        ended = read_ended((folder / f"{trial['name']}.trial.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, InputError):
-        return None
-    return ended if ended.key == trial["key"] else None

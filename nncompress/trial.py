@@ -9,14 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nncompress.child_process import Call, call_in_process
 from nncompress.environment import environment
 from nncompress.errors import EXIT_GATE_FAILED, InputError, NncompressError
-from nncompress.model.files import open_regular
+from nncompress.model.files import open_regular, write_whole
 from nncompress.model.io import load
 from nncompress.passes.base import Pass
 from nncompress.recipe import described
@@ -85,38 +85,25 @@ def model_digest(path: Path) -> str:
         return f"unreadable: {path}"
 
 
-def data_digest(path: Path) -> str:
-    """SHA-256 of a file, or of all files in a folder with their names. "unreadable" where it is not there."""
-    digest = hashlib.sha256()
-    try:
-        for file in _files(path):
-            digest.update(file.relative_to(path.parent).as_posix().encode() + b"\0" + file.stat().st_size.to_bytes(8))
-            with file.open("rb") as stream:
-                while block := stream.read(1 << 20):
-                    digest.update(block)
-    except OSError:
-        return "unreadable"  # whoever reads the data will say so
-    return digest.hexdigest()
-
-
-def _files(path: Path) -> Iterator[Path]:
-    if not path.is_dir():
-        yield path
-    else:
-        yield from sorted(file for file in path.rglob("*") if file.is_file())
-
-
 def ended_already(trial: Trial) -> Ended | None:
     """How it ended, if it did with the same key, and what it made is still there."""
-    try:
-        ended = read_ended(trial.stamp.read_text(encoding="utf-8"))
-    except (OSError, ValueError, InputError):
+    ended = read_stamp(trial.stamp, trial.key)
+    if ended is None:
         return None
     kept = [trial.report] if ended.has_report else []
     kept += [trial.target] if ended.sha256 else []
-    if ended.key != trial.key or not all(path.is_file() for path in kept):
+    if not all(path.is_file() for path in kept):
         return None
     return ended if not ended.sha256 or open_regular(trial.target).sha256() == ended.sha256 else None
+
+
+def read_stamp(path: Path, key: str) -> Ended | None:
+    """What the stamp at `path` says; None where there is none, a damaged one, or one of another key."""
+    try:
+        ended = read_ended(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, InputError):
+        return None
+    return ended if ended.key == key else None
 
 
 def run_trial(trial: Trial) -> Ended:
@@ -155,13 +142,3 @@ def _remove_old(trial: Trial) -> None:
     """What a trial of this name made with other options."""
     for path in (trial.stamp, trial.report, trial.target, *trial.folder.glob(f"{trial.target.name}.*.data")):
         path.unlink(missing_ok=True)
-
-
-def write_whole(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.new")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

@@ -17,7 +17,7 @@ from nncompress.calibrate.synthesise import input_specs, synthesise_choices
 from nncompress.compression import Compressed, check_passes, compress_graph
 from nncompress.environment import environment
 from nncompress.errors import NoOutputError
-from nncompress.forms.store import FormChoice
+from nncompress.forms.choice import FormChoice
 from nncompress.model.check import check_result
 from nncompress.model.facts import file_bytes, file_facts
 from nncompress.model.inventory import quantized_parts

@@ -9,7 +9,7 @@ import pytest
 
 import nncompress.compression as module
 from nncompress.compression import compress_graph
-from nncompress.forms.store import FormChoice
+from nncompress.forms.choice import FormChoice
 from nncompress.model.constants import find_constants
 from nncompress.passes import Factorize, PruneMagnitude, QuantizeWeights
 from nncompress.passes.base import Pass

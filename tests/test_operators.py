@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from onnx import helper, numpy_helper
 
 from nncompress.compression import compress_graph
-from nncompress.forms.store import FormChoice
+from nncompress.forms.choice import FormChoice
 from nncompress.model.normalise import normalise
 from nncompress.model.truth import all_graphs, all_tensors, nodes_of
 from nncompress.model.weights import find_weights

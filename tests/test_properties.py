@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from onnx import helper, numpy_helper
 
 from nncompress.compression import compress_graph
-from nncompress.forms.store import FormChoice
+from nncompress.forms.choice import FormChoice
 from nncompress.model.model import Model
 from nncompress.model.normalise import normalise
 from nncompress.model.weights import find_weights

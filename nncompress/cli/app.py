@@ -78,8 +78,6 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
             _fail("interrupted; nothing was left behind", EXIT_INTERRUPTED)
         except BrokenPipeError:
             _discard_stdout()
-        except MemoryError:
-            _fail("not enough memory for this model", EXIT_NO_OUTPUT)
         except (typer.Exit, typer.Abort, SystemExit):
             raise
         except Exception as error:  # noqa: BLE001 - the last resort: one line and exit 5

@@ -10,7 +10,7 @@ import typer
 from nncompress.cli.options import FileOptions, RunOptions
 from nncompress.cli.printing import complain, say
 from nncompress.cli.with_options import with_options
-from nncompress.errors import EXIT_GATE_FAILED, InputError, NoOutputError, UsageError
+from nncompress.errors import EXIT_GATE_FAILED, InputError, UsageError
 
 if TYPE_CHECKING:
     from nncompress.budget import Config
@@ -91,6 +91,7 @@ def init(
     Example: nncompress init model.onnx small.onnx --force
     """
     from nncompress.budget import CONFIG_NAME
+    from nncompress.model.files import write_whole
     from nncompress.starter import Found, find_models, measure, starter_text
 
     target, here = Path(CONFIG_NAME), Path()
@@ -106,7 +107,7 @@ def init(
             complain(f"left out: {error}")
     if not found:
         raise UsageError("there is no model below this folder: name one, such as nncompress init path/to/model.onnx")
-    _replace(target, starter_text(found))
+    write_whole(target, starter_text(found))
     count = f"{len(found)} budget{'s' * (len(found) != 1)}"
     say(f"wrote {CONFIG_NAME} with {count}; edit the limits, then run nncompress check")
 
@@ -166,16 +167,3 @@ def _read(path: Path) -> str:
         raise InputError(f"cannot read the baseline {path}: {(error.strerror or str(error)).lower()}") from error
     except UnicodeDecodeError as error:
         raise InputError(f"the baseline {path} is not UTF-8 text") from error
-
-
-def _replace(target: Path, text: str) -> None:
-    """Writes the file whole or not at all."""
-    from nncompress.cli.reports import write_text
-
-    temporary = target.with_name(f".{target.name}.new")
-    write_text(temporary, text)
-    try:
-        temporary.replace(target)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise NoOutputError(f"cannot write {target}: {(error.strerror or str(error)).lower()}") from error

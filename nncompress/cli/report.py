@@ -14,10 +14,8 @@ from nncompress.cli.with_options import with_options
 from nncompress.errors import InputError, UsageError
 
 if TYPE_CHECKING:
-    from nncompress.cli.reports import Renderers
     from nncompress.report.check_record import CheckReport
     from nncompress.report.record import Report
-    from nncompress.report.results import Results
 
 
 @with_options(ReportOptions)
@@ -35,7 +33,7 @@ def report(
     Example: nncompress report small.json --markdown report.md
     Example: nncompress report small.json smaller.json --html results.html
     """
-    from nncompress.cli.reports import check_reports, write_files, write_report
+    from nncompress.cli.reports import check_reports, results_renderers, write_files, write_report
     from nncompress.report.check_record import CheckReport
     from nncompress.report.results import results_headline, results_of
     from nncompress.report.results_text import results_text
@@ -56,18 +54,6 @@ def report(
     found = results_of(runs)
     if not write_files(found, results_renderers(runs), files):
         say(f"{found.level.upper()}  {results_headline(found)}" if files.quiet else results_text(found))
-
-
-def results_renderers(reports: Sequence[Report]) -> Renderers[Results]:
-    """What the results of several reports can be written as."""
-    from nncompress.report.html_report import render_results_html
-    from nncompress.report.junit import render_junit
-    from nncompress.report.results_text import results_csv, results_json, results_markdown
-
-    return {
-        "json": results_json, "markdown": results_markdown, "html": render_results_html, "csv": results_csv,
-        "junit": lambda found: render_junit(*reports, missing=found.missing),
-    }  # fmt: skip
 
 
 def _merge(folders: Sequence[Path], files: ReportOptions) -> None:

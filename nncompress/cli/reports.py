@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,6 +14,7 @@ from nncompress.cli.printing import complain, say, say_report
 from nncompress.errors import EXIT_GATE_FAILED, NoOutputError, UsageError
 from nncompress.report.check_record import CheckReport
 from nncompress.report.record import Report, RuleResult
+from nncompress.report.results import Results
 
 STDOUT = Path("-")
 _T = TypeVar("_T")
@@ -94,6 +95,18 @@ def report_renderers() -> Renderers[Report]:
 
     return {
         "json": to_json, "markdown": render_markdown, "html": render_html, "junit": render_junit, "csv": render_csv,
+    }  # fmt: skip
+
+
+def results_renderers(reports: Sequence[Report]) -> Renderers[Results]:
+    """What the results of several reports can be written as."""
+    from nncompress.report.html_report import render_results_html
+    from nncompress.report.junit import render_junit
+    from nncompress.report.results_text import results_csv, results_json, results_markdown
+
+    return {
+        "json": results_json, "markdown": results_markdown, "html": render_results_html, "csv": results_csv,
+        "junit": lambda found: render_junit(*reports, missing=found.missing),
     }  # fmt: skip
 
 

@@ -207,8 +207,7 @@ def _finish(folders: Sequence[Path], files: FileOptions) -> list[str]:
 
 def show_sweep(found: SweepResults, files: FileOptions, *, quiet: bool = False) -> None:
     """The table on stdout unless a report goes there, and the reports that were asked for."""
-    from nncompress.cli.report import results_renderers
-    from nncompress.cli.reports import write_files
+    from nncompress.cli.reports import results_renderers, write_files
     from nncompress.report.results_text import results_text
     from nncompress.report.sweep_text import sweep_results
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from nncompress.cli.options import LimitOptions, ProofOptions, ReportOptions, StoreOptions
 from nncompress.errors import InputError, UsageError
+from nncompress.model.files import data_digest
 from nncompress.passes.base import Pass
-from nncompress.trial import data_digest
 
 if TYPE_CHECKING:
     from nncompress.report.record import Report

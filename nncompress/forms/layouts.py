@@ -45,7 +45,7 @@ def cheapest_layout(held: Held, shape: tuple[int, ...], dtype: np.dtype, nonzero
     mask = -(-size // 8) + (nonzeros + 1) * width + SPARSE_OVERHEAD_BYTES
     options = [dense, Layout("sparse-mask", mask, lambda draft: _mask(draft, held.load(), shape))]
     if nonzeros * (width + 1) + SPARSE_OVERHEAD_BYTES < min(mask, dense.size_bytes):
-        gaps = entries_with_gaps(held.load()) * (width + 1) + SPARSE_OVERHEAD_BYTES
+        gaps = entries_with_gaps(held.load() != 0) * (width + 1) + SPARSE_OVERHEAD_BYTES
         options.append(Layout("sparse-gaps", gaps, lambda draft: _gaps(draft, held.load(), shape)))
     return min(options, key=lambda layout: layout.size_bytes)
 

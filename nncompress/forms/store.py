@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from nncompress.forms import dequantize, folded, gather_dequantize
+from nncompress.forms.choice import FormChoice, choose
 from nncompress.forms.layouts import LARGEST_FOLDED_BYTES, Layout, cheapest_layout
 from nncompress.model.edit import Draft, Names, put_in_place
 from nncompress.model.encoding import Encoded, encoded_of
 from nncompress.model.model import Model
 from nncompress.model.weights import Weight, find_weights
 from nncompress.numerics.affine import Affine
-from nncompress.numerics.sparse import Pruned
-
-FormChoice = Literal["folded", "dequantize"]
 
 
 @dataclass(frozen=True)
@@ -41,21 +38,20 @@ def store(model: Model, form: FormChoice = "folded") -> dict[int, Stored]:
 
 
 def _store(model: Model, weight: Weight, encoded: Encoded, form: FormChoice, names: Names) -> Stored:
-    if isinstance(encoded, Pruned):
-        return _store_pruned(model, weight, encoded, names)
+    chosen = choose(weight, encoded, form, model.opset)
+    if chosen.form == "values":
+        return _store_values(model, weight, chosen.layout, names)
     assert isinstance(encoded, Affine), f"no form holds a {type(encoded).__name__}"
-    note = dequantize.obstacle(encoded, model.opset) if form == "dequantize" else None
-    layout = _layout(encoded, model)
-    if gather_dequantize.obstacle(weight, encoded) is None and layout.name == "dense":
-        return _store_table(model, weight, encoded, names)
-    if form == "dequantize" and note is None:
+    if chosen.form == "gather-dequantize":
+        return _store_table(model, weight, encoded, chosen.layout, names)
+    if chosen.form == "dequantize":
         return _store_dequantize(model, weight, encoded, names)
-    draft = Draft(names)
-    result = folded.decode(draft, layout.draft(draft), encoded, weight.dtype)
+    draft, note = Draft(names), chosen.note
+    result = folded.decode(draft, chosen.layout.draft(draft), encoded, weight.dtype)
     put_in_place(model, weight, draft, result)
     if 4 * weight.size > LARGEST_FOLDED_BYTES:
         note = "onnxruntime does not decode constants above 1 GiB at load: expect slow inference"
-    return _stored(weight, _named("folded", layout), draft, note)
+    return _stored(weight, _named("folded", chosen.layout), draft, note)
 
 
 def _store_dequantize(model: Model, weight: Weight, affine: Affine, names: Names) -> Stored:
@@ -68,25 +64,18 @@ def _store_dequantize(model: Model, weight: Weight, affine: Affine, names: Names
     return _stored(weight, "dequantize", draft)
 
 
-def _store_table(model: Model, weight: Weight, affine: Affine, names: Names) -> Stored:
+def _store_table(model: Model, weight: Weight, affine: Affine, layout: Layout, names: Names) -> Stored:
     draft = Draft(names)
-    codes = cheapest_layout(affine.codes, affine.shape, _code_type(affine), None, model.opset).draft(draft)
-    gather_dequantize.replace_lookups(model, weight, draft, codes, affine)
+    gather_dequantize.replace_lookups(model, weight, draft, layout.draft(draft), affine)
     return _stored(weight, "gather-dequantize", draft)
 
 
-def _store_pruned(model: Model, weight: Weight, pruned: Pruned, names: Names) -> Stored:
-    layout = cheapest_layout(pruned.values, pruned.shape, weight.dtype.numpy(), pruned.nonzeros, model.opset)
+def _store_values(model: Model, weight: Weight, layout: Layout, names: Names) -> Stored:
     if layout.name == "dense":
         return Stored(weight.name, "dense", weight.tensor.nbytes)
     draft = Draft(names)
     put_in_place(model, weight, draft, layout.draft(draft))
     return _stored(weight, layout.name, draft)
-
-
-def _layout(affine: Affine, model: Model) -> Layout:
-    sparse = affine.nonzeros if affine.zero_point is None and affine.signed else None
-    return cheapest_layout(affine.codes, affine.shape, _code_type(affine), sparse, model.opset)
 
 
 def _code_type(affine: Affine) -> np.dtype:

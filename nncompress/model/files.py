@@ -1,4 +1,4 @@
-"""Opens files that a model names, safely: regular files only, inside the folders that belong to the model."""
+"""Opens files that a model names, safely (regular ones, inside the folders that belong to the model); small texts."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import hashlib
 import os
 import stat
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from nncompress.errors import InputError
+from nncompress.errors import InputError, NoOutputError
 
 _BLOCK = 8 << 20
 
@@ -128,6 +129,39 @@ def open_external(location: str, model: Path, tensor: str) -> OpenFile:
     if opened.st_nlink > 1:
         raise InputError(f"{where}: {location!r} is a hard link to a file elsewhere")
     return file
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes a small text file whole or not at all, over an old one. Raises NoOutputError."""
+    temporary = path.with_name(f".{path.name}.new")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise NoOutputError(f"cannot write {path}: {reason(error)}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def data_digest(path: Path) -> str:
+    """SHA-256 of a file, or of all files in a folder with their names. "unreadable" where it is not there."""
+    digest = hashlib.sha256()
+    try:
+        for file in _files(path):
+            digest.update(file.relative_to(path.parent).as_posix().encode() + b"\0" + file.stat().st_size.to_bytes(8))
+            with file.open("rb") as stream:
+                while block := stream.read(1 << 20):
+                    digest.update(block)
+    except OSError:
+        return "unreadable"  # whoever reads the data will say so
+    return digest.hexdigest()
+
+
+def _files(path: Path) -> Iterator[Path]:
+    if not path.is_dir():
+        yield path
+    else:
+        yield from sorted(file for file in path.rglob("*") if file.is_file())
 
 
 def reason(error: OSError) -> str:

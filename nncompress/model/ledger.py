@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
+from nncompress.model.constants import find_constants
 from nncompress.model.model import Model
-from nncompress.model.origins import constant_tensor
 from nncompress.model.weights import GIVEN_NAME, Weight, find_weights
 from nncompress.report.record import LedgerLine, Outcome, Rewritten
 
@@ -120,11 +120,4 @@ def _facts(weight: Weight) -> dict[str, object]:
 
 
 def _constant_bytes(model: Model) -> int:
-    total = 0
-    for scope in model.scopes():
-        for value in getattr(scope, "initializers", {}).values():
-            total += value.const_value.nbytes if value.const_value is not None else 0
-        for node in scope:
-            tensor = constant_tensor(node.outputs[0]) if node.op_type == "Constant" else None
-            total += tensor.nbytes if tensor is not None else 0
-    return total
+    return sum(tensor.nbytes for _, tensor, _ in find_constants(model))

@@ -7,8 +7,9 @@ import onnx
 import pytest
 
 from nncompress.forms import folded
+from nncompress.forms.choice import FormChoice
 from nncompress.forms.layouts import SPARSE_OVERHEAD_BYTES, cheapest_layout
-from nncompress.forms.store import FormChoice, store
+from nncompress.forms.store import store
 from nncompress.model.edit import Draft, Names, put_in_place
 from nncompress.model.encoding import attach
 from nncompress.model.model import Model

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nncompress.forms.choice import FormChoice
 from nncompress.forms.planned import planned_bytes
-from nncompress.forms.store import FormChoice, store
+from nncompress.forms.store import store
 from nncompress.model.constants import find_constants
 from nncompress.model.io import load
 from nncompress.model.model import Model

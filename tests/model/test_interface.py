@@ -12,7 +12,7 @@ from google.protobuf.message import Message
 from onnx import TensorProto, helper
 
 from nncompress.compression import compress_graph
-from nncompress.forms.store import FormChoice
+from nncompress.forms.choice import FormChoice
 from nncompress.model.io import load
 from nncompress.model.write import write
 from nncompress.passes.base import Pass

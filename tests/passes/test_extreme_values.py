@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from nncompress.compression import compress_graph
-from nncompress.forms.store import FormChoice
+from nncompress.forms.choice import FormChoice
 from nncompress.model.model import Model
 from nncompress.passes.base import Context, Pass
 from nncompress.passes.factorize import Factorize
