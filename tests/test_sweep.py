@@ -102,6 +102,7 @@ def test_a_trial_leaves_model_report_and_stamp_and_is_not_run_again(tmp_path: Pa
     assert files_in(tmp_path) == {"m.onnx", "m.json", "m.trial.json"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["m.onnx", "m.json", "m.trial.json"])
 def test_a_trial_whose_files_are_damaged_runs_again(tmp_path: Path, damage: str) -> None:
     one = trial(tmp_path)
@@ -125,12 +126,14 @@ def test_a_reason_is_a_result_too(tmp_path: Path) -> None:
     assert files_in(tmp_path) == {"bad.onnx", "m.trial.json"}
 
 
+@pytest.mark.slow
 def test_any_executor_runs_the_trials(tmp_path: Path) -> None:
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         found = run_trials([trial(tmp_path, f"t{n}") for n in range(3)], executor=pool)
     assert [one.exit_code for one in found if isinstance(one, Ended)] == [0, 0, 0]
 
 
+@pytest.mark.slow
 def test_the_python_api_sweeps_passes_over_models(tmp_path: Path) -> None:
     import nncompress as package
 
@@ -154,6 +157,7 @@ def test_a_sweep_ends_in_one_table_and_the_reasons_for_what_is_missing(here: Pat
     assert [line.split()[0] for line in listed.stdout.splitlines()] == ["ended", "to", "ended", "to"]
 
 
+@pytest.mark.slow
 def test_options_of_recipe_and_command_line_and_the_stem_of_the_data(here: Path) -> None:
     (here / "feeds").mkdir()
     source = CNN.parent / "data/image_evaluation.npz"

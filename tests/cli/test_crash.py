@@ -40,6 +40,7 @@ def compared(reference: Path, candidate: Path, *, stack_kib: int = 8192) -> subp
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("depth", [150, 480])
 def test_functions_deeper_than_the_checker_looks_are_run_all_the_same(tmp_path: Path, depth: int) -> None:
     ended = compared(chain(tmp_path / "ref.onnx", 0), chain(tmp_path / "deep.onnx", depth))
