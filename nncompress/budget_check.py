@@ -8,12 +8,18 @@ from pathlib import Path
 
 from nncompress.budget import Budget, Config
 from nncompress.environment import environment
-from nncompress.errors import NoOutputError, UsageError, nearest
+from nncompress.errors import InputError, NoOutputError, UsageError, nearest
 from nncompress.metric_names import metric_from
 from nncompress.model.facts import file_facts
 from nncompress.model.io import load
 from nncompress.model.model import Model
-from nncompress.report.budget_rules import file_budget_rules, other_inputs_rule, refused_rule, run_budget_rules
+from nncompress.report.budget_rules import (
+    file_budget_rules,
+    other_inputs_rule,
+    refused_rule,
+    run_budget_rules,
+    unreadable_rule,
+)
 from nncompress.report.check_record import CheckedModel, CheckReport, Figures
 from nncompress.report.record import FileFacts, RuleResult, Run, TaskMetric
 from nncompress.report.worst import largest_drop, worst_cosine, worst_sqnr_db
@@ -34,7 +40,8 @@ class Comparing:
 def check_budgets(config: Config, proof: Proof) -> CheckReport:
     """Checks all models of a configuration without problems. Each takes those of `proof.dims` that its inputs have.
 
-    Raises InputError for an unreadable model or data, UsageError for a dimension that no model has.
+    A model that cannot be read, or whose reference or data cannot, has no figures and fails; the others are checked.
+    Raises UsageError for a dimension that no model has.
     """
     by_model: dict[Path, list[Budget]] = {}
     notes = []
@@ -50,6 +57,13 @@ def check_budgets(config: Config, proof: Proof) -> CheckReport:
 
 
 def _checked(config: Config, path: Path, budgets: list[Budget], proof: Proof) -> CheckedModel:
+    try:
+        return _measured(config, path, budgets, proof)
+    except InputError as error:
+        return CheckedModel(path.as_posix(), None, None, (unreadable_rule(str(error)),))
+
+
+def _measured(config: Config, path: Path, budgets: list[Budget], proof: Proof) -> CheckedModel:
     model = load(config.folder / path)
     facts = file_facts(model)
     measured: dict[Comparing, Run | RuleResult] = {}
@@ -95,11 +109,19 @@ def _check_dims(config: Config, by_model: Mapping[Path, list[Budget]], dims: Map
     made_up = dict.fromkeys(one.reference for one in comparisons if one.data is None)
     if not dims or not made_up:
         return
-    known = [name for path in made_up for name in free_dims(load(path))]
+    known = [name for path in made_up for name in _readable_dims(path)]
     for name, size in dims.items():
         if name not in known:
             hint = nearest(name, dict.fromkeys(known))
             raise UsageError(f"--dim {name}={size}: no model of this check has a free dimension {name!r}{hint}")
+
+
+def _readable_dims(path: Path) -> list[str]:
+    """The free dimensions of a model; none of one that cannot be read, which fails later by itself."""
+    try:
+        return list(free_dims(load(path)))
+    except InputError:
+        return []
 
 
 def _run(path: Path, model: Model, comparing: Comparing, proof: Proof) -> Run | RuleResult:

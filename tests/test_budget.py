@@ -8,9 +8,11 @@ import pytest
 
 from nncompress.budget import Budget, Config, find_config, load_config
 from nncompress.budget_check import check_budgets
-from nncompress.errors import InputError, UsageError
+from nncompress.errors import UsageError
+from nncompress.report.check_json import check_json
 from nncompress.report.check_record import CheckReport
 from nncompress.report.record import RuleResult
+from nncompress.report.regression import read_baseline, with_regressions
 from nncompress.workflow import Proof
 from tests.models import noise, proto_of, saved
 from tests.support import IMAGES, MLP, SAMPLES
@@ -350,10 +352,29 @@ def test_a_model_that_onnxruntime_refuses_fails_its_check(folder: Path) -> None:
     assert (rules["runs"].level, rules["runs"].limit) == ("fail", "runs in onnxruntime")
 
 
-def test_an_unreadable_model_is_an_input_error(folder: Path) -> None:
+def test_an_unreadable_model_fails_and_the_others_are_checked(folder: Path) -> None:
     (folder / "bad.onnx").write_bytes(b"no model")
-    with pytest.raises(InputError, match=r"bad\.onnx"):
-        check(folder, "[[budget]]\npath='bad.onnx'\nmax_size=1")
+    report = check(folder, "[[budget]]\npath='*.onnx'\nmax_size=100000")
+    bad, good = report.models
+    assert (bad.path, bad.sha256, bad.figures, good.path, good.level) == ("bad.onnx", None, None, "m.onnx", "pass")
+    assert [(rule.rule, rule.level) for rule in bad.rules] == [("readable", "fail")]
+    assert "bad.onnx" in bad.rules[0].figure
+    assert (report.level, report.unreadable) == ("fail", True)
+
+
+def test_what_was_unreadable_is_new_later(folder: Path) -> None:
+    (folder / "bad.onnx").write_bytes(b"no model")
+    report = check(folder, "[[budget]]\npath='*.onnx'\nmax_size=100000")
+    baseline = read_baseline(check_json(report))
+    assert list(baseline) == ["m.onnx"]
+    assert with_regressions(report, baseline, 0.01).models[0].rules == report.models[0].rules
+
+
+def test_a_budget_whose_data_cannot_be_read_fails_alone(folder: Path) -> None:
+    (folder / "bad.npz").write_bytes(b"no data")
+    report = check(folder, "[[budget]]\npath='m.onnx'\nreference='m.onnx'\nmin_cosine=0.9\ndata='bad.npz'")
+    assert report.unreadable
+    assert "bad.npz" in rules_of(report)["readable"].figure
 
 
 def test_external_data_counts(tmp_path: Path) -> None:

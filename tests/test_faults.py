@@ -6,6 +6,7 @@ Kills and interrupts are in cli/test_interrupt.py and model/test_output.py.
 from __future__ import annotations
 
 import os
+import re
 import resource
 import shutil
 import subprocess
@@ -395,5 +396,5 @@ def test_a_model_that_no_memory_can_hold_is_one_line(tmp_path: Path, out: Path) 
     proto = proto_of(body, w=noise(64, 64), s=np.array([1 << 40]))
     ended = nncompress("quantize", saved(proto, tmp_path / "m.onnx"), "-o", out)
     assert (ended.exit_code, ended.stdout) == (3, "")
-    assert "Failed to allocate memory" in one_line(ended.stderr)
+    assert re.search("Failed to allocate memory|out of memory", one_line(ended.stderr))  # as onnxruntime words it
     assert files_in(out.parent) == set()

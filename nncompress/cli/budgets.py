@@ -10,7 +10,7 @@ import typer
 from nncompress.cli.options import FileOptions, RunOptions
 from nncompress.cli.printing import complain, say
 from nncompress.cli.with_options import with_options
-from nncompress.errors import EXIT_GATE_FAILED, InputError, UsageError
+from nncompress.errors import EXIT_GATE_FAILED, EXIT_INPUT, InputError, UsageError
 
 if TYPE_CHECKING:
     from nncompress.budget import Config
@@ -74,6 +74,8 @@ def check(
     if before is not None:
         report = with_regressions(report, before, limit)
     _print(report, FileOptions(json=json, junit=junit, markdown=markdown, github_summary=github_summary))
+    if report.unreadable:
+        raise typer.Exit(EXIT_INPUT)
     if report.level == "fail" and not exit_zero:
         raise typer.Exit(EXIT_GATE_FAILED)
 

@@ -34,11 +34,9 @@ class Output:
     def __enter__(self) -> Output:
         parent = self.target.parent
         _sweep(parent, self.target.name)
-        self._folder = parent / f".{self.target.name}.nncompress-{secrets.token_hex(6)}"
         try:
-            self._lock = _locked_folder(self._folder)
+            self._folder, self._lock = _locked_folder(self.target)
         except OSError as error:
-            shutil.rmtree(self._folder, ignore_errors=True)
             raise NoOutputError(f"cannot write to {parent}: {reason(error)}") from error
         return self
 
@@ -93,19 +91,28 @@ def check_target(target: Path, source: Model | None, *, force: bool) -> None:
         raise UsageError(f"{target} exists (--force overwrites it)")
 
 
-def _locked_folder(folder: Path) -> int:
-    """Makes `folder` and locks it; returns the descriptor that holds the lock."""
+def _locked_folder(target: Path) -> tuple[Path, int]:
+    """Makes a hidden folder beside `target` and locks it; returns it with the descriptor that holds the lock.
+
+    Until it is locked another run may sweep it away at any moment, and then it is tried again. Never with the same
+    name: who sweeps has looked at the old folder, and would remove the new one.
+    """
     while True:
+        folder = target.with_name(f".{target.name}.nncompress-{secrets.token_hex(6)}")
         folder.mkdir()
-        lock = os.open(folder, os.O_RDONLY)
+        try:
+            lock = os.open(folder, os.O_RDONLY)
+        except FileNotFoundError:
+            continue
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
         except OSError:
             os.close(lock)
+            shutil.rmtree(folder, ignore_errors=True)
             raise
         if _names(folder, lock):
-            return lock
-        os.close(lock)  # another run swept it away between the making and the locking
+            return folder, lock
+        os.close(lock)
 
 
 @contextmanager

@@ -90,6 +90,11 @@ def refused_rule(complaint: str) -> RuleResult:
     return ruled("runs", "fail", complaint, "runs in onnxruntime", "make the model again: it cannot be used as it is")
 
 
+def unreadable_rule(complaint: str) -> RuleResult:
+    """A model of which nothing is known fails, and says why."""
+    return ruled("readable", "fail", complaint, "can be read", "make the file again, or mend the budget that names it")
+
+
 def other_inputs_rule(model: Sequence[str], reference: str, theirs: Sequence[str]) -> RuleResult:
     """A reference that takes other inputs than the model is most likely the wrong file."""
     figure = f"inputs {', '.join(model)}; the reference {reference} takes {', '.join(theirs)}"

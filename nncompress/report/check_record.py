@@ -35,8 +35,8 @@ class CheckedModel:
     """One model with all its rules."""
 
     path: str  # relative to the configuration
-    sha256: str
-    figures: Figures
+    sha256: str | None  # None, like the figures, where the model, its reference or its data could not be read
+    figures: Figures | None
     rules: tuple[RuleResult, ...]
 
     @property
@@ -61,6 +61,11 @@ class CheckReport:
     @property
     def level(self) -> Level:
         return worst_level(self.rules)
+
+    @property
+    def unreadable(self) -> bool:
+        """True if a model could not be measured at all."""
+        return any(model.figures is None for model in self.models)
 
     @property
     def headline(self) -> str:

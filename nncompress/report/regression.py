@@ -55,7 +55,8 @@ def read_baseline(text: str) -> dict[str, Figures]:
         version = tree.get("schema_version")
         raise InputError(f"baseline follows schema version {version!r}, this nncompress reads {CHECK_SCHEMA_VERSION}")
     try:
-        return {str(model["path"]): _FIGURES.validate_python(model["figures"]) for model in tree["models"]}
+        measured = [model for model in tree["models"] if model["figures"] is not None]
+        return {str(model["path"]): _FIGURES.validate_python(model["figures"]) for model in measured}
     except (KeyError, TypeError) as error:
         raise InputError(f"baseline is damaged: a model lacks {error}") from error
     except ValidationError as error:
@@ -68,7 +69,10 @@ def with_regressions(report: CheckReport, baseline: Mapping[str, Figures], limit
     models = []
     for model in report.models:
         before = baseline.get(model.path)
-        rules = [_new_rule(limit)] if before is None else _rules(before, model.figures, limit)
+        if model.figures is None:
+            rules = []
+        else:
+            rules = [_new_rule(limit)] if before is None else _rules(before, model.figures, limit)
         models.append(replace(model, rules=(*model.rules, *rules)))
     gone = sorted(set(baseline) - {model.path for model in report.models})
     notes = [f"{path!r} is in the baseline and is not checked any more" for path in gone]

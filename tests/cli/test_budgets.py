@@ -92,6 +92,19 @@ def test_exit_zero_and_warnings_do_not_break_a_build(here: Path) -> None:
     assert ended.stdout.startswith("WARN")
 
 
+def test_an_unreadable_model_ends_with_3_after_all_others_were_checked(here: Path) -> None:
+    (here / "a.onnx").write_bytes(b"no model")
+    Path("nncompress.toml").write_text('[[budget]]\npath = "*.onnx"\nmax_size = "1 MB"\n')
+    ended = nncompress("check", "--json", "r.json", "--junit", "r.xml", "--markdown", "-", "--exit-zero")
+    assert ended.exit_code == 3
+    assert "1 of 2 checks failed (1 of 2 models)" in ended.stdout
+    assert ended.stderr.startswith("nncompress: a.onnx: readable failed: a.onnx: it is not an ONNX model")
+    assert json.loads(Path("r.json").read_text())["models"][0]["figures"] is None
+    assert ET.parse("r.xml").getroot().get("failures") == "1"
+    again = nncompress("report", "r.json")
+    assert "a.onnx" in again.stdout
+
+
 def test_reports_are_written_beside_the_text(here: Path) -> None:
     budget('max_size = "100 kB"')
     ended = nncompress("check", "--json", "r.json", "--junit", "r.xml", "--markdown", "r.md")

@@ -214,6 +214,28 @@ def test_the_folder_of_a_living_run_and_those_of_other_targets_stay(tmp_path: Pa
     assert names(tmp_path) == [".o.onnx.nncompress-file", ".p.onnx.nncompress-dead", "o.onnx"]
 
 
+@pytest.mark.parametrize("moment", ["before it is opened", "before it is locked"])
+def test_a_hidden_folder_that_is_swept_away_before_it_is_locked_is_made_again_under_another_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    swept: list[Path] = []
+    holder, name = (os, "open") if moment == "before it is opened" else (fcntl, "flock")
+    real = getattr(holder, name)
+
+    def late(*args: object) -> object:
+        if not swept:
+            swept.extend(tmp_path.glob(".o.onnx.nncompress-*"))
+            for folder in swept:
+                folder.rmdir()
+        return real(*args)
+
+    monkeypatch.setattr(holder, name, late)
+    with Output(tmp_path / "o.onnx") as out:
+        assert len(swept) == 1
+        assert out.path.parent.is_dir()
+        assert out.path.parent != swept[0]
+
+
 def test_a_hidden_folder_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious" / "f").write_bytes(b"f")
