@@ -12,24 +12,48 @@ from types import FrameType
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from nncompress.cli.printing import complain
-from nncompress.errors import EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_NO_OUTPUT, NncompressError, lacks_memory
+from nncompress.errors import EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_NO_OUTPUT, EXIT_USAGE, NncompressError, lacks_memory
 
 EXIT_CODES = """
 Exit codes: 0 done (warnings allowed); 1 a gate failed; 2 wrong usage; 3 input unreadable or unsafe;
 4 no usable output (nothing to compress, larger, refused by onnxruntime); 5 internal error; 130 interrupted.
 """
+_UsageError: Any = typer.BadParameter.__base__  # what typer raises for every command line that it cannot understand
 
 
 class _State:
     debug = False
 
 
+class _Commands(TyperGroup):
+    """The commands, with one line for a command line that cannot be understood, and help for an empty one."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """As typer does it."""
+        if not args and not ctx.resilient_parsing:
+            typer.echo(ctx.get_help(), err=True)
+            raise typer.Exit(EXIT_USAGE)
+        return super().parse_args(ctx, args)
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        """Runs the command line and ends the process with its exit code."""
+        try:
+            code = super().main(*args, **{**options, "standalone_mode": False})
+        except _UsageError as error:
+            message = error.format_message().rstrip(".")
+            where = error.ctx.command_path if error.ctx is not None else self.name
+            complain(f"error: {message[:1].lower()}{message[1:]}; see {where} -h")
+            code = EXIT_USAGE
+        sys.exit(code)
+
+
 app = typer.Typer(
     name="nncompress",
+    cls=_Commands,
     help="Make a saved ONNX model smaller, run it against the original, and prove what it cost.\n" + EXIT_CODES,
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},

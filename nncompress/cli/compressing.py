@@ -25,7 +25,7 @@ from nncompress.cli.options import (
 from nncompress.cli.printing import say
 from nncompress.cli.settings import Layer, configured
 from nncompress.cli.with_options import with_options
-from nncompress.errors import printable
+from nncompress.errors import UsageError, printable
 
 if TYPE_CHECKING:
     from nncompress.passes.base import Pass
@@ -192,7 +192,6 @@ def run(
     Example: nncompress run recipe.toml model.onnx -o small.onnx --set steps.0.sparsity=0.4
     Example: nncompress run recipe.toml model.onnx -o small.onnx --force --if-changed --json small.json
     """
-    from nncompress.errors import UsageError
     from nncompress.recipe import parse_step
     from nncompress.recipe_file import load_recipe
 
@@ -219,6 +218,8 @@ def _compress(
     writing, proving, gates = writing_of(write), proof_of(proof, validate=write.validate), limits_of(limits)
     where = target_of(target, writing, source)
     check_reports(report, (source, where, proof.data, proof.labels, *taken), write.save_recipe)
+    if write.save_recipe is not None and write.save_recipe.exists() and not (write.force or write.if_changed):
+        raise UsageError(f"{write.save_recipe} exists (--force overwrites it)")
     options = options_used(proof, limits, write)
     if write.if_changed and not write.dry_run:
         saved = made_already(source, where, passes, options, report)

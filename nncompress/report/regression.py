@@ -55,8 +55,8 @@ def read_baseline(text: str) -> dict[str, Figures]:
         version = tree.get("schema_version")
         raise InputError(f"baseline follows schema version {version!r}, this nncompress reads {CHECK_SCHEMA_VERSION}")
     try:
-        measured = [model for model in tree["models"] if model["figures"] is not None]
-        return {str(model["path"]): _FIGURES.validate_python(model["figures"]) for model in measured}
+        figures = {str(model["path"]): model["figures"] for model in tree["models"]}
+        return {path: _FIGURES.validate_python(found) for path, found in figures.items() if found is not None}
     except (KeyError, TypeError) as error:
         raise InputError(f"baseline is damaged: a model lacks {error}") from error
     except ValidationError as error:

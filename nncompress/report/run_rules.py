@@ -41,7 +41,9 @@ def finite_rule(run: Run | None, remedies: Remedies = WHEN_COMPRESSING) -> RuleR
     broken = [o for o in run.outputs if _is_newly_nonfinite(o)]
     new = sum(max(0, o.nonfinite_candidate - o.nonfinite_reference) for o in broken)
     old = sum(o.nonfinite_reference for o in run.outputs)
-    figure = "; ".join([f"{new} new ({old} in the original)", *(f"{o.name!r}: {o.problem or 'new'}" for o in broken)])
+    moved = bool(broken) and not new
+    count = f"as many as in the original ({old}), in other places" if moved else f"{new} new ({old} in the original)"
+    figure = "; ".join([count, *(f"{o.name!r}: {o.problem or 'new'}" for o in broken)])
     advice = f"a weight or its scale overflows: {remedies.spare}"
     return ruled("finite", "fail" if broken else "pass", figure, "no new NaN or infinity", advice, new, 0)
 

@@ -63,7 +63,7 @@ def test_the_environment_is_read_as_flags_are(here: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("NNCOMPRESS_MIN_COSINE", "two")
     ended = nncompress("quantize", MLP, "-o", "out.onnx")
     assert ended.exit_code == 2
-    assert "Invalid value for '--min-cosine'" in ended.stderr
+    assert "invalid value for '--min-cosine'" in ended.stderr
 
 
 @pytest.mark.parametrize(
@@ -142,6 +142,18 @@ def test_set_needs_a_recipe_and_a_recipe_is_never_overwritten(here: Path) -> Non
     for option in ("--json", "--save-recipe"):
         ended = nncompress("run", "r.toml", MLP, "-o", "o.onnx", option, "r.toml")
         assert (ended.exit_code, "would overwrite" in one_line(ended.stderr)) == (2, True)
+
+
+def test_a_saved_recipe_is_overwritten_only_when_asked(here: Path) -> None:
+    Path("mine.toml").write_text("mine")
+    given = ("run", "-p", "quantize-weights", MLP, "--dry-run", "--no-validate", "--save-recipe", "mine.toml")
+    refused = nncompress(*given)
+    assert (refused.exit_code, one_line(refused.stderr)) == (
+        2, "nncompress: error: mine.toml exists (--force overwrites it)",
+    )  # fmt: skip
+    assert Path("mine.toml").read_text() == "mine"
+    assert nncompress(*given, "--force").exit_code == 0
+    assert "quantize-weights" in Path("mine.toml").read_text()
 
 
 def test_a_dry_run_says_so_and_what_it_would_make(here: Path) -> None:

@@ -103,7 +103,9 @@ def test_only_new_nonfinite_values_fail() -> None:
 
 def test_nonfinite_values_that_only_moved_fail_too() -> None:
     moved = output(nonfinite_reference=2, nonfinite_candidate=2, problem="1 values are not finite")
-    assert rule("finite", labelled_run(outputs=(moved,))).level == "fail"
+    found = rule("finite", labelled_run(outputs=(moved,)))
+    assert found.level == "fail"
+    assert found.figure.startswith("as many as in the original (2), in other places; 'logits'")
 
 
 def test_an_output_that_moved_fails_though_its_values_can_be_compared() -> None:
