@@ -9,6 +9,7 @@ A cut tensor is marked as external data whose location is a `mark`: a random wor
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -21,13 +22,15 @@ Read = Callable[[int, int], bytes]  # (offset, count) -> at most count bytes
 _BELOW: dict[str, dict[int, str]] = {
     "model": {7: "graph", 25: "function"},
     "graph": {1: "node", 5: "tensor"},
-    "function": {7: "node"},
+    "function": {7: "node", 11: "attribute"},
     "node": {5: "attribute"},
     "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph"},
 }
-_RAW_DATA, _EXTERNAL_DATA, _DATA_LOCATION = 9, 13, 14
-_PACKED_FLOATS = {4, 10}  # float_data, double_data: packed, their bytes are those of raw_data
+_DATA_TYPE, _RAW_DATA, _EXTERNAL_DATA, _DATA_LOCATION = 2, 9, 13, 14
+_PACKED_FLOATS = {1: 4, 14: 4, 11: 10, 15: 10}  # data type -> the field whose packed bytes are those of raw_data
 _PAYLOADS = {_RAW_DATA, 4, 5, 6, 7, 10, 11}
+_ATTRIBUTE_TENSOR = 5
+_FIRST_READ, _LONGEST_READ = 64, 1 << 14  # bytes looked at at once, more and more while nothing is jumped over
 
 
 class MalformedError(ValueError):
@@ -71,7 +74,9 @@ def _cut_message(read: Read, start: int, end: int, kind: str, mark: str, payload
     parts: list[bytes] = []
     kept = start  # everything from here to the current field is copied as it is
     below = _BELOW[kind]
-    for field in fields(read, start, end):
+    if kind == "attribute" and sum(field.number == _ATTRIBUTE_TENSOR for field in fields(read, start, end, 0)) > 1:
+        return read(start, end - start)  # protobuf merges them into one tensor
+    for field in fields(read, start, end, LARGE_BYTES):
         if field.wire_type != 2 or field.end - field.value < LARGE_BYTES or field.number not in below:
             continue
         body = _cut_message(read, field.value, field.end, below[field.number], mark, payloads, depth + 1)
@@ -87,7 +92,7 @@ def _cut_tensor(read: Read, start: int, end: int, mark: str, payloads: list[Payl
     data = [f for f in found if f.number in _PAYLOADS]
     large = len(data) == 1 and data[0].wire_type == 2 and data[0].end - data[0].value >= LARGE_BYTES
     external = any(f.number in (_EXTERNAL_DATA, _DATA_LOCATION) for f in found)
-    if not large or external or data[0].number not in (_RAW_DATA, *_PACKED_FLOATS):
+    if not large or external or data[0].number not in (_RAW_DATA, _PACKED_FLOATS.get(_data_type(read, found))):
         return read(start, end - start)
     entries = {"location": mark, "offset": str(len(payloads)), "length": str(data[0].end - data[0].value)}
     payloads.append(Payload(data[0].value, data[0].end - data[0].value))
@@ -97,6 +102,12 @@ def _cut_tensor(read: Read, start: int, end: int, mark: str, payloads: list[Payl
     )
     rest = read(start, data[0].start - start) + read(data[0].end, end - data[0].end)
     return rest + marks + varint(_DATA_LOCATION << 3) + varint(1)
+
+
+def _data_type(read: Read, found: list[Field]) -> int:
+    """As the last of the fields that state it says."""
+    stated = [f for f in found if f.number == _DATA_TYPE and f.wire_type == 0]
+    return _read_varint(read(stated[-1].value, stated[-1].end - stated[-1].value), 0)[0] if stated else 0
 
 
 def _few_fields(read: Read, start: int, end: int) -> list[Field]:
@@ -128,7 +139,7 @@ def _splice_message(
     parts: list[bytes | int] = []
     total, kept = 0, start
     below = _BELOW[kind]
-    for field in fields(lambda offset, count: blob[offset : offset + count], start, end):
+    for field in fields(_slicer(blob), start, end, len(mark)):
         inner = below.get(field.number) if field.wire_type == 2 else None
         if inner is None or blob.find(mark, field.value, field.end) < 0:
             continue
@@ -145,7 +156,7 @@ def _splice_tensor(
     blob: bytes, start: int, end: int, mark: bytes, lengths: Sequence[int]
 ) -> tuple[list[bytes | int], int]:
     kept, index = [], -1
-    for field in fields(lambda offset, count: blob[offset : offset + count], start, end):
+    for field in fields(_slicer(blob), start, end):
         if field.number == _EXTERNAL_DATA:
             entry = {f.number: blob[f.value : f.end] for f in fields(_slicer(blob), field.value, field.end)}
             if entry.get(1) == b"offset":
@@ -161,21 +172,53 @@ def _slicer(blob: bytes) -> Read:
 
 
 # ------------------------------------------------------------------------------------------------ wire format
-def fields(read: Read, start: int, end: int) -> Iterator[Field]:
-    """The fields of the message in [start, end), in order. Raises MalformedError where they do not fill it exactly."""
-    position = start
+_SHORT_BYTES = 24
+
+
+def _short_fields() -> re.Pattern[bytes]:
+    """Any number of whole fields with values of at most _SHORT_BYTES bytes: a file may hold millions of them."""
+
+    def tag(wire_type: int) -> bytes:
+        firsts = [b"\\x%02x" % byte for byte in range(8, 256) if byte & 7 == wire_type]
+        alone, two = firsts[:15], firsts[15:]
+        return b"(?:[" + b"".join(alone) + b"]|[" + b"".join(two) + b"][\\x01-\\x7f])"
+
+    number = b"[\\x80-\\xff]{0,9}[\\x00-\\x7f]"
+    text = b"|".join(b"\\x%02x.{%d}" % (length, length) for length in range(_SHORT_BYTES + 1))
+    kinds = [tag(0) + number, tag(5) + b".{4}", tag(1) + b".{8}", tag(2) + b"(?:" + text + b")"]
+    return re.compile(b"(?>" + b"|".join(kinds) + b")*+", re.DOTALL)
+
+
+_SHORT = _short_fields()
+
+
+def fields(read: Read, start: int, end: int, least: int = 0) -> Iterator[Field]:
+    """The fields of the message in [start, end), in order. Raises MalformedError where they do not fill it exactly.
+
+    Of those with a value of fewer than `least` bytes some, not all, are passed over.
+    """
+    position = base = start
+    window, ahead = b"", _FIRST_READ
     while position < end:
-        head = read(position, min(20, end - position))
-        tag, used = _read_varint(head, 0)
+        here = position - base
+        if len(window) - here < 20 and base + len(window) < end:
+            ahead = min(4 * ahead, _LONGEST_READ) if window and here <= len(window) else _FIRST_READ
+            base, here, window = position, 0, read(position, min(ahead, end - position))
+        if least > _SHORT_BYTES:
+            found = _SHORT.match(window, here)
+            if found is not None and found.end() > here:
+                position = base + found.end()
+                continue
+        tag, after = _read_varint(window, here)
         number, wire_type = tag >> 3, tag & 7
-        value, last = position + used, 0
+        value, last = base + after, 0
         if wire_type == 0:
-            last = position + _read_varint(head, used)[1]
+            last = base + _read_varint(window, after)[1]
         elif wire_type in (1, 5):
             last = value + (8 if wire_type == 1 else 4)
         elif wire_type == 2:
-            length, used = _read_varint(head, used)
-            value = position + used
+            length, after = _read_varint(window, after)
+            value = base + after
             last = value + length
         else:
             raise MalformedError(f"wire type {wire_type} at byte {position}")

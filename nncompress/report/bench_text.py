@@ -18,7 +18,9 @@ def bench_text(report: BenchReport) -> str:
     """One row a model, and below it where the figures come from."""
     rows = [_row(one, first=number == 0) for number, one in enumerate(report.models)]
     table = make_table("", _HEADER, rows, {1, 2, 3, 4, 6})
-    sources = {f"energy {one.energy.kind}: {one.energy.source}": None for one in report.models if one.energy}
+    sources = {
+        f"energy of one inference, {one.energy.kind}: {one.energy.source}": None for one in report.models if one.energy
+    }
     inputs = {f"{one.path}: {', '.join(one.inputs)}": None for one in report.models}
     environment, threads = report.environment, f"{report.threads} thread{'s' * (report.threads != 1)}"
     lines = [
