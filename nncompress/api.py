@@ -13,6 +13,7 @@ from nncompress.errors import UsageError
 from nncompress.forms.choice import FormChoice
 from nncompress.model.check import check_result
 from nncompress.model.files import data_digest
+from nncompress.model.inputs import Inputs
 from nncompress.model.io import load
 from nncompress.model.model import Model
 from nncompress.model.output import Output
@@ -23,7 +24,7 @@ from nncompress.passes.quantize_weights import QuantizeWeights
 from nncompress.recipe import make_pass
 from nncompress.report.record import Report
 from nncompress.report.sweep_record import Ended, Lost
-from nncompress.sweeping import run_trials, trial_names, write_plan
+from nncompress.sweeping import check_places, run_trials, trial_names, write_plan
 from nncompress.trial import Trial, model_digest, trial_key
 from nncompress.workflow import Proof, compare_files
 
@@ -48,9 +49,8 @@ def compress(
     if form not in get_args(FormChoice):
         raise UsageError(f"unknown form {form!r}: it is {' or '.join(get_args(FormChoice))}")
     compressed = compress_graph(model, _checked(passes), form=form, threads=threads, freeze=freeze_inputs)
-    result = compressed.model if compressed.changed or freeze_inputs else model.clone()
-    result.ledger = compressed.lines
-    return result
+    compressed.model.ledger = compressed.lines
+    return compressed.model
 
 
 def _checked(passes: Sequence[Pass]) -> list[Pass]:
@@ -88,7 +88,8 @@ def sweep(
     Each runs in a process of its own and leaves MODEL--RECIPE.onnx and its report .json in `folder`; what has ended
     there before is not run again. `jobs` trials run at a time, or as many as the `executor` (any of
     concurrent.futures, of workers that see the same files) takes. `seconds`: spent on latency, 0 for none. Raises
-    UsageError for passes that do not go together, NoOutputError if `folder` cannot be written.
+    UsageError for passes that do not go together and for files in `folder` that no sweep made, NoOutputError if it
+    cannot be written.
     """
     if isinstance(models, str | Path):
         raise UsageError(f"models are given as a list, such as [{str(models)!r}]")
@@ -105,5 +106,6 @@ def sweep(
             check_passes(checked)
             key = trial_key(files, checked, options)
             trials.append(Trial(names[model, recipe], model, recipe, tuple(checked), place, key, proof).absolute())
+    check_places(trials, place, Inputs(tuple(map(Path, models)), (proof.data,) if proof.data else ()))
     write_plan(trials, place)
     return run_trials(trials, jobs=jobs, executor=executor)

@@ -140,6 +140,8 @@ def _run(path: Path, model: Model, comparing: Comparing, proof: Proof) -> Run | 
     except NoOutputError as error:
         return refused_rule(str(error))
     assert run is not None, "comparisons are validated"
+    model.check_in_place()
+    reference.check_in_place()
     return run
 
 

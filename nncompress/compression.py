@@ -12,7 +12,7 @@ from nncompress.forms.planned import planned_bytes
 from nncompress.forms.store import store
 from nncompress.model.freeze import freeze_inputs
 from nncompress.model.ledger import Ledger
-from nncompress.model.model import OLDEST_OPSET, Model
+from nncompress.model.model import Model
 from nncompress.model.normalise import normalise
 from nncompress.passes.base import Context, Pass
 from nncompress.report.record import LedgerLine, Outcome, Rewritten, SizeStep, WeightValues
@@ -46,23 +46,31 @@ def compress_graph(
 ) -> Compressed:
     """Applies `passes` to a copy of `model`. Raises UsageError for an order or options that cannot be meant.
 
-    `freeze`: initializers that are also inputs, which callers may override, become constants first.
+    Where no pass changes anything, the copy is the model as it was. `freeze`: initializers that are also inputs,
+    which callers may override, become constants first.
     """
     check_passes(passes)
     result = model.clone()
     frozen = _freeze(result) if freeze else ()
-    if model.opset < OLDEST_OPSET:
-        note = f"opset {model.opset} is older than {OLDEST_OPSET}: nothing can be stored smaller"
-        return Compressed(result, (), Ledger(result).close(result, {}, {}, []), (*frozen, note))
     ledger, context = Ledger(result), Context(threads=threads)
     normalise(result)
     outcomes, steps = _apply(passes, result, context, form)
+    if not any(isinstance(outcome, Rewritten) for outcome in outcomes):
+        return _unchanged(model, outcomes, freeze=freeze)
     worst = worst_values(model, result, outcomes)
     sizes = ledger.sizes_before_store(result)
     stored = store(result, form)
     lines = ledger.close(result, sizes, {key: (one.form, one.size_bytes) for key, one in stored.items()}, outcomes)
     notes = dict.fromkeys(f"{one.weight}: {one.note}" for one in stored.values() if one.note)
     return Compressed(result, tuple(outcomes), lines, (*frozen, *notes), steps, worst)
+
+
+def _unchanged(model: Model, outcomes: list[Outcome], *, freeze: bool) -> Compressed:
+    result = model.clone()
+    frozen = _freeze(result) if freeze else ()
+    ledger = Ledger(result)
+    lines = ledger.close(result, ledger.sizes_before_store(result), {}, outcomes)
+    return Compressed(result, tuple(outcomes), lines, frozen)
 
 
 def _apply(

@@ -14,6 +14,7 @@ import numpy as np
 import onnx_ir as ir
 
 from nncompress.compression import compress_graph
+from nncompress.model.constants import stored_bytes
 from nncompress.model.decoded import Decoded, decoded_weights
 from nncompress.model.facts import LARGEST_COUNTED_BYTES, file_bytes
 from nncompress.model.inventory import take_inventory
@@ -98,7 +99,7 @@ def _weights(model: Model, size: int, *, count: bool) -> tuple[WeightFacts, ...]
 
 
 def _weight(weight: Weight, size: int, *, count: bool) -> WeightFacts:
-    nbytes = weight.tensor.nbytes
+    nbytes = stored_bytes(weight.value, weight.tensor)
     zeros, nonfinite = _counts(weight) if count else (None, None)
     return WeightFacts(
         name=weight.name,

@@ -88,7 +88,7 @@ def compress_file(
     with watch.stage("load"):
         original = load(source)
         if not writing.dry_run:
-            check_target(target, original, force=writing.force)
+            check_target(target, original, force=writing.force, external_data=writing.external_data)
         feeds = feeds_of(original, source, proof)
     with watch.stage("compress"), _hashed_meanwhile(original):
         compressed = compress_graph(
@@ -99,12 +99,11 @@ def compress_file(
         with watch.stage("write"):
             made = out.write(compressed.model, external_data=writing.external_data)
             result = load(made)
-            for file in original.files:
-                file.check_unchanged()
             check_result(result, original)
             _require_smaller(original, result, compressed)
         with watch.stage("validate"):
             run = run_both(source, made, compressed.model, feeds, proof)
+            original.check_in_place()  # onnxruntime has opened it by its path
             reference = file_facts(original, in_full=proof.validate)
             candidate = file_facts(result, shown_as=target, in_full=proof.validate)
         lines = with_graph_line(compressed.lines, reference.file_bytes, candidate.file_bytes)
@@ -128,6 +127,8 @@ def compare_files(reference: Path, candidate: Path, *, proof: Proof = Proof(), l
         feeds = feeds_of(first, reference, proof)
     with watch.stage("validate"):
         run = run_both(reference, candidate, second, feeds, proof)
+        first.check_in_place()
+        second.check_in_place()
     comparison = Comparison(file_facts(first), file_facts(second), run)
     verdict = judge(comparison, limits)
     notes = (*first.notes, *_complaint(first), *second.notes, *_complaint(second))

@@ -37,5 +37,5 @@ def choose(weight: Weight, encoded: Encoded, form: FormChoice, opset: int) -> Ch
     layout = cheapest_layout(encoded.codes, encoded.shape, codes, sparse, opset)
     if layout.name == "dense" and gather_dequantize.obstacle(weight, encoded) is None:
         return Choice("gather-dequantize", layout)
-    note = dequantize.obstacle(encoded, opset) if form == "dequantize" else None
+    note = dequantize.obstacle(weight, encoded, opset) if form == "dequantize" else None
     return Choice("dequantize" if form == "dequantize" and note is None else "folded", layout, note)

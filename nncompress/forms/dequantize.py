@@ -12,6 +12,8 @@ import numpy as np
 import onnx_ir as ir
 
 from nncompress.model.edit import Draft
+from nncompress.model.model import op_name
+from nncompress.model.weights import Use, Weight
 from nncompress.numerics.affine import Affine
 from nncompress.numerics.held import Held
 
@@ -28,8 +30,10 @@ class _Rows:
         return self._codes.load().reshape(self._channels, -1)
 
 
-def obstacle(affine: Affine, opset: int) -> str | None:
+def obstacle(weight: Weight, affine: Affine, opset: int) -> str | None:
     """Why this form cannot hold `affine`; None if it can."""
+    if any(map(_turned_before_vector, weight.uses)):
+        return "onnxruntime multiplies a transposed matrix that is no constant and a vector wrongly"
     axes = scaled_axes(affine)
     needed = LEAST_OPSET["channel" if axes else "tensor"]
     if opset < needed:
@@ -37,6 +41,14 @@ def obstacle(affine: Affine, opset: int) -> str | None:
     if len(axes) > 1 and axes != tuple(range(len(axes))):
         return "DequantizeLinear cannot scale along two axes that are not the first ones"
     return None
+
+
+def _turned_before_vector(use: Use) -> bool:
+    """True for a MatMul with something between the weight and its left side, and maybe a vector on the right."""
+    if use.direct or op_name(use.node) != "MatMul" or use.index != 0:
+        return False
+    right = use.node.inputs[1]
+    return right is None or right.shape is None or len(right.shape) < 2
 
 
 def scaled_axes(affine: Affine) -> tuple[int, ...]:

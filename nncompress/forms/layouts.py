@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import ml_dtypes
 import numpy as np
 import onnx_ir as ir
 
@@ -23,6 +24,7 @@ from nncompress.numerics.sparse import entries_with_gaps, gaps_and_values, mask_
 
 LARGEST_FOLDED_BYTES = 1 << 30  # onnxruntime folds no constant beyond that, and would decode at every inference
 SPARSE_OVERHEAD_BYTES = 600  # nodes and small constants of a sparse layout; measured, rounded up
+BFLOAT16_FILLED_FROM = 20  # the opset in which ConstantOfShape learned it
 LEAST_OPSET = {"dense": 7, "sparse-gaps": 11, "sparse-mask": 11}
 
 
@@ -44,7 +46,8 @@ def cheapest_layout(held: Held, shape: tuple[int, ...], dtype: np.dtype, nonzero
         return dense
     mask = -(-size // 8) + (nonzeros + 1) * width + SPARSE_OVERHEAD_BYTES
     options = [dense, Layout("sparse-mask", mask, lambda draft: _mask(draft, held.load(), shape))]
-    if nonzeros * (width + 1) + SPARSE_OVERHEAD_BYTES < min(mask, dense.size_bytes):
+    fills = opset >= BFLOAT16_FILLED_FROM or dtype != ml_dtypes.bfloat16
+    if fills and nonzeros * (width + 1) + SPARSE_OVERHEAD_BYTES < min(mask, dense.size_bytes):
         gaps = entries_with_gaps(held.load() != 0) * (width + 1) + SPARSE_OVERHEAD_BYTES
         options.append(Layout("sparse-gaps", gaps, lambda draft: _gaps(draft, held.load(), shape)))
     return min(options, key=lambda layout: layout.size_bytes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import onnx_ir as ir
@@ -10,6 +10,20 @@ import onnx_ir as ir
 from nncompress.model.model import Model, Scope
 from nncompress.model.origins import constant_tensor
 from nncompress.model.tensors import FileTensor
+
+_STORED_BYTES = "nncompress.stored-bytes"
+
+
+def note_stored_bytes(model: Model, sizes: Mapping[str, int]) -> None:
+    """Remembers of constants, by name, that the file holds them in so many bytes: sparse ones, read as dense."""
+    for value, _, _ in find_constants(model):
+        if value.name and value.name in sizes:
+            value.meta[_STORED_BYTES] = sizes[value.name]
+
+
+def stored_bytes(value: ir.Value, tensor: ir.TensorProtocol) -> int:
+    """Bytes of a constant in the file that it was loaded from."""
+    return int(value.meta.get(_STORED_BYTES, tensor.nbytes))
 
 
 def find_constants(model: Model) -> Iterator[tuple[ir.Value, ir.TensorProtocol, Scope]]:

@@ -124,6 +124,7 @@ def _constant_node(value: ir.Value) -> ir.Node:
     name = value.name
     value.replace_all_uses_with(node.outputs[0])
     node.outputs[0].name = name
+    node.outputs[0].meta.update(value.meta)
     return node
 
 

@@ -1,19 +1,22 @@
-"""Opens files that a model names, safely (regular ones, inside the folders that belong to the model); small texts."""
+"""Opens files that a model names, safely (regular ones, inside the folders that belong to the model); texts."""
 
 from __future__ import annotations
 
 import errno
 import hashlib
 import os
+import secrets
 import stat
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
 from nncompress.errors import InputError, NoOutputError
 
+LARGEST_TEXT_BYTES = 64 << 20
 _BLOCK = 8 << 20
 
 
@@ -24,7 +27,7 @@ class OpenFile:
         self.path = path
         self.size_bytes = status.st_size
         self._descriptor = descriptor
-        self._identity = (status.st_dev, status.st_ino)
+        self.identity = (status.st_dev, status.st_ino)
         self._modified_ns = status.st_mtime_ns
         self._sha256: str | None = None
         self._hashing = threading.Lock()
@@ -73,13 +76,19 @@ class OpenFile:
         if (now.st_size, now.st_mtime_ns) != (self.size_bytes, self._modified_ns):
             raise self._changed()
 
+    def check_in_place(self) -> None:
+        """Raises InputError if who opens its path now does not read the same as this."""
+        self.check_unchanged()
+        if not self.is_same_as(self.path):
+            raise self._changed()
+
     def is_same_as(self, path: Path) -> bool:
         """True if `path` names this very file."""
         try:
             status = path.stat()
         except OSError:
             return False
-        return (status.st_dev, status.st_ino) == self._identity
+        return (status.st_dev, status.st_ino) == self.identity
 
     def _changed(self) -> InputError:
         return InputError(f"{self.path} changed while it was being read: run again when nothing writes to it")
@@ -131,28 +140,73 @@ def open_external(location: str, model: Path, tensor: str) -> OpenFile:
     return file
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Writes a small text file whole or not at all, over an old one. Raises NoOutputError."""
-    temporary = path.with_name(f".{path.name}.new")
+def read_text(path: Path) -> str:
+    """A recipe, a configuration, a saved record. Raises InputError unless it is a regular file of UTF-8 text that is
+    not too large; none is waited for."""
+    file = open_regular(path)
+    if file.size_bytes > LARGEST_TEXT_BYTES:
+        raise InputError(f"cannot read {path}: {file.size_bytes:,} bytes are more than any such text has")
     try:
-        temporary.write_text(text, encoding="utf-8")
+        return file.read(0, file.size_bytes).decode()
+    except UnicodeDecodeError as error:
+        raise InputError(f"cannot read {path}: it is not UTF-8 text") from error
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes a small text file whole or not at all, over an old one. Raises NoOutputError, also where a FIFO or a
+    device would be replaced."""
+    if is_special(path):
+        raise NoOutputError(f"cannot write {path}: it is not a regular file")
+    temporary = path.with_name(f".nncompress-{secrets.token_hex(8)}")
+    try:
+        with temporary.open("x", encoding="utf-8") as file:  # never over a file, nor through a link
+            file.write(text)
         temporary.replace(path)
     except OSError as error:
         raise NoOutputError(f"cannot write {path}: {reason(error)}") from error
+    except UnicodeEncodeError as error:
+        raise NoOutputError(f"cannot write {path}: it would hold a name that is not UTF-8") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def status_of(path: Path) -> os.stat_result | None:
+    """What `path` leads to; None where nothing is there, or it cannot be told."""
+    with suppress(OSError, ValueError):  # ValueError: a NUL byte or a lone surrogate in the name
+        return path.stat()
+    return None
+
+
+def is_folder(path: Path) -> bool:
+    """True for a folder, or a link to one."""
+    status = status_of(path)
+    return status is not None and stat.S_ISDIR(status.st_mode)
+
+
+def is_link(path: Path) -> bool:
+    """True for a link, wherever it leads."""
+    with suppress(OSError):
+        return stat.S_ISLNK(path.lstat().st_mode)
+    return False
+
+
+def is_special(path: Path) -> bool:
+    """True for a FIFO, a socket or a device, or a link to one: no file may take its place."""
+    status = status_of(path)
+    return status is not None and not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode))
 
 
 def data_digest(path: Path) -> str:
-    """SHA-256 of a file, or of all files in a folder with their names. "unreadable" where it is not there."""
+    """SHA-256 of a file, or of all files in a folder with their names. "unreadable" where it cannot be read."""
     digest = hashlib.sha256()
     try:
-        for file in _files(path):
-            digest.update(file.relative_to(path.parent).as_posix().encode() + b"\0" + file.stat().st_size.to_bytes(8))
-            with file.open("rb") as stream:
-                while block := stream.read(1 << 20):
-                    digest.update(block)
-    except OSError:
+        for place in _files(path):
+            file = open_regular(place)
+            digest.update(os.fsencode(place.relative_to(path.parent).as_posix()) + b"\0" + file.size_bytes.to_bytes(8))
+            for offset in range(0, file.size_bytes, _BLOCK):
+                digest.update(file.read(offset, min(_BLOCK, file.size_bytes - offset)))
+    except (InputError, OSError):
         return "unreadable"  # whoever reads the data will say so
     return digest.hexdigest()
 

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
+from nncompress.model.constants import stored_bytes
 from nncompress.model.given import int_of
 from nncompress.model.macs import Shapes, count_macs, infer_shapes
-from nncompress.model.model import Model, Scope
+from nncompress.model.model import Model, Scope, op_name
 from nncompress.model.origins import FLOATS, constant_tensor
 
 _NOT_PARAMETERS = {ir.DataType.INT64, ir.DataType.INT32, ir.DataType.BOOL, ir.DataType.STRING}
@@ -56,12 +57,13 @@ def take_inventory(model: Model, *, count_nonzeros: bool = True) -> Inventory:
     by_op: Counter[str] = Counter()
     parameters = nonzeros = loaded = stored = 0
     for scope in model.scopes():
-        ops.update(node.op_type for node in scope if node.op_type != "Constant")
+        ops.update(op_name(node) for node in scope if node.op_type != "Constant")
         for value, tensor in _constants(scope):
-            stored += tensor.nbytes
-            by_dtype[tensor.dtype.name.lower()] += tensor.nbytes
-            readers = sorted(use.node.op_type for use in value.uses())
-            by_op[readers[0] if readers else "(unused)"] += tensor.nbytes
+            size = stored_bytes(value, tensor)
+            stored += size
+            by_dtype[tensor.dtype.name.lower()] += size
+            readers = sorted(op_name(use.node) for use in value.uses())
+            by_op[readers[0] if readers else "(unused)"] += size
         decoding = _decoding_constants(scope)
         for value, dtype, elements, known in _loaded_values(scope, shapes):
             loaded += 0 if dtype == ir.DataType.STRING else math.ceil(elements * dtype.itemsize)
@@ -79,8 +81,8 @@ def quantized_parts(model: Model) -> tuple[tuple[str, int], ...]:
     found: Counter[str] = Counter()
     for scope in model.scopes():
         for node in scope:
-            if node.op_type in _QUANTIZED_OPS:
-                found[node.op_type] += 1
+            if op_name(node) in _QUANTIZED_OPS:
+                found[op_name(node)] += 1
             elif node.op_type == "Cast" and int_of(node, "to", 0) in FLOATS and _holds_codes(node.inputs[0]):
                 found["integer weights behind Cast"] += 1
     return tuple(found.most_common())

@@ -14,8 +14,9 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from nncompress.errors import InputError
 from nncompress.model import sparse, truth, wire
 from nncompress.model.attributes import check_attributes
+from nncompress.model.constants import note_stored_bytes
 from nncompress.model.files import OpenFile, open_external, open_regular
-from nncompress.model.model import Model
+from nncompress.model.model import Model, attribute_holders
 from nncompress.model.scoping import check_scopes
 from nncompress.model.tensors import FileTensor
 from nncompress.model.text import check_text
@@ -43,6 +44,17 @@ def load(path: str | Path) -> Model:
         raise InputError(f"{where}: not enough memory to read it") from error
 
 
+def data_places(path: Path) -> list[Path]:
+    """Where a model file says that its data are, be that so or not. Raises InputError for what is no model."""
+    file = open_regular(path)
+    if file.size_bytes > LARGEST_FILE:
+        raise InputError(f"{path}: it is no ONNX model")
+    mark = f"cut-{secrets.token_hex(12)}"
+    proto, _ = _parse(file, mark)
+    entries = [entry for tensor in truth.all_tensors(proto) for entry in tensor.external_data]
+    return [path.parent / name for name in {entry.value for entry in entries if entry.key == "location"} - {mark}]
+
+
 def _load(path: Path, file: OpenFile) -> Model:
     if file.size_bytes == 0:
         raise InputError("it is empty")
@@ -50,14 +62,15 @@ def _load(path: Path, file: OpenFile) -> Model:
         raise InputError(f"{file.size_bytes:,} bytes are more than the 2 GiB that an ONNX file can have")
     mark = f"cut-{secrets.token_hex(12)}"
     proto, payloads = _parse(file, mark)
-    check_text(proto)
     truth.check_header(proto)
+    check_text(proto)
     truth.check_tensors(proto)
     truth.check_names(proto)
     check_scopes(proto)
     check_attributes(proto)
     truth.check_functions(proto)
-    count = sparse.densify(proto)
+    sparse_sizes = sparse.densify(proto)
+    count = len(sparse_sizes)
     notes: tuple[str, ...] = (f"{count} sparse tensors were read as dense ones",) if count else ()
     external = _open_data_files(proto, path, mark)
     model = _to_ir(proto)
@@ -69,7 +82,9 @@ def _load(path: Path, file: OpenFile) -> Model:
     complaint = truth.checker_complaint(proto)
     if complaint:
         notes += _sorted(model)
-    return Model(model, path, (file, *external.values()), interface, complaint, notes)
+    loaded = Model(model, path, (file, *dict.fromkeys(external.values())), interface, complaint, notes)
+    note_stored_bytes(loaded, sparse_sizes)
+    return loaded
 
 
 def _parse(file: OpenFile, mark: str) -> tuple[onnx.ModelProto, list[wire.Payload]]:
@@ -90,6 +105,7 @@ def _parse(file: OpenFile, mark: str) -> tuple[onnx.ModelProto, list[wire.Payloa
 def _open_data_files(proto: onnx.ModelProto, path: Path, mark: str) -> dict[str, OpenFile]:
     """Opens every external data file once and checks that all tensors lie within theirs."""
     files: dict[str, OpenFile] = {}
+    by_identity: dict[tuple[int, int], OpenFile] = {}  # one file may be spelled in several ways
     for tensor in truth.all_tensors(proto):
         if tensor.data_location != onnx.TensorProto.EXTERNAL:
             continue
@@ -98,7 +114,8 @@ def _open_data_files(proto: onnx.ModelProto, path: Path, mark: str) -> dict[str,
         if location == mark:
             continue
         if location not in files:
-            files[location] = open_external(location, path, tensor.name)
+            opened = open_external(location, path, tensor.name)
+            files[location] = by_identity.setdefault(opened.identity, opened)
         _keep_known_entries(tensor)
         offset = int(entries.get("offset", "0"))
         length = truth.nbytes(tensor.data_type, _elements(tensor))
@@ -164,11 +181,11 @@ def _attach_files(
         for value in getattr(scope, "initializers", {}).values():
             if isinstance(value.const_value, ir.ExternalTensor):
                 value.const_value = reader(value.const_value)
-        for node in scope:
-            _attach_to_attributes(node, reader)
+        for holder in attribute_holders(scope):
+            _attach_to_attributes(holder, reader)
 
 
-def _attach_to_attributes(node: ir.Node, reader: Callable[[ir.ExternalTensor], FileTensor]) -> None:
+def _attach_to_attributes(node: ir.Node | ir.Function, reader: Callable[[ir.ExternalTensor], FileTensor]) -> None:
     for attr in list(node.attributes.values()):
         if attr.is_ref():
             continue

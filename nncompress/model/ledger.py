@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from nncompress.model.constants import find_constants
+from nncompress.model.constants import find_constants, stored_bytes
 from nncompress.model.model import Model
 from nncompress.model.weights import GIVEN_NAME, Weight, find_weights
 from nncompress.report.record import LedgerLine, Outcome, Rewritten
@@ -35,7 +35,8 @@ class Ledger:
             weight.value.meta[_ORIGIN] = origin = _Origin(index, weight.name)
             self._origins.append(origin)
             self._lines.append(_facts(weight))
-        self._other_before = _constant_bytes(model) - sum(int(line["bytes_before"]) for line in self._lines)  # type: ignore[call-overload]
+        every = sum(stored_bytes(value, tensor) for value, tensor, _ in find_constants(model))
+        self._other_before = every - sum(int(line["bytes_before"]) for line in self._lines)  # type: ignore[call-overload]
 
     def sizes_before_store(self, model: Model) -> dict[int, tuple[int, int]]:
         """{id of a value: (its line, its bytes)} of the weights as they are between the passes and `store`."""
@@ -66,7 +67,7 @@ class Ledger:
             made = forms.get(index, ["removed"])
             form = made[0] if len(made) == 1 else f"factors ({', '.join(dict.fromkeys(made))})"
             lines.append(LedgerLine(**facts, kind="weight", bytes_after=after[index], form=form, outcomes=own[index]))  # type: ignore[arg-type]
-        others = _constant_bytes(model) - sum(after.values())
+        others = sum(tensor.nbytes for _, tensor, _ in find_constants(model)) - sum(after.values())
         rest = LedgerLine("(other constants)", "constants", (), (), "", self._other_before, others, "")
         return (*lines, rest)
 
@@ -115,9 +116,5 @@ def note_duplicate(value: ir.Value, kept: ir.Value) -> None:
 def _facts(weight: Weight) -> dict[str, object]:
     return {
         "name": weight.given_name, "ops": weight.ops, "shape": weight.shape, "dtype": weight.dtype.name.lower(),
-        "bytes_before": weight.tensor.nbytes,
+        "bytes_before": stored_bytes(weight.value, weight.tensor),
     }  # fmt: skip
-
-
-def _constant_bytes(model: Model) -> int:
-    return sum(tensor.nbytes for _, tensor, _ in find_constants(model))

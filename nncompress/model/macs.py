@@ -13,7 +13,7 @@ import onnx
 import onnx_ir as ir
 
 from nncompress.model.given import int_of
-from nncompress.model.model import Model
+from nncompress.model.model import Model, op_name
 from nncompress.model.origins import constant_tensor
 from nncompress.model.write import marked_proto
 
@@ -23,11 +23,11 @@ Shapes = dict[str, tuple[int | None, ...]]
 
 def count_macs(model: Model, shapes: Shapes) -> int | None:
     """Of Conv, ConvTranspose, MatMul, Gemm, LSTM, GRU and RNN in one inference of the main graph; None: not known."""
-    if any(node.op_type in _MACS for scope in list(model.scopes())[1:] for node in scope):
+    if any(op_name(node) in _MACS for scope in list(model.scopes())[1:] for node in scope):
         return None
     total = 0
     for node in model.ir.graph:
-        counter = _MACS.get(node.op_type)
+        counter = _MACS.get(op_name(node))
         if counter is None:
             continue
         operands = [_shape_of(value, shapes) for value in (*node.inputs[:3], *node.outputs[:1])]

@@ -32,8 +32,7 @@ class Model:
     @property
     def opset(self) -> int:
         """Version of the standard operators in the main graph."""
-        imports = self.ir.opset_imports
-        return imports.get("", imports.get("ai.onnx", 1))  # two names of one domain
+        return standard_opset(self.ir, 1)
 
     def clone(self) -> Model:
         """An independent graph that shares the tensors."""
@@ -42,6 +41,11 @@ class Model:
         except RuntimeError as error:  # onnx-ir's word for a value that nothing defines
             raise InputError(f"its graph cannot be understood: {error.__cause__ or 'a value is undefined'}") from error
         return Model(copy, self.path, self.files, self.interface, self.complaint, self.notes, self.ledger)
+
+    def check_in_place(self) -> None:
+        """Raises InputError if its files are not those any more that it was loaded from."""
+        for file in self.files:
+            file.check_in_place()
 
     def scopes(self) -> Iterator[Scope]:
         """The main graph, every graph inside a node, and the functions with the graphs inside them."""
@@ -59,3 +63,21 @@ class Model:
             taken.update(getattr(scope, "initializers", ()))
             taken.update(out.name for node in scope for out in node.outputs if out.name)
         return taken
+
+
+def standard_opset(holder: ir.Model | ir.Function, default: int) -> int:
+    """Version of the standard operators that `holder` imports, whose domain has two names."""
+    return holder.opset_imports.get("", holder.opset_imports.get("ai.onnx", default))
+
+
+def attribute_holders(scope: Scope) -> Iterator[ir.Node | ir.Function]:
+    """The nodes of a scope, and the function itself, whose attributes may have defaults."""
+    if isinstance(scope, ir.Function):
+        yield scope
+    yield from scope
+
+
+def op_name(node: ir.Node) -> str:
+    """The operator; one of a domain of somebody's own, which may be called like any other, with its domain."""
+    known = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft")
+    return node.op_type if node.domain in known else f"{node.domain}.{node.op_type}"

@@ -22,6 +22,7 @@ from nncompress.model.weights import GIVEN_NAME, Weight, find_weights
 
 SMALLEST_MERGED_BYTES = 64  # less than what a second initializer costs in names and headers
 _PROBE_BYTES = 4096
+_QUANT_PARAMETERS = "quant_parameter_tensor_names"  # where onnx-ir keeps them
 
 
 def normalise(model: Model) -> None:
@@ -66,14 +67,21 @@ def lift_constants(model: Model) -> int:
 
 def drop_dead_constants(model: Model) -> int:
     """Removes initializers and Constant nodes that nothing reads; returns how many."""
-    count = 0
+    count, annotating = 0, _annotating(model)
     for scope in list(model.scopes()):
         for value in list(getattr(scope, "initializers", {}).values()):
-            count += drop_if_unread(scope, value)
+            count += value.name not in annotating and drop_if_unread(scope, value)
         for node in list(scope):
             if node.op_type == "Constant" and node.domain == "":
                 count += drop_if_unread(scope, node.outputs[0])
     return count
+
+
+def _annotating(model: Model) -> set[str]:
+    """Initializers that no node reads but quantization_annotation names: scales and zero points of activations."""
+    graph = model.ir.graph
+    values = [*graph.inputs, *graph.initializers.values(), *(out for node in graph for out in node.outputs)]
+    return {name for value in values for name in (value.meta.get(_QUANT_PARAMETERS) or {}).values()}
 
 
 def set_names_apart(model: Model) -> int:
@@ -132,7 +140,8 @@ def _rename(scope: Scope, value: ir.Value, name: str) -> None:
 def merge_duplicates(model: Model) -> int:
     """Makes weights of the same type, shape and bytes one, and so other constants; returns how many were dropped.
 
-    The one that stays moves to the main graph if the others lie in graphs that cannot see it.
+    A weight moves to the main graph if the others lie in graphs that cannot see it. Other constants become one only
+    within their graph: onnxruntime looks for the operands of some operators, such as DequantizeLinear, nowhere else.
     """
     groups: dict[object, list[tuple[Scope, ir.Value]]] = {}
     weights = {id(weight.value) for weight in find_weights(model)}
@@ -140,7 +149,8 @@ def merge_duplicates(model: Model) -> int:
         tensor = value.const_value
         assert tensor is not None
         # a bias that happens to equal a weight is not to be compressed with it
-        groups.setdefault((tensor.dtype, tuple(tensor.shape.numpy()), id(value) in weights), []).append((scope, value))
+        group = (tensor.dtype, tuple(tensor.shape.numpy()), None if id(value) in weights else id(scope))
+        groups.setdefault(group, []).append((scope, value))
     names: Names | None = None
     count = 0
     for candidates in groups.values():
@@ -159,12 +169,13 @@ def merge_duplicates(model: Model) -> int:
 
 def _mergeable(model: Model) -> Iterator[tuple[Scope, ir.Value]]:
     """Initializers that may be merged, those of the main graph first."""
+    annotating = _annotating(model)
     for scope in (model.ir.graph, *model.ir.graph.subgraphs()):
         for value in scope.initializers.values():
             tensor = value.const_value
             if tensor is None or tensor.dtype == ir.DataType.STRING or tensor.nbytes < SMALLEST_MERGED_BYTES:
                 continue
-            if not (value.is_graph_input() or value.is_graph_output()):
+            if not (value.is_graph_input() or value.is_graph_output() or value.name in annotating):
                 yield scope, value
 
 

@@ -9,7 +9,7 @@ import onnx
 from onnx import numpy_helper
 
 from nncompress.errors import InputError
-from nncompress.model.truth import all_graphs, nodes_of
+from nncompress.model.truth import all_graphs, nbytes, nodes_of
 
 LARGEST_BYTES = 1 << 30  # of a dense tensor made from a sparse one
 _INDEX_TYPES = {onnx.TensorProto.INT64, onnx.TensorProto.INT32, onnx.TensorProto.INT16, onnx.TensorProto.INT8}
@@ -17,24 +17,31 @@ ALWAYS_BYTES = 4 << 20  # dense tensors up to this size may be made from nothing
 MOST_TIMES = 1000  # this many times the bytes that are stored, or a file of 100 bytes would take a gigabyte
 
 
-def densify(proto: onnx.ModelProto) -> int:
-    """Replaces every sparse initializer and `sparse_value` of `proto`; returns how many. Raises InputError."""
-    count = 0
+def densify(proto: onnx.ModelProto) -> dict[str, int]:
+    """Replaces every sparse initializer and `sparse_value` of `proto`; returns their sizes in bytes by name.
+
+    Raises InputError for one that is none, or whose dense form is out of all proportion.
+    """
+    sizes: dict[str, int] = {}
     for graph in all_graphs(proto):
         for sparse in graph.sparse_initializer:
             graph.initializer.append(dense_tensor(sparse))
-            count += 1
+            sizes[sparse.values.name] = _payload_bytes(sparse)
         del graph.sparse_initializer[:]
     for nodes in [proto.graph.node, *(f.node for f in proto.functions)]:
         for node in nodes_of(nodes):
             for attribute in node.attribute:
                 if attribute.HasField("sparse_tensor"):
                     dense = dense_tensor(attribute.sparse_tensor)
+                    sizes["".join(node.output[:1])] = _payload_bytes(attribute.sparse_tensor)
                     attribute.Clear()
                     attribute.name, attribute.type = "value", onnx.AttributeProto.TENSOR
                     attribute.t.CopyFrom(dense)
-                    count += 1
-    return count
+    return sizes
+
+
+def _payload_bytes(sparse: onnx.SparseTensorProto) -> int:
+    return sum(nbytes(tensor.data_type, math.prod(tensor.dims)) for tensor in (sparse.values, sparse.indices))
 
 
 def dense_tensor(sparse: onnx.SparseTensorProto) -> onnx.TensorProto:

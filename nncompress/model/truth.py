@@ -20,6 +20,7 @@ MOST_ELEMENTS = 1 << 40
 MOST_DIMENSIONS = 64  # numpy's limit
 MOST_EXPANDED_NODES = 100_000  # after inlining all functions, or MOST_TIMES as many nodes as are stored, if that is
 MOST_TIMES = 20  # more; a hostile file of 4 kB can reach 2^26, and shape inference visits every one of them
+MOST_FUNCTIONS = 100_000  # each takes half a kilobyte of memory, and three bytes in a file
 DEEPEST_CALLS = 500  # functions calling functions; onnxruntime inlines recursively and overflows its stack later
 
 _TYPED_FIELD: dict[int, str] = {
@@ -45,8 +46,12 @@ _BITS |= {getattr(TensorProto, name): 2 for name in ("INT2", "UINT2") if hasattr
 
 def check_header(proto: onnx.ModelProto) -> None:
     """Raises InputError unless the file is a model that this version can understand at all."""
+    if len(proto.functions) > MOST_FUNCTIONS:
+        raise InputError(f"{len(proto.functions):,} functions are more than {MOST_FUNCTIONS:,}")
     if not proto.HasField("graph"):
         raise InputError("it is not an ONNX model: it holds no graph")
+    if not all(node.op_type for node in proto.graph.node):
+        raise InputError("it has a node without an operator")
     if not proto.graph.node:
         raise InputError("its graph has no nodes")
     if proto.ir_version < 1 or not proto.opset_import:
@@ -150,6 +155,9 @@ def check_functions(proto: onnx.ModelProto) -> None:
     functions = {(f.domain, f.name, f.overload): f for f in proto.functions}
     if len(functions) < len(proto.functions):
         raise InputError("two functions have the same domain, name and overload")
+    for function in proto.functions:
+        if any(_graphs(attribute) for attribute in function.attribute_proto):
+            raise InputError(f"function {function.name!r} has a graph as a default attribute, which is not supported")
     size: dict[tuple[str, str, str], int] = {}  # nodes after inlining
     depth: dict[tuple[str, str, str], int] = {}
     for root in functions:
@@ -216,14 +224,21 @@ def all_tensors(proto: onnx.ModelProto) -> Iterator[TensorProto]:
         yield from graph.initializer
         for sparse in graph.sparse_initializer:
             yield from (sparse.values, sparse.indices)
+    for attribute in _attributes(proto):
+        if attribute.HasField("t"):
+            yield attribute.t
+        yield from attribute.tensors
+        for sparse in [attribute.sparse_tensor] * attribute.HasField("sparse_tensor"):
+            yield from (sparse.values, sparse.indices)
+
+
+def _attributes(proto: onnx.ModelProto) -> Iterator[onnx.AttributeProto]:
+    """Every attribute of a node at any depth, and those that functions have by default."""
+    for function in proto.functions:
+        yield from function.attribute_proto
     for nodes in [proto.graph.node, *(f.node for f in proto.functions)]:
         for node in nodes_of(nodes):
-            for attribute in node.attribute:
-                if attribute.HasField("t"):
-                    yield attribute.t
-                yield from attribute.tensors
-                for sparse in [attribute.sparse_tensor] * attribute.HasField("sparse_tensor"):
-                    yield from (sparse.values, sparse.indices)
+            yield from node.attribute
 
 
 def nodes_of(nodes: object) -> Iterator[onnx.NodeProto]:

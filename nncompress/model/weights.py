@@ -14,11 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from nncompress.model.model import Model, Scope
+from nncompress.model.freeze import INITIALIZERS_FROM_IR
+from nncompress.model.model import OLDEST_OPSET, Model, Scope, op_name, standard_opset
 from nncompress.model.origins import Axes, Origins, constant_tensor
 from nncompress.model.roles import Kind, Role, operand_roles
 
 GIVEN_NAME = "nncompress.given-name"
+INTEGER_CONSTANTS_FROM_OPSET = 9  # before, Constant nodes held nothing but floats
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class Weight:
     value: ir.Value
     scope: Scope  # the graph or function in which it is defined
     uses: tuple[Use, ...]
+    unstorable: str | None = None  # why no form can hold it where it is
 
     @property
     def name(self) -> str:
@@ -99,7 +102,7 @@ class Weight:
             return "it is also a graph input that a caller may override (--freeze-inputs makes it a constant)"
         if self.value.is_graph_output():
             return "it is an output of the graph"
-        return None
+        return self.unstorable
 
     def array(self) -> np.ndarray:
         """Its values as float32, or float64 where it is stored so; a copy of its own."""
@@ -110,17 +113,21 @@ class Weight:
 def find_weights(model: Model) -> list[Weight]:
     """All weights, in the order in which their first readers stand in the model."""
     found: dict[int, tuple[ir.Value, list[Use]]] = {}
-    homes = dict(_homes(model))
+    homes, unstorable = dict(_homes(model)), _unstorable(model)
     signatures, origins = _Signatures(model), Origins()
     for scope in model.scopes():
         for node in scope:
             for role, op in signatures.roles(node):
                 operand = node.inputs[role.index] if role.index < len(node.inputs) else None
                 for value, axes in origins.of(operand):
-                    use = _use(node, role, op, axes, operand is value)
+                    use = _use(node, role, op, axes, operand is value and not signatures.are_of_call(node))
                     if use is not None:
                         found.setdefault(id(value), (value, []))[1].append(use)
-    return [Weight(value, homes[id(value)], tuple(uses)) for value, uses in found.values() if id(value) in homes]
+    return [
+        Weight(value, homes[id(value)], tuple(uses), unstorable.get(id(homes[id(value)])))
+        for value, uses in found.values()
+        if id(value) in homes
+    ]
 
 
 def _homes(model: Model) -> Iterator[tuple[int, Scope]]:
@@ -132,12 +139,35 @@ def _homes(model: Model) -> Iterator[tuple[int, Scope]]:
                 yield id(node.outputs[0]), scope
 
 
+def _unstorable(model: Model) -> dict[int, str]:
+    """{id of a scope: why no form can be written into it}."""
+    found: dict[int, str] = {}
+    roots: list[Scope] = [model.ir.graph, *model.ir.functions.values()]
+    for root in roots:
+        opset = standard_opset(root, model.opset) if isinstance(root, ir.Function) else model.opset
+        nodes_only = isinstance(root, ir.Function) or model.ir.ir_version < INITIALIZERS_FROM_IR
+        reason = None
+        if model.opset < OLDEST_OPSET:
+            reason = f"opset {model.opset} is older than {OLDEST_OPSET}: nothing can be stored smaller"
+        elif opset != model.opset:
+            reason = f"it lies in a function of opset {opset} in a model of opset {model.opset}"
+        elif nodes_only and opset < INTEGER_CONSTANTS_FROM_OPSET:
+            reason = f"it is in a Constant node, which cannot hold integers before opset {INTEGER_CONSTANTS_FROM_OPSET}"
+        if reason is not None:
+            found.update({id(scope): reason for scope in (root, *root.subgraphs())})
+    return found
+
+
 class _Signatures:
     """Weight operands of nodes, those that a function hands on to the operators inside it included."""
 
     def __init__(self, model: Model) -> None:
         self._functions = model.ir.functions
         self._known: dict[ir.OperatorIdentifier, tuple[tuple[Role, str], ...]] = {}
+
+    def are_of_call(self, node: ir.Node) -> bool:
+        """True if the node calls a function of the model, whatever that is called."""
+        return node.op_identifier() in self._functions
 
     def roles(self, node: ir.Node) -> tuple[tuple[Role, str], ...]:
         function = self._functions.get(node.op_identifier())
@@ -160,8 +190,7 @@ class _Signatures:
 
 def _use(node: ir.Node, role: Role, op: str, axes: Axes, direct: bool) -> Use | None:
     """The use of a stored tensor whose axes are those of the operand by way of `axes`."""
-    handed_on = op != node.op_type
-    if node.op_type == "Gather" and len(node.inputs) != 2:
+    if op_name(node) == "Gather" and len(node.inputs) != 2:
         return None  # the runtime will refuse this node
     if axes is None:
         return Use(node, role.index, op, role.kind, (), (), False)
@@ -186,4 +215,4 @@ def _use(node: ir.Node, role: Role, op: str, axes: Axes, direct: bool) -> Use | 
         kept = [axis for axis in range(rank) if axis not in (summed or [])]
     if summed is None:
         summed = [axis for axis in range(rank) if axis not in kept]
-    return Use(node, role.index, op, role.kind, stored(kept), stored(summed), direct and not handed_on)
+    return Use(node, role.index, op, role.kind, stored(kept), stored(summed), direct)

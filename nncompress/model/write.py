@@ -15,7 +15,7 @@ import onnx
 import onnx_ir as ir
 
 from nncompress.model import truth, wire
-from nncompress.model.model import Model
+from nncompress.model.model import Model, attribute_holders
 from nncompress.model.tensors import raw_blocks
 
 EXTERNAL_FROM_BYTES = 1_800_000_000  # protobuf cannot hold 2 GiB
@@ -59,6 +59,8 @@ def _message(model: Model, mark: str) -> tuple[onnx.ModelProto, list[ir.TensorPr
     _restore_interface(proto, model)
     _drop_info_of_initializers(proto)
     _drop_repeated_metadata(proto)
+    for function in proto.functions:
+        function.domain = function.domain  # noqa: PLW0127 - the checker wants it to be there, even if it is empty
     return proto, tensors
 
 
@@ -88,11 +90,11 @@ def _marked(model: Model, mark: str) -> Iterator[list[ir.TensorProtocol]]:
                     undo.append(partial(setattr, value, "const_value", value.const_value))
                     value.const_value = marked(value.const_value)
                     value.const_value.name = value.name or value.const_value.name
-            for node in scope:
-                for attr in list(node.attributes.values()):
+            for holder in attribute_holders(scope):
+                for attr in list(holder.attributes.values()):
                     if not attr.is_ref() and attr.type == ir.AttributeType.TENSOR and _is_large(attr.value):
-                        undo.append(partial(node.attributes.__setitem__, attr.name, attr))
-                        node.attributes[attr.name] = ir.AttrTensor(attr.name, marked(attr.value))
+                        undo.append(partial(holder.attributes.__setitem__, attr.name, attr))
+                        holder.attributes[attr.name] = ir.AttrTensor(attr.name, marked(attr.value))
         yield tensors
     finally:
         for step in undo:

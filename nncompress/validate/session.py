@@ -70,7 +70,7 @@ class Session:
 
     def _run_plain(self, feed: Feed) -> list[Output]:
         try:
-            outputs: list[Output] = self.inner.run(None, feed)
+            outputs: list[Output] = self.inner.run(list(self.outputs), feed)  # each once: a graph may name one twice
         except UnicodeDecodeError:  # strings may be any bytes, but onnxruntime hands them out as text only
             known = self._decodable()
             found = dict(zip(known, self.inner.run(known, feed) if known else [], strict=True))
@@ -86,7 +86,7 @@ class Session:
 
     def _run_by_value(self, feed: Feed) -> list[Output]:
         values = {name: _as_value(array, _element(self.inputs[name])) for name, array in feed.items()}
-        return [_from_value(value) for value in self.inner.run_with_ort_values(None, values)]
+        return [_from_value(value) for value in self.inner.run_with_ort_values(list(self.outputs), values)]
 
 
 def open_session(path: Path, role: Role, *, threads: int = 1) -> Session:

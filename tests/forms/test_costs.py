@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import ml_dtypes
 import numpy as np
 import onnx
 import pytest
@@ -198,3 +199,15 @@ def test_stored_says_name_form_and_bytes() -> None:
     attach(only_weight(model), made.affine)
     (stored,) = store(model).values()
     assert (stored.weight, stored.form, stored.size_bytes, stored.note) == ("w", "folded", 32 * 16 + 4 * 16, None)
+
+
+@pytest.mark.parametrize("opset", [13, 17, 20, 21])
+def test_bfloat16_is_laid_out_with_what_its_opset_can_fill(tmp_path: Path, opset: int) -> None:
+    array = np.zeros((64, 64), ml_dtypes.bfloat16)
+    array[::16, ::16] = 1.5
+    model = linear(array, opset=opset)
+    model.ir.ir_version = 10
+    attach(only_weight(model), Pruned(Store().hold(array), array.shape, 16))
+    (made,) = store(model).values()
+    assert made.form == ("sparse-gaps" if opset >= 20 else "sparse-mask")
+    onnx.checker.check_model(onnx.load(file_of(model, tmp_path / "o.onnx")), full_check=True)

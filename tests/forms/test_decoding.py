@@ -228,6 +228,18 @@ def test_a_second_scale_of_a_table_is_applied_to_what_is_looked_up() -> None:
 
 
 def test_forms_say_from_which_opset_they_work() -> None:
-    assert dequantize.obstacle(encoded("float", 0, axes=()), 9) is not None
-    assert dequantize.obstacle(encoded("float", 0, axes=()), 10) is None
+    weight = only_weight(model_of("g (float[2,24] x) => (float[2,40] y) { y = MatMul(x, w) }", w=noise(*SHAPE)))
+    assert dequantize.obstacle(weight, encoded("float", 0, axes=()), 9) is not None
+    assert dequantize.obstacle(weight, encoded("float", 0, axes=()), 10) is None
     assert gather_dequantize.LEAST_OPSET == 7
+
+
+def test_a_transposed_weight_before_a_vector_is_stored_folded() -> None:
+    """onnxruntime computes this product wrongly where the matrix is no constant."""
+    model = model_of("g (float[24] x) => (float[40] y) { t = Transpose(w) y = MatMul(t, x) }", w=noise(*SHAPE))
+    encoding = encoded("float", 0, axes=())
+    made = stored(model, encoding, form="dequantize")
+    assert made.form == "folded"
+    assert made.note == "onnxruntime multiplies a transposed matrix that is no constant and a vector wrongly"
+    x = noise(24)
+    np.testing.assert_allclose(run(model, x=x)[0], encoding.decode().T @ x, rtol=1e-4, atol=1e-4)

@@ -89,6 +89,16 @@ def test_large_tensors_in_attributes_subgraphs_and_functions_stay_in_the_file(tm
     assert np.array_equal(run(again, **feed)[0], run(path, **feed)[0])
 
 
+def test_one_data_file_in_several_spellings_is_one_file(tmp_path: Path) -> None:
+    path = external(tmp_path, 4096 * 4)
+    proto = onnx.load(path, load_external_data=False)
+    again = proto.graph.initializer.add()
+    again.CopyFrom(proto.graph.initializer[0])
+    again.name, again.external_data[0].value = "w2", "./w.bin"
+    model = load(saved(proto, path))
+    assert [file.path.name for file in model.files] == ["m.onnx", "w.bin"]
+
+
 def test_external_data_are_read_at_their_offset(tmp_path: Path) -> None:
     path = external(tmp_path, 4096 * 4, offset="4096", length=str(64 * 32 * 4))
     model = load(path)

@@ -121,6 +121,18 @@ def test_what_nothing_reads_is_dropped() -> None:
     check_same_outputs(proto, model, x=noise(2, 4))
 
 
+def test_what_a_quantization_annotation_names_is_not_dead() -> None:
+    scales = {"s": np.array(0.5, np.float32), "z": np.array(3, np.uint8), "unread": noise(4)}
+    proto = proto_of("g (float[2,4] x) => (float[2,4] y) { a = MatMul(x, w) y = Relu(a) }", w=noise(4, 4), **scales)
+    annotation = proto.graph.quantization_annotation.add(tensor_name="a")
+    for key, name in (("SCALE_TENSOR", "s"), ("ZERO_POINT_TENSOR", "z")):
+        annotation.quant_parameter_tensor_names.add(key=key, value=name)
+    model = as_model(proto)
+    normalise(model)
+    assert held(model) == {"g": ["s", "w", "z"]}
+    assert proto_from(model).graph.quantization_annotation[0] == annotation
+
+
 def test_outputs_and_inputs_that_may_be_overridden_are_not_dead() -> None:
     proto = proto_of("g (float[2] x, float[2] d) => (float[2] y, float[3] k) { y = Neg(x) }", d=noise(2), k=noise(3))
     model = as_model(proto)
@@ -146,6 +158,26 @@ def test_equal_constants_of_two_branches_move_to_the_main_graph() -> None:
     assert held(model) == {"g": ["shared0"], "t": [], "e": []}
     for c in (True, False):
         check_same_outputs(proto, model, c=np.array(c), x=noise(2, 4))
+
+
+def test_equal_constants_of_two_branches_that_are_no_weights_stay_where_they_are() -> None:
+    """onnxruntime looks for the operands of DequantizeLinear in its own graph only."""
+    codes = np.random.default_rng(0).integers(-127, 128, (32, 32)).astype(np.int8)
+    scale, zero = np.full(32, 0.1, np.float32), np.zeros(32, np.int8)
+    inside = "d = DequantizeLinear<axis=1>(q, s, z) h = MatMul(x, d)"
+    body = (
+        "g (bool c, float[2,32] x) => (float[2,64] y) { y = If(c) <"
+        f"then_branch = t () => (float[2,64] a) {{ {inside} a = MatMul(h, w) }}, "
+        f"else_branch = e () => (float[2,64] b) {{ {inside} b = MatMul(h, w) }}> }}"
+    )
+    proto = proto_of(body, opset=21, ir_version=10, w=noise(32, 64))
+    for graph in branches(proto):
+        for name, array in (("q", codes), ("s", scale), ("z", zero)):
+            graph.initializer.append(onnx.numpy_helper.from_array(array, name))
+    model = as_model(proto)
+    normalise(model)
+    assert [len(names) for names in held(model).values()] == [1, 3, 3]
+    check_same_outputs(proto, model, c=np.array(True), x=noise(2, 32))
 
 
 def test_a_branch_uses_the_equal_constant_of_the_main_graph() -> None:

@@ -7,9 +7,14 @@ import numpy as np
 import pytest
 from onnx import helper, numpy_helper
 
+from nncompress.compression import compress_graph
 from nncompress.errors import InputError
+from nncompress.model.facts import file_bytes
+from nncompress.model.inventory import take_inventory
 from nncompress.model.io import load
+from nncompress.model.ledger import with_graph_line
 from nncompress.model.weights import find_weights
+from nncompress.passes.quantize_weights import QuantizeWeights
 from tests.models import file_of, noise, proto_of, run, saved
 
 
@@ -65,3 +70,18 @@ def test_a_sparse_tensor_that_lies_is_refused(
     )  # fmt: skip
     with pytest.raises(InputError, match=re.escape(f"m.onnx: sparse tensor 'w': {message}")):
         load(saved(proto, tmp_path / "m.onnx"))
+
+
+def test_the_ledger_counts_a_sparse_weight_as_it_lies_in_the_file(tmp_path: Path) -> None:
+    proto = proto_of("g (float[3,64] x) => (float[3,256] y) { h = MatMul(x, w) y = MatMul(h, v) }", v=noise(64, 256))
+    values = numpy_helper.from_array(np.float32([1, 2, 3]), "w")
+    places = numpy_helper.from_array(np.int64([0, 17, 100]), "i")
+    proto.graph.sparse_initializer.append(helper.make_sparse_tensor(values, places, [64, 64]))
+    model = load(saved(proto, tmp_path / "m.onnx"))
+    compressed = compress_graph(model, [QuantizeWeights()])
+    sparse = next(line for line in compressed.lines if line.name == "w")
+    assert sparse.bytes_before == 3 * (4 + 8)
+    result = load(file_of(compressed.model, tmp_path / "o.onnx"))
+    lines = with_graph_line(compressed.lines, file_bytes(model), file_bytes(result))
+    assert 0 < lines[-1].bytes_before < 400  # nodes, names and headers
+    assert take_inventory(model).constant_bytes == 3 * (4 + 8) + 64 * 256 * 4

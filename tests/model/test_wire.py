@@ -142,6 +142,50 @@ def test_values_that_are_not_packed_are_left_to_protobuf() -> None:
     assert list(onnx.ModelProto.FromString(small).graph.initializer[0].float_data) == list(range(20_000))
 
 
+def test_values_in_a_field_of_another_type_are_left_for_the_checks_that_refuse_them() -> None:
+    for kind in (TensorProto.FLOAT16, TensorProto.INT64, TensorProto.DOUBLE):
+        tensor = TensorProto(name="w", dims=[2000], data_type=kind, float_data=noise(2000))
+        blob = model_with(tensor)
+        assert cut_bytes(blob) == (blob, [])
+
+
+def test_a_tensor_in_two_parts_is_left_to_protobuf_which_joins_them() -> None:
+    halves = [
+        TensorProto(float_data=noise(2000)),
+        TensorProto(name="v", dims=[4000], data_type=1, float_data=noise(2000)),
+    ]
+    part = b"".join(length_delimited(5, half.SerializeToString()) for half in halves)
+    attribute = onnx.AttributeProto(name="value", type=onnx.AttributeProto.TENSOR).SerializeToString() + part
+    node = onnx.NodeProto(op_type="Constant", output=["c"]).SerializeToString() + length_delimited(5, attribute)
+    blob = length_delimited(7, length_delimited(1, node))
+    assert cut_bytes(blob) == (blob, [])
+    assert len(onnx.ModelProto.FromString(blob).graph.node[0].attribute[0].t.float_data) == 4000
+
+
+@given(
+    st.lists(st.sampled_from(["number", "long number", "fixed32", "fixed64", "text", "long text", "high"]), max_size=60)
+)
+def test_short_fields_are_passed_over_and_long_ones_found(kinds: list[str]) -> None:
+    made = {
+        "number": varint(1 << 3) + varint(5), "long number": varint(2 << 3) + varint((1 << 64) - 1),
+        "fixed32": varint(3 << 3 | 5) + b"abcd", "fixed64": varint(4 << 3 | 1) + b"abcdefgh",
+        "text": length_delimited(5, b"\xff\n" * 7), "long text": length_delimited(6, b"x" * 300),
+        "high": length_delimited(200, b"y" * 24),
+    }  # fmt: skip
+    blob = b"".join(made[kind] for kind in kinds)
+    read = lambda offset, count: blob[offset : offset + count]  # noqa: E731
+    every = [field for field in fields(read, 0, len(blob)) if field.end - field.value >= 300]
+    assert [field for field in fields(read, 0, len(blob), 300) if field.end - field.value >= 300] == every
+    assert len(every) == kinds.count("long text")
+
+
+@pytest.mark.parametrize("end", [b"\x08", b"\x08\xff", b"\x3d\x00", b"\x2a\x05abc", b"\x00\x00", b"\x0b"])
+def test_a_broken_field_behind_short_ones_is_malformed(end: bytes) -> None:
+    blob = b"\x08\x01" * 30_000 + end
+    with pytest.raises(MalformedError):
+        list(fields(lambda offset, count: blob[offset : offset + count], 0, len(blob), 300))
+
+
 @pytest.mark.parametrize("nodes_count", [1000, 4000])
 def test_what_is_read_grows_with_the_file_and_not_faster(nodes_count: int) -> None:
     attribute = onnx.AttributeProto(name="v", t=numpy_helper.from_array(noise(1100)))
