@@ -12,8 +12,7 @@ Names not listed in `__all__` may change at any time.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # as in typing, which takes longer to import than everything before the first signal is handled
 if TYPE_CHECKING:
     from nncompress.api import (
         Factorize as Factorize,
@@ -44,7 +43,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Imports on first use: the command line must not pay for numpy and onnx to print its help."""
     if name not in __all__:
         raise AttributeError(f"module 'nncompress' has no attribute {name!r}")

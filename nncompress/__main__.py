@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from nncompress.cli.app import main
+from nncompress.cli import interrupts
+
+
+def main() -> None:
+    """Entry point of the `nncompress` command."""
+    interrupts.take_over()  # before the imports that take time
+    from nncompress.cli.app import run_commands
+
+    run_commands()
+
 
 if __name__ == "__main__":
     main()

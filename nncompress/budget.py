@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import glob
+import os
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,9 +16,10 @@ from typing import Any, Literal
 
 from pydantic import StrictBool, StrictStr, TypeAdapter, ValidationError
 
-from nncompress.errors import UsageError, nearest
+from nncompress.errors import InputError, UsageError, nearest
 from nncompress.limit_types import Bytes, Cosine, Count, Db, Metrics, Number, Ratio, Share
 from nncompress.metric_names import LOWER_IS_BETTER, metric_from, require_metric
+from nncompress.model.files import read_text
 from nncompress.settings import KEYS, option_values, settings_problems
 
 CONFIG_NAME = "nncompress.toml"
@@ -75,11 +77,9 @@ class Config:
 
 def find_config(folder: Path) -> Path:
     """nncompress.toml in `folder`, else a pyproject.toml that has [tool.nncompress]. Raises UsageError for neither."""
-    if (folder / CONFIG_NAME).is_file():
-        return folder / CONFIG_NAME
-    project = folder / PYPROJECT
-    if project.is_file() and "nncompress" in _table(_read_toml(project), "tool"):
-        return project
+    for path in settings_files(folder):
+        if path.name == CONFIG_NAME or "nncompress" in _table(_read_toml(path), "tool"):
+            return path
     raise UsageError(f"there is no {CONFIG_NAME} here, and no [tool.nncompress] in a {PYPROJECT}: try nncompress init")
 
 
@@ -112,8 +112,9 @@ def load_settings(path: Path) -> dict[str, Any]:
 
 
 def settings_files(folder: Path) -> list[Path]:
-    """The configuration files in `folder`, the one that counts most first."""
-    return [folder / name for name in (CONFIG_NAME, PYPROJECT) if (folder / name).is_file()]
+    """The configuration files in `folder`, the one that counts most first. What only bears the name of one is there,
+    too: to read it is an error."""
+    return [folder / name for name in (CONFIG_NAME, PYPROJECT) if os.path.lexists(folder / name)]
 
 
 def _unknown_keys(content: dict[str, Any]) -> list[str]:
@@ -210,9 +211,9 @@ def _content(path: Path) -> dict[str, Any]:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from error
+        return tomllib.loads(read_text(path))
+    except InputError as error:
+        raise UsageError(str(error)) from error
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is not TOML: {error}") from error
 

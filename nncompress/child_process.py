@@ -2,7 +2,7 @@
 
 Parent to child: one pickled call on stdin, which then stays open; when it closes, the parent is gone and the child
 ends. Child to parent: pickled messages on what was its stdout: ("stage", role, what), then one of ("done", result),
-("error", class, message), ("memory",), ("bug", traceback).
+("error", class, message, whether the machine is the cause), ("memory",), ("bug", traceback).
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ from types import FrameType
 from typing import IO, Any
 
 from nncompress import errors
-from nncompress.errors import NncompressError, lacks_memory
+from nncompress.errors import MachineError, NncompressError, NoOutputError, lacking, lacks_memory, need_not_repeat
 
 _START = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from nncompress.child_process import main; main()"
+_KILLED = {-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP}
 _running: set[subprocess.Popen[bytes]] = set()
 
 
@@ -36,11 +37,15 @@ class ChildDied(Exception):
     """The child ended without an answer; the text says how."""
 
 
-class ChildTimedOut(Exception):
+class ChildKilled(ChildDied, MachineError):
+    """Somebody else ended it, such as a system that lacks memory."""
+
+
+class ChildTimedOut(MachineError):
     """The child took too long and was stopped."""
 
 
-class ChildLacksMemory(Exception):
+class ChildLacksMemory(MachineError):
     """The function in the child asked for more memory than there is."""
 
 
@@ -71,8 +76,8 @@ def call_in_process(call: Call, announced: Callable[[str, str], None], timeout_s
                     announced(role, what)
                 case ("done", result):
                     return result
-                case ("error", name, text):
-                    raise _known_error(name)(text)
+                case ("error", name, text, of_machine):
+                    raise _known_error(name)(text) from (MachineError() if of_machine else None)
                 case ("memory",):
                     raise ChildLacksMemory
                 case ("bug", trace):
@@ -80,7 +85,8 @@ def call_in_process(call: Call, announced: Callable[[str, str], None], timeout_s
                 case ("timeout",):
                     raise ChildTimedOut
         process.wait()
-        raise ChildDied(_cause(process.returncode, stderr))
+        died = ChildKilled if process.returncode in _KILLED else ChildDied
+        raise died(_cause(process.returncode, stderr))
 
 
 def stop_children() -> None:
@@ -107,10 +113,12 @@ def main() -> None:
     try:
         result = call.function(*call.arguments, lambda role, what: send("stage", role, what))
     except NncompressError as error:
-        send("error", type(error).__name__, str(error))
+        send("error", type(error).__name__, str(error), need_not_repeat(error))
     except Exception as error:  # noqa: BLE001  # the parent shows it: nothing is swallowed
         if lacks_memory(error):
             send("memory")
+        elif lacks := lacking(error):
+            send("error", NoOutputError.__name__, lacks, True)
         else:
             send("bug", traceback.format_exc())
     else:
@@ -118,6 +126,7 @@ def main() -> None:
 
 
 def _end(number: int, frame: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_IGN)  # a second one would stop the tidying
     raise SystemExit(128 + number)  # so that temporary files are removed
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import errno
+import os
 from collections.abc import Iterable
 
 EXIT_OK = 0
@@ -42,13 +43,17 @@ class NoOutputError(NncompressError):
     exit_code = EXIT_NO_OUTPUT
 
 
+_NO_THREAD = "can't start new thread"
 LONGEST_MESSAGE = 900  # characters: a name from a hostile file can be megabytes long
 
 
 def printable(text: object) -> str:
-    """`text` on one line with every character that a terminal could act on escaped, cut to LONGEST_MESSAGE."""
-    whole = str(text)
-    shown = whole if len(whole) <= LONGEST_MESSAGE else whole[: LONGEST_MESSAGE - 3] + "..."
+    """`text` on one line with every character that a terminal could act on escaped.
+
+    Of more than LONGEST_MESSAGE characters the middle is left out: the end says what would be right.
+    """
+    whole, half = str(text), LONGEST_MESSAGE // 2
+    shown = whole if len(whole) <= LONGEST_MESSAGE else f"{whole[:half]}...{whole[3 - half :]}"
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
 
 
@@ -63,4 +68,30 @@ def lacks_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
         return True
     said = str(error)
-    return "can't start new thread" in said or "failed to map segment" in said
+    return _NO_THREAD in said or "failed to map segment" in said
+
+
+def lacking(error: BaseException) -> str | None:
+    """What the system did not give, as a message, where that is why `error` was raised; None where it is not."""
+    number = error.errno if isinstance(error, OSError) else None
+    if number in (errno.EMFILE, errno.ENFILE) or os.strerror(errno.EMFILE) in str(error):
+        return "too many open files: the limit is too low (ulimit -n)"
+    if number == errno.EAGAIN or _NO_THREAD in str(error):
+        return "no other process or thread can be started: too little memory, or the limit is too low (ulimit -u)"
+    return "not enough memory for this model" if lacks_memory(error) else None
+
+
+class MachineError(Exception):
+    """Something that the machine did, as the cause of an error: the same files and options need not lead to it."""
+
+
+def need_not_repeat(error: BaseException) -> bool:
+    """True if `error` came of the machine (memory, disks, a process that was stopped) and not of files and options."""
+    cause: BaseException | None = error
+    while cause is not None:
+        disk = isinstance(error, NoOutputError) and isinstance(cause, OSError)
+        memory = lacking(cause) is not None or any(said in str(cause) for said in ("allocate memory", "bad_alloc"))
+        if disk or memory or isinstance(cause, MachineError):
+            return True
+        cause = cause.__cause__
+    return False

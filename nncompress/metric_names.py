@@ -25,9 +25,15 @@ def check_metric(name: str) -> None:
 def require_metric(name: str) -> None:
     """The same, and the file of a metric of one's own has to be there."""
     check_metric(name)
+    file = metric_file(name)
+    if file is not None and not file.is_file():
+        raise UsageError(f"metric {name!r}: there is no file {file}")
+
+
+def metric_file(name: str) -> Path | None:
+    """The file of a metric that is named as file.py:function."""
     place = name.rpartition(":")[0]
-    if place.endswith(".py") and not Path(place).is_file():
-        raise UsageError(f"metric {name!r}: there is no file {place}")
+    return Path(place) if place.endswith(".py") else None
 
 
 def metric_from(folder: Path, name: str) -> str:

@@ -23,8 +23,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from nncompress.errors import UsageError, nearest
-from nncompress.model.files import reason
+from nncompress.errors import InputError, UsageError, nearest
+from nncompress.model.files import read_text
 from nncompress.passes import ALL_PASSES
 from nncompress.passes.base import Pass
 from nncompress.recipe import make_pass
@@ -84,10 +84,11 @@ def recipe_schema() -> dict[str, Any]:
 # ------------------------------------------------------------------------------------------------ reading
 def _read(path: Path) -> Any:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
+    except InputError as error:
+        raise UsageError(f"recipe: {error}") from error
+    try:
         return json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-    except OSError as error:
-        raise UsageError(f"cannot read the recipe {path}: {reason(error)}") from error
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is no {'JSON' if path.suffix == '.json' else 'TOML'}: {error}") from error
 
@@ -123,7 +124,7 @@ def _change(content: dict[str, Any], change: str) -> None:
 def _item(holder: object, key: str, change: str) -> Any:
     if not isinstance(holder, list):
         raise UsageError(f"--set {change!r}: there is nothing below {key!r}")
-    if not key.isdecimal() or int(key) >= len(holder):
+    if not key.isdecimal() or len(key) > 9 or int(key) >= len(holder):
         raise UsageError(f"--set {change!r}: there is no step {key!r}; they are 0 to {len(holder) - 1}")
     return holder[int(key)]
 
@@ -132,7 +133,7 @@ def _value(text: str) -> Any:
     """A TOML value, else the text itself."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except (tomllib.TOMLDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # no TOML, or a number of thousands of digits
         return text.strip()
 
 

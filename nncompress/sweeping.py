@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
 from nncompress.child_process import ChildDied, ChildLacksMemory, stop_children
-from nncompress.errors import InputError, NoOutputError
-from nncompress.model.files import reason, write_whole
+from nncompress.errors import InputError, NncompressError, NoOutputError, UsageError
+from nncompress.model.files import is_folder, read_text, reason, write_whole
+from nncompress.model.inputs import Inputs
+from nncompress.model.output import owner_of_data
 from nncompress.report.record import Report
 from nncompress.report.sweep_record import SWEEP_SCHEMA_VERSION, Ended, Lost, SweepResults
-from nncompress.trial import Trial, ended_already, read_stamp, run_trial
+from nncompress.trial import Trial, ended_already, made_here, read_stamp, run_trial
 from nncompress.verify import load_report
 
 PLAN_NAME = "sweep.json"
@@ -34,7 +37,7 @@ def trial_names(models: Sequence[Path], recipes: Sequence[str]) -> dict[tuple[Pa
 def _distinct(paths: Sequence[str]) -> dict[str, str]:
     stems = [Path(path).stem for path in paths]
     return {
-        path: stem if stems.count(stem) == 1 else f"{stem}-{hashlib.sha256(path.encode()).hexdigest()[:6]}"
+        path: stem if stems.count(stem) == 1 else f"{stem}-{hashlib.sha256(os.fsencode(path)).hexdigest()[:6]}"
         for path, stem in zip(paths, stems, strict=True)
     }
 
@@ -85,6 +88,8 @@ def _outcome(trial: Trial, future: Future[Ended]) -> Ended | Lost:
         return Lost(trial.name, str(trial.model), trial.recipe, f"its process ended: {error}")
     except ChildLacksMemory:
         return Lost(trial.name, str(trial.model), trial.recipe, "not enough memory: give it fewer --jobs")
+    except NncompressError as error:
+        return Lost(trial.name, str(trial.model), trial.recipe, str(error))
     except Exception as error:  # noqa: BLE001  # of the pool, or a bug: it is reported, and the others go on
         said = str(error).strip().splitlines()
         reason_text = f"{type(error).__name__}: {said[-1] if said else 'no message'}"
@@ -101,6 +106,37 @@ def write_plan(trials: Sequence[Trial], folder: Path) -> None:
         write_whole(folder / PLAN_NAME, json.dumps(tree, indent=2) + "\n")
     except OSError as error:
         raise NoOutputError(f"cannot write to {folder}: {reason(error)}") from error
+
+
+def check_places(trials: Sequence[Trial], folder: Path, inputs: Inputs) -> None:
+    """Raises UsageError where a sweep would go over an input, or over a file in `folder` that no sweep made there, and
+    NoOutputError where it cannot look into the folder."""
+    there = [(trial, path) for trial in trials for path in trial.files if os.path.lexists(path)]
+    targets = {trial.target.name: trial for trial in trials}
+    there += [(targets[owner], path) for path in _entries(folder) if (owner := owner_of_data(path.name)) in targets]
+    for path in (folder / PLAN_NAME, *(path for _, path in there)):
+        if inputs.holds(path):
+            raise UsageError(f"{path} is an input of this sweep, which would overwrite it: name another folder with -o")
+    planned = _names_planned(folder)  # after a look at the files, for another shard may just have begun here
+    for trial, path in there:
+        if trial.name not in planned and not made_here(trial):
+            raise UsageError(f"{path} exists and was made by no sweep: move it, or name another folder with -o")
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir()) if is_folder(folder) else []
+    except OSError as error:
+        raise NoOutputError(f"cannot write to {folder}: {reason(error)}") from error
+
+
+def _names_planned(folder: Path) -> set[str]:
+    if not os.path.lexists(folder / PLAN_NAME):
+        return set()
+    try:
+        return {str(trial["name"]) for trial in _plan(folder)}
+    except InputError as error:
+        raise UsageError(f"{error}; a plan would overwrite it: move it, or name another folder with -o") from error
 
 
 def shard_of(trials: Sequence[Trial], number: int, count: int) -> list[Trial]:
@@ -134,12 +170,21 @@ def results_in(folders: Sequence[Path]) -> SweepResults:
     return SweepResults(tuple(reports), tuple(ended), tuple(missing))
 
 
+def files_read(folders: Sequence[Path]) -> list[Path]:
+    """The files that results_in reads. Raises InputError."""
+    names = {str(trial["name"]) for trial in _plan(folders[0])}
+    endings = [PLAN_NAME, *(f"{name}{end}" for name in names for end in (".json", ".trial.json"))]
+    return [folder / end for folder in folders for end in endings]
+
+
 def _plan(folder: Path) -> list[dict[str, Any]]:
     path = folder / PLAN_NAME
     try:
-        tree = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{folder} holds no sweep: cannot read {path}: {reason(error)}") from error
+        text = read_text(path)
+    except InputError as error:
+        raise InputError(f"{folder} holds no sweep: {error}") from error
+    try:
+        tree = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not JSON: {error}") from error
     trials = tree.get("trials") if isinstance(tree, dict) else None

@@ -1,7 +1,8 @@
 """One trial of a sweep: a model under a recipe, run in a process of its own, with a stamp that says how it ended.
 
 A trial that ended, with a result or with a reason why there is none, leaves NAME.trial.json in the folder, written
-last, with the key of everything that bears on its outcome. A trial that was killed leaves none and runs again.
+last, with the key of everything that bears on its outcome. One that was killed, or failed for a reason that lies in the
+machine, leaves none and runs again; what another trial of its name made stays until it has made something itself.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from pathlib import Path
 
 from nncompress.child_process import Call, call_in_process
 from nncompress.environment import environment
-from nncompress.errors import EXIT_GATE_FAILED, InputError, NncompressError
-from nncompress.model.files import open_regular, write_whole
+from nncompress.errors import EXIT_GATE_FAILED, InputError, NncompressError, need_not_repeat
+from nncompress.model.files import open_regular, read_text, write_whole
 from nncompress.model.io import load
 from nncompress.passes.base import Pass
 from nncompress.recipe import described
@@ -62,11 +63,16 @@ class Trial:
         """The file that says that it has ended."""
         return self.folder / f"{self.name}.trial.json"
 
+    @property
+    def files(self) -> list[Path]:
+        """All that it writes, but for external data."""
+        return [self.target, self.report, self.stamp]
+
     def absolute(self) -> Trial:
         """The same for workers that run in another folder."""
-        data, labels = (path and path.resolve() for path in (self.proof.data, self.proof.labels))
+        data, labels = (path and path.absolute() for path in (self.proof.data, self.proof.labels))
         proof = replace(self.proof, data=data, labels=labels)
-        return replace(self, model=self.model.resolve(), folder=self.folder.resolve(), proof=proof)
+        return replace(self, model=self.model.absolute(), folder=self.folder.absolute(), proof=proof)
 
 
 def trial_key(model_digest: str, passes: Sequence[Pass], options: Sequence[tuple[str, str]]) -> str:
@@ -99,15 +105,28 @@ def ended_already(trial: Trial) -> Ended | None:
 
 def read_stamp(path: Path, key: str) -> Ended | None:
     """What the stamp at `path` says; None where there is none, a damaged one, or one of another key."""
+    ended = _stamp_at(path)
+    return ended if ended is not None and ended.key == key else None
+
+
+def made_here(trial: Trial) -> bool:
+    """True if a trial of its name, perhaps with other options, has ended in its folder."""
+    ended = _stamp_at(trial.stamp)
+    return ended is not None and ended.name == trial.name
+
+
+def _stamp_at(path: Path) -> Ended | None:
     try:
-        ended = read_ended(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, InputError):
+        return read_ended(read_text(path))
+    except InputError:
         return None
-    return ended if ended.key == key else None
 
 
 def run_trial(trial: Trial) -> Ended:
-    """Runs it in a process of its own. Raises ChildDied where that was killed."""
+    """Runs it in a process of its own.
+
+    Raises ChildDied where that was killed, and NncompressError for a reason that lies in the machine.
+    """
     call = Call(_perform, (trial,), tidy_s=TIDY_S, environment=_ONE_THREAD)
     ended: Ended = call_in_process(call, lambda role, what: None)
     return ended
@@ -115,7 +134,6 @@ def run_trial(trial: Trial) -> Ended:
 
 def _perform(trial: Trial, announce: Callable[[str, str], None]) -> Ended:
     start = time.monotonic()
-    _remove_old(trial)
     code, message, sha256, has_report = 0, "", "", False
     try:
         report = compress_file(
@@ -123,12 +141,14 @@ def _perform(trial: Trial, announce: Callable[[str, str], None]) -> Ended:
             writing=replace(trial.writing, force=True, threads=1), limits=trial.limits,
         )  # fmt: skip
     except NncompressError as error:
+        if need_not_repeat(error):
+            raise
         code, message = error.exit_code, str(error)
     else:
         report = replace(report, options=trial.options, notes=(*report.notes, *trial.notes))
         code = EXIT_GATE_FAILED if report.verdict.level == "fail" else 0
         message, has_report = headline(report), True
-        sha256 = report.comparison.candidate.sha256 if trial.target.is_file() else ""
+        sha256 = report.comparison.candidate.sha256 if report.written else ""
         write_whole(trial.report, to_json(report))
     ended = Ended(
         trial.name, str(trial.model), trial.recipe, trial.key, code, message, has_report, sha256,
@@ -136,9 +156,3 @@ def _perform(trial: Trial, announce: Callable[[str, str], None]) -> Ended:
     )  # fmt: skip
     write_whole(trial.stamp, ended_json(ended))
     return ended
-
-
-def _remove_old(trial: Trial) -> None:
-    """What a trial of this name made with other options."""
-    for path in (trial.stamp, trial.report, trial.target, *trial.folder.glob(f"{trial.target.name}.*.data")):
-        path.unlink(missing_ok=True)

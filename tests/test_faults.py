@@ -346,6 +346,31 @@ def test_an_input_that_changes_meanwhile_is_noticed(
     assert files_in(out.parent) == set()
 
 
+@dataclass(frozen=True)
+class ReplaceMeanwhile(Pass):
+    """Puts another file in the place of the one that the model was read from, and then quantizes."""
+
+    path: Path = Path()
+
+    name: ClassVar[str] = "replace-meanwhile"
+    stage: ClassVar[int] = 3
+
+    def apply(self, model: Model, context: Context) -> list[Outcome]:
+        other = self.path.with_name("other.onnx")
+        shutil.copy(self.path, other)
+        other.replace(self.path)
+        return QuantizeWeights(min_size=1).apply(model, context)
+
+
+def test_an_original_that_is_replaced_is_not_compared_with(tmp_path: Path, out: Path) -> None:
+    """onnxruntime opens it by its path, and would run another model than the one that was compressed."""
+    body = "g (float[1,64] x) => (float[1,64] y) { y = MatMul(x, w) }"
+    path = saved(proto_of(body, w=noise(64, 64)), tmp_path / "m.onnx")
+    with pytest.raises(InputError, match="changed while it was being read"):
+        compress_file(path, out, [ReplaceMeanwhile(path=path)], command="run", proof=Proof(seconds=0))
+    assert files_in(out.parent) == set()
+
+
 def test_a_model_that_changes_between_loading_and_saving_is_noticed(tmp_path: Path) -> None:
     body = "g (float[1,64] x) => (float[1,64] y) { y = MatMul(x, w) }"
     path = saved(proto_of(body, w=noise(64, 64)), tmp_path / "m.onnx")

@@ -34,7 +34,7 @@ ALLOWED = {
     "recipe": {"errors", "passes"},
     "recipe_file": {"errors", "model", "passes", "settings", "recipe"},
     "inspection": {"errors", "report.record", "report.inspection_record", "model", "passes", "compression"},
-    "budget": {"errors", "metric_names", "limit_types", "settings"},
+    "budget": {"errors", "metric_names", "model", "limit_types", "settings"},
     "starter": {"errors", "report.record", "report.units", "model"},
     "workflow": {
         "errors", "report.record", "report.verdict", "environment", "model", "calibrate", "validate", "forms",

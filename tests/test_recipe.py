@@ -124,11 +124,11 @@ def test_a_bad_json_recipe_is_refused_in_words(tmp_path: Path, content: str, mes
 
 
 def test_a_recipe_that_is_not_there_or_not_text_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"cannot read the recipe .*missing\.toml"):
+    with pytest.raises(UsageError, match=r"recipe: cannot read .*missing\.toml"):
         load_recipe(tmp_path / "missing.toml")
     binary = tmp_path / "binary.toml"
     binary.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UsageError, match="is no TOML"):
+    with pytest.raises(UsageError, match=r"recipe: cannot read .*binary\.toml: it is not UTF-8 text"):
         load_recipe(binary)
 
 

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
 
+from nncompress.child_process import ChildDied, ChildKilled, ChildLacksMemory, ChildTimedOut
+from nncompress.errors import InputError, NoOutputError, UsageError, need_not_repeat
 from nncompress.passes.quantize_weights import QuantizeWeights
 from nncompress.report.sweep_record import Ended, Lost, read_ended
+from nncompress.report.verdict import Limits
 from nncompress.sweeping import run_trials, shard_of, trial_names
 from nncompress.trial import Trial, model_digest, trial_key
 from nncompress.workflow import Proof
-from tests.support import MLP, SAMPLES, files_in, nncompress, plain_environment
+from tests.support import MLP, SAMPLES, files_in, nncompress, one_line, plain_environment
 
 CNN, LSTM, TRANSFORMER = (SAMPLES / f"digits_{name}.onnx" for name in ("cnn", "lstm", "transformer"))
 MODELS = (CNN, LSTM, MLP, TRANSFORMER)
@@ -127,6 +133,57 @@ def test_a_reason_is_a_result_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_reason_that_lies_in_the_machine_is_no_result(tmp_path: Path) -> None:
+    one = trial(tmp_path)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    try:
+        (lost,) = run_trials([one])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert isinstance(lost, Lost)
+    assert lost.reason == f"cannot write {one.target}: file too large"
+    assert files_in(tmp_path) == set()
+    (ended,) = run_trials([one])
+    assert isinstance(ended, Ended)
+
+
+@pytest.mark.slow
+def test_a_trial_that_fails_leaves_what_another_of_its_name_made(tmp_path: Path) -> None:
+    run_trials([trial(tmp_path)])
+    before = (tmp_path / "m.onnx").read_bytes()
+    failing = replace(trial(tmp_path), key="other", limits=Limits(max_size=1000))
+    told: list[bool] = []
+    for _ in range(2):
+        (ended,) = run_trials([failing], progress=lambda _, again: told.append(again))
+        assert isinstance(ended, Ended)
+        assert (ended.exit_code, ended.sha256) == (1, "")
+    assert told == [False, True]
+    assert (tmp_path / "m.onnx").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("error", "cause", "machine"),
+    [
+        (NoOutputError("cannot write"), OSError(errno.ENOSPC, "full"), True),
+        (NoOutputError("nothing was compressed"), None, False),
+        (NoOutputError("crashed"), ChildDied("SIGSEGV"), False),
+        (InputError("crashed"), ChildKilled("SIGKILL"), True),
+        (InputError("took longer"), ChildTimedOut(), True),
+        (InputError("not enough memory"), ChildLacksMemory(), True),
+        (InputError("cannot be read"), MemoryError(), True),
+        (InputError("cannot read"), OSError(errno.EMFILE, "too many"), True),
+        (InputError("cannot read"), FileNotFoundError(errno.ENOENT, "no"), False),
+        (NoOutputError("cannot run"), RuntimeError("Failed to allocate memory for requested buffer"), True),
+        (UsageError("unknown"), None, False),
+    ],
+)
+def test_what_need_not_repeat_is_told_apart(error: Exception, cause: Exception | None, machine: bool) -> None:
+    error.__cause__ = cause
+    assert need_not_repeat(error) == machine
+
+
+@pytest.mark.slow
 def test_any_executor_runs_the_trials(tmp_path: Path) -> None:
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         found = run_trials([trial(tmp_path, f"t{n}") for n in range(3)], executor=pool)
@@ -155,6 +212,76 @@ def test_a_sweep_ends_in_one_table_and_the_reasons_for_what_is_missing(here: Pat
     assert "[4/4] " in ended.stderr
     listed = nncompress(*arguments("out", "--no-validate", "--dry-run", models=(MLP, LSTM), recipes=("int8", "sparse")))
     assert [line.split()[0] for line in listed.stdout.splitlines()] == ["ended", "to", "ended", "to"]
+
+
+def swept(*more: object, models=(MLP,), folder: str = ".", recipe: str = "int8.toml"):  # type: ignore[no-untyped-def]
+    return nncompress("sweep", *models, "--recipe", recipe, "-o", folder, "--no-validate", "--jobs", 1, *more)
+
+
+@pytest.mark.parametrize("name", ["m--int8.onnx", "m--int8.json", "m--int8.trial.json", "m--int8.onnx.01234567.data"])
+@pytest.mark.parametrize("kind", ["file", "dangling link", "FIFO"])
+def test_a_file_that_no_sweep_made_is_not_replaced(here: Path, name: str, kind: str) -> None:
+    (here / "m.onnx").write_bytes(MLP.read_bytes())
+    if kind == "file":
+        (here / name).write_text("mine")
+    elif kind == "FIFO":
+        os.mkfifo(name)
+    else:
+        (here / name).symlink_to("nowhere")
+    before = files_in(here)
+    for more in ((), ("--dry-run",)):
+        ended = swept(*more, models=("m.onnx",))
+        assert (ended.exit_code, ended.stdout) == (2, "")
+        assert f"{name} exists and was made by no sweep: move it, or name another folder with -o" in ended.stderr
+    assert files_in(here) == before
+    assert kind != "file" or (here / name).read_text() == "mine"
+
+
+def test_a_model_that_is_an_input_too_is_not_replaced(here: Path) -> None:
+    for name in ("m.onnx", "m--int8.onnx"):
+        (here / name).write_bytes(MLP.read_bytes())
+    before = files_in(here)
+    ended = swept(models=("m.onnx", "m--int8.onnx"))
+    assert ended.exit_code == 2
+    assert "m--int8.onnx is an input of this sweep, which would overwrite it" in one_line(ended.stderr)
+    assert files_in(here) == before
+    assert (here / "m--int8.onnx").read_bytes() == MLP.read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["recipe", "JSON", "FIFO"])
+def test_a_plan_goes_over_nothing_but_a_plan(here: Path, kind: str) -> None:
+    recipe = '{"steps": [{"pass": "quantize-weights"}]}'
+    if kind == "FIFO":
+        os.mkfifo("sweep.json")
+    else:
+        Path("sweep.json").write_text(recipe)
+    ended = swept(recipe="sweep.json" if kind == "recipe" else "int8.toml")
+    assert (ended.exit_code, "another folder with -o" in one_line(ended.stderr)) == (2, True)
+    assert kind == "FIFO" or Path("sweep.json").read_text() == recipe
+    assert files_in(here) == {"sweep.json", *(f"{name}.toml" for name in RECIPES)}
+
+
+@pytest.mark.slow
+def test_what_a_killed_sweep_left_without_a_stamp_is_its_own(here: Path) -> None:
+    assert swept(folder="out").exit_code == 0
+    for file in ("out/digits_mlp--int8.trial.json", "out/digits_mlp--int8.json"):
+        Path(file).unlink()
+    ended = swept(folder="out")
+    assert (ended.exit_code, "ended before" in ended.stderr) == (0, False)
+    other = swept(folder="out", recipe="sparse.toml")
+    assert (other.exit_code, len(outcomes("out"))) == (0, 2)
+    assert "ended before" in swept(folder="out").stderr
+
+
+def test_names_of_models_are_listed_as_they_can_be_printed(here: Path) -> None:
+    Path("e\x1b[2Jx.onnx").write_bytes(MLP.read_bytes())
+    ended = swept("--dry-run", models=("e\x1b[2Jx.onnx",))
+    assert (ended.exit_code, "\x1b" in ended.stdout, "e\\x1b[2Jx.onnx" in ended.stdout) == (0, False, True)
+
+
+def test_a_name_that_is_not_utf_8_may_stand_twice(here: Path) -> None:
+    names = [Path("a/\udcff.onnx"), Path("b/\udcff.onnx")]
+    assert len(set(trial_names(names, ["int8.toml"]).values())) == 2
 
 
 @pytest.mark.slow
@@ -194,7 +321,7 @@ def test_a_sweep_without_any_result_says_why_in_every_format(here: Path) -> None
     [
         (["--shard", "4/3"], "--shard '4/3' is not I/N with I from 1 to N"),
         (["--jobs", "-1"], "--jobs must be 0 (one a core) or more"),
-        (["--recipe", "gone.toml"], "cannot read the recipe gone.toml"),
+        (["--recipe", "gone.toml"], "recipe: cannot read gone.toml: no such file"),
         pytest.param(
             ["--dask", "tcp://127.0.0.1:1"], "cannot reach the Dask cluster at tcp://127.0.0.1:1",
             marks=pytest.mark.slow,

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import functools
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Callable
-from types import FrameType
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
+from nncompress.cli import interrupts
 from nncompress.cli.printing import complain
-from nncompress.errors import EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_NO_OUTPUT, EXIT_USAGE, NncompressError, lacks_memory
+from nncompress.cli.streams import open_streams
+from nncompress.errors import EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_NO_OUTPUT, EXIT_USAGE, NncompressError, lacking
 
 EXIT_CODES = """
 Exit codes: 0 done (warnings allowed); 1 a gate failed; 2 wrong usage; 3 input unreadable or unsafe;
@@ -47,6 +47,9 @@ class _Commands(TyperGroup):
             where = error.ctx.command_path if error.ctx is not None else self.name
             complain(f"error: {message[:1].lower()}{message[1:]}; see {where} -h")
             code = EXIT_USAGE
+        except NncompressError as error:  # help and the version are printed outside of `guarded`
+            complain(f"error: {error}")
+            code = error.exit_code
         sys.exit(code)
 
 
@@ -93,35 +96,24 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
     def run(*args: Any, **options: Any) -> None:
         try:
             try:
+                interrupts.begin_work()
                 command(*args, **options)
             finally:
-                _flush()
+                interrupts.end_work()
         except NncompressError as error:
             _fail(str(error), error.exit_code)
         except KeyboardInterrupt:
-            _fail("interrupted; nothing was left behind", EXIT_INTERRUPTED)
-        except BrokenPipeError:
-            _discard_stdout()
+            _fail(interrupts.MESSAGE, EXIT_INTERRUPTED)
         except (typer.Exit, typer.Abort, SystemExit):
             raise
         except Exception as error:  # noqa: BLE001 - the last resort: one line and exit 5
-            if lacks_memory(error):
-                _fail("not enough memory for this model", EXIT_NO_OUTPUT)
+            if interrupts.came():
+                _fail(interrupts.MESSAGE, EXIT_INTERRUPTED)
+            if lacks := lacking(error):
+                _fail(lacks, EXIT_NO_OUTPUT)
             _fail(f"internal error: {type(error).__name__}: {error} (--debug shows where)", EXIT_INTERNAL)
 
     return run
-
-
-def _flush() -> None:
-    """Here, and not when Python ends, where a reader that has gone would be an error."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _discard_stdout()
-
-
-def _discard_stdout() -> None:
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(message: str, code: int) -> None:
@@ -131,15 +123,14 @@ def _fail(message: str, code: int) -> None:
     raise typer.Exit(code)
 
 
-def _terminated(number: int, frame: FrameType | None) -> None:
-    raise SystemExit(128 + number)  # so that temporary files are removed
-
-
-def main() -> None:
-    """Entry point of the `nncompress` command."""
+def run_commands() -> None:
+    """Runs the command line, and ends the process with its exit code."""
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    signal.signal(signal.SIGTERM, _terminated)
+    open_streams()
     from nncompress.cli import commands
 
     commands.register(app)
-    app()
+    try:
+        app()
+    finally:
+        interrupts.ignore()

@@ -28,13 +28,14 @@ def bench(
     """
     from nncompress.benching import bench_files
     from nncompress.cli.build import proof_of
+    from nncompress.cli.inputs import inputs_of
     from nncompress.cli.reports import STDOUT, check_reports, write_text
     from nncompress.errors import UsageError
     from nncompress.report.bench_text import bench_json, bench_text
 
     if options.seconds == 0:
         raise UsageError("--seconds must be above 0: latency is what bench measures")
-    check_reports(FileOptions(json=json), (*models, options.data))
+    check_reports(FileOptions(json=json), inputs_of(models, [options.data]))
     report = bench_files(models, proof_of(ProofOptions(**dataclasses.asdict(options))))
     if json is not None:
         write_text(json, bench_json(report))

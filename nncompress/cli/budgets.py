@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,8 +16,6 @@ from nncompress.errors import EXIT_GATE_FAILED, EXIT_INPUT, InputError, UsageErr
 if TYPE_CHECKING:
     from nncompress.budget import Config
     from nncompress.report.check_record import CheckReport
-
-_STDOUT = Path("-")
 
 
 @with_options(RunOptions)
@@ -58,7 +57,8 @@ def check(
     from nncompress.budget import find_config, load_config
     from nncompress.budget_check import check_budgets
     from nncompress.cli.build import made_up_proof_of
-    from nncompress.report import github
+    from nncompress.cli.inputs import check_inputs
+    from nncompress.cli.reports import check_reports
     from nncompress.report.regression import read_baseline, with_regressions
 
     limit, proof = _regression_limit(baseline, max_regression), made_up_proof_of(options)
@@ -66,14 +66,13 @@ def check(
         raise UsageError("--seconds must be above 0: budgets without a limit on latency are not timed anyway")
     loaded = load_config(config if config is not None else find_config(Path()))
     _refuse_problems(loaded)
-    _check_targets([json, junit, markdown], loaded, baseline)
-    if github_summary:
-        github.summary_path()
+    files = FileOptions(json=json, junit=junit, markdown=markdown, github_summary=github_summary)
+    check_reports(files, check_inputs(loaded, baseline))
     before = read_baseline(_read(baseline)) if baseline is not None else None
     report = check_budgets(loaded, proof)
     if before is not None:
         report = with_regressions(report, before, limit)
-    _print(report, FileOptions(json=json, junit=junit, markdown=markdown, github_summary=github_summary))
+    _print(report, files)
     if report.unreadable:
         raise typer.Exit(EXIT_INPUT)
     if report.level == "fail" and not exit_zero:
@@ -97,7 +96,7 @@ def init(
     from nncompress.starter import Found, find_models, measure, starter_text
 
     target, here = Path(CONFIG_NAME), Path()
-    if target.exists() and not force:
+    if os.path.lexists(target) and not force:
         raise UsageError(f"{CONFIG_NAME} exists (--force overwrites it)")
     found: list[Found] = []
     for path in models or find_models(here):
@@ -134,18 +133,6 @@ def _refuse_problems(config: Config) -> None:
     raise UsageError(f"{config.path} has {len(config.problems)} problems, see above")
 
 
-def _check_targets(targets: list[Path | None], config: Config, baseline: Path | None) -> None:
-    """Raises UsageError where a report would go over a file that this run reads, or over another report."""
-    files = [path for path in targets if path is not None and path != _STDOUT]
-    if sum(path == _STDOUT for path in targets) > 1:
-        raise UsageError("only one of --json, --junit and --markdown can go to stdout")
-    read = {config.path.resolve(), *([baseline.resolve()] if baseline else [])}
-    read |= {(config.folder / path).resolve() for budget in config.budgets for path in config.models(budget)}
-    for number, path in enumerate(files):
-        if path.resolve() in read | {other.resolve() for other in files[:number]}:
-            raise UsageError(f"the report {path} would overwrite another file of this check: name another one")
-
-
 # ------------------------------------------------------------------------------------------------ files
 def _print(report: CheckReport, files: FileOptions) -> None:
     from nncompress.cli.reports import annotate, check_renderers, write_files
@@ -163,9 +150,9 @@ def _print(report: CheckReport, files: FileOptions) -> None:
 
 
 def _read(path: Path) -> str:
+    from nncompress.model.files import read_text
+
     try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"cannot read the baseline {path}: {(error.strerror or str(error)).lower()}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"the baseline {path} is not UTF-8 text") from error
+        return read_text(path)
+    except InputError as error:
+        raise InputError(f"baseline: {error}") from error

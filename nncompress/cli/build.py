@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +15,12 @@ from nncompress.errors import UsageError
 from nncompress.metric_names import require_metric
 from nncompress.passes.base import Pass
 from nncompress.recipe import make_pass
+from nncompress.report.json_text import LARGEST_NUMBER
 from nncompress.report.verdict import Limits
 from nncompress.workflow import Proof, Writing
+
+_MOST_THREADS, _MOST_SECONDS = 1024, 3600
+_SIZE = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
 
 
 def proof_of(options: ProofOptions, *, validate: bool = True) -> Proof:
@@ -34,10 +39,12 @@ def proof_of(options: ProofOptions, *, validate: bool = True) -> Proof:
 
 def made_up_proof_of(options: RunOptions) -> Proof:
     """On made-up inputs. Raises UsageError for options that cannot be meant."""
-    if options.bench_threads < 1:
-        raise UsageError(f"--bench-threads must be at least 1, not {options.bench_threads}")
-    if not 0 <= options.seconds < math.inf:
-        raise UsageError(f"--seconds must be 0 (latency is not measured) or more, not {options.seconds:g}")
+    if not 1 <= options.bench_threads <= _MOST_THREADS:
+        raise UsageError(f"--bench-threads must be 1 to {_MOST_THREADS}, not {options.bench_threads}")
+    if not 0 <= options.seconds <= _MOST_SECONDS:
+        raise UsageError(f"--seconds must be 0 (latency is not measured) to {_MOST_SECONDS}, not {options.seconds:g}")
+    if not 0 <= options.seed <= LARGEST_NUMBER:
+        raise UsageError(f"--seed must be 0 to {LARGEST_NUMBER}, not {options.seed}")
     return Proof(
         dims=_dims(options.dim or ()), seed=options.seed, threads=options.bench_threads, seconds=options.seconds
     )
@@ -47,7 +54,7 @@ def _dims(given: Sequence[str]) -> dict[str, int]:
     dims: dict[str, int] = {}
     for text in given:
         name, _, size = text.rpartition("=")
-        if not name or not size.isascii() or not size.isdigit() or int(size) < 1:
+        if not name or not _SIZE.fullmatch(size):
             raise UsageError(f"--dim {text!r} is not NAME=SIZE, such as batch=1")
         dims[name] = int(size)
     return dims
@@ -74,8 +81,8 @@ def limits_of(options: LimitOptions) -> Limits:
 
 def writing_of(options: WriteOptions) -> Writing:
     """Raises UsageError for an unknown form."""
-    if options.threads < 0:
-        raise UsageError(f"--threads must be 0 (all cores) or more, not {options.threads}")
+    if not 0 <= options.threads <= _MOST_THREADS:
+        raise UsageError(f"--threads must be 0 (all cores) to {_MOST_THREADS}, not {options.threads}")
     threads = options.threads or os.cpu_count() or 1
     return replace(storing_of(options), force=options.force, threads=threads, dry_run=options.dry_run)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nncompress.cli.completion import pass_names
+from nncompress.cli.interrupts import end_work
 from nncompress.cli.options import (
     FileOptions,
     LimitOptions,
@@ -210,6 +211,7 @@ def _compress(
     limits: LimitOptions, write: WriteOptions, report: ReportOptions, taken: Sequence[Path] = (),
 ) -> None:  # fmt: skip
     from nncompress.cli.build import limits_of, proof_of, target_of, writing_of
+    from nncompress.cli.inputs import inputs_of, proof_files
     from nncompress.cli.reports import check_reports, finish, report_renderers, write_files, write_text
     from nncompress.cli.unchanged import made_already, options_used
     from nncompress.recipe_file import recipe_text
@@ -217,7 +219,10 @@ def _compress(
 
     writing, proving, gates = writing_of(write), proof_of(proof, validate=write.validate), limits_of(limits)
     where = target_of(target, writing, source)
-    check_reports(report, (source, where, proof.data, proof.labels, *taken), write.save_recipe)
+    others = [*proof_files(proof), *taken]
+    check_reports(report, inputs_of([source], others), [where], write.save_recipe)
+    if inputs_of((), others).holds(where):
+        raise UsageError(f"{where} is an input of this command: inputs are never modified, name another output")
     if write.save_recipe is not None and write.save_recipe.exists() and not (write.force or write.if_changed):
         raise UsageError(f"{write.save_recipe} exists (--force overwrites it)")
     options = options_used(proof, limits, write)
@@ -228,6 +233,7 @@ def _compress(
             write_files(saved, report_renderers(), FileOptions(github_summary=report.github_summary))
             return
     result = compress_file(source, where, passes, command=command, proof=proving, writing=writing, limits=gates)
+    end_work()  # an interrupt could no longer leave nothing behind
     if write.save_recipe is not None:
         write_text(write.save_recipe, recipe_text(passes, shared_values(proof, limits, write), write.save_recipe))
     notes = ("dry run: nothing was written",) if write.dry_run else ()

@@ -70,12 +70,16 @@ _EXITS: dict[str, dict[int, str]] = {
     "schema": {0: "done", 2: "there is no such schema"},
     "doctor": {0: "done", 2: "wrong usage"},
 }
-_ALWAYS = {5: "internal error", 130: "interrupted; nothing is left behind"}
+_ALWAYS = {
+    4: "the result cannot be written, or memory or open files do not suffice",
+    5: "internal error",
+    130: "interrupted; nothing is left behind",
+}
 
 
 def exits(command: str) -> dict[int, str]:
     """What each exit code that a command can end with means."""
-    return {**_EXITS.get(command, _COMPRESSING), **_ALWAYS}
+    return dict(sorted({**_ALWAYS, **_EXITS.get(command, _COMPRESSING)}.items()))
 
 
 def help_text(docstring: str) -> str:

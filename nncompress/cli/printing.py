@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 def say(text: str) -> None:
-    """A result, on lines of its own."""
+    """A result, on lines of its own. Raises NoOutputError where it cannot be written."""
     _write(sys.stdout, text if text.endswith("\n") else f"{text}\n")
 
 
 def complain(message: str) -> None:
-    """One line on stderr."""
+    """One line on stderr; where it cannot be written, it is lost (see streams.py)."""
     _write(sys.stderr, f"nncompress: {printable(message)}\n")
 
 
@@ -37,12 +37,13 @@ def say_error(about: str, message: str) -> None:
 
 
 def say_report(report: Report, *, verbose: bool) -> None:
-    """The whole report, in colour on a terminal."""
+    """The whole report, in colour on a terminal. Raises NoOutputError where it cannot be written."""
     from nncompress.report import github
     from nncompress.report.text import print_report
 
     if not github.in_actions():
         print_report(report, sys.stdout, verbose=verbose)
+        sys.stdout.flush()
         return
     held = io.StringIO()  # FORCE_COLOR still counts, and folds lines wherever they get too wide
     print_report(report, held, verbose=verbose)
@@ -53,3 +54,4 @@ def _write(stream: TextIO, text: str) -> None:
     from nncompress.report import github
 
     stream.write(github.without_commands(text) if github.in_actions() else text)
+    stream.flush()  # here, where what goes wrong is dealt with, and not when Python ends

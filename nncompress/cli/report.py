@@ -33,13 +33,15 @@ def report(
     Example: nncompress report small.json --markdown report.md
     Example: nncompress report small.json smaller.json --html results.html
     """
+    from nncompress.cli.inputs import inputs_of
     from nncompress.cli.reports import check_reports, results_renderers, write_files, write_report
     from nncompress.report.check_record import CheckReport
     from nncompress.report.results import results_headline, results_of
     from nncompress.report.results_text import results_text
+    from nncompress.sweeping import files_read
     from nncompress.verify import load_saved
 
-    check_reports(files, reports)
+    check_reports(files, inputs_of((), files_read(reports) if merge else reports))
     if merge:
         _merge(reports, files)
         return

@@ -12,6 +12,8 @@ import typer
 from nncompress.cli.options import FileOptions, ReportOptions
 from nncompress.cli.printing import complain, say, say_report
 from nncompress.errors import EXIT_GATE_FAILED, NoOutputError, UsageError
+from nncompress.model.files import is_folder, is_link, is_special, reason, write_whole
+from nncompress.model.inputs import Inputs, place_of
 from nncompress.report.check_record import CheckReport
 from nncompress.report.record import Report, RuleResult
 from nncompress.report.results import Results
@@ -22,8 +24,11 @@ Renderers = dict[str, Callable[[_T], str]]
 """By the name of the option, which is that of the field in FileOptions."""
 
 
-def check_reports(options: FileOptions, taken: Iterable[Path | None], recipe: Path | None = None) -> None:
-    """Finds out before the work whether the reports, and a recipe, can be written, and not over a file in `taken`."""
+def check_reports(
+    options: FileOptions, inputs: Inputs, written: Sequence[Path] = (), recipe: Path | None = None
+) -> None:
+    """Finds out before the work whether the reports, and a recipe, can be written, and not over an input, a file that
+    is `written` besides, or each other. Raises UsageError or NoOutputError."""
     from nncompress.report import github
 
     given = {f"--{name}": path for name, path in _paths(options).items()}
@@ -32,17 +37,15 @@ def check_reports(options: FileOptions, taken: Iterable[Path | None], recipe: Pa
     if len(to_stdout) > 1:
         raise UsageError(f"only one report can go to stdout, not {' and '.join(to_stdout)}")
     files = [path for path in given.values() if path != STDOUT]
-    resolved = [path.resolve() for path in files]
-    others = {path.resolve() for path in taken if path is not None}
-    for path, real in zip(files, resolved, strict=True):
-        if real in others or resolved.count(real) > 1:
+    files += [github.summary_path()] if options.github_summary else []
+    places = [place_of(path) for path in (*files, *written)]
+    for path, place in zip(files, places, strict=False):
+        if inputs.holds(path) or places.count(place) > 1:
             raise UsageError(f"{path} would overwrite another file of this command: name another one")
-        if path.is_dir():
+        if is_folder(path):
             raise UsageError(f"cannot write {path}: it is a folder; name a file in it")
-        if not path.parent.is_dir():
+        if not is_folder(path.parent):
             raise NoOutputError(f"cannot write {path}: the folder {path.parent} does not exist")
-    if options.github_summary:
-        github.summary_path()
 
 
 def finish(report: Report, options: ReportOptions) -> None:
@@ -111,14 +114,17 @@ def results_renderers(reports: Sequence[Report]) -> Renderers[Results]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Raises NoOutputError where it cannot be written."""
+    """Whole or not at all, unless `path` is a link, a FIFO or a device. Raises NoOutputError."""
     if path == STDOUT:
         say(text)
+        return
+    if not (is_special(path) or is_link(path)):
+        write_whole(path, text)
         return
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise NoOutputError(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from error
+        raise NoOutputError(f"cannot write {path}: {reason(error)}") from error
 
 
 def annotate(rules: Iterable[RuleResult], about: str) -> None:
@@ -134,7 +140,7 @@ def append_summary(path: Path, text: str) -> None:
         with path.open("a", encoding="utf-8") as file:
             file.write(text.rstrip("\n") + "\n\n")
     except OSError as error:
-        raise NoOutputError(f"cannot append to {path}: {(error.strerror or str(error)).lower()}") from error
+        raise NoOutputError(f"cannot append to {path}: {reason(error)}") from error
 
 
 # ------------------------------------------------------------------------------------------------ one report

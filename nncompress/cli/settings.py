@@ -14,7 +14,7 @@ from typing import Any
 
 import typer
 
-from nncompress.errors import UsageError, nearest
+from nncompress.errors import UsageError, nearest, printable
 
 PREFIX = "NNCOMPRESS_"
 variables = {"NNCOMPRESS_DEBUG"}
@@ -78,7 +78,9 @@ def resolve(context: typer.Context, given: Mapping[str, Any], layers: list[Layer
 
 def shown(resolved: Resolved) -> str:
     """One line for each option that can be set from elsewhere: name, value, where it comes from."""
-    rows = [(name, _text(resolved.values[name]), source) for name, source in resolved.sources.items()]
+    rows = [
+        (name, printable(_text(resolved.values[name])), printable(source)) for name, source in resolved.sources.items()
+    ]
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     return "\n".join(f"{name:{widths[0]}}  {value:{widths[1]}}  {source}" for name, value, source in rows)
 

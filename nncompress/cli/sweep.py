@@ -17,13 +17,13 @@ from nncompress.cli.options import FileOptions, LimitOptions, ProofOptions, Stor
 from nncompress.cli.printing import complain, say, say_error
 from nncompress.cli.settings import Layer, configured
 from nncompress.cli.with_options import Asked, with_options
-from nncompress.errors import EXIT_GATE_FAILED, EXIT_INTERRUPTED, InputError, UsageError
+from nncompress.errors import EXIT_GATE_FAILED, EXIT_INTERRUPTED, InputError, UsageError, printable
 
 if TYPE_CHECKING:
     from nncompress.report.sweep_record import Ended, Lost, SweepResults
     from nncompress.trial import Trial
 
-_SHARD = re.compile(r"([1-9][0-9]*)/([1-9][0-9]*)", re.ASCII)
+_SHARD = re.compile(r"([1-9][0-9]{0,8})/([1-9][0-9]{0,8})", re.ASCII)
 
 
 @with_options(ProofOptions, LimitOptions, StoreOptions, FileOptions)
@@ -57,8 +57,9 @@ def sweep(
 
     Example: nncompress sweep *.onnx --recipe int8.toml --recipe sparse.toml -o results --data "feeds/{stem}" --jobs 2
     """
+    from nncompress.cli.inputs import sweep_inputs
     from nncompress.cli.reports import check_reports
-    from nncompress.sweeping import shard_of, write_plan
+    from nncompress.sweeping import PLAN_NAME, check_places, shard_of, write_plan
 
     part = _part(shard)
     if jobs < 0:
@@ -66,8 +67,10 @@ def sweep(
     if folder is None or not recipes:
         raise UsageError(f"name {'the folder of the results with -o DIR' if folder is None else 'a recipe: --recipe'}")
     workers = jobs or os.cpu_count() or 1
-    check_reports(files, (*models, *recipes))
     trials = _planned(models, recipes, folder, asked, shared=workers > 1 or dask is not None)
+    inputs = sweep_inputs(trials, recipes)
+    check_reports(files, inputs, [folder / PLAN_NAME, *(path for one in trials for path in one.files)])
+    check_places(trials, folder, inputs)
     ours = shard_of(trials, *part)
     if dry_run:
         _list(ours)
@@ -137,7 +140,8 @@ def _list(trials: Sequence[Trial]) -> None:
     from nncompress.trial import ended_already
 
     for trial in trials:
-        say(f"{'ended' if ended_already(trial) else 'to run':7} {trial.name}: {trial.model} with {trial.recipe}")
+        state = "ended" if ended_already(trial) else "to run"
+        say(printable(f"{state:7} {trial.name}: {trial.model} with {trial.recipe}"))
 
 
 # ------------------------------------------------------------------------------------------------ running

@@ -43,6 +43,7 @@ def made_already(
     Raises UsageError without --json FILE.
     """
     from nncompress.environment import environment
+    from nncompress.model.inputs import place_of
     from nncompress.recipe import described
     from nncompress.verify import load_report, verify_report
 
@@ -57,7 +58,7 @@ def made_already(
         return None  # it is no report, or a damaged one: it will be written anew
     files_then = (Path(report.comparison.reference.path), Path(report.comparison.candidate.path))
     same = (
-        [path.resolve() for path in files_then] == [source.resolve(), target.resolve()]
+        [place_of(path) for path in files_then] == [place_of(source), place_of(target)]
         and all(one.outcome == "same" for one in verified)
         and report.passes == tuple(described(one) for one in passes)
         and report.options == options

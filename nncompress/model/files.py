@@ -125,12 +125,14 @@ def open_external(location: str, model: Path, tensor: str) -> OpenFile:
         raise InputError(f"{where}: location {location!r} leaves the model's folder")
     if not location.isprintable():
         raise InputError(f"{where}: location {location!r} holds control characters")
-    named = model.absolute().parent
-    roots = {named.resolve(), model.resolve().parent}
     try:
+        named = model.absolute().parent
+        roots = {named.resolve(), model.resolve().parent}
         file = open_regular(named / location)
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
+    except OSError as error:
+        raise InputError(f"{where}: the current folder is gone") from error
     opened = os.fstat(file._descriptor)
     real = (named / location).resolve()
     if not any(real.is_relative_to(root) for root in roots) or not file.is_same_as(real):

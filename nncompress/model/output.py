@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 
 from nncompress.errors import NoOutputError, UsageError
-from nncompress.model.files import reason
+from nncompress.model.files import is_folder, is_special, reason, status_of
 from nncompress.model.model import Model
 from nncompress.model.write import write
 
@@ -56,6 +56,8 @@ class Output:
             raise NoOutputError(f"cannot write {self.target}: {reason(error)}") from error
         except MemoryError as error:
             raise NoOutputError(f"cannot write {self.target}: not enough memory") from error
+        except UnicodeEncodeError as error:  # more than protobuf can hold: the data go to a file of their own
+            raise _unnameable(self.target) from error
         for file in model.files:
             file.check_unchanged()
         return self.path
@@ -67,8 +69,9 @@ class Output:
                 if not self._force and os.path.lexists(self.target):
                     raise UsageError(f"{self.target} exists by now (--force overwrites it)")
                 _move(self._files, self.target.parent)
-                _flush_folder(self.target.parent)
-                _remove_old_data(self.target, self._source, keep={file.name for file in self._files})
+                with suppress(OSError):  # the model is in its place
+                    _flush_folder(self.target.parent)
+                    _remove_old_data(self.target, self._source, keep={file.name for file in self._files})
         except OSError as error:
             raise NoOutputError(f"cannot write {self.target}: {reason(error)}") from error
 
@@ -79,16 +82,36 @@ class Output:
         os.close(self._lock)
 
 
-def check_target(target: Path, source: Model | None, *, force: bool) -> None:
+def check_target(target: Path, source: Model | None, *, force: bool, external_data: bool = False) -> None:
     """Raises UsageError or NoOutputError where no model can or may be written."""
-    if not target.parent.is_dir():
+    if not is_folder(target.parent):
         raise NoOutputError(f"cannot write {target}: the folder {target.parent} does not exist")
-    if target.is_dir():
+    if is_folder(target):
         raise UsageError(f"cannot write {target}: it is a folder; name a file in it")
+    if is_special(target) or _lies_in(target, Path("/dev")):  # /dev/stdout may lead to a regular file
+        raise UsageError(f"cannot write {target}: it is not a regular file; name another output")
+    if external_data and (not target.name.isprintable() or "\\" in target.name):
+        raise _unnameable(target)
     if source and any(file.is_same_as(target) for file in source.files):
         raise UsageError(f"{target} is the input itself: inputs are never modified, name another output")
     if os.path.lexists(target) and not force:
         raise UsageError(f"{target} exists (--force overwrites it)")
+
+
+def _lies_in(target: Path, folder: Path) -> bool:
+    parent, status = status_of(target.parent), status_of(folder)
+    return parent is not None and status is not None and os.path.samestat(parent, status)
+
+
+def owner_of_data(name: str) -> str | None:
+    """The name of the model that a data file was written for, by its own name; None for other files."""
+    found = re.fullmatch(r"(.+)\.[0-9a-f]{8}\.data", name, re.DOTALL)
+    return found[1] if found else None
+
+
+def _unnameable(target: Path) -> UsageError:
+    named = "for the model to name its data file, which is named after it"
+    return UsageError(f"cannot write {target}: its name must be printable UTF-8 without backslashes, {named}")
 
 
 def _locked_folder(target: Path) -> tuple[Path, int]:
@@ -132,7 +155,8 @@ def turn_at(target: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        path.unlink(missing_ok=True)
+        with suppress(OSError):  # where nothing may be removed, the next run takes what is there
+            path.unlink()
         os.close(lock)
 
 
@@ -159,8 +183,9 @@ def _move(files: list[Path], folder: Path) -> None:
 
 def _sweep(folder: Path, name: str) -> None:
     """Removes the hidden folders of processes that were killed while they wrote to the same target."""
+    ours = re.compile(re.escape(f".{name}.nncompress-") + "[0-9a-f]{12}")
     try:
-        left = [entry for entry in folder.iterdir() if entry.name.startswith(f".{name}.nncompress-")]
+        left = [entry for entry in folder.iterdir() if ours.fullmatch(entry.name)]
     except OSError as error:
         raise NoOutputError(f"cannot write to {folder}: {reason(error)}") from error
     for entry in left:
@@ -180,9 +205,8 @@ def _sweep(folder: Path, name: str) -> None:
 def _remove_old_data(target: Path, source: Model | None, keep: set[str]) -> None:
     """Removes data files of earlier results at this target: nothing names them any more, unless the input does."""
     needed = source.files if source else ()
-    ours = re.compile(re.escape(target.name) + r"\.[0-9a-f]{8}\.data")
     for entry in target.parent.iterdir():
-        if not ours.fullmatch(entry.name) or entry.name in keep:
+        if owner_of_data(entry.name) != target.name or entry.name in keep:
             continue
         if not any(file.is_same_as(entry) for file in needed):
             with suppress(OSError):  # what somebody else wrote into a shared folder may be theirs to remove

@@ -60,7 +60,7 @@ def _message(model: Model, mark: str) -> tuple[onnx.ModelProto, list[ir.TensorPr
     _drop_info_of_initializers(proto)
     _drop_repeated_metadata(proto)
     for function in proto.functions:
-        function.domain = function.domain  # noqa: PLW0127 - the checker wants it to be there, even if it is empty
+        function.domain = function.domain  # the checker wants it to be there, even if it is empty
     return proto, tensors
 
 

@@ -17,6 +17,7 @@ from nncompress.report.github import COMMAND_MARK
 
 NONFINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 NONFINITE_SCHEMA = {"Nonfinite": {"enum": list(NONFINITE)}}
+LARGEST_NUMBER = 2**63 - 1  # of the whole ones
 SCHEMA_ID = "https://json-schema.org/draft/2020-12/schema"
 _T = TypeVar("_T")
 
@@ -55,11 +56,9 @@ def with_nonfinite(schema: Any) -> Any:
 def parsed(text: str) -> Any:
     """The tree of a saved report. Raises InputError for text that is not JSON, or not as nncompress writes it."""
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        return json.loads(text, parse_constant=_refuse_constant, parse_int=_whole)
     except json.JSONDecodeError as error:
         raise InputError(f"report is not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from error
-    except ValueError as error:  # an integer of thousands of digits
-        raise InputError("report is not one of nncompress: it holds a number that cannot be read") from error
     except RecursionError as error:
         raise InputError("report is not one of nncompress: it is nested too deeply") from error
 
@@ -87,6 +86,13 @@ def validated(kind: TypeAdapter[_T], tree: Any, version: int) -> _T:
         return kind.validate_json(json.dumps(tree), strict=True)
     except ValidationError as second:
         raise InputError(_explained(second)) from second
+
+
+def _whole(digits: str) -> int:
+    """One that cannot be counted up to is no figure of a report, and more than a float can hold."""
+    if len(digits) > len(str(LARGEST_NUMBER)) or abs(number := int(digits)) > LARGEST_NUMBER:
+        raise InputError("report is damaged: it holds a whole number of more than 64 bits")
+    return number
 
 
 def _refuse_constant(name: str) -> float:

@@ -42,7 +42,8 @@ def measure_in_child(request: Any, *, memory_bytes: int | None = None, timeout_s
     """
     if memory_bytes is not None:
         request = replace(request, free_bytes=memory_bytes)
-    return cast(Run, call_in_child(Task(_measure, (request,), request.reference, request.candidate), timeout_s))
+    limit_s = _limit_s(request.seconds) if timeout_s is None else timeout_s
+    return cast(Run, call_in_child(Task(_measure, (request,), request.reference, request.candidate), limit_s))
 
 
 def first_accepted_in_child(
@@ -66,7 +67,7 @@ def loading_in_child(model: Path, feed: Any, threads: int) -> Loaded:
 def in_turns_in_child(models: Sequence[Path], feeds: Sequence[Any], threads: int, seconds: float) -> list[Timing]:
     """`cost.measure_in_turns` in a child process."""
     task = Task(_in_turns, (tuple(models), tuple(feeds), threads, seconds), models[0], None)
-    return cast(list[Timing], call_in_child(task, max(DEFAULT_TIMEOUT_S, 30 * seconds)))
+    return cast(list[Timing], call_in_child(task, _limit_s(seconds)))
 
 
 def call_in_child(task: Task, timeout_s: float | None = None) -> Any:
@@ -93,6 +94,11 @@ def call_in_child(task: Task, timeout_s: float | None = None) -> Any:
         raise InputError("not enough memory to run and compare the models") from error
     except ChildDied as error:
         raise _blamed(task, stage)(f"{_doing(task, stage)}: onnxruntime crashed ({error})") from error
+
+
+def _limit_s(seconds: float) -> float:
+    """Enough for a measurement of `seconds`, which takes up to twenty times as long (see timing.py)."""
+    return max(DEFAULT_TIMEOUT_S, 30 * seconds)
 
 
 def _measure(request: Any, announce: Any) -> Run:

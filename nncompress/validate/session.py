@@ -107,8 +107,11 @@ def guarded(call: Callable[[], _T], what: str, path: Path, role: Role) -> _T:
     try:
         return call()
     except _FAULTS as error:
-        kind: type[NncompressError] = InputError if role == "original" else NoOutputError
-        raise kind(f"onnxruntime cannot {what} the {role} {path}: {first_line(error)}") from error
+        raise _kind(role)(f"onnxruntime cannot {what} the {role} {path}: {first_line(error)}") from error
+
+
+def _kind(role: Role) -> type[NncompressError]:
+    return InputError if role == "original" else NoOutputError
 
 
 def first_line(error: BaseException) -> str:
@@ -131,6 +134,10 @@ def _options(threads: int) -> ort.SessionOptions:
 
 
 def _open(path: Path, role: Role, options: ort.SessionOptions) -> Session:
+    if not _is_utf8(path):
+        raise _kind(role)(
+            f"onnxruntime cannot open the {role} {path}: its name is not UTF-8; rename the file or folder"
+        )
     inner = guarded(
         lambda: ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"]), "load", path, role
     )
@@ -142,6 +149,14 @@ def _open(path: Path, role: Role, options: ort.SessionOptions) -> Session:
         options,
         inner,
     )
+
+
+def _is_utf8(path: Path) -> bool:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _element(kind: str) -> str:

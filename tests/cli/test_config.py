@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,20 @@ def test_a_configuration_that_cannot_be_meant_is_refused(here: Path, text: str, 
     assert (ended.exit_code, message in one_line(ended.stderr)) == (2, True)
 
 
+@pytest.mark.parametrize("name", ["nncompress.toml", "pyproject.toml"])
+@pytest.mark.parametrize("kind", ["folder", "FIFO", "device", "dangling link"])
+def test_a_configuration_that_is_no_file_is_not_passed_over(here: Path, name: str, kind: str) -> None:
+    if kind == "folder":
+        Path(name).mkdir()
+    elif kind == "FIFO":
+        os.mkfifo(name)
+    else:
+        Path(name).symlink_to("/dev/zero" if kind == "device" else "nowhere")
+    for command in (["check"], ["quantize", MLP, "--dry-run"]):
+        ended = nncompress(*command)
+        assert (ended.exit_code, f"error: cannot read {name}: " in one_line(ended.stderr)) == (2, True)
+
+
 def test_a_saved_recipe_gives_the_same_bytes_and_options(here: Path, tmp_path: Path) -> None:
     options = ["--data", IMAGES, "--max-drop", "2 %", "--min-sqnr", -5, "--seconds", 0, "--form", "dequantize"]
     passes = ["-p", "prune-magnitude:sparsity=0.3,include=fc*", "-p", "quantize-weights:dtype=uint8"]
@@ -162,6 +177,14 @@ def test_a_dry_run_says_so_and_what_it_would_make(here: Path) -> None:
     assert "dry run" in ended.stdout
     assert "quantize-weights" in ended.stdout
     assert list(here.iterdir()) == []
+
+
+def test_values_and_sources_are_shown_escaped(here: Path) -> None:
+    hostile = "a\x1b[31m\nb"
+    Path(f"{hostile}.toml").write_text("seed = 1\n[[steps]]\npass = 'factorize'\n")
+    found = sources("run", f"{hostile}.toml", "m.onnx", "--data", hostile)
+    assert found["data"] == (r"a\x1b[31m\nb", "command line")
+    assert found["seed"] == ("1", r"a\x1b[31m\nb.toml")
 
 
 def test_a_variable_with_a_typo_is_an_error_and_any_other_is_not(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 from nncompress.__main__ import main
 main()
 """
+INTERRUPTED = "nncompress: error: interrupted; nothing was left behind\n"
 
 
 def started_and_at_work(out: Path) -> subprocess.Popen[str]:
@@ -44,8 +45,9 @@ def started_and_at_work(out: Path) -> subprocess.Popen[str]:
 @pytest.mark.parametrize(
     ("number", "code", "said"),
     [
-        (signal.SIGINT, 130, "nncompress: error: interrupted; nothing was left behind\n"),
+        (signal.SIGINT, 130, INTERRUPTED),
         (signal.SIGTERM, 143, ""),
+        (signal.SIGHUP, 129, ""),
     ],
 )
 def test_a_signal_leaves_nothing_behind(number: signal.Signals, code: int, said: str, out: Path) -> None:
@@ -54,6 +56,70 @@ def test_a_signal_leaves_nothing_behind(number: signal.Signals, code: int, said:
     stdout, stderr = process.communicate(timeout=30)
     assert (process.returncode, stdout, stderr) == (code, "", said)
     assert files_in(out.parent) == set()
+
+
+@pytest.mark.parametrize("pause_s", [0.002, 0.03, 0.1])
+def test_a_second_interrupt_does_not_stop_the_tidying(pause_s: float, out: Path) -> None:
+    process = started_and_at_work(out)
+    process.send_signal(signal.SIGINT)
+    time.sleep(pause_s)
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=30)
+    assert (process.returncode, stdout, stderr) == (130, "", INTERRUPTED)
+    assert files_in(out.parent) == set()
+
+
+def test_an_interrupt_while_python_imports_is_one_line(out: Path) -> None:
+    for step in range(8):
+        process = subprocess.Popen(
+            [sys.executable, "-c", f"print(flush=True)\n{PROGRAM}", "quantize", MLP, "-o", out, "--seconds", "60"],
+            env=plain_environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(0.05 + 0.1 * step)
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=30)
+        assert (process.returncode, stderr) == (130, INTERRUPTED)
+        assert files_in(out.parent) == set()
+
+
+def test_below_nohup_the_end_of_the_terminal_changes_nothing(out: Path) -> None:
+    program = f"import signal\nsignal.signal(signal.SIGHUP, signal.SIG_IGN)\n{PROGRAM}"
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, "quantize", MLP, "-o", out, "--seconds", "2", "-q"], env=plain_environment()
+    )
+    time.sleep(1.5)
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(30) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_python_could_not_raise_is_raised_again(number: signal.Signals) -> None:
+    """As where it comes during the callback of a weak reference."""
+    program = f"""
+import signal, time, weakref
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from nncompress.cli import interrupts
+class Thing: pass
+interrupts.take_over()
+interrupts.begin_work()
+thing = Thing()
+held = weakref.ref(thing, lambda gone: signal.raise_signal({int(number)}))
+try:
+    del thing
+    time.sleep(10)
+except (KeyboardInterrupt, SystemExit) as error:
+    print(type(error).__name__, error)
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program], env=plain_environment(), capture_output=True, text=True, check=False
+    )
+    raised = "KeyboardInterrupt \n" if number == signal.SIGINT else "SystemExit 143\n"
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, raised, "")
 
 
 def test_what_a_killed_run_left_is_removed_by_the_next(out: Path) -> None:

@@ -22,6 +22,7 @@ REFUSED = [
     ([*QUANTIZE, "extra.onnx"], "unexpected extra argument"),
     (["passes", "--al"], "no such option: --al"),
     (["quantize", MLP], "name the model to write with -o OUT (or try --dry-run)"),
+    (["quantize", MLP, "-o", "/dev/stdout"], "cannot write /dev/stdout: it is not a regular file; name another output"),
     ([*QUANTIZE, "--dtype", "int7"], "dtype: input should be 'int8' or 'uint8', not 'int7'"),
     ([*QUANTIZE, "--per", "row"], "granularity: input should be 'channel' or 'tensor', not 'row'"),
     ([*QUANTIZE, "--form", "qdq"], "unknown form 'qdq': it is folded or dequantize"),
@@ -37,10 +38,19 @@ REFUSED = [
     ([*QUANTIZE, "--dim", "batch"], "--dim 'batch' is not NAME=SIZE, such as batch=1"),
     ([*QUANTIZE, "--dim", "batch=0"], "--dim 'batch=0' is not NAME=SIZE"),
     ([*QUANTIZE, "--labels", "l.npz"], "--labels needs --data: labels belong to samples"),
-    ([*QUANTIZE, "--bench-threads", "0"], "--bench-threads must be at least 1, not 0"),
-    ([*QUANTIZE, "--seconds", "-1"], "--seconds must be 0 (latency is not measured) or more, not -1"),
-    ([*QUANTIZE, "--seconds", "nan"], "--seconds must be 0 (latency is not measured) or more, not nan"),
-    ([*QUANTIZE, "--threads", "-2"], "--threads must be 0 (all cores) or more, not -2"),
+    ([*QUANTIZE, "--dim", f"batch={'9' * 5000}"], "is not NAME=SIZE, such as batch=1"),
+    ([*QUANTIZE, "--bench-threads", "0"], "--bench-threads must be 1 to 1024, not 0"),
+    ([*QUANTIZE, "--bench-threads", "3000000000"], "--bench-threads must be 1 to 1024, not 3000000000"),
+    ([*QUANTIZE, "--seconds", "-1"], "--seconds must be 0 (latency is not measured) to 3600, not -1"),
+    ([*QUANTIZE, "--seconds", "nan"], "--seconds must be 0 (latency is not measured) to 3600, not nan"),
+    ([*QUANTIZE, "--seconds", "1e300"], "--seconds must be 0 (latency is not measured) to 3600, not 1e+300"),
+    ([*QUANTIZE, "--seed", "-1"], f"--seed must be 0 to {2**63 - 1}, not -1"),
+    ([*QUANTIZE, "--seed", 2**63], f"--seed must be 0 to {2**63 - 1}, not {2**63}"),
+    ([*QUANTIZE, "--threads", "-2"], "--threads must be 0 (all cores) to 1024, not -2"),
+    ([*QUANTIZE, "--threads", "100000"], "--threads must be 0 (all cores) to 1024, not 100000"),
+    (["bench", MLP, "--seed", "-1"], "--seed must be 0 to"),
+    ([*COMPARE, "--seconds", "3601"], "--seconds must be 0 (latency is not measured) to 3600, not 3601"),
+    (["sweep", MLP, "--recipe", "r.toml", "-o", "OUT", "--shard", f"1/{'9' * 5000}"], "is not I/N with I from 1 to N"),
     (["prune", MLP, "-o", "OUT", "--sparsity", "50"], "sparsity must lie between 0 and 1, not at 50"),
     (["factorize", MLP, "-o", "OUT", "--rank", "3", "--ratio", "0.5"], "give one of rank, energy and ratio"),
     ([*RUN, "-p", "prun-magnitude"], "unknown pass 'prun-magnitude' (did you mean 'prune-magnitude'?)"),
@@ -84,6 +94,30 @@ def test_a_recipe_with_a_typo_names_its_place_and_the_nearest_key(out: Path, tmp
         f"nncompress: error: {recipe}: step 1: quantize-weights: "
         "unknown option 'granularty' (did you mean 'granularity'?)"
     )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (f"seed={'9' * 5000}", "seed: input should be a valid integer"),
+        (f"steps.{'9' * 5000}.min_size=1", "they are 0 to 0"),
+    ],
+)
+def test_a_change_by_a_number_of_thousands_of_digits_is_refused(
+    change: str, message: str, out: Path, tmp_path: Path
+) -> None:
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text('[[steps]]\npass = "quantize-weights"\n')
+    ended = nncompress("run", recipe, MLP, "-o", out, "--set", change)
+    assert (ended.exit_code, ended.stdout) == (2, "")
+    assert message in one_line(ended.stderr)
+
+
+def test_a_variable_is_held_to_the_same_bounds(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NNCOMPRESS_SEED", "-1")
+    ended = nncompress("quantize", MLP, "-o", out)
+    assert ended.exit_code == 2
+    assert one_line(ended.stderr) == f"nncompress: error: --seed must be 0 to {2**63 - 1}, not -1"
 
 
 @pytest.mark.parametrize(

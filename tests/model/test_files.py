@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nncompress.errors import InputError
+from nncompress.errors import InputError, NoOutputError
 from nncompress.model import files
-from nncompress.model.files import open_external, open_regular
+from nncompress.model.files import data_digest, open_external, open_regular, read_text, write_whole
 
 needs_a_user = pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 
@@ -221,3 +221,56 @@ def test_a_link_from_a_hugging_face_cache_to_elsewhere_is_refused(tmp_path: Path
 def test_a_relative_model_path_means_the_current_folder(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(model.parent)
     assert files.open_external("w.bin", Path("m.onnx"), "w").size_bytes == 10
+
+
+# ------------------------------------------------------------------------------------------------ texts
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("gone", "no such file"),
+        ("folder", "it is a folder"),
+        ("fifo", "it is not a regular file"),
+        ("device", "it is not a regular file"),
+        ("bytes", "it is not UTF-8 text"),
+        ("large", "67,108,865 bytes are more than any such text has"),
+    ],
+)
+def test_only_regular_files_of_text_are_read(tmp_path: Path, kind: str, said: str) -> None:
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "device").symlink_to("/dev/zero")
+    (tmp_path / "bytes").write_bytes(b"\xff")
+    with (tmp_path / "large").open("wb") as file:
+        file.truncate((64 << 20) + 1)
+    with pytest.raises(InputError, match=rf"cannot read .*/{kind}: {said}$"):
+        read_text(tmp_path / kind)
+
+
+def test_a_text_replaces_an_old_one_and_touches_nothing_beside_it(tmp_path: Path) -> None:
+    for name in (".t.new", "t"):
+        (tmp_path / name).write_text("mine")
+    write_whole(tmp_path / "t", "new")
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {".t.new": "mine", "t": "new"}
+    with pytest.raises(NoOutputError, match=r"cannot write .*/t: it would hold a name that is not UTF-8"):
+        write_whole(tmp_path / "t", "\udcff")
+    assert (tmp_path / "t").read_text() == "new"
+
+
+def test_no_text_takes_the_place_of_a_fifo(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(NoOutputError, match=r"cannot write .*/fifo: it is not a regular file"):
+        write_whole(tmp_path / "fifo", "text")
+    assert (tmp_path / "fifo").is_fifo()
+
+
+# ------------------------------------------------------------------------------------------------ data
+def test_data_are_known_by_names_and_contents_and_never_waited_for(tmp_path: Path) -> None:
+    folder = tmp_path / "b\udcff"
+    folder.mkdir()
+    (folder / "c\udcff.npz").write_bytes(b"0")
+    first = data_digest(folder)
+    (folder / "c\udcff.npz").write_bytes(b"1")
+    assert len({first, data_digest(folder), data_digest(folder / "c\udcff.npz")}) == 3
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "zero").symlink_to("/dev/zero")
+    assert {data_digest(tmp_path / name) for name in ("fifo", "zero", "gone")} == {"unreadable"}

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -121,6 +122,25 @@ def test_a_folder_is_no_target(tmp_path: Path) -> None:
         check_target(tmp_path, None, force=True)
 
 
+@pytest.mark.parametrize("name", ["fifo", "link", "socket"])
+@pytest.mark.parametrize("force", [True, False])
+def test_what_is_no_regular_file_is_never_replaced(tmp_path: Path, name: str, force: bool) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "link").symlink_to("fifo")
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(os.path.relpath(tmp_path / "socket"))
+    before = names(tmp_path)
+    with pytest.raises(UsageError, match="it is not a regular file; name another output"):
+        check_target(tmp_path / name, None, force=force)
+    assert names(tmp_path) == before
+
+
+def test_a_dangling_link_may_be_replaced(tmp_path: Path) -> None:
+    (tmp_path / "o.onnx").symlink_to("nowhere")
+    put(tmp_path / "o.onnx", model(), force=True)
+    assert not (tmp_path / "o.onnx").is_symlink()
+
+
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(NoOutputError, match=r"cannot write .*: the folder .*/none does not exist") as caught:
         check_target(tmp_path / "none" / "o.onnx", None, force=False)
@@ -212,6 +232,31 @@ def test_the_folder_of_a_living_run_and_those_of_other_targets_stay(tmp_path: Pa
         put(tmp_path / "o.onnx", model(1))
         assert first.path.exists()
     assert names(tmp_path) == [".o.onnx.nncompress-file", ".p.onnx.nncompress-dead", "o.onnx"]
+
+
+@pytest.mark.parametrize("name", ["mynotes", "0123456789a", "0123456789abc", "0123456789AB", "lock"])
+def test_what_only_looks_like_a_hidden_folder_stays(tmp_path: Path, name: str) -> None:
+    mine = tmp_path / f".o.onnx.nncompress-{name}"
+    if name == "lock":
+        mine = mine.with_name(mine.name + "s")
+    mine.mkdir()
+    (mine / "f").write_bytes(b"f")
+    put(tmp_path / "o.onnx", model())
+    assert names(tmp_path) == [mine.name, "o.onnx"]
+    assert (mine / "f").exists()
+
+
+def test_a_folder_in_which_nothing_may_be_removed_gets_its_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*given: object, **more: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "unlink", refuse)
+    monkeypatch.setattr(Path, "unlink", refuse)
+    put(tmp_path / "o.onnx", model())
+    monkeypatch.undo()
+    assert np.array_equal(only_weight(load(tmp_path / "o.onnx")).array(), noise(64, 32))
 
 
 @pytest.mark.parametrize("moment", ["before it is opened", "before it is locked"])

@@ -14,6 +14,7 @@ import pytest
 from nncompress.errors import InputError
 from nncompress.report.json_report import from_json, json_schema, to_json
 from nncompress.report.record import SCHEMA_VERSION, Rewritten
+from nncompress.report.text import render_text
 
 from .sample_report import (
     comparison,
@@ -136,11 +137,20 @@ def changed(path: str, value: object) -> str:
         (changed("verdict.rules.0.level", "fine"), r"verdict.rules\[0\].level"),
         (changed("ledger.0.bytes_after", KeyError), r"ledger\[0\].bytes_after: Field required"),
         (changed("ledger.0.outcomes", 3), r"ledger\[0\].outcomes"),
+        (changed("ledger.0.bytes_after", 2**63), "a whole number of more than 64 bits"),
+        (changed("ledger.0.bytes_after", 10**400), "a whole number of more than 64 bits"),
+        (changed("seed", -(10**4000)), "a whole number of more than 64 bits"),
     ],
 )
 def test_a_damaged_report_is_refused_with_the_place(text: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         from_json(text)
+
+
+def test_the_largest_number_is_read_and_shown() -> None:
+    report = from_json(changed("ledger.0.bytes_after", 2**63 - 1))
+    assert report.ledger[0].bytes_after == 2**63 - 1
+    assert "9,223,372 TB" in render_text(report)
 
 
 def test_a_file_name_that_is_not_utf8_is_spelled_out() -> None:

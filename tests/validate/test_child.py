@@ -81,6 +81,13 @@ def test_a_child_that_just_leaves_is_a_crash_with_its_last_words():
         call_in_child(task(leave))
 
 
+@pytest.mark.parametrize(("seconds", "limit_s"), [(1.0, 600), (3600.0, 108_000)])
+def test_a_long_measurement_is_not_taken_for_a_hang(seconds, limit_s, tmp_path, monkeypatch):
+    monkeypatch.setattr("nncompress.validate.child.call_in_child", lambda task, limit_s: limit_s)
+    request = Request(tmp_path / "a", tmp_path / "b", feeds_of(tmp_path, np.ones((1, 3))), seconds=seconds)
+    assert measure_in_child(request) == limit_s
+
+
 @pytest.mark.slow
 def test_a_timeout_is_an_error():
     with pytest.raises(NoOutputError, match=r"running the result b\.onnx took longer than 5 s: stopped"):

@@ -45,6 +45,14 @@ def test_the_error_depends_on_the_part_that_the_model_plays(tmp_path, opener):
         opener(path, "result").run({})
 
 
+def test_a_file_whose_name_is_not_utf8_has_to_be_renamed(tmp_path):
+    path = one_op(tmp_path / "m.onnx", "Neg").rename(tmp_path / "m\udcff.onnx")
+    with pytest.raises(InputError, match=r"cannot open the original .*m\\udcff\.onnx: its name is not UTF-8; rename"):
+        open_session(path, "original")
+    with pytest.raises(NoOutputError, match=r"cannot open the result .*: its name is not UTF-8; rename"):
+        open_exact_session(path, "result")
+
+
 def test_messages_lose_their_codes_and_stacks():
     assert first_line(RuntimeError("[ONNXRuntimeError] : 1 : FAIL : bad : node\nstack")) == "bad : node"
     assert first_line(RuntimeError("std::bad_alloc")) == "out of memory"

@@ -1,0 +1,42 @@
+"""What a command reads, from its options: nothing that it writes may go over that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nncompress.budget import Config, settings_files
+from nncompress.cli.options import ProofOptions
+from nncompress.metric_names import metric_file, metric_from
+from nncompress.model.inputs import Inputs
+
+if TYPE_CHECKING:
+    from nncompress.trial import Trial
+
+
+def inputs_of(models: Iterable[Path], others: Iterable[Path | None] = ()) -> Inputs:
+    """These, and the configuration files of the current folder."""
+    return Inputs(tuple(models), (*(path for path in others if path is not None), *settings_files(Path())))
+
+
+def proof_files(proof: ProofOptions) -> list[Path | None]:
+    """Data, labels, and the files of metrics of one's own."""
+    return [proof.data, proof.labels, *map(metric_file, proof.metric or ())]
+
+
+def check_inputs(config: Config, baseline: Path | None) -> Inputs:
+    """What `check` reads: the models of all budgets, and what they are compared with and run on."""
+    models = [config.folder / path for budget in config.budgets for path in config.models(budget)]
+    models += [config.folder / budget.reference for budget in config.budgets if budget.reference is not None]
+    others = [config.folder / name for budget in config.budgets for name in (budget.data, budget.labels) if name]
+    metrics = [metric_from(config.folder, name) for budget in config.budgets for name in budget.metric or ()]
+    return inputs_of(models, [config.path, baseline, *others, *map(metric_file, metrics)])
+
+
+def sweep_inputs(trials: Sequence[Trial], recipes: Iterable[Path]) -> Inputs:
+    """What a sweep reads. The data differ from model to model, and recipes name some, too."""
+    proofs = [trial.proof for trial in trials]
+    data = {path for proof in proofs for path in (proof.data, proof.labels)}
+    metrics = {name for proof in proofs for name in proof.metrics}
+    return inputs_of({trial.model for trial in trials}, [*recipes, *data, *map(metric_file, metrics)])

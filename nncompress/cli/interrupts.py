@@ -1,0 +1,92 @@
+"""What a signal does: before a command works it ends the process at once, and while it works by an exception.
+
+The exception lets temporary files be removed, and comes only once, for a second one would stop that. Python drops what
+is raised in a callback of its own, such as that of a weak reference: an exception lost so is raised again.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from types import FrameType
+
+MESSAGE = "interrupted; nothing was left behind"
+TIDY_S = 20.0  # after that, another signal ends the process at once
+_NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_AGAIN_S = 0.01
+
+
+class _State:
+    works = False  # a command is at work, and has not been told to end
+    number = 0  # of the signal that told it to
+    ends_s = 0.0  # when, or when the work was done; 0: neither
+
+
+def take_over() -> None:
+    """To be called first of all. Signals that are ignored, as below nohup or in the background, stay so."""
+    for number in _NUMBERS:
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _came)
+    signal.signal(signal.SIGALRM, _raise_again)
+    sys.unraisablehook = _could_not_be_raised
+
+
+def begin_work() -> None:
+    """From now on a signal raises KeyboardInterrupt, or SystemExit."""
+    _State.works, _State.number, _State.ends_s = True, 0, 0.0
+
+
+def end_work() -> None:
+    """From now on signals come too late."""
+    _State.works, _State.ends_s = False, time.monotonic()
+
+
+def came() -> bool:
+    """True if a signal told the command to end: what else it raised then may be due to that."""
+    return _State.number != 0
+
+
+def ignore() -> None:
+    """For the end of the process, when Python takes its own handlers away."""
+    for number in _NUMBERS:
+        if signal.getsignal(number) == _came:
+            signal.signal(number, signal.SIG_IGN)
+
+
+def _came(number: int, frame: FrameType | None) -> None:
+    if _State.works:
+        _raise(number)
+    if not _State.ends_s:
+        _end(number, MESSAGE)
+    if time.monotonic() - _State.ends_s > TIDY_S:
+        _end(number, "interrupted again; temporary files may be left behind: the next run removes them")
+
+
+def _raise(number: int) -> None:
+    _State.works, _State.number, _State.ends_s = False, number, time.monotonic()
+    raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
+
+
+def _end(number: int, message: str) -> None:
+    """Past all of Python, which may be in the middle of anything."""
+    try:
+        if number == signal.SIGINT:
+            os.write(2, f"nncompress: error: {message}\n".encode())
+    finally:
+        os._exit(128 + number)
+
+
+def _could_not_be_raised(lost: sys.UnraisableHookArgs) -> None:
+    """Whatever else is lost is shown, as ever."""
+    if isinstance(lost.exc_value, KeyboardInterrupt | SystemExit) and came():
+        _State.works = True
+        signal.setitimer(signal.ITIMER_REAL, _AGAIN_S)
+    else:
+        sys.__unraisablehook__(lost)
+
+
+def _raise_again(number: int, frame: FrameType | None) -> None:
+    if _State.works:
+        _raise(_State.number)
