@@ -204,6 +204,7 @@ def test_the_python_api_sweeps_passes_over_models(tmp_path: Path) -> None:
 
 
 # ------------------------------------------------------------------------------------------------ the command
+@pytest.mark.slow
 def test_a_sweep_ends_in_one_table_and_the_reasons_for_what_is_missing(here: Path) -> None:
     ended = nncompress(*arguments("out", "--no-validate", models=(MLP, LSTM), recipes=("int8", "thin")))
     assert ended.exit_code == 0
