@@ -33,7 +33,7 @@ class Compressed:
     @property
     def changed(self) -> bool:
         """True if any pass changed any weight."""
-        return any(isinstance(outcome, Rewritten) for outcome in self.outcomes)
+        return _any_changed(self.outcomes)
 
 
 def compress_graph(
@@ -55,7 +55,7 @@ def compress_graph(
     ledger, context = Ledger(result), Context(threads=threads)
     normalise(result)
     outcomes, steps = _apply(passes, result, context, form)
-    if not any(isinstance(outcome, Rewritten) for outcome in outcomes):
+    if not _any_changed(outcomes):
         return _unchanged(model, outcomes, freeze=freeze)
     worst = worst_values(model, result, outcomes)
     sizes = ledger.sizes_before_store(result)
@@ -63,6 +63,10 @@ def compress_graph(
     lines = ledger.close(result, sizes, {key: (one.form, one.size_bytes) for key, one in stored.items()}, outcomes)
     notes = dict.fromkeys(f"{one.weight}: {one.note}" for one in stored.values() if one.note)
     return Compressed(result, tuple(outcomes), lines, (*frozen, *notes), steps, worst)
+
+
+def _any_changed(outcomes: Sequence[Outcome]) -> bool:
+    return any(isinstance(outcome, Rewritten) for outcome in outcomes)
 
 
 def _unchanged(model: Model, outcomes: list[Outcome], *, freeze: bool) -> Compressed:

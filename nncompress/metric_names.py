@@ -26,7 +26,7 @@ def require_metric(name: str) -> None:
     """The same, and the file of a metric of one's own has to be there."""
     check_metric(name)
     file = metric_file(name)
-    if file is not None and not file.is_file():
+    if file is not None and not os.path.isfile(file):  # noqa: PTH113 - Path.is_file raises for some names
         raise UsageError(f"metric {name!r}: there is no file {file}")
 
 

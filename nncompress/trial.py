@@ -2,7 +2,7 @@
 
 A trial that ended, with a result or with a reason why there is none, leaves NAME.trial.json in the folder, written
 last, with the key of everything that bears on its outcome. One that was killed, or failed for a reason that lies in the
-machine, leaves none and runs again; what another trial of its name made stays until it has made something itself.
+machine, leaves none and runs again; what another trial of its name made stays until this one has ended.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from nncompress.environment import environment
 from nncompress.errors import EXIT_GATE_FAILED, InputError, NncompressError, need_not_repeat
 from nncompress.model.files import open_regular, read_text, write_whole
 from nncompress.model.io import load
+from nncompress.model.output import owner_of_data
 from nncompress.passes.base import Pass
 from nncompress.recipe import described
 from nncompress.report.json_report import to_json
@@ -155,4 +156,16 @@ def _perform(trial: Trial, announce: Callable[[str, str], None]) -> Ended:
         round(time.monotonic() - start, 3),
     )  # fmt: skip
     write_whole(trial.stamp, ended_json(ended))
+    _remove_outdated(trial, ended)
     return ended
+
+
+def _remove_outdated(trial: Trial, ended: Ended) -> None:
+    """What a trial of its name made with other options, where this one has made nothing in its place."""
+    if not ended.has_report:
+        trial.report.unlink(missing_ok=True)
+    if not ended.sha256:
+        trial.target.unlink(missing_ok=True)
+        for path in trial.folder.iterdir():
+            if owner_of_data(path.name) == trial.target.name:
+                path.unlink(missing_ok=True)

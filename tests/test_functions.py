@@ -95,8 +95,8 @@ def test_a_function_of_the_models_opset_is_compressed() -> None:
 @pytest.mark.parametrize(
     ("own", "models", "reason"),
     [
-        (13, 17, "it lies in a function of opset 13 in a model of opset 17"),
-        (17, 13, "it lies in a function of opset 17 in a model of opset 13"),
+        (13, 17, "it lies in a function of opset 13, and the model has 17: export both with one opset"),
+        (17, 13, "it lies in a function of opset 17, and the model has 13: export both with one opset"),
         (8, 8, "it is in a Constant node, which cannot hold integers before opset 9"),
     ],
 )

@@ -104,7 +104,7 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
             _fail(str(error), error.exit_code)
         except KeyboardInterrupt:
             _fail(interrupts.MESSAGE, EXIT_INTERRUPTED)
-        except (typer.Exit, typer.Abort, SystemExit):
+        except (typer.Exit, SystemExit):
             raise
         except Exception as error:  # noqa: BLE001 - the last resort: one line and exit 5
             if interrupts.came():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -223,7 +224,7 @@ def _compress(
     check_reports(report, inputs_of([source], others), [where], write.save_recipe)
     if inputs_of((), others).holds(where):
         raise UsageError(f"{where} is an input of this command: inputs are never modified, name another output")
-    if write.save_recipe is not None and write.save_recipe.exists() and not (write.force or write.if_changed):
+    if write.save_recipe is not None and os.path.lexists(write.save_recipe) and not (write.force or write.if_changed):
         raise UsageError(f"{write.save_recipe} exists (--force overwrites it)")
     options = options_used(proof, limits, write)
     if write.if_changed and not write.dry_run:

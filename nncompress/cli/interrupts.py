@@ -39,8 +39,10 @@ def begin_work() -> None:
 
 
 def end_work() -> None:
-    """From now on signals come too late."""
-    _State.works, _State.ends_s = False, time.monotonic()
+    """From now on signals come too late to leave nothing behind."""
+    _State.works = False
+    if not came():
+        _State.ends_s = time.monotonic()
 
 
 def came() -> bool:
@@ -60,6 +62,8 @@ def _came(number: int, frame: FrameType | None) -> None:
         _raise(number)
     if not _State.ends_s:
         _end(number, MESSAGE)
+    if not came():
+        _end(number, "interrupted when the work was done: what was made is in its place")
     if time.monotonic() - _State.ends_s > TIDY_S:
         _end(number, "interrupted again; temporary files may be left behind: the next run removes them")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -114,15 +115,15 @@ def results_renderers(reports: Sequence[Report]) -> Renderers[Results]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Whole or not at all, unless `path` is a link, a FIFO or a device. Raises NoOutputError."""
+    """Whole or not at all, unless `path` is or leads to a FIFO or a device. Raises NoOutputError."""
     if path == STDOUT:
         say(text)
         return
-    if not (is_special(path) or is_link(path)):
-        write_whole(path, text)
+    if not is_special(path):
+        write_whole(Path(os.path.realpath(path)) if is_link(path) else path, text)
         return
     try:
-        path.write_text(text, encoding="utf-8")
+        path.write_text(text, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise NoOutputError(f"cannot write {path}: {reason(error)}") from error
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import os
+import select
 import sys
 from typing import Any, TextIO
 
@@ -34,7 +35,9 @@ class _Results(io.FileIO):
         if self.failed:
             return len(data)
         try:
-            return super().write(data)
+            while (written := super().write(data)) is None:  # a pipe that does not wait, and is full
+                select.select([], [self], [])
+            return written
         except BrokenPipeError:
             self.failed = True
             return len(data)
@@ -49,7 +52,7 @@ class _Messages(io.FileIO):
     def write(self, data: Any, /) -> int:
         """How many bytes were written, or dropped."""
         try:
-            return super().write(data)
+            return super().write(data) or len(data)
         except OSError:
             return len(data)
 

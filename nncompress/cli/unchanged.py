@@ -43,6 +43,7 @@ def made_already(
     Raises UsageError without --json FILE.
     """
     from nncompress.environment import environment
+    from nncompress.model.files import is_file
     from nncompress.model.inputs import place_of
     from nncompress.recipe import described
     from nncompress.verify import load_report, verify_report
@@ -50,7 +51,7 @@ def made_already(
     if files.json is None or str(files.json) == "-":
         raise UsageError("--if-changed needs --json FILE: the saved report says what OUT was made from")
     wanted = [path for path in (files.json, files.markdown, files.html, files.junit, files.csv) if path is not None]
-    if not all(path.is_file() for path in (target, *wanted)):
+    if not all(map(is_file, (target, *wanted))):
         return None
     try:
         report, verified = load_report(files.json), verify_report(files.json)

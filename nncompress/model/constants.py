@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
@@ -14,11 +15,29 @@ from nncompress.model.tensors import FileTensor
 _STORED_BYTES = "nncompress.stored-bytes"
 
 
-def note_stored_bytes(model: Model, sizes: Mapping[str, int]) -> None:
-    """Remembers of constants, by name, that the file holds them in so many bytes: sparse ones, read as dense."""
-    for value, _, _ in find_constants(model):
-        if value.name and value.name in sizes:
-            value.meta[_STORED_BYTES] = sizes[value.name]
+@dataclass(frozen=True)
+class Stored:
+    """A constant that the file holds in fewer bytes than its shape says: a sparse one, read as dense."""
+
+    name: str
+    shape: tuple[int, ...]
+    size_bytes: int
+
+
+def note_stored_bytes(model: Model, stored: Iterable[Stored]) -> None:
+    """Remembers how many bytes these constants take in the file."""
+    sizes = {(one.name, one.shape): one.size_bytes for one in stored}
+    if not sizes:
+        return
+    for value, tensor, _ in find_constants(model):
+        size = sizes.get((value.name or "", tuple(int(d) for d in tensor.shape.numpy())))
+        if size is not None:
+            value.meta[_STORED_BYTES] = size
+
+
+def forget_stored_bytes(value: ir.Value) -> None:
+    """The constant has other values now."""
+    value.meta.pop(_STORED_BYTES, None)
 
 
 def stored_bytes(value: ir.Value, tensor: ir.TensorProtocol) -> int:

@@ -84,11 +84,8 @@ class OpenFile:
 
     def is_same_as(self, path: Path) -> bool:
         """True if `path` names this very file."""
-        try:
-            status = path.stat()
-        except OSError:
-            return False
-        return (status.st_dev, status.st_ino) == self.identity
+        status = status_of(path)
+        return status is not None and (status.st_dev, status.st_ino) == self.identity
 
     def _changed(self) -> InputError:
         return InputError(f"{self.path} changed while it was being read: run again when nothing writes to it")
@@ -159,10 +156,12 @@ def write_whole(path: Path, text: str) -> None:
     device would be replaced."""
     if is_special(path):
         raise NoOutputError(f"cannot write {path}: it is not a regular file")
-    temporary = path.with_name(f".nncompress-{secrets.token_hex(8)}")
+    temporary, old = path.with_name(f".nncompress-{secrets.token_hex(8)}"), status_of(path)
     try:
         with temporary.open("x", encoding="utf-8") as file:  # never over a file, nor through a link
             file.write(text)
+        if old is not None:
+            temporary.chmod(stat.S_IMODE(old.st_mode))
         temporary.replace(path)
     except OSError as error:
         raise NoOutputError(f"cannot write {path}: {reason(error)}") from error
@@ -184,6 +183,12 @@ def is_folder(path: Path) -> bool:
     """True for a folder, or a link to one."""
     status = status_of(path)
     return status is not None and stat.S_ISDIR(status.st_mode)
+
+
+def is_file(path: Path) -> bool:
+    """True for a regular file, or a link to one."""
+    status = status_of(path)
+    return status is not None and stat.S_ISREG(status.st_mode)
 
 
 def is_link(path: Path) -> bool:

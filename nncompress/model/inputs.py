@@ -12,6 +12,7 @@ from nncompress.errors import InputError
 from nncompress.model.files import is_folder, status_of
 
 Place = tuple[int, int, str]
+DATA_ENDINGS = (".npz", ".npy", ".pb")
 
 
 @dataclass(frozen=True)
@@ -68,5 +69,6 @@ def _data_of(model: Path) -> list[Path]:
 
 
 def _below(folder: Path) -> Iterator[Path]:
+    """What can be data there; a report may well lie beside it."""
     for root, _, names in os.walk(folder):
-        yield from (Path(root, name) for name in names)
+        yield from (Path(root, name) for name in names if name.endswith(DATA_ENDINGS))

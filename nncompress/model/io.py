@@ -69,8 +69,8 @@ def _load(path: Path, file: OpenFile) -> Model:
     check_scopes(proto)
     check_attributes(proto)
     truth.check_functions(proto)
-    sparse_sizes = sparse.densify(proto)
-    count = len(sparse_sizes)
+    stored = sparse.densify(proto)
+    count = len(stored)
     notes: tuple[str, ...] = (f"{count} sparse tensors were read as dense ones",) if count else ()
     external = _open_data_files(proto, path, mark)
     model = _to_ir(proto)
@@ -83,7 +83,7 @@ def _load(path: Path, file: OpenFile) -> Model:
     if complaint:
         notes += _sorted(model)
     loaded = Model(model, path, (file, *dict.fromkeys(external.values())), interface, complaint, notes)
-    note_stored_bytes(loaded, sparse_sizes)
+    note_stored_bytes(loaded, stored)
     return loaded
 
 

@@ -79,9 +79,11 @@ def drop_dead_constants(model: Model) -> int:
 
 def _annotating(model: Model) -> set[str]:
     """Initializers that no node reads but quantization_annotation names: scales and zero points of activations."""
-    graph = model.ir.graph
-    values = [*graph.inputs, *graph.initializers.values(), *(out for node in graph for out in node.outputs)]
-    return {name for value in values for name in (value.meta.get(_QUANT_PARAMETERS) or {}).values()}
+    found: set[str] = set()
+    for graph in (model.ir.graph, *model.ir.graph.subgraphs()):
+        values = [*graph.inputs, *graph.initializers.values(), *(out for node in graph for out in node.outputs)]
+        found.update(name for value in values for name in (value.meta.get(_QUANT_PARAMETERS) or {}).values())
+    return found
 
 
 def set_names_apart(model: Model) -> int:

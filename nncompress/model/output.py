@@ -127,6 +127,9 @@ def _locked_folder(target: Path) -> tuple[Path, int]:
             lock = os.open(folder, os.O_RDONLY)
         except FileNotFoundError:
             continue
+        except OSError:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
         except OSError:

@@ -9,6 +9,7 @@ import onnx
 from onnx import numpy_helper
 
 from nncompress.errors import InputError
+from nncompress.model.constants import Stored
 from nncompress.model.truth import all_graphs, nbytes, nodes_of
 
 LARGEST_BYTES = 1 << 30  # of a dense tensor made from a sparse one
@@ -17,31 +18,32 @@ ALWAYS_BYTES = 4 << 20  # dense tensors up to this size may be made from nothing
 MOST_TIMES = 1000  # this many times the bytes that are stored, or a file of 100 bytes would take a gigabyte
 
 
-def densify(proto: onnx.ModelProto) -> dict[str, int]:
-    """Replaces every sparse initializer and `sparse_value` of `proto`; returns their sizes in bytes by name.
+def densify(proto: onnx.ModelProto) -> list[Stored]:
+    """Replaces every sparse initializer and `sparse_value` of `proto`; returns what they were.
 
     Raises InputError for one that is none, or whose dense form is out of all proportion.
     """
-    sizes: dict[str, int] = {}
+    found: list[Stored] = []
     for graph in all_graphs(proto):
         for sparse in graph.sparse_initializer:
             graph.initializer.append(dense_tensor(sparse))
-            sizes[sparse.values.name] = _payload_bytes(sparse)
+            found.append(_stored(sparse.values.name, sparse))
         del graph.sparse_initializer[:]
     for nodes in [proto.graph.node, *(f.node for f in proto.functions)]:
         for node in nodes_of(nodes):
             for attribute in node.attribute:
                 if attribute.HasField("sparse_tensor"):
                     dense = dense_tensor(attribute.sparse_tensor)
-                    sizes["".join(node.output[:1])] = _payload_bytes(attribute.sparse_tensor)
+                    found.append(_stored(node.output[0] if node.output else "", attribute.sparse_tensor))
                     attribute.Clear()
                     attribute.name, attribute.type = "value", onnx.AttributeProto.TENSOR
                     attribute.t.CopyFrom(dense)
-    return sizes
+    return found
 
 
-def _payload_bytes(sparse: onnx.SparseTensorProto) -> int:
-    return sum(nbytes(tensor.data_type, math.prod(tensor.dims)) for tensor in (sparse.values, sparse.indices))
+def _stored(name: str, sparse: onnx.SparseTensorProto) -> Stored:
+    size = sum(nbytes(tensor.data_type, math.prod(tensor.dims)) for tensor in (sparse.values, sparse.indices))
+    return Stored(name, tuple(sparse.dims), size)
 
 
 def dense_tensor(sparse: onnx.SparseTensorProto) -> onnx.TensorProto:

@@ -150,7 +150,9 @@ def _unstorable(model: Model) -> dict[int, str]:
         if model.opset < OLDEST_OPSET:
             reason = f"opset {model.opset} is older than {OLDEST_OPSET}: nothing can be stored smaller"
         elif opset != model.opset:
-            reason = f"it lies in a function of opset {opset} in a model of opset {model.opset}"
+            reason = (
+                f"it lies in a function of opset {opset}, and the model has {model.opset}: export both with one opset"
+            )
         elif nodes_only and opset < INTEGER_CONSTANTS_FROM_OPSET:
             reason = f"it is in a Constant node, which cannot hold integers before opset {INTEGER_CONSTANTS_FROM_OPSET}"
         if reason is not None:

@@ -30,6 +30,7 @@ _DATA_TYPE, _RAW_DATA, _EXTERNAL_DATA, _DATA_LOCATION = 2, 9, 13, 14
 _PACKED_FLOATS = {1: 4, 14: 4, 11: 10, 15: 10}  # data type -> the field whose packed bytes are those of raw_data
 _PAYLOADS = {_RAW_DATA, 4, 5, 6, 7, 10, 11}
 _ATTRIBUTE_TENSOR = 5
+_FEW = 300  # fields: a tensor has up to 64 dimensions, and some metadata
 _FIRST_READ, _LONGEST_READ = 64, 1 << 14  # bytes looked at at once, more and more while nothing is jumped over
 
 
@@ -74,8 +75,10 @@ def _cut_message(read: Read, start: int, end: int, kind: str, mark: str, payload
     parts: list[bytes] = []
     kept = start  # everything from here to the current field is copied as it is
     below = _BELOW[kind]
-    if kind == "attribute" and sum(field.number == _ATTRIBUTE_TENSOR for field in fields(read, start, end, 0)) > 1:
-        return read(start, end - start)  # protobuf merges them into one tensor
+    if kind == "attribute":
+        found = _few_fields(read, start, end)
+        if not found or sum(field.number == _ATTRIBUTE_TENSOR for field in found) > 1:
+            return read(start, end - start)  # numbers, which are fields each; or tensors, which protobuf joins to one
     for field in fields(read, start, end, LARGE_BYTES):
         if field.wire_type != 2 or field.end - field.value < LARGE_BYTES or field.number not in below:
             continue
@@ -88,7 +91,7 @@ def _cut_message(read: Read, start: int, end: int, kind: str, mark: str, payload
 
 
 def _cut_tensor(read: Read, start: int, end: int, mark: str, payloads: list[Payload]) -> bytes:
-    found = list(fields(read, start, end)) if end - start < (1 << 16) else _few_fields(read, start, end)
+    found = _few_fields(read, start, end)
     data = [f for f in found if f.number in _PAYLOADS]
     large = len(data) == 1 and data[0].wire_type == 2 and data[0].end - data[0].value >= LARGE_BYTES
     external = any(f.number in (_EXTERNAL_DATA, _DATA_LOCATION) for f in found)
@@ -111,11 +114,11 @@ def _data_type(read: Read, found: list[Field]) -> int:
 
 
 def _few_fields(read: Read, start: int, end: int) -> list[Field]:
-    """The fields of a large tensor; one with unpacked values has millions of fields and is left to protobuf."""
+    """The fields of a large tensor or attribute; [] for one that has millions, as values that are not packed make."""
     found: list[Field] = []
     for field in fields(read, start, end):
         found.append(field)
-        if len(found) > 1000:
+        if len(found) > _FEW:
             return []
     return found
 

@@ -90,7 +90,7 @@ def validated(kind: TypeAdapter[_T], tree: Any, version: int) -> _T:
 
 def _whole(digits: str) -> int:
     """One that cannot be counted up to is no figure of a report, and more than a float can hold."""
-    if len(digits) > len(str(LARGEST_NUMBER)) or abs(number := int(digits)) > LARGEST_NUMBER:
+    if len(digits.lstrip("-")) > len(str(LARGEST_NUMBER)) or abs(number := int(digits)) > LARGEST_NUMBER:
         raise InputError("report is damaged: it holds a whole number of more than 64 bits")
     return number
 
