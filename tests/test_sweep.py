@@ -26,7 +26,7 @@ from nncompress.report.sweep_record import Ended, Lost, read_ended
 from nncompress.report.verdict import Limits
 from nncompress.sweeping import run_trials, shard_of, trial_names
 from nncompress.trial import Trial, model_digest, trial_key
-from nncompress.workflow import Proof
+from nncompress.workflow import Proof, Writing
 from tests.support import MLP, SAMPLES, files_in, nncompress, one_line, plain_environment
 
 CNN, LSTM, TRANSFORMER = (SAMPLES / f"digits_{name}.onnx" for name in ("cnn", "lstm", "transformer"))
@@ -133,8 +133,12 @@ def test_a_reason_is_a_result_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_reason_that_lies_in_the_machine_is_no_result(tmp_path: Path) -> None:
+@pytest.mark.parametrize("before_that", ["nothing", "a result of other options"])
+def test_a_reason_that_lies_in_the_machine_is_no_result(tmp_path: Path, before_that: str) -> None:
     one = trial(tmp_path)
+    if before_that != "nothing":
+        run_trials([replace(one, key="other")])
+    there = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
     try:
@@ -143,15 +147,15 @@ def test_a_reason_that_lies_in_the_machine_is_no_result(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert isinstance(lost, Lost)
     assert lost.reason == f"cannot write {one.target}: file too large"
-    assert files_in(tmp_path) == set()
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == there
     (ended,) = run_trials([one])
     assert isinstance(ended, Ended)
 
 
 @pytest.mark.slow
-def test_a_trial_that_fails_leaves_what_another_of_its_name_made(tmp_path: Path) -> None:
-    run_trials([trial(tmp_path)])
-    before = (tmp_path / "m.onnx").read_bytes()
+def test_a_trial_without_a_result_leaves_none_of_other_options(tmp_path: Path) -> None:
+    run_trials([trial(tmp_path, writing=Writing(external_data=True))])
+    assert len(files_in(tmp_path)) == 4
     failing = replace(trial(tmp_path), key="other", limits=Limits(max_size=1000))
     told: list[bool] = []
     for _ in range(2):
@@ -159,7 +163,7 @@ def test_a_trial_that_fails_leaves_what_another_of_its_name_made(tmp_path: Path)
         assert isinstance(ended, Ended)
         assert (ended.exit_code, ended.sha256) == (1, "")
     assert told == [False, True]
-    assert (tmp_path / "m.onnx").read_bytes() == before
+    assert files_in(tmp_path) == {"m.json", "m.trial.json"}
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import subprocess
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from tests.support import MLP, Ended, command_line, one_line, plain_environment
+from tests.support import MLP, Ended, command_line, nncompress, one_line, plain_environment
 
 COMPARE = ["compare", MLP, MLP, "--seconds", 0]
 FAILING = [*COMPARE, "-q", "--max-size", "1 kB"]
@@ -100,3 +103,32 @@ def test_characters_that_the_encoding_lacks_are_spelled_out(variables: dict[str,
     missing = shell("nncompress", "inspect", "größe.onnx", **variables)
     assert missing.exit_code == 3
     assert one_line(missing.stderr).isascii()
+
+
+def full_pipe() -> tuple[int, int]:
+    """One that takes nothing more and says so instead of waiting."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writer, b"." * 4096)
+    return reader, writer
+
+
+def test_results_wait_for_a_pipe_that_does_not_wait() -> None:
+    reader, writer = full_pipe()
+    started = subprocess.Popen(command_line("passes"), stdout=writer, stderr=subprocess.PIPE, env=plain_environment())
+    os.close(writer)
+    time.sleep(0.5)
+    with os.fdopen(reader, "rb") as stream:
+        text = stream.read().lstrip(b".")
+    assert started.communicate(timeout=60)[1] == b""
+    assert (started.returncode, text.decode()) == (0, nncompress("passes").stdout)
+
+
+def test_messages_do_not_wait_for_it_and_change_no_exit_code() -> None:
+    reader, writer = full_pipe()
+    ended = subprocess.run(command_line("inspect", "nope.onnx"), stderr=writer, env=plain_environment(), check=False)
+    assert ended.returncode == 3
+    os.close(reader)
+    os.close(writer)

@@ -15,7 +15,7 @@ from nncompress.model.io import load
 from nncompress.model.ledger import with_graph_line
 from nncompress.model.weights import find_weights
 from nncompress.passes.quantize_weights import QuantizeWeights
-from tests.models import file_of, noise, proto_of, run, saved
+from tests.models import dense_constant, file_of, noise, proto_of, run, saved
 
 
 @pytest.mark.parametrize("linear", [True, False])
@@ -85,3 +85,17 @@ def test_the_ledger_counts_a_sparse_weight_as_it_lies_in_the_file(tmp_path: Path
     lines = with_graph_line(compressed.lines, file_bytes(model), file_bytes(result))
     assert 0 < lines[-1].bytes_before < 400  # nodes, names and headers
     assert take_inventory(model).constant_bytes == 3 * (4 + 8) + 64 * 256 * 4
+
+
+def test_a_dense_constant_of_the_same_name_elsewhere_keeps_its_size(tmp_path: Path) -> None:
+    body = (
+        "g (float[3,64] x) => (float[3,64] y) { h = MatMul(x, w) y = local.f(h) } "
+        '<domain: "local", opset_import: ["" : 17]> f (a) => (b) { b = MatMul(a, w) }'
+    )
+    proto = proto_of(body)
+    values, places = numpy_helper.from_array(np.float32([1, 2]), "w"), numpy_helper.from_array(np.int64([0, 9]), "i")
+    proto.graph.sparse_initializer.append(helper.make_sparse_tensor(values, places, [64, 64]))
+    proto.functions[0].node.insert(0, dense_constant("w", noise(64, 32)))
+    proto.functions[0].node[1].input[1] = "w"
+    model = load(saved(proto, tmp_path / "m.onnx"))
+    assert take_inventory(model).constant_bytes == 2 * (4 + 8) + 64 * 32 * 4

@@ -256,3 +256,10 @@ def test_a_varint_is_what_the_reader_of_fields_reads(number: int) -> None:
     (field,) = fields(lambda o, c: blob[o : o + c], 0, len(blob))
     assert (field.number, field.wire_type, field.end) == (1, 0, len(blob))
     assert onnx.ModelProto.FromString(blob).ir_version == (number - 2**64 if number >= 2**63 else number)
+
+
+def test_an_attribute_of_many_numbers_is_left_to_protobuf() -> None:
+    attribute = onnx.AttributeProto(name="v", type=onnx.AttributeProto.INTS, ints=range(5000))
+    node = onnx.NodeProto(op_type="X", output=["y"], attribute=[attribute])
+    blob = onnx.ModelProto(graph=onnx.GraphProto(node=[node])).SerializeToString()
+    assert cut_bytes(blob) == (blob, [])
