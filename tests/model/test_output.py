@@ -267,12 +267,12 @@ def test_a_hidden_folder_that_is_swept_away_before_it_is_locked_is_made_again_un
     holder, name = (os, "open") if moment == "before it is opened" else (fcntl, "flock")
     real = getattr(holder, name)
 
-    def late(*args: object) -> object:
+    def late(*args: object, **options: object) -> object:
         if not swept:
             swept.extend(tmp_path.glob(".o.onnx.nncompress-*"))
             for folder in swept:
                 folder.rmdir()
-        return real(*args)
+        return real(*args, **options)
 
     monkeypatch.setattr(holder, name, late)
     with Output(tmp_path / "o.onnx") as out:
