@@ -14,10 +14,11 @@ from tests.support import MLP, files_in, nncompress, plain_environment
 
 pytestmark = pytest.mark.slow
 
-# A test run that was started in the background ignores SIGINT, and so would its children.
+# A test run that was started in the background ignores SIGINT, one below nohup SIGHUP, and so would its children.
 PROGRAM = """
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from nncompress.__main__ import main
 main()
 """
@@ -88,7 +89,7 @@ def test_an_interrupt_while_python_imports_is_one_line(out: Path) -> None:
 
 
 def test_below_nohup_the_end_of_the_terminal_changes_nothing(out: Path) -> None:
-    program = f"import signal\nsignal.signal(signal.SIGHUP, signal.SIG_IGN)\n{PROGRAM}"
+    program = PROGRAM.replace("SIG_DFL", "SIG_IGN")
     process = subprocess.Popen(
         [sys.executable, "-c", program, "quantize", MLP, "-o", out, "--seconds", "2", "-q"], env=plain_environment()
     )
