@@ -63,6 +63,12 @@ def nearest(name: str, known: Iterable[str], count: int = 3) -> str:
     return f" (did you mean {' or '.join(repr(c) for c in close)}?)" if close else ""
 
 
+def reason(error: OSError) -> str:
+    """The operating system's words for an error, without the path that the caller names anyway."""
+    known = {errno.ENOENT: "no such file", errno.EACCES: "permission denied", errno.ELOOP: "links go in a circle"}
+    return known.get(error.errno or 0, (error.strerror or str(error)).lower())
+
+
 def lacks_memory(error: BaseException) -> bool:
     """True for whatever is raised where memory, or the address space, does not suffice."""
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from nncompress.child_process import ChildDied, ChildLacksMemory, stop_children
-from nncompress.errors import InputError, NncompressError, NoOutputError, UsageError
-from nncompress.model.files import is_folder, read_text, reason, write_whole
+from nncompress.errors import InputError, NncompressError, NoOutputError, UsageError, reason
+from nncompress.model.files import is_folder, read_text, write_whole
 from nncompress.model.inputs import Inputs
 from nncompress.model.output import owner_of_data
 from nncompress.report.record import Report

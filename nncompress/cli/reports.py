@@ -12,8 +12,8 @@ import typer
 
 from nncompress.cli.options import FileOptions, ReportOptions
 from nncompress.cli.printing import complain, say, say_report
-from nncompress.errors import EXIT_GATE_FAILED, NoOutputError, UsageError
-from nncompress.model.files import is_folder, is_link, is_special, reason, write_whole
+from nncompress.errors import EXIT_GATE_FAILED, NoOutputError, UsageError, reason
+from nncompress.model.files import check_place, is_link, is_special, write_whole
 from nncompress.model.inputs import Inputs, place_of
 from nncompress.report.check_record import CheckReport
 from nncompress.report.record import Report, RuleResult
@@ -43,10 +43,7 @@ def check_reports(
     for path, place in zip(files, places, strict=False):
         if inputs.holds(path) or places.count(place) > 1:
             raise UsageError(f"{path} would overwrite another file of this command: name another one")
-        if is_folder(path):
-            raise UsageError(f"cannot write {path}: it is a folder; name a file in it")
-        if not is_folder(path.parent):
-            raise NoOutputError(f"cannot write {path}: the folder {path.parent} does not exist")
+        check_place(path)
 
 
 def finish(report: Report, options: ReportOptions) -> None:

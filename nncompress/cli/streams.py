@@ -13,7 +13,7 @@ import select
 import sys
 from typing import Any, TextIO
 
-from nncompress.errors import NoOutputError
+from nncompress.errors import NoOutputError, reason
 
 
 def open_streams() -> None:
@@ -43,7 +43,7 @@ class _Results(io.FileIO):
             return len(data)
         except OSError as error:
             self.failed = True
-            raise NoOutputError(f"cannot write to stdout: {(error.strerror or str(error)).lower()}") from error
+            raise NoOutputError(f"cannot write to stdout: {reason(error)}") from error
 
 
 class _Messages(io.FileIO):

@@ -16,7 +16,7 @@ _STORED_BYTES = "nncompress.stored-bytes"
 
 
 @dataclass(frozen=True)
-class Stored:
+class SparseSize:
     """A constant that the file holds in fewer bytes than its shape says: a sparse one, read as dense."""
 
     name: str
@@ -24,7 +24,7 @@ class Stored:
     size_bytes: int
 
 
-def note_stored_bytes(model: Model, stored: Iterable[Stored]) -> None:
+def note_stored_bytes(model: Model, stored: Iterable[SparseSize]) -> None:
     """Remembers how many bytes these constants take in the file."""
     sizes = {(one.name, one.shape): one.size_bytes for one in stored}
     if not sizes:

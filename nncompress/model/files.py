@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import secrets
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nncompress.errors import InputError, NoOutputError
+from nncompress.errors import InputError, NoOutputError, UsageError, reason
 
 LARGEST_TEXT_BYTES = 64 << 20
 _BLOCK = 8 << 20
@@ -185,6 +184,14 @@ def is_folder(path: Path) -> bool:
     return status is not None and stat.S_ISDIR(status.st_mode)
 
 
+def check_place(path: Path) -> None:
+    """Raises NoOutputError where there is no folder to write a file into, UsageError where `path` itself is one."""
+    if not is_folder(path.parent):
+        raise NoOutputError(f"cannot write {path}: the folder {path.parent} does not exist")
+    if is_folder(path):
+        raise UsageError(f"cannot write {path}: it is a folder; name a file in it")
+
+
 def is_file(path: Path) -> bool:
     """True for a regular file, or a link to one."""
     status = status_of(path)
@@ -223,9 +230,3 @@ def _files(path: Path) -> Iterator[Path]:
         yield path
     else:
         yield from sorted(file for file in path.rglob("*") if file.is_file())
-
-
-def reason(error: OSError) -> str:
-    """The operating system's words for an error, without the path that the caller names anyway."""
-    known = {errno.ENOENT: "no such file", errno.EACCES: "permission denied", errno.ELOOP: "links go in a circle"}
-    return known.get(error.errno or 0, (error.strerror or str(error)).lower())

@@ -17,8 +17,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
-from nncompress.errors import NoOutputError, UsageError
-from nncompress.model.files import is_folder, is_special, reason, status_of
+from nncompress.errors import NoOutputError, UsageError, reason
+from nncompress.model.files import check_place, is_special, status_of
 from nncompress.model.model import Model
 from nncompress.model.write import write
 
@@ -84,10 +84,7 @@ class Output:
 
 def check_target(target: Path, source: Model | None, *, force: bool, external_data: bool = False) -> None:
     """Raises UsageError or NoOutputError where no model can or may be written."""
-    if not is_folder(target.parent):
-        raise NoOutputError(f"cannot write {target}: the folder {target.parent} does not exist")
-    if is_folder(target):
-        raise UsageError(f"cannot write {target}: it is a folder; name a file in it")
+    check_place(target)
     if is_special(target) or _lies_in(target, Path("/dev")):  # /dev/stdout may lead to a regular file
         raise UsageError(f"cannot write {target}: it is not a regular file; name another output")
     if external_data and (not target.name.isprintable() or "\\" in target.name):

@@ -9,7 +9,7 @@ import onnx
 from onnx import numpy_helper
 
 from nncompress.errors import InputError
-from nncompress.model.constants import Stored
+from nncompress.model.constants import SparseSize
 from nncompress.model.truth import all_graphs, nbytes, nodes_of
 
 LARGEST_BYTES = 1 << 30  # of a dense tensor made from a sparse one
@@ -18,32 +18,32 @@ ALWAYS_BYTES = 4 << 20  # dense tensors up to this size may be made from nothing
 MOST_TIMES = 1000  # this many times the bytes that are stored, or a file of 100 bytes would take a gigabyte
 
 
-def densify(proto: onnx.ModelProto) -> list[Stored]:
+def densify(proto: onnx.ModelProto) -> list[SparseSize]:
     """Replaces every sparse initializer and `sparse_value` of `proto`; returns what they were.
 
     Raises InputError for one that is none, or whose dense form is out of all proportion.
     """
-    found: list[Stored] = []
+    found: list[SparseSize] = []
     for graph in all_graphs(proto):
         for sparse in graph.sparse_initializer:
             graph.initializer.append(dense_tensor(sparse))
-            found.append(_stored(sparse.values.name, sparse))
+            found.append(_size_of(sparse.values.name, sparse))
         del graph.sparse_initializer[:]
     for nodes in [proto.graph.node, *(f.node for f in proto.functions)]:
         for node in nodes_of(nodes):
             for attribute in node.attribute:
                 if attribute.HasField("sparse_tensor"):
                     dense = dense_tensor(attribute.sparse_tensor)
-                    found.append(_stored(node.output[0] if node.output else "", attribute.sparse_tensor))
+                    found.append(_size_of(node.output[0] if node.output else "", attribute.sparse_tensor))
                     attribute.Clear()
                     attribute.name, attribute.type = "value", onnx.AttributeProto.TENSOR
                     attribute.t.CopyFrom(dense)
     return found
 
 
-def _stored(name: str, sparse: onnx.SparseTensorProto) -> Stored:
+def _size_of(name: str, sparse: onnx.SparseTensorProto) -> SparseSize:
     size = sum(nbytes(tensor.data_type, math.prod(tensor.dims)) for tensor in (sparse.values, sparse.indices))
-    return Stored(name, tuple(sparse.dims), size)
+    return SparseSize(name, tuple(sparse.dims), size)
 
 
 def dense_tensor(sparse: onnx.SparseTensorProto) -> onnx.TensorProto:

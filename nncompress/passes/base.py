@@ -16,7 +16,7 @@ from typing import ClassVar, TypeVar
 
 import numpy as np
 
-from nncompress.errors import NoOutputError, UsageError, nearest
+from nncompress.errors import NoOutputError, UsageError, nearest, reason
 from nncompress.model.model import Model
 from nncompress.model.weights import Weight, find_weights
 from nncompress.numerics.held import Held, Store
@@ -42,8 +42,9 @@ class _Store(Store):
         try:
             return super().hold(array)
         except OSError as error:
-            said = (error.strerror or str(error)).lower()
-            raise NoOutputError(f"cannot write to the temporary folder: {said} (TMPDIR names another)") from error
+            raise NoOutputError(
+                f"cannot write to the temporary folder: {reason(error)} (TMPDIR names another)"
+            ) from error
 
 
 @dataclass(frozen=True)
