@@ -12,13 +12,13 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from nncompress.compression import compress_graph
-from nncompress.model.io import load
-from nncompress.model.write import write
+from nncompress.onnx_file.read import load
+from nncompress.onnx_file.write import write
 from nncompress.passes.base import Pass
 from nncompress.passes.factorize import Factorize
 from nncompress.passes.prune_magnitude import PruneMagnitude
 from nncompress.passes.quantize_weights import QuantizeWeights
+from nncompress.workflow.pipeline import compress_graph
 from tests.models import FLOAT
 
 K = 16

@@ -8,7 +8,7 @@ from nncompress.cli import interrupts
 def main() -> None:
     """Entry point of the `nncompress` command."""
     interrupts.take_over()  # before the imports that take time
-    from nncompress.cli.app import run_commands
+    from nncompress.cli.commands import run_commands
 
     run_commands()
 

@@ -8,25 +8,26 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import get_args
 
-from nncompress.compression import check_passes, compress_graph
 from nncompress.errors import UsageError
+from nncompress.files.opened import data_digest
 from nncompress.forms.choice import FormChoice
-from nncompress.model.check import check_result
-from nncompress.model.files import data_digest
-from nncompress.model.inputs import Inputs
-from nncompress.model.io import load
 from nncompress.model.model import Model
-from nncompress.model.output import Output
+from nncompress.onnx_file.output import Output, check_result
+from nncompress.onnx_file.read import load
 from nncompress.passes.base import Pass
 from nncompress.passes.factorize import Factorize
 from nncompress.passes.prune_magnitude import PruneMagnitude
 from nncompress.passes.quantize_weights import QuantizeWeights
-from nncompress.recipe import make_pass
-from nncompress.report.record import Report
-from nncompress.report.sweep_record import Ended, Lost
-from nncompress.sweeping import check_places, run_trials, trial_names, write_plan
-from nncompress.trial import Trial, model_digest, trial_key
-from nncompress.workflow import Proof, compare_files
+from nncompress.passes.spec import make_pass
+from nncompress.results.record import Report
+from nncompress.results.sweep import Ended, Lost
+from nncompress.search.pool import run_trials
+from nncompress.search.sweep import check_places, trial_names, write_plan
+from nncompress.search.trial import Trial, model_digest, trial_key
+from nncompress.workflow.compare import compare_files
+from nncompress.workflow.inputs import Inputs
+from nncompress.workflow.pipeline import check_passes, compress_graph
+from nncompress.workflow.proof import Proof
 
 __all__ = [
     "Factorize", "Model", "PruneMagnitude", "QuantizeWeights", "Report", "compare", "compress", "load", "save", "sweep",

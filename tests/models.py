@@ -11,8 +11,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from nncompress.model.model import Model
 from nncompress.model.weights import Weight, find_weights
-from nncompress.model.write import write
-from nncompress.validate.session import ort
+from nncompress.onnx_file.write import write
+from nncompress.runtime.session import ort
 
 FLOAT = TensorProto.FLOAT
 

@@ -11,16 +11,16 @@ import numpy as np
 import onnx
 import pytest
 
-from nncompress.compression import compress_graph
-from nncompress.model.io import load
 from nncompress.model.model import Model
+from nncompress.onnx_file.read import load
 from nncompress.passes import ALL_PASSES
 from nncompress.passes.base import Pass
 from nncompress.passes.document import document, summary
 from nncompress.passes.factorize import Factorize
 from nncompress.passes.prune_magnitude import PruneMagnitude
 from nncompress.passes.quantize_weights import QuantizeWeights
-from nncompress.report.record import Rewritten, Skipped
+from nncompress.results.record import Rewritten, Skipped
+from nncompress.workflow.pipeline import compress_graph
 from tests.models import as_model, file_of, model_of, noise, proto_from, proto_of, run, saved, session
 
 SAMPLES = sorted((Path(__file__).parents[1] / "sample_models").rglob("*.onnx"))
@@ -139,8 +139,8 @@ def test_the_same_model_gives_the_same_bytes_with_any_number_of_threads(
 
 def test_the_same_model_gives_the_same_bytes_with_any_hash_seed(tmp_path: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; from nncompress.model.io import load\n"
-        "from nncompress.model.write import write; from nncompress.compression import compress_graph\n"
+        "import sys; from pathlib import Path; from nncompress.onnx_file.read import load\n"
+        "from nncompress.onnx_file.write import write; from nncompress.workflow.pipeline import compress_graph\n"
         "from nncompress.passes import ALL_PASSES as A; p = [A[0](ratio=0.5), A[1](sparsity=0.6), A[2]()]\n"
         "write(compress_graph(load(sys.argv[1]), p).model, Path(sys.argv[2]))"
     )

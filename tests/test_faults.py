@@ -24,13 +24,15 @@ import onnx
 import pytest
 
 from nncompress.errors import InputError, NoOutputError
-from nncompress.model.io import load
 from nncompress.model.model import Model
-from nncompress.model.output import Output, turn_at
-from nncompress.passes.base import Context, Pass
+from nncompress.onnx_file.output import Output, turn_at
+from nncompress.onnx_file.read import load
+from nncompress.passes.base import Pass
+from nncompress.passes.context import Context
 from nncompress.passes.quantize_weights import QuantizeWeights
-from nncompress.report.record import Outcome
-from nncompress.workflow import Proof, Writing, compress_file
+from nncompress.results.record import Outcome
+from nncompress.workflow.compress import Writing, compress_file
+from nncompress.workflow.proof import Proof
 from tests.models import linear, noise, only_weight, proto_of, saved
 from tests.support import (
     command_line,
@@ -213,7 +215,7 @@ def test_runs_with_one_target_take_turns_at_renaming(tmp_path: Path) -> None:
 AGAIN_AND_AGAIN = """
 import sys
 from pathlib import Path
-from nncompress.model.output import Output
+from nncompress.onnx_file.output import Output
 from tests.models import linear, noise
 
 target, seed = Path(sys.argv[1]), int(sys.argv[2])
@@ -271,7 +273,7 @@ def test_two_commands_that_write_the_same_output_leave_the_result_of_one(model: 
 
 def test_what_a_run_killed_between_two_renames_left_is_gone_after_the_next(tmp_path: Path) -> None:
     script = (
-        "import os, sys; from pathlib import Path; from nncompress.model.output import Output\n"
+        "import os, sys; from pathlib import Path; from nncompress.onnx_file.output import Output\n"
         "from tests.models import linear, noise; rename, done = Path.replace, []\n"
         "def once(self, place):\n if done: os._exit(9)\n done.append(place); return rename(self, place)\n"
         "Path.replace = once\n"
@@ -388,9 +390,11 @@ import resource, sys
 from pathlib import Path
 import numpy.random
 from nncompress.__main__ import main
-from nncompress.cli import commands, compressing, reports
+from nncompress.cli import compress as compressing
+from nncompress.cli import outputs as reports
+from nncompress.cli import commands
 from nncompress.passes.factorize import Factorize
-import nncompress.workflow, nncompress.validate.compare
+import nncompress.workflow.compress, nncompress.validate.compare
 used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 limit = used + (int(sys.argv.pop(1)) << 20)
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))

@@ -9,14 +9,14 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from nncompress.compression import Compressed, compress_graph
 from nncompress.errors import InputError
 from nncompress.model.inventory import take_inventory
-from nncompress.model.io import load
-from nncompress.model.write import write
+from nncompress.onnx_file.read import load
+from nncompress.onnx_file.write import write
 from nncompress.passes.factorize import Factorize
 from nncompress.passes.quantize_weights import QuantizeWeights
-from nncompress.report.record import Skipped
+from nncompress.results.record import Skipped
+from nncompress.workflow.pipeline import Compressed, compress_graph
 from tests.models import as_model, noise, proto_of, run, saved
 from tests.support import nncompress, one_line
 

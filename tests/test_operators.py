@@ -16,15 +16,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 from onnx import helper, numpy_helper
 
-from nncompress.compression import compress_graph
 from nncompress.forms.choice import FormChoice
 from nncompress.model.normalise import normalise
-from nncompress.model.truth import all_graphs, all_tensors, nodes_of
 from nncompress.model.weights import find_weights
-from nncompress.passes.base import Context, Pass
+from nncompress.onnx_file.walk import all_graphs, all_tensors, nodes_of
+from nncompress.passes.base import Pass
+from nncompress.passes.context import Context
 from nncompress.passes.factorize import Factorize
 from nncompress.passes.prune_magnitude import PruneMagnitude
 from nncompress.passes.quantize_weights import QuantizeWeights
+from nncompress.workflow.pipeline import compress_graph
 from tests.models import as_model, noise, proto_from, session
 
 Shape = tuple[int, ...]

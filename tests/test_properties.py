@@ -13,15 +13,16 @@ import onnx
 from hypothesis import HealthCheck, given, settings, strategies as st
 from onnx import helper, numpy_helper
 
-from nncompress.compression import compress_graph
 from nncompress.forms.choice import FormChoice
 from nncompress.model.model import Model
 from nncompress.model.normalise import normalise
 from nncompress.model.weights import find_weights
-from nncompress.passes.base import Context, Pass
+from nncompress.passes.base import Pass
+from nncompress.passes.context import Context
 from nncompress.passes.factorize import Factorize
 from nncompress.passes.prune_magnitude import PruneMagnitude
 from nncompress.passes.quantize_weights import QuantizeWeights
+from nncompress.workflow.pipeline import compress_graph
 from tests.models import as_model, proto_from, run, session
 
 EPS = float(np.finfo(np.float32).eps)

@@ -11,13 +11,13 @@ from typing import Any
 import jsonschema
 import pytest
 
-from nncompress.recipe_file import recipe_schema
+from nncompress.config.recipe import recipe_schema
 from nncompress.report.check_json import check_schema
 from nncompress.report.json_report import json_schema
 from tests.support import MLP, ROOT, nncompress, one_line
 
 SCHEMAS: dict[str, tuple[Path, Callable[[], dict[str, Any]]]] = {
-    "recipe": (ROOT / "nncompress/recipe.schema.json", recipe_schema),
+    "recipe": (ROOT / "nncompress/config/recipe.schema.json", recipe_schema),
     "report": (ROOT / "nncompress/report/report.schema.json", json_schema),
     "check": (ROOT / "nncompress/report/check.schema.json", check_schema),
 }

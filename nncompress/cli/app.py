@@ -14,7 +14,6 @@ from typer.core import TyperGroup
 
 from nncompress.cli import interrupts
 from nncompress.cli.printing import complain
-from nncompress.cli.streams import open_streams
 from nncompress.errors import EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_NO_OUTPUT, EXIT_USAGE, NncompressError, lacking
 
 EXIT_CODES = """
@@ -83,7 +82,7 @@ def common(
 ) -> None:
     """Options that stand before the command."""
     if in_process:
-        from nncompress.validate.child import run_in_process
+        from nncompress.runtime.child import run_in_process
 
         run_in_process()
     _State.debug = debug or os.environ.get("NNCOMPRESS_DEBUG", "") not in ("", "0")
@@ -121,16 +120,3 @@ def _fail(message: str, code: int) -> None:
         traceback.print_exc()
     complain(f"error: {message}")
     raise typer.Exit(code)
-
-
-def run_commands() -> None:
-    """Runs the command line, and ends the process with its exit code."""
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    open_streams()
-    from nncompress.cli import commands
-
-    commands.register(app)
-    try:
-        app()
-    finally:
-        interrupts.ignore()

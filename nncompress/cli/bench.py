@@ -26,12 +26,12 @@ def bench(
     Example: nncompress bench model.onnx small.onnx --bench-threads 2
     Example: nncompress bench model.onnx --dim batch=8 --seconds 5 --json bench.json
     """
-    from nncompress.benching import bench_files
-    from nncompress.cli.build import proof_of
+    from nncompress.cli.from_options import proof_of
     from nncompress.cli.inputs import inputs_of
-    from nncompress.cli.reports import STDOUT, check_reports, write_text
+    from nncompress.cli.outputs import STDOUT, check_reports, write_text
     from nncompress.errors import UsageError
     from nncompress.report.bench_text import bench_json, bench_text
+    from nncompress.workflow.bench import bench_files
 
     if options.seconds == 0:
         raise UsageError("--seconds must be above 0: latency is what bench measures")

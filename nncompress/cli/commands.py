@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from inspect import getdoc
 
 import typer
 
-from nncompress.cli.app import guarded
+from nncompress.cli import interrupts
+from nncompress.cli.app import app, guarded
 from nncompress.cli.bench import bench
-from nncompress.cli.budgets import check, init
+from nncompress.cli.check import check
 from nncompress.cli.compare import compare
-from nncompress.cli.compressing import factorize, prune, quantize, run
+from nncompress.cli.compress import factorize, prune, quantize, run
+from nncompress.cli.doctor import doctor
 from nncompress.cli.help import Documented, help_text
-from nncompress.cli.looking import doctor, inspect, passes, schema
+from nncompress.cli.init import init
+from nncompress.cli.inspect import inspect
+from nncompress.cli.passes import passes
 from nncompress.cli.report import report
+from nncompress.cli.schema import schema
+from nncompress.cli.streams import open_streams
 from nncompress.cli.sweep import sweep
 from nncompress.cli.verify import verify
 
@@ -41,3 +48,16 @@ def register(app: typer.Typer) -> None:
     for command in ALL_COMMANDS:
         shown = help_text(getdoc(command) or "")
         app.command(name=command.__name__, cls=Documented, help=shown)(guarded(command))
+
+
+def run_commands() -> None:
+    """Runs the command line, and ends the process with its exit code."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    open_streams()
+    from nncompress.cli import commands
+
+    commands.register(app)
+    try:
+        app()
+    finally:
+        interrupts.ignore()

@@ -25,11 +25,11 @@ def compare(
     Example: nncompress compare model.onnx small.onnx --data eval.npz --min-cosine 0.999
     Example: nncompress compare model.onnx small.onnx --max-latency-ratio 1.5 --markdown report.md
     """
-    from nncompress.cli.build import limits_of, proof_of
+    from nncompress.cli.from_options import limits_of, proof_of
     from nncompress.cli.inputs import inputs_of, proof_files
-    from nncompress.cli.reports import check_reports, finish
+    from nncompress.cli.outputs import check_reports, finish
     from nncompress.cli.unchanged import options_used
-    from nncompress.workflow import compare_files
+    from nncompress.workflow.compare import compare_files
 
     check_reports(report, inputs_of([reference, candidate], proof_files(proof)))
     result = compare_files(reference, candidate, proof=proof_of(proof), limits=limits_of(limits))

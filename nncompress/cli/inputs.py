@@ -6,13 +6,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nncompress.budget import Config, settings_files
 from nncompress.cli.options import ProofOptions
-from nncompress.metric_names import metric_file, metric_from
-from nncompress.model.inputs import Inputs
+from nncompress.config.budget import Config, settings_files
+from nncompress.validate.metrics.names import metric_file, metric_from
+from nncompress.workflow.inputs import Inputs
 
 if TYPE_CHECKING:
-    from nncompress.trial import Trial
+    from nncompress.search.trial import Trial
 
 
 def inputs_of(models: Iterable[Path], others: Iterable[Path | None] = ()) -> Inputs:

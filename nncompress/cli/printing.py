@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TextIO
 from nncompress.errors import printable
 
 if TYPE_CHECKING:
-    from nncompress.report.record import Report
+    from nncompress.results.record import Report
 
 
 def say(text: str) -> None:

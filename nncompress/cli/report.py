@@ -14,8 +14,8 @@ from nncompress.cli.with_options import with_options
 from nncompress.errors import InputError, UsageError
 
 if TYPE_CHECKING:
-    from nncompress.report.check_record import CheckReport
-    from nncompress.report.record import Report
+    from nncompress.results.check import CheckReport
+    from nncompress.results.record import Report
 
 
 @with_options(ReportOptions)
@@ -34,12 +34,13 @@ def report(
     Example: nncompress report small.json smaller.json --html results.html
     """
     from nncompress.cli.inputs import inputs_of
-    from nncompress.cli.reports import check_reports, results_renderers, write_files, write_report
-    from nncompress.report.check_record import CheckReport
-    from nncompress.report.results import results_headline, results_of
+    from nncompress.cli.outputs import check_reports, results_renderers, write_files, write_report
+    from nncompress.report.results_table import results_headline
     from nncompress.report.results_text import results_text
-    from nncompress.sweeping import files_read
-    from nncompress.verify import load_saved
+    from nncompress.results.check import CheckReport
+    from nncompress.results.front import results_of
+    from nncompress.search.sweep import files_read
+    from nncompress.workflow.verify import load_saved
 
     check_reports(files, inputs_of((), files_read(reports) if merge else reports))
     if merge:
@@ -61,7 +62,7 @@ def report(
 def _merge(folders: Sequence[Path], files: ReportOptions) -> None:
     """Raises InputError, after the table, where trials are missing."""
     from nncompress.cli.sweep import show_sweep
-    from nncompress.sweeping import results_in
+    from nncompress.search.sweep import results_in
 
     found = results_in(folders)
     show_sweep(found, files, quiet=files.quiet)
@@ -72,9 +73,9 @@ def _merge(folders: Sequence[Path], files: ReportOptions) -> None:
 
 def _render_check(read: Sequence[Report | CheckReport], paths: Sequence[Path], files: ReportOptions) -> None:
     """Raises UsageError where it is not the only report, or for a format that it cannot be written as."""
-    from nncompress.cli.reports import check_renderers, write_files
-    from nncompress.report.check_record import CheckReport
+    from nncompress.cli.outputs import check_renderers, write_files
     from nncompress.report.check_text import check_text
+    from nncompress.results.check import CheckReport
 
     path, report = next((path, one) for path, one in zip(paths, read, strict=True) if isinstance(one, CheckReport))
     if len(read) > 1:

@@ -43,7 +43,7 @@ class Resolved:
 
 def configured(given: Mapping[str, Any]) -> list[Layer]:
     """nncompress.toml and pyproject.toml of the current folder, or the file that --config names."""
-    from nncompress.budget import load_settings, settings_files
+    from nncompress.config.budget import load_settings, settings_files
 
     files = [given["config"]] if given.get("config") is not None else settings_files(Path())
     return [Layer(str(path), load_settings(path)) for path in files]

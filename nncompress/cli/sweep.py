@@ -20,8 +20,8 @@ from nncompress.cli.with_options import Asked, with_options
 from nncompress.errors import EXIT_GATE_FAILED, EXIT_INTERRUPTED, InputError, UsageError, printable
 
 if TYPE_CHECKING:
-    from nncompress.report.sweep_record import Ended, Lost, SweepResults
-    from nncompress.trial import Trial
+    from nncompress.results.sweep import Ended, Lost, SweepResults
+    from nncompress.search.trial import Trial
 
 _SHARD = re.compile(r"([1-9][0-9]{0,8})/([1-9][0-9]{0,8})", re.ASCII)
 
@@ -58,8 +58,8 @@ def sweep(
     Example: nncompress sweep *.onnx --recipe int8.toml --recipe sparse.toml -o results --data "feeds/{stem}" --jobs 2
     """
     from nncompress.cli.inputs import sweep_inputs
-    from nncompress.cli.reports import check_reports
-    from nncompress.sweeping import PLAN_NAME, check_places, shard_of, write_plan
+    from nncompress.cli.outputs import check_reports
+    from nncompress.search.sweep import PLAN_NAME, check_places, shard_of, write_plan
 
     part = _part(shard)
     if jobs < 0:
@@ -89,9 +89,9 @@ def _planned(
     models: Sequence[Path], recipes: Sequence[Path], folder: Path, asked: Asked, *, shared: bool
 ) -> list[Trial]:
     """All trials, model by model. Raises UsageError for recipes and options that are wrong, before anything runs."""
-    from nncompress.recipe_file import load_recipe
-    from nncompress.sweeping import trial_names
-    from nncompress.trial import model_digest
+    from nncompress.config.recipe import load_recipe
+    from nncompress.search.sweep import trial_names
+    from nncompress.search.trial import model_digest
 
     models, recipes = list(dict.fromkeys(models)), list(dict.fromkeys(recipes))
     read = {path: load_recipe(path) for path in recipes}
@@ -109,9 +109,9 @@ def _planned(
 def _trial(
     name: str, model: Path, recipe: Path, steps: Any, folder: Path, digest: str, options: dict[str, Any], shared: bool
 ) -> Trial:
-    from nncompress.cli.build import limits_of, proof_of, storing_of
+    from nncompress.cli.from_options import limits_of, proof_of, storing_of
     from nncompress.cli.unchanged import options_used
-    from nncompress.trial import BESIDE_OTHERS, Trial, trial_key
+    from nncompress.search.trial import BESIDE_OTHERS, Trial, trial_key
 
     proof, limits, store = options["proof"], options["limits"], options["store"]
     proof = replace(proof, data=_for(model, proof.data), labels=_for(model, proof.labels))
@@ -137,7 +137,7 @@ def _part(shard: str | None) -> tuple[int, int]:
 
 
 def _list(trials: Sequence[Trial]) -> None:
-    from nncompress.trial import ended_already
+    from nncompress.search.trial import ended_already
 
     for trial in trials:
         state = "ended" if ended_already(trial) else "to run"
@@ -148,7 +148,7 @@ def _list(trials: Sequence[Trial]) -> None:
 def _run(trials: Sequence[Trial], workers: int, dask: str | None) -> int:
     """How many trials were lost."""
     from nncompress.report.sweep_text import lost_lines
-    from nncompress.sweeping import run_trials
+    from nncompress.search.pool import run_trials
 
     progress = _Progress(trials)
     asked = trials if dask is None else [one.absolute() for one in trials]
@@ -199,7 +199,7 @@ def _pool(address: str | None) -> Iterator[Executor | None]:
 def _finish(folders: Sequence[Path], files: FileOptions) -> list[str]:
     """Prints and writes the results; the models without a result that passes."""
     from nncompress.report.sweep_text import unsatisfied
-    from nncompress.sweeping import results_in
+    from nncompress.search.sweep import results_in
 
     found = results_in(folders)
     show_sweep(found, files)
@@ -211,7 +211,7 @@ def _finish(folders: Sequence[Path], files: FileOptions) -> list[str]:
 
 def show_sweep(found: SweepResults, files: FileOptions, *, quiet: bool = False) -> None:
     """The table on stdout unless a report goes there, and the reports that were asked for."""
-    from nncompress.cli.reports import results_renderers, write_files
+    from nncompress.cli.outputs import results_renderers, write_files
     from nncompress.report.results_text import results_text
     from nncompress.report.sweep_text import sweep_results
 

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 from nncompress.cli.options import LimitOptions, ProofOptions, ReportOptions, StoreOptions
 from nncompress.errors import InputError, UsageError
-from nncompress.model.files import data_digest
+from nncompress.files.opened import data_digest
 from nncompress.passes.base import Pass
 
 if TYPE_CHECKING:
-    from nncompress.report.record import Report
+    from nncompress.results.record import Report
 
 _NO_MATTER = {"threads", "force", "dry_run", "if_changed", "save_recipe"}  # to the result
 
@@ -42,11 +42,10 @@ def made_already(
 
     Raises UsageError without --json FILE.
     """
-    from nncompress.environment import environment
-    from nncompress.model.files import is_file
-    from nncompress.model.inputs import place_of
-    from nncompress.recipe import described
-    from nncompress.verify import load_report, verify_report
+    from nncompress.files.places import is_file, place_of
+    from nncompress.passes.spec import described
+    from nncompress.runtime.environment import environment
+    from nncompress.workflow.verify import load_report, verify_report
 
     if files.json is None or str(files.json) == "-":
         raise UsageError("--if-changed needs --json FILE: the saved report says what OUT was made from")

@@ -23,7 +23,7 @@ def verify(
     Example: nncompress verify report.json --against-dir models
     """
     from nncompress.errors import EXIT_GATE_FAILED, EXIT_INPUT, printable
-    from nncompress.verify import verify_report
+    from nncompress.workflow.verify import verify_report
 
     files = verify_report(report, against_dir)
     for file in files:

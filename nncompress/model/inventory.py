@@ -16,9 +16,9 @@ import numpy as np
 import onnx_ir as ir
 
 from nncompress.model.constants import stored_bytes
-from nncompress.model.given import int_of
 from nncompress.model.macs import Shapes, count_macs, infer_shapes
 from nncompress.model.model import Model, Scope, op_name
+from nncompress.model.node_attributes import int_of
 from nncompress.model.origins import FLOATS, constant_tensor
 
 _NOT_PARAMETERS = {ir.DataType.INT64, ir.DataType.INT32, ir.DataType.BOOL, ir.DataType.STRING}

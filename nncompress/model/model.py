@@ -10,8 +10,8 @@ import onnx
 import onnx_ir as ir
 
 from nncompress.errors import InputError
-from nncompress.model.files import OpenFile
-from nncompress.report.record import LedgerLine
+from nncompress.files.opened import OpenFile
+from nncompress.results.record import LedgerLine
 
 OLDEST_OPSET = 7  # numpy broadcasting; every form needs it
 Scope = ir.Graph | ir.Function

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import onnx_ir as ir
 
 from nncompress.model.edit import Names, drop_if_unread, keeps_constants_as_nodes
-from nncompress.model.ledger import note_duplicate, note_name
+from nncompress.model.lineage import note_duplicate, note_name
 from nncompress.model.model import Model, Scope
 from nncompress.model.origins import constant_tensor
 from nncompress.model.tensors import FileTensor, raw_blocks, same_data

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
-from nncompress.model.given import int_of, ints_of
+from nncompress.model.node_attributes import int_of, ints_of
 
 FLOATS = {ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE}
 Axes = tuple[int | None, ...] | None

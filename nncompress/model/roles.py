@@ -21,7 +21,7 @@ from typing import Literal
 
 import onnx_ir as ir
 
-from nncompress.model.given import int_of, text_of
+from nncompress.model.node_attributes import int_of, text_of
 
 Kind = Literal["linear", "table", "recurrent"]
 

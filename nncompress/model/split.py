@@ -6,8 +6,8 @@ import numpy as np
 import onnx_ir as ir
 
 from nncompress.model.edit import Draft, home_of, insert_before
-from nncompress.model.given import int_of
 from nncompress.model.model import Model, Scope
+from nncompress.model.node_attributes import int_of
 from nncompress.model.weights import Use, Weight
 
 _SPATIAL = ("strides", "pads", "dilations", "auto_pad")

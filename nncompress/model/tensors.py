@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
-from nncompress.model.files import OpenFile
+from nncompress.files.opened import OpenFile
 
 BLOCK_BYTES = 8 << 20
 

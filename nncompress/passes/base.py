@@ -6,45 +6,19 @@ weight that it considered. It does no I/O, prints nothing, and never runs a mode
 
 from __future__ import annotations
 
-import fnmatch
 from abc import ABC, abstractmethod
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import ClassVar, TypeVar
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
-from nncompress.errors import NoOutputError, UsageError, nearest, reason
 from nncompress.model.model import Model
 from nncompress.model.weights import Weight, find_weights
-from nncompress.numerics.held import Held, Store
-from nncompress.report.record import Outcome, Skipped
+from nncompress.passes.context import Context
+from nncompress.passes.select import check_globs, matches
+from nncompress.results.record import Outcome, Skipped
 
 LARGEST_VALUE, SMALLEST_VALUE = float(np.finfo(np.float32).max), 1e-35  # that float32 scales and factors can express
-IN_FLIGHT_BYTES = 512 << 20  # weights that are read and worked on at the same time
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Context:
-    """What a run lends to its passes."""
-
-    store: Store = field(default_factory=lambda: _Store())
-    threads: int = 1
-
-
-class _Store(Store):
-    """One whose full disk is a deliberate error."""
-
-    def hold(self, array: np.ndarray) -> Held:
-        try:
-            return super().hold(array)
-        except OSError as error:
-            raise NoOutputError(
-                f"cannot write to the temporary folder: {reason(error)} (TMPDIR names another)"
-            ) from error
 
 
 @dataclass(frozen=True)
@@ -96,24 +70,6 @@ class Pass(ABC):
         return None
 
 
-def names_of(weight: Weight) -> set[str]:
-    """What a glob may match: the weight's name and those of the nodes that read it."""
-    return {weight.given_name, *(use.node.name for use in weight.uses if use.node.name)}
-
-
-def matches(weight: Weight, globs: Iterable[str]) -> bool:
-    """True if one of the globs matches a name of the weight."""
-    return any(fnmatch.fnmatchcase(name, glob) for glob in globs for name in names_of(weight))
-
-
-def check_globs(globs: Iterable[str], weights: list[Weight]) -> None:
-    """Raises UsageError for the first glob that matches nothing, with the nearest names."""
-    known = sorted({name for weight in weights for name in names_of(weight)})
-    for glob in globs:
-        if not any(fnmatch.fnmatchcase(name, glob) for name in known):
-            raise UsageError(f"{glob!r} matches no weight and no node that reads one{nearest(glob.strip('*?'), known)}")
-
-
 def unfit(array: np.ndarray) -> str | None:
     """Why a weight with these values (not none) stays exactly as it is; None if it can be compressed."""
     low, high = float(array.min()), float(array.max())
@@ -125,48 +81,3 @@ def unfit(array: np.ndarray) -> str | None:
     if 0 < largest < SMALLEST_VALUE:
         return f"all its values are below {SMALLEST_VALUE:g}, where float32 has no digits left"
     return None
-
-
-def in_parallel(weights: list[Weight], work: Callable[[Weight], T], threads: int) -> Iterator[tuple[Weight, T]]:
-    """work(weight) for every weight, in order, on `threads` threads, IN_FLIGHT_BYTES of weights at most at once.
-
-    Raises NoOutputError where the memory does not suffice.
-    """
-    work = _with_enough_memory(work)
-    if threads <= 1:
-        yield from ((weight, work(weight)) for weight in weights)
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        running: deque[tuple[Weight, int, Future[T]]] = deque()
-        in_flight = 0
-        for weight in weights:
-            needed = 4 * weight.size
-            while running and in_flight + needed > IN_FLIGHT_BYTES:
-                first, size, future = running.popleft()
-                in_flight -= size
-                yield first, future.result()
-            running.append((weight, needed, _started(pool, work, weight)))
-            in_flight += needed
-        for first, _, future in running:
-            yield first, future.result()
-
-
-def _started(pool: ThreadPoolExecutor, work: Callable[[Weight], T], weight: Weight) -> Future[T]:
-    """The work on a thread of the pool, or done at once where the system gives no thread."""
-    try:
-        return pool.submit(work, weight)
-    except RuntimeError:
-        done: Future[T] = Future()
-        done.set_result(work(weight))
-        return done
-
-
-def _with_enough_memory(work: Callable[[Weight], T]) -> Callable[[Weight], T]:
-    def guarded(weight: Weight) -> T:
-        try:
-            return work(weight)
-        except MemoryError as error:
-            shape = " x ".join(map(str, weight.shape))
-            raise NoOutputError(f"not enough memory to compress {weight.given_name!r} ({shape})") from error
-
-    return guarded

@@ -9,7 +9,7 @@ from typing import ClassVar
 import onnx_ir as ir
 
 from nncompress.model.edit import Draft, Names, put_instead
-from nncompress.model.ledger import inherit_origin
+from nncompress.model.lineage import inherit_origin
 from nncompress.model.model import Model
 from nncompress.model.split import as_matrix, as_stored, factor_shapes, matrix_shape, obstacle, split_readers
 from nncompress.model.tensors import lazy
@@ -17,8 +17,10 @@ from nncompress.model.weights import Weight
 from nncompress.numerics.affine import largest_finite
 from nncompress.numerics.held import Held
 from nncompress.numerics.low_rank import factors, largest_and_sqnr_db, largest_paying_rank, spectrum
-from nncompress.passes.base import Context, Pass, in_parallel, unfit
-from nncompress.report.record import Outcome, Rewritten, Skipped
+from nncompress.passes.base import Pass, unfit
+from nncompress.passes.context import Context
+from nncompress.passes.parallel import in_parallel
+from nncompress.results.record import Outcome, Rewritten, Skipped
 
 OVERHEAD_BYTES = 200  # the second node, names and headers; measured, rounded up
 

@@ -11,8 +11,10 @@ from nncompress.model.model import Model
 from nncompress.model.weights import Weight
 from nncompress.numerics.magnitude import Kept, global_threshold, keep_above, keep_largest, lamp_shares
 from nncompress.numerics.sparse import Pruned
-from nncompress.passes.base import Context, Pass, in_parallel, unfit
-from nncompress.report.record import Outcome, Rewritten, Skipped
+from nncompress.passes.base import Pass, unfit
+from nncompress.passes.context import Context
+from nncompress.passes.parallel import in_parallel
+from nncompress.results.record import Outcome, Rewritten, Skipped
 
 
 @dataclass(frozen=True)

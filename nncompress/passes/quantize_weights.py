@@ -13,8 +13,10 @@ from nncompress.model.model import Model
 from nncompress.model.weights import Weight
 from nncompress.numerics.affine import Quantized, Range, quantize
 from nncompress.numerics.equalise import equalised
-from nncompress.passes.base import Context, Pass, in_parallel, unfit
-from nncompress.report.record import Outcome, Rewritten, Skipped
+from nncompress.passes.base import Pass, unfit
+from nncompress.passes.context import Context
+from nncompress.passes.parallel import in_parallel
+from nncompress.results.record import Outcome, Rewritten, Skipped
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 
 from nncompress.errors import printable
-from nncompress.report.bench_record import Benched, BenchReport
 from nncompress.report.json_text import dumped
 from nncompress.report.tables import make_table
 from nncompress.report.text import aligned
-from nncompress.report.units import NOT_MEASURED, format_bytes, format_median, format_ms
+from nncompress.results.bench import Benched, BenchReport
+from nncompress.results.units import NOT_MEASURED, format_bytes, format_median, format_ms
 
 _HEADER = ["model", "size", "load", "peak memory", "latency, median ± IQR", "ratio to the first", "energy"]
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from nncompress.report.check_record import CHECK_SCHEMA_VERSION, CheckReport
 from nncompress.report.json_text import NONFINITE_SCHEMA, SCHEMA_ID, dumped, validated, with_nonfinite
+from nncompress.results.check import CHECK_SCHEMA_VERSION, CheckReport
 
 _CHECK: TypeAdapter[CheckReport] = TypeAdapter(CheckReport)
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from nncompress.errors import printable
-from nncompress.report.check_record import CheckedModel, CheckReport
 from nncompress.report.markdown import MARKS, MOST_BYTES, ROOMS, Room, inert, markdown_table
 from nncompress.report.tables import Table, table_of_rules
 from nncompress.report.text import aligned
-from nncompress.report.units import format_counted
+from nncompress.results.check import CheckedModel, CheckReport
+from nncompress.results.units import format_counted
 
 
 def check_text(report: CheckReport) -> str:

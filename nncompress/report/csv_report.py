@@ -7,8 +7,8 @@ import io
 
 from nncompress.errors import printable
 from nncompress.report.ledger_table import is_rewritten, largest_first
-from nncompress.report.record import LedgerLine, Report, Rewritten, Skipped
-from nncompress.report.worst import lowest_sqnr_db
+from nncompress.results.record import LedgerLine, Report, Rewritten, Skipped
+from nncompress.results.worst import lowest_sqnr_db
 
 COLUMNS = (
     "name",

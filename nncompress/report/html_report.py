@@ -10,12 +10,11 @@ import hashlib
 from importlib.resources import files
 
 from nncompress.errors import printable
-from nncompress.report import charts, value_charts
-from nncompress.report.front_chart import fronts
+from nncompress.report.charts import axes as charts, values as value_charts
+from nncompress.report.charts.front import fronts
+from nncompress.report.charts.waterfall import waterfall
 from nncompress.report.ledger_table import full_ledger_table, largest_first, skipped_table
-from nncompress.report.record import Report, Run
-from nncompress.report.results import NOTE, Results, missing_table, results_headline, results_table
-from nncompress.report.summary import headline, latency_change
+from nncompress.report.results_table import NOTE, missing_table, results_headline, results_table
 from nncompress.report.tables import (
     classes_table,
     comparison_table,
@@ -26,7 +25,9 @@ from nncompress.report.tables import (
     metrics_table,
     rules_table,
 )
-from nncompress.report.waterfall_chart import waterfall
+from nncompress.results.front import Results
+from nncompress.results.record import Report, Run
+from nncompress.results.summary import headline, latency_change
 
 TEMPLATE = "report.html.j2"
 RESULTS_TEMPLATE = "results.html.j2"

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nncompress.errors import printable
-from nncompress.report.inspection_record import Inspection, PortFacts, WeightFacts
 from nncompress.report.json_text import dumped
 from nncompress.report.ledger_table import shape_text
 from nncompress.report.tables import Table, make_table
 from nncompress.report.text import aligned
-from nncompress.report.units import format_bytes, format_count, format_smaller
+from nncompress.results.inspection import Inspection, PortFacts, WeightFacts
+from nncompress.results.units import format_bytes, format_count, format_smaller
 
 
 @dataclass(frozen=True)

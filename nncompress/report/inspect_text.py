@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 from nncompress.errors import printable
 from nncompress.report.inspect_difference import difference_json, difference_text
-from nncompress.report.inspection_record import Inspection, PortFacts, WeightFacts
 from nncompress.report.json_text import dumped
 from nncompress.report.ledger_table import shape_text
 from nncompress.report.tables import Table, make_table
 from nncompress.report.text import aligned
-from nncompress.report.units import format_bytes, format_count, format_share, format_smaller
+from nncompress.results.inspection import Inspection, PortFacts, WeightFacts
+from nncompress.results.units import format_bytes, format_count, format_share, format_smaller
 
 __all__ = ["difference_json", "difference_text", "inspection_json", "inspection_text"]
 

@@ -12,8 +12,8 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from nncompress.report.json_text import NONFINITE_SCHEMA, SCHEMA_ID, dumped, parsed, validated, with_nonfinite
-from nncompress.report.record import SCHEMA_VERSION, Report
-from nncompress.report.summary import Summary, summarise
+from nncompress.results.record import SCHEMA_VERSION, Report
+from nncompress.results.summary import Summary, summarise
 
 _REPORT: TypeAdapter[Report] = TypeAdapter(Report)
 _SUMMARY: TypeAdapter[Summary] = TypeAdapter(Summary)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
 from nncompress.errors import printable
-from nncompress.report.check_record import CheckReport
-from nncompress.report.record import Report, RuleResult
-from nncompress.report.results import NoResult
-from nncompress.report.summary import headline
+from nncompress.results.check import CheckReport
+from nncompress.results.front import NoResult
+from nncompress.results.record import Report, RuleResult
+from nncompress.results.summary import headline
 
 
 def render_junit(*reports: Report, missing: Sequence[NoResult] = ()) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from nncompress.report.record import LedgerLine, Report, Rewritten, Skipped
 from nncompress.report.tables import Table, make_table
-from nncompress.report.units import format_bytes, format_db, format_smaller
-from nncompress.report.worst import lowest_sqnr_db
+from nncompress.results.record import LedgerLine, Report, Rewritten, Skipped
+from nncompress.results.units import format_bytes, format_db, format_smaller
+from nncompress.results.worst import lowest_sqnr_db
 
 HEADER = ["weight", "read by", "shape", "before", "after", "change", "stored as", "SQNR", "what was done"]
 NUMERIC = {3, 4, 7}

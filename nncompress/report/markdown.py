@@ -9,8 +9,6 @@ from dataclasses import dataclass
 
 from nncompress.errors import printable
 from nncompress.report.ledger_table import full_ledger_table, short_ledger_table, skipped_table
-from nncompress.report.record import Report
-from nncompress.report.summary import headline
 from nncompress.report.tables import (
     Table,
     classes_table,
@@ -21,6 +19,8 @@ from nncompress.report.tables import (
     metrics_table,
     rules_table,
 )
+from nncompress.results.record import Report
+from nncompress.results.summary import headline
 
 MOST_BYTES = 60_000  # GitHub refuses comments of more than 65,536 characters
 MARKS = {"pass": "✅", "warn": "⚠️", "fail": "❌"}

@@ -9,8 +9,9 @@ import io
 from nncompress.report.csv_report import inert_cell
 from nncompress.report.json_text import dumped
 from nncompress.report.markdown import MARKS, MOST_BYTES, ROOMS, inert, markdown_table
-from nncompress.report.results import NOTE, Result, Results, missing_table, results_headline, results_table
+from nncompress.report.results_table import NOTE, missing_table, results_headline, results_table
 from nncompress.report.text import aligned
+from nncompress.results.front import Result, Results
 
 _COLUMNS = [field.name for field in dataclasses.fields(Result)]
 

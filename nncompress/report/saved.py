@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from nncompress.errors import InputError
 from nncompress.report.check_json import check_of, is_check
-from nncompress.report.check_record import CheckReport
 from nncompress.report.json_report import report_of
 from nncompress.report.json_text import parsed
-from nncompress.report.record import Report
+from nncompress.results.check import CheckReport
+from nncompress.results.record import Report
 
 
 def read_saved(text: str) -> Report | CheckReport:

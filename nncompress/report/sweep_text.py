@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from nncompress.report.results import NoResult, Results, results_of
-from nncompress.report.sweep_record import Ended, Lost, SweepResults
+from nncompress.results.front import NoResult, Results, results_of
+from nncompress.results.sweep import Ended, Lost, SweepResults
 
 
 def sweep_results(found: SweepResults) -> Results:

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from nncompress.errors import printable
-from nncompress.report.record import Fidelity, FileFacts, Latency, OutputComparison, Report, RuleResult, Run
-from nncompress.report.summary import both, latency_change
-from nncompress.report.units import (
+from nncompress.results.record import Fidelity, FileFacts, Latency, OutputComparison, Report, RuleResult, Run
+from nncompress.results.summary import both, latency_change
+from nncompress.results.units import (
     NOT_MEASURED,
     format_bytes,
     format_cosine,

@@ -12,8 +12,6 @@ from rich.text import Text
 
 from nncompress.errors import printable
 from nncompress.report.ledger_table import full_ledger_table, short_ledger_table, skipped_table
-from nncompress.report.record import Level, Report
-from nncompress.report.summary import headline
 from nncompress.report.tables import (
     Table,
     classes_table,
@@ -24,6 +22,8 @@ from nncompress.report.tables import (
     metrics_table,
     rules_table,
 )
+from nncompress.results.record import Level, Report
+from nncompress.results.summary import headline
 
 CLASS_LINES = 5
 LEDGER_LINES = 20

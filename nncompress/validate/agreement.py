@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from nncompress.calibrate.specs import Array
-from nncompress.report.record import Fidelity
-from nncompress.validate.session import Output
+from nncompress.feeds.specs import Array
+from nncompress.results.record import Fidelity
+from nncompress.runtime.session import Output
 
 _CHUNK = 1 << 20  # elements converted to float64 at a time
 _CLASSES = range(2, 100_001)  # lengths of a last axis that may be classes

@@ -10,17 +10,23 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from nncompress.calibrate.feeds import Feeds
-from nncompress.calibrate.specs import Feed
 from nncompress.errors import InputError
-from nncompress.report.record import FeedFacts, Latency, Run, Timing
-from nncompress.validate import timing
-from nncompress.validate.memory import fit_together, free_memory_bytes, model_bytes
-from nncompress.validate.session import Output, Role, Session, guarded, open_exact_session, open_session
+from nncompress.feeds.feeds import Feeds
+from nncompress.feeds.specs import Feed
+from nncompress.results.record import FeedFacts, Latency, Run, Timing
+from nncompress.runtime import timing
+from nncompress.runtime.memory import fit_together, free_memory_bytes, model_bytes
+from nncompress.runtime.session import (
+    Announce,
+    Output,
+    Session,
+    guarded,
+    open_exact_session,
+    open_session,
+    silent,
+)
 from nncompress.validate.tally import Tally, Task
 
-Announce = Callable[[Role, str], None]
-"""Told which model is about to be worked on, and how: "load", "run", "time"."""
 Outputs = Generator[list[Output], None, None]
 """What a model gives, feed by feed."""
 
@@ -42,10 +48,6 @@ class Request:
     metric_output: str | None = None  # output that they are about; None: the first that suits
     constants_bytes: int | None = None  # of the larger model, once decoded; None: taken from the files
     free_bytes: int | None = None  # memory that may be used; None: what the system has free
-
-
-def silent(role: Role, stage: str) -> None:
-    """Tells nobody."""
 
 
 def measure(request: Request, announce: Announce = silent) -> Run:

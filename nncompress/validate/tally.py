@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nncompress.calibrate.specs import Array, Feed
 from nncompress.errors import NoOutputError
-from nncompress.report.record import OutputComparison, TaskMetric
+from nncompress.feeds.specs import Array, Feed
+from nncompress.results.record import OutputComparison, TaskMetric
+from nncompress.runtime.session import Output, Session
 from nncompress.validate.agreement import Agreement
-from nncompress.validate.metrics import Metric, make_metrics
-from nncompress.validate.session import Output, Session
+from nncompress.validate.metrics.choice import Metric, make_metrics
 
 _NOT_COMPARABLE = "task metrics were not measured: the result's outputs changed their shape"
 

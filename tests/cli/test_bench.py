@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from nncompress import benching
-from nncompress.report.bench_record import Loaded
-from nncompress.validate.cost import energy_mj, measure_loading
+from nncompress.results.record import Loaded
+from nncompress.runtime.cost import energy_mj, measure_loading
+from nncompress.workflow import bench as benching
 from tests.support import IMAGES, MLP, SAMPLES, nncompress, one_line
 
 CNN = SAMPLES / "digits_cnn.onnx"
@@ -52,7 +52,7 @@ def test_what_cannot_be_measured_is_refused(arguments: list[object], code: int, 
 
 
 def test_energy_is_what_the_counter_of_the_package_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nncompress.validate.cost._ENERGY_S", 0.001)
+    monkeypatch.setattr("nncompress.runtime.cost._ENERGY_S", 0.001)
     counter, calls = tmp_path / "energy_uj", [0]
     (tmp_path / "max_energy_range_uj").write_text("1000000\n")
     counter.write_text("999000\n")

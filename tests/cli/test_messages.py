@@ -156,7 +156,7 @@ def test_an_unexpected_error_ends_with_5_and_one_line(
     def broken(*arguments: object, **options: object) -> None:
         raise ZeroDivisionError("first\nsecond \x1b[31m")
 
-    monkeypatch.setattr("nncompress.workflow.compress_file", broken)
+    monkeypatch.setattr("nncompress.workflow.compress.compress_file", broken)
     ended = nncompress("quantize", MLP, "-o", out)
     assert (ended.exit_code, ended.stdout) == (5, "")
     assert one_line(ended.stderr) == (

@@ -100,7 +100,7 @@ def test_elsewhere_names_are_printed_as_they_are(here: Path, monkeypatch: pytest
 def test_commands_print_through_one_place() -> None:
     allowed = {
         "printing.py": {"sys.stdout", "sys.stderr"},
-        "reports.py": {"sys.stderr"},  # annotations
+        "outputs.py": {"sys.stderr"},  # annotations
         "streams.py": {"sys.stdout", "sys.stderr"},  # makes them
         "app.py": {"typer.echo"},  # --version
         "with_options.py": {"typer.echo"},

@@ -19,7 +19,7 @@ from nncompress.numerics.affine import quantize
 from nncompress.numerics.held import Store
 from nncompress.numerics.sparse import Pruned
 from nncompress.passes import factorize
-from nncompress.passes.base import Context
+from nncompress.passes.context import Context
 from nncompress.passes.factorize import Factorize
 from tests.models import file_of, linear, model_of, noise, only_weight, op_types, session
 

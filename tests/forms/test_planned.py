@@ -9,11 +9,12 @@ from nncompress.forms.choice import FormChoice
 from nncompress.forms.planned import planned_bytes
 from nncompress.forms.store import store
 from nncompress.model.constants import find_constants
-from nncompress.model.io import load
 from nncompress.model.model import Model
 from nncompress.model.normalise import normalise
+from nncompress.onnx_file.read import load
 from nncompress.passes import Factorize, PruneMagnitude, QuantizeWeights
-from nncompress.passes.base import Context, Pass
+from nncompress.passes.base import Pass
+from nncompress.passes.context import Context
 from tests.models import linear, model_of, noise
 
 SAMPLES = sorted((Path(__file__).parents[2] / "sample_models").rglob("*.onnx"))

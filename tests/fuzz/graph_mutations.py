@@ -7,7 +7,7 @@ import random
 import onnx
 from onnx import AttributeProto, TensorProto, helper
 
-from nncompress.model.truth import all_graphs, nodes_of
+from nncompress.onnx_file.walk import all_graphs, nodes_of
 from tests.fuzz.tensor_mutations import DIMS
 
 NAMES = ("", "nowhere", "x", "y", "w", "v0", "c0", "w.a0", "x" * 3000, "a\nb\x1b[2J", "\u202eevil", "sub/graph:0")

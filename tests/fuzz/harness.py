@@ -18,17 +18,17 @@ from types import FrameType
 
 import onnx
 
-from nncompress.calibrate.synthesise import input_specs, synthesise_choices
-from nncompress.compression import compress_graph
 from nncompress.errors import NncompressError
-from nncompress.model.check import check_result
-from nncompress.model.facts import file_facts
-from nncompress.model.io import load
-from nncompress.model.write import write
+from nncompress.feeds.synthesise import input_specs, synthesise_choices
+from nncompress.onnx_file.facts import file_facts
+from nncompress.onnx_file.output import check_result
+from nncompress.onnx_file.read import load
+from nncompress.onnx_file.write import write
 from nncompress.passes.base import Pass
 from nncompress.passes.factorize import Factorize
 from nncompress.passes.prune_magnitude import PruneMagnitude
 from nncompress.passes.quantize_weights import QuantizeWeights
+from nncompress.workflow.pipeline import compress_graph
 from tests.fuzz.mutator import Case, make_case
 
 SECONDS = 5.0

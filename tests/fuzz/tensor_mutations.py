@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, numpy_helper
 
-from nncompress.model.truth import all_tensors
+from nncompress.onnx_file.walk import all_tensors
 
 DIMS = (0, 1, -1, 2, 3, 7, 255, 2**31 - 1, 2**31, 2**32, 2**40, 2**62, 2**63 - 1, -(2**63))
 VALUES = (float("nan"), float("inf"), float("-inf"), 0.0, -0.0, 1e-45, 1e-38, 3.4e38, -3.4e38, 65504.0, 1.0)

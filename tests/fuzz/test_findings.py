@@ -11,12 +11,12 @@ import onnx
 import pytest
 from onnx import AttributeProto, TensorProto, helper, numpy_helper
 
-from nncompress.compression import compress_graph
 from nncompress.errors import InputError
-from nncompress.model.facts import file_facts
-from nncompress.model.io import load
+from nncompress.onnx_file.facts import file_facts
+from nncompress.onnx_file.read import load
 from nncompress.passes.factorize import Factorize
 from nncompress.passes.quantize_weights import QuantizeWeights
+from nncompress.workflow.pipeline import compress_graph
 from tests.models import noise, proto_of, saved
 from tests.support import nncompress, one_line
 

@@ -7,11 +7,11 @@ import onnx
 import onnx_ir as ir
 import pytest
 
+from nncompress.files.opened import OpenFile
 from nncompress.model.constants import elements_of, find_constants
-from nncompress.model.files import OpenFile
-from nncompress.model.io import load
 from nncompress.model.tensors import FileTensor
 from nncompress.model.weights import find_weights
+from nncompress.onnx_file.read import load
 from tests.models import as_model, dense_constant, linear, noise, proto_of, saved
 
 

@@ -8,10 +8,10 @@ import pytest
 from onnx import TensorProto, helper
 
 import nncompress
-from nncompress.compression import compress_graph
 from nncompress.model.freeze import freeze_inputs
-from nncompress.model.io import load
+from nncompress.onnx_file.read import load
 from nncompress.passes.quantize_weights import QuantizeWeights
+from nncompress.workflow.pipeline import compress_graph
 from tests.models import noise, proto_of, run, saved
 from tests.support import COMPRESSING, nncompress as command
 

@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nncompress.compression import compress_graph
-from nncompress.model.facts import file_facts
 from nncompress.model.inventory import quantized_parts, take_inventory
-from nncompress.model.io import load
+from nncompress.onnx_file.facts import file_facts
+from nncompress.onnx_file.read import load
 from nncompress.passes.base import Pass
 from nncompress.passes.factorize import Factorize
 from nncompress.passes.prune_magnitude import PruneMagnitude
 from nncompress.passes.quantize_weights import QuantizeWeights
+from nncompress.workflow.pipeline import compress_graph
 from tests.models import as_model, dense_constant, file_of, linear, model_of, noise, proto_of
 
 SAMPLES = sorted((Path(__file__).parents[2] / "sample_models").rglob("*.onnx"))

@@ -4,8 +4,6 @@ import numpy as np
 import onnx
 import pytest
 
-from nncompress.compression import compress_graph
-from nncompress.model.io import load
 from nncompress.model.model import Model
 from nncompress.model.normalise import (
     drop_dead_constants,
@@ -15,8 +13,10 @@ from nncompress.model.normalise import (
     set_names_apart,
 )
 from nncompress.model.weights import find_weights
-from nncompress.passes.base import matches
+from nncompress.onnx_file.read import load
 from nncompress.passes.quantize_weights import QuantizeWeights
+from nncompress.passes.select import matches
+from nncompress.workflow.pipeline import compress_graph
 from tests.models import (
     FLOAT,
     as_model,

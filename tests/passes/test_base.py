@@ -5,16 +5,18 @@ import threading
 import numpy as np
 import pytest
 
-from nncompress.compression import check_passes, compress_graph
 from nncompress.errors import EXIT_USAGE, UsageError
 from nncompress.model.model import Model
 from nncompress.model.weights import find_weights
 from nncompress.passes import ALL_PASSES, pass_named
-from nncompress.passes.base import IN_FLIGHT_BYTES, Context, Pass, in_parallel
+from nncompress.passes.base import Pass
+from nncompress.passes.context import Context
 from nncompress.passes.factorize import Factorize
+from nncompress.passes.parallel import IN_FLIGHT_BYTES, in_parallel
 from nncompress.passes.prune_magnitude import PruneMagnitude
 from nncompress.passes.quantize_weights import QuantizeWeights
-from nncompress.report.record import Outcome, Rewritten, Skipped
+from nncompress.results.record import Outcome, Rewritten, Skipped
+from nncompress.workflow.pipeline import check_passes, compress_graph
 from tests.models import as_model, model_of, noise, proto_of
 
 F, P, Q = Factorize(rank=2, min_size=64), PruneMagnitude(), QuantizeWeights()

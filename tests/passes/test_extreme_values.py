@@ -9,14 +9,15 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from nncompress.compression import compress_graph
 from nncompress.forms.choice import FormChoice
 from nncompress.model.model import Model
-from nncompress.passes.base import Context, Pass
+from nncompress.passes.base import Pass
+from nncompress.passes.context import Context
 from nncompress.passes.factorize import Factorize
 from nncompress.passes.prune_magnitude import PruneMagnitude
 from nncompress.passes.quantize_weights import QuantizeWeights
-from nncompress.report.record import Rewritten, Skipped
+from nncompress.results.record import Rewritten, Skipped
+from nncompress.workflow.pipeline import compress_graph
 from tests.models import constants_of, linear, model_of, noise, only_weight, proto_from, session
 
 K, N = 40, 56

@@ -3,15 +3,16 @@
 import numpy as np
 import pytest
 
-from nncompress.compression import compress_graph
 from nncompress.model.encoding import encoded_of
 from nncompress.model.model import Model
 from nncompress.numerics.affine import Affine
-from nncompress.passes.base import Context, Pass
+from nncompress.passes.base import Pass
+from nncompress.passes.context import Context
 from nncompress.passes.factorize import Factorize
 from nncompress.passes.prune_magnitude import PruneMagnitude
 from nncompress.passes.quantize_weights import QuantizeWeights
-from nncompress.report.record import Rewritten, Skipped
+from nncompress.results.record import Rewritten, Skipped
+from nncompress.workflow.pipeline import compress_graph
 from tests.models import linear, model_of, noise, only_weight, op_types, proto_from, run, weight_named
 
 

@@ -6,8 +6,7 @@ import csv
 import io
 
 from nncompress.report.csv_report import COLUMNS, render_csv
-
-from .sample_report import LEDGER, hostile_report, sample_report
+from tests.sample_report import LEDGER, hostile_report, sample_report
 
 
 def test_one_row_a_line_of_the_ledger_whose_bytes_add_up() -> None:

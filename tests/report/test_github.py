@@ -8,9 +8,8 @@ import pytest
 
 from nncompress.errors import UsageError
 from nncompress.report.github import annotation_lines, in_actions, summary_path, without_commands
-from nncompress.report.record import RuleResult
-
-from .sample_report import HOSTILE
+from nncompress.results.record import RuleResult
+from tests.sample_report import HOSTILE
 
 
 def test_each_missed_rule_is_one_line() -> None:

@@ -11,10 +11,9 @@ from html.parser import HTMLParser
 import pytest
 
 from nncompress.report.html_report import render_html
-from nncompress.report.record import Report, Rewritten
-from nncompress.report.units import format_bytes, format_db, format_smaller
-
-from .sample_report import (
+from nncompress.results.record import Report, Rewritten
+from nncompress.results.units import format_bytes, format_db, format_smaller
+from tests.sample_report import (
     comparison,
     hostile_report,
     large_report,

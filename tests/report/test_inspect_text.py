@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from nncompress.report.inspect_text import difference_json, difference_text, inspection_json, inspection_text
-from nncompress.report.inspection_record import Inspection, LeftAlone, PortFacts, Prediction, WeightFacts
-from tests.report.sample_report import HOSTILE
+from nncompress.results.inspection import Inspection, LeftAlone, PortFacts, Prediction, WeightFacts
+from tests.sample_report import HOSTILE
 
 W = WeightFacts("fc.weight", ("Gemm",), (64, 32), "float32", 8192, 0.8192, 2, 0.25, 3, None)
 

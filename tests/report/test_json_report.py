@@ -13,10 +13,9 @@ import pytest
 
 from nncompress.errors import InputError
 from nncompress.report.json_report import from_json, json_schema, to_json
-from nncompress.report.record import SCHEMA_VERSION, Rewritten
 from nncompress.report.text import render_text
-
-from .sample_report import (
+from nncompress.results.record import SCHEMA_VERSION, Rewritten
+from tests.sample_report import (
     comparison,
     fidelity,
     hostile_report,

@@ -7,10 +7,9 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from nncompress.report.junit import render_junit
-from nncompress.report.record import Report
-from nncompress.report.verdict import Limits
-
-from .sample_report import hostile_report, labelled_run, sample_report
+from nncompress.results.record import Report
+from nncompress.results.rules.verdict import Limits
+from tests.sample_report import hostile_report, labelled_run, sample_report
 
 
 def test_failures_fail_and_warnings_pass_with_a_word() -> None:

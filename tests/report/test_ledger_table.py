@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from nncompress.report.ledger_table import full_ledger_table, short_ledger_table, skipped_table
-from nncompress.report.record import Rewritten, Skipped
-
-from .sample_report import LEDGER, sample_report, weight
+from nncompress.results.record import Rewritten, Skipped
+from tests.sample_report import LEDGER, sample_report, weight
 
 
 def test_largest_weights_come_first_and_what_is_no_weight_last() -> None:

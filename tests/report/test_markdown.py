@@ -8,8 +8,7 @@ from dataclasses import replace
 import pytest
 
 from nncompress.report.markdown import MOST_BYTES, render_markdown
-
-from .sample_report import (
+from tests.sample_report import (
     comparison,
     hostile_report,
     labelled_run,

@@ -10,12 +10,11 @@ import pytest
 
 from nncompress.errors import InputError
 from nncompress.report.check_json import check_json
-from nncompress.report.check_record import CheckedModel, CheckReport, Figures
 from nncompress.report.json_report import to_json
-from nncompress.report.record import RuleResult
 from nncompress.report.saved import read_saved
-
-from .sample_report import HOSTILE, hostile_report, sample_report
+from nncompress.results.check import CheckedModel, CheckReport, Figures
+from nncompress.results.record import RuleResult
+from tests.sample_report import HOSTILE, hostile_report, sample_report
 
 RULES = (
     RuleResult("max-size", "fail", "2 kB", "<= 1 kB", "compress it", 2000.0, 1000.0),

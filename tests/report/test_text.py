@@ -8,11 +8,10 @@ from dataclasses import replace
 
 import pytest
 
-from nncompress.report.record import Report
 from nncompress.report.text import print_report, render_text
-from nncompress.report.verdict import Limits
-
-from .sample_report import (
+from nncompress.results.record import Report
+from nncompress.results.rules.verdict import Limits
+from tests.sample_report import (
     LEDGER,
     comparison,
     hostile_report,

@@ -2,12 +2,11 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-from nncompress.calibrate.feeds import Feeds
-from nncompress.calibrate.synthetic import InputRecipe, Synthetic
 from nncompress.errors import InputError, NoOutputError, UsageError
+from nncompress.feeds.feeds import Feeds
+from nncompress.feeds.synthetic import InputRecipe, Synthetic
 from nncompress.validate.compare import Request, measure
-
-from .models import feeds_of, linear, one_op, save
+from tests.runtime.models import feeds_of, linear, one_op, save
 
 WEIGHT = np.array([[1, 0], [0, 1], [1, 1]])
 ONES = np.ones((2, 3))

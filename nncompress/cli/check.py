@@ -1,0 +1,123 @@
+"""The commands for CI: check models against their budgets, and init to write a first configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nncompress.cli.options import FileOptions, RunOptions
+from nncompress.cli.printing import complain, say
+from nncompress.cli.with_options import with_options
+from nncompress.errors import EXIT_GATE_FAILED, EXIT_INPUT, InputError, UsageError
+
+if TYPE_CHECKING:
+    from nncompress.config.budget import Config
+    from nncompress.results.check import CheckReport
+
+
+@with_options(RunOptions)
+def check(
+    options: RunOptions,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config", metavar="FILE", help="Another configuration, or a pyproject.toml.", show_default=False
+        ),
+    ] = None,
+    json: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Also write it as JSON; - for stdout.")
+    ] = None,
+    junit: Annotated[
+        Path | None, typer.Option("--junit", metavar="FILE", help="Also as JUnit XML; - for stdout.")
+    ] = None,
+    markdown: Annotated[
+        Path | None, typer.Option("--markdown", metavar="FILE", help="Also as Markdown; - for stdout.")
+    ] = None,
+    github_summary: Annotated[
+        bool, typer.Option("--github-summary", help="Append Markdown to the summary of a GitHub Actions job.")
+    ] = False,
+    baseline: Annotated[
+        Path | None, typer.Option("--baseline", metavar="FILE", help="Compare with what check --json saved.")
+    ] = None,
+    max_regression: Annotated[
+        str | None,
+        typer.Option("--max-regression", metavar="SHARE", help='Largest regression against it. [default: "1 %"]'),
+    ] = None,
+    exit_zero: Annotated[bool, typer.Option("--exit-zero", help="Exit with 0 even if a check fails.")] = False,
+) -> None:
+    """Check models against the budgets in nncompress.toml, for CI.
+
+    Example: nncompress check
+    Example: nncompress check --json last.json --junit report.xml --github-summary
+    Example: nncompress check --baseline last.json --max-regression "1 %"
+    """
+    from nncompress.cli.from_options import made_up_proof_of
+    from nncompress.cli.inputs import check_inputs
+    from nncompress.cli.outputs import check_reports
+    from nncompress.config.budget import find_config, load_config
+    from nncompress.results.rules.on_regressions import read_baseline, with_regressions
+    from nncompress.workflow.check import check_budgets
+
+    limit, proof = _regression_limit(baseline, max_regression), made_up_proof_of(options)
+    if proof.seconds == 0:
+        raise UsageError("--seconds must be above 0: budgets without a limit on latency are not timed anyway")
+    loaded = load_config(config if config is not None else find_config(Path()))
+    _refuse_problems(loaded)
+    files = FileOptions(json=json, junit=junit, markdown=markdown, github_summary=github_summary)
+    check_reports(files, check_inputs(loaded, baseline))
+    before = read_baseline(_read(baseline)) if baseline is not None else None
+    report = check_budgets(loaded, proof)
+    if before is not None:
+        report = with_regressions(report, before, limit)
+    _print(report, files)
+    if report.unreadable:
+        raise typer.Exit(EXIT_INPUT)
+    if report.level == "fail" and not exit_zero:
+        raise typer.Exit(EXIT_GATE_FAILED)
+
+
+# ------------------------------------------------------------------------------------------------ what was asked for
+def _regression_limit(baseline: Path | None, given: str | None) -> float:
+    from nncompress.results.units import parse_share
+
+    if given is not None and baseline is None:
+        raise UsageError("--max-regression needs --baseline: the report of an earlier check --json")
+    return parse_share(given if given is not None else "1 %")
+
+
+def _refuse_problems(config: Config) -> None:
+    """Raises UsageError; several problems are listed on stderr first, one a line."""
+    if not config.problems:
+        return
+    if len(config.problems) == 1:
+        raise UsageError(f"{config.path}: {config.problems[0]}")
+    for problem in config.problems:
+        complain(f"{config.path}: {problem}")
+    raise UsageError(f"{config.path} has {len(config.problems)} problems, see above")
+
+
+# ------------------------------------------------------------------------------------------------ files
+def _print(report: CheckReport, files: FileOptions) -> None:
+    from nncompress.cli.outputs import annotate, check_renderers, write_files
+    from nncompress.report import github
+    from nncompress.report.check_text import check_text, failure_lines
+
+    if not write_files(report, check_renderers(), files):
+        say(check_text(report))
+    if github.in_actions():
+        for model in report.models:
+            annotate(model.rules, model.path)
+    else:
+        for line in failure_lines(report):
+            complain(line)
+
+
+def _read(path: Path) -> str:
+    from nncompress.files.texts import read_text
+
+    try:
+        return read_text(path)
+    except InputError as error:
+        raise InputError(f"baseline: {error}") from error

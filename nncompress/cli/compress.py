@@ -1,0 +1,241 @@
+"""The commands that write a model: quantize, prune, factorize, and run for several passes in order."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nncompress.cli.completion import pass_names
+from nncompress.cli.interrupts import end_work
+from nncompress.cli.options import (
+    FileOptions,
+    LimitOptions,
+    ProofOptions,
+    ReportOptions,
+    SelectOptions,
+    Source,
+    Target,
+    WriteOptions,
+    choice,
+    shared_values,
+)
+from nncompress.cli.printing import say
+from nncompress.cli.settings import Layer, configured
+from nncompress.cli.with_options import with_options
+from nncompress.errors import UsageError, printable
+
+if TYPE_CHECKING:
+    from nncompress.passes.base import Pass
+
+_OnlyIfSmaller = Annotated[
+    bool | None,
+    typer.Option(
+        "--only-if-smaller/--even-if-larger",
+        help="Leave weights alone where it does not pay, or not. [default: only-if-smaller]",
+    ),
+]
+_shared = with_options(SelectOptions, ProofOptions, LimitOptions, WriteOptions, ReportOptions)
+
+
+@_shared
+def quantize(
+    source: Source,
+    *,
+    target: Target = None,
+    dtype: Annotated[str | None, choice("--dtype", "int8|uint8", "Type of the integers. [default: int8]")] = None,
+    symmetric: Annotated[
+        bool | None,
+        typer.Option(
+            "--symmetric/--asymmetric",
+            help="Zero point in the middle, or use the full range. [default: symmetric]",
+        ),
+    ] = None,
+    granularity: Annotated[
+        str | None, choice("--per", "channel|tensor", "One scale a channel, or one a weight. [default: channel]")
+    ] = None,
+    range_: Annotated[
+        str | None,
+        choice("--range", "mse|minmax", "Clip where the squared error is least, or never. [default: mse]"),
+    ] = None,
+    only_if_smaller: _OnlyIfSmaller = None,
+    select: SelectOptions,
+    proof: ProofOptions,
+    limits: LimitOptions,
+    write: WriteOptions,
+    report: ReportOptions,
+) -> None:
+    """Store weights as 8-bit integers with a scale: about a quarter of the size, float speed.
+
+    Example: nncompress quantize model.onnx -o small.onnx
+    Example: nncompress quantize model.onnx -o small.onnx --data eval.npz --max-drop "0.5 %"
+    Example: nncompress quantize model.onnx -o small.onnx --exclude "fc3*" --form dequantize
+    Example: nncompress quantize model.onnx --dry-run --json -
+    """
+    from nncompress.cli.from_options import pass_of
+
+    one = pass_of(
+        "quantize-weights", select, dtype=dtype, symmetric=symmetric, granularity=granularity, range=range_,
+        only_if_smaller=only_if_smaller,
+    )  # fmt: skip
+    _compress("quantize", source, target, [one], proof, limits, write, report)
+
+
+@_shared
+def prune(
+    source: Source,
+    *,
+    target: Target = None,
+    sparsity: Annotated[
+        float | None, typer.Option("--sparsity", help="Share of zeros, 0 to 1. [default: 0.5]", show_default=False)
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option("--threshold", help="Zero whatever is smaller than this instead.")
+    ] = None,
+    scope: Annotated[
+        str | None,
+        choice(
+            "--scope",
+            "lamp|weight|global",
+            "The share is of all together by LAMP scores, of each weight, or of all by magnitude. [default: lamp]",
+        ),
+    ] = None,
+    only_if_smaller: _OnlyIfSmaller = None,
+    select: SelectOptions,
+    proof: ProofOptions,
+    limits: LimitOptions,
+    write: WriteOptions,
+    report: ReportOptions,
+) -> None:
+    """Set the smallest weights to zero, and store zeros small.
+
+    Example: nncompress prune model.onnx -o small.onnx --sparsity 0.6 --data eval.npz
+    Example: nncompress prune model.onnx -o small.onnx --include "fc*" --threshold 0.02 --min-cosine 0.99
+    """
+    from nncompress.cli.from_options import pass_of
+
+    one = pass_of(
+        "prune-magnitude", select, sparsity=sparsity, threshold=threshold, scope=scope, only_if_smaller=only_if_smaller
+    )
+    _compress("prune", source, target, [one], proof, limits, write, report)
+
+
+@_shared
+def factorize(
+    source: Source,
+    *,
+    target: Target = None,
+    rank: Annotated[int | None, typer.Option("--rank", help="The same rank for all.")] = None,
+    energy: Annotated[
+        float | None, typer.Option("--energy", help="Share of the energy to keep. [default: 0.99]", show_default=False)
+    ] = None,
+    ratio: Annotated[float | None, typer.Option("--ratio", help="Share of the parameters to keep.")] = None,
+    select: SelectOptions,
+    proof: ProofOptions,
+    limits: LimitOptions,
+    write: WriteOptions,
+    report: ReportOptions,
+) -> None:
+    """Split large matrices into two thin ones where that saves bytes and work.
+
+    Example: nncompress factorize model.onnx -o small.onnx --energy 0.9 --data eval.npz
+    Example: nncompress factorize model.onnx -o small.onnx --include "fc2*" --rank 32
+    """
+    from nncompress.cli.from_options import pass_of
+
+    one = pass_of("factorize", select, rank=rank, energy=energy, ratio=ratio)
+    _compress("factorize", source, target, [one], proof, limits, write, report)
+
+
+def _from_recipe(given: Mapping[str, Any]) -> list[Layer]:
+    """What the recipe of `run` sets comes before the configuration files."""
+    from nncompress.config.recipe import load_recipe
+
+    layers = configured(given)
+    if given["steps"] or len(given["paths"]) != 2:
+        return layers
+    path = given["paths"][0]
+    return [Layer(str(path), load_recipe(path, given["changes"] or ()).options), *layers]
+
+
+@with_options(ProofOptions, LimitOptions, WriteOptions, ReportOptions, layers=_from_recipe)
+def run(
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="[RECIPE] MODEL", help="A recipe (TOML or JSON), and the model.")
+    ],
+    *,
+    target: Target = None,
+    steps: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--pass",
+            "-p",
+            metavar="NAME[:OPT=VALUE,...]",
+            help="A pass; give several in their order.",
+            autocompletion=pass_names,
+        ),
+    ] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="PLACE=VALUE", help="Change the recipe: steps.0.sparsity=0.4 (steps from 0)."),
+    ] = None,
+    proof: ProofOptions,
+    limits: LimitOptions,
+    write: WriteOptions,
+    report: ReportOptions,
+) -> None:
+    """Apply several passes in order, from -p options or a recipe.
+
+    Example: nncompress run -p prune-magnitude:sparsity=0.5 -p quantize-weights model.onnx -o small.onnx
+    Example: nncompress run recipe.toml model.onnx -o small.onnx --set steps.0.sparsity=0.4
+    Example: nncompress run recipe.toml model.onnx -o small.onnx --force --if-changed --json small.json
+    """
+    from nncompress.config.recipe import load_recipe
+    from nncompress.passes.spec import parse_step
+
+    if len(paths) != (1 if steps else 2):
+        raise UsageError(
+            "give either a recipe and a model, or passes with -p and one model (nncompress passes lists them)"
+        )
+    if steps and changes:
+        raise UsageError("--set changes a recipe, and there is none: write it into the -p option")
+    passes = [parse_step(step) for step in steps] if steps else load_recipe(paths[0], changes or ()).steps
+    _compress("run", paths[-1], target, passes, proof, limits, write, report, taken=paths[:-1])
+
+
+def _compress(
+    command: str, source: Path, target: Path | None, passes: Sequence[Pass], proof: ProofOptions,
+    limits: LimitOptions, write: WriteOptions, report: ReportOptions, taken: Sequence[Path] = (),
+) -> None:  # fmt: skip
+    from nncompress.cli.from_options import limits_of, proof_of, target_of, writing_of
+    from nncompress.cli.inputs import inputs_of, proof_files
+    from nncompress.cli.outputs import check_reports, finish, report_renderers, write_files, write_text
+    from nncompress.cli.unchanged import made_already, options_used
+    from nncompress.config.recipe import recipe_text
+    from nncompress.workflow.compress import compress_file
+
+    writing, proving, gates = writing_of(write), proof_of(proof, validate=write.validate), limits_of(limits)
+    where = target_of(target, writing, source)
+    others = [*proof_files(proof), *taken]
+    check_reports(report, inputs_of([source], others), [where], write.save_recipe)
+    if inputs_of((), others).holds(where):
+        raise UsageError(f"{where} is an input of this command: inputs are never modified, name another output")
+    if write.save_recipe is not None and os.path.lexists(write.save_recipe) and not (write.force or write.if_changed):
+        raise UsageError(f"{write.save_recipe} exists (--force overwrites it)")
+    options = options_used(proof, limits, write)
+    if write.if_changed and not write.dry_run:
+        saved = made_already(source, where, passes, options, report)
+        if saved is not None:
+            say(printable(f"{where} is up to date"))
+            write_files(saved, report_renderers(), FileOptions(github_summary=report.github_summary))
+            return
+    result = compress_file(source, where, passes, command=command, proof=proving, writing=writing, limits=gates)
+    end_work()  # an interrupt could no longer leave nothing behind
+    if write.save_recipe is not None:
+        write_text(write.save_recipe, recipe_text(passes, shared_values(proof, limits, write), write.save_recipe))
+    notes = ("dry run: nothing was written",) if write.dry_run else ()
+    finish(replace(result, options=options, notes=(*result.notes, *notes)), report)

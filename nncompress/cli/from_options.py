@@ -1,0 +1,116 @@
+"""From parsed options to what the workflow takes."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from nncompress.cli.options import LimitOptions, ProofOptions, RunOptions, SelectOptions, StoreOptions, WriteOptions
+from nncompress.errors import UsageError
+from nncompress.passes.base import Pass
+from nncompress.passes.spec import make_pass
+from nncompress.report.json_text import LARGEST_NUMBER
+from nncompress.results.rules.verdict import Limits
+from nncompress.validate.metrics.names import require_metric
+from nncompress.workflow.compress import Writing
+from nncompress.workflow.proof import Proof
+
+_MOST_THREADS, _MOST_SECONDS = 1024, 3600
+_SIZE = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
+
+
+def proof_of(options: ProofOptions, *, validate: bool = True) -> Proof:
+    """Raises UsageError for options that cannot be meant."""
+    if options.labels and not options.data:
+        raise UsageError("--labels needs --data: labels belong to samples")
+    if (options.metric or options.metric_output) and not options.data:
+        raise UsageError("--metric needs --data: a task is done on real samples")
+    for name in options.metric or ():
+        require_metric(name)
+    return replace(
+        made_up_proof_of(options), validate=validate, data=options.data, labels=options.labels,
+        metrics=tuple(options.metric or ()), metric_output=options.metric_output,
+    )  # fmt: skip
+
+
+def made_up_proof_of(options: RunOptions) -> Proof:
+    """On made-up inputs. Raises UsageError for options that cannot be meant."""
+    if not 1 <= options.bench_threads <= _MOST_THREADS:
+        raise UsageError(f"--bench-threads must be 1 to {_MOST_THREADS}, not {options.bench_threads}")
+    if not 0 <= options.seconds <= _MOST_SECONDS:
+        raise UsageError(f"--seconds must be 0 (latency is not measured) to {_MOST_SECONDS}, not {options.seconds:g}")
+    if not 0 <= options.seed <= LARGEST_NUMBER:
+        raise UsageError(f"--seed must be 0 to {LARGEST_NUMBER}, not {options.seed}")
+    return Proof(
+        dims=_dims(options.dim or ()), seed=options.seed, threads=options.bench_threads, seconds=options.seconds
+    )
+
+
+def _dims(given: Sequence[str]) -> dict[str, int]:
+    dims: dict[str, int] = {}
+    for text in given:
+        name, _, size = text.rpartition("=")
+        if not name or not _SIZE.fullmatch(size):
+            raise UsageError(f"--dim {text!r} is not NAME=SIZE, such as batch=1")
+        dims[name] = int(size)
+    return dims
+
+
+def limits_of(options: LimitOptions) -> Limits:
+    """Raises UsageError for sizes and shares that cannot be read, and for limits that cannot be meant."""
+    from nncompress.results.units import parse_bytes, parse_share
+
+    if options.min_cosine is not None and not -1 <= options.min_cosine <= 1:
+        raise UsageError(f"--min-cosine must lie between -1 and 1, not at {options.min_cosine:g}")
+    for name, ratio in (("--min-ratio", options.min_ratio), ("--max-latency-ratio", options.max_latency_ratio)):
+        if ratio is not None and not 0 < ratio < math.inf:
+            raise UsageError(f"{name} must be above 0, not {ratio:g}")
+    return Limits(
+        options.min_cosine,
+        options.min_sqnr,
+        parse_share(options.max_drop) if options.max_drop else None,
+        parse_bytes(options.max_size) if options.max_size else None,
+        options.min_ratio,
+        options.max_latency_ratio,
+    )
+
+
+def writing_of(options: WriteOptions) -> Writing:
+    """Raises UsageError for an unknown form."""
+    if not 0 <= options.threads <= _MOST_THREADS:
+        raise UsageError(f"--threads must be 0 (all cores) to {_MOST_THREADS}, not {options.threads}")
+    threads = options.threads or os.cpu_count() or 1
+    return replace(storing_of(options), force=options.force, threads=threads, dry_run=options.dry_run)
+
+
+def storing_of(options: StoreOptions) -> Writing:
+    """Raises UsageError for an unknown form."""
+    if options.form not in ("folded", "dequantize"):
+        raise UsageError(f"unknown form {options.form!r}: it is folded or dequantize")
+    return Writing(
+        "dequantize" if options.form == "dequantize" else "folded", options.external_data,
+        keep_failed=options.keep_failed, freeze_inputs=options.freeze_inputs,
+    )  # fmt: skip
+
+
+def target_of(target: Path | None, writing: Writing, source: Path) -> Path:
+    """The output path; only a dry run can do without one."""
+    if target is None and not writing.dry_run:
+        raise UsageError("name the model to write with -o OUT (or try --dry-run)")
+    return target or source.with_name(f"{source.stem}.small.onnx")
+
+
+def pass_of(name: str, select: SelectOptions, **options: Any) -> Pass:
+    """The pass with the options that were given; None means not given."""
+    given = {
+        "include": tuple(select.include or ()) or None,
+        "exclude": tuple(select.exclude or ()) or None,
+        "min_size": select.min_size,
+        **options,
+    }
+    return make_pass(name, {key: value for key, value in given.items() if value is not None})

@@ -1,0 +1,223 @@
+"""Reads budgets: what models may weigh and cost, from `[[budget]]` tables in nncompress.toml or pyproject.toml.
+
+In pyproject.toml the tables are `[[tool.nncompress.budget]]`. Paths are relative to the folder of the file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import glob
+import os
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import StrictBool, StrictStr, TypeAdapter, ValidationError
+
+from nncompress.config.limit_types import Bytes, Cosine, Count, Db, Metrics, Number, Ratio, Share
+from nncompress.config.settings import KEYS, option_values, settings_problems
+from nncompress.errors import InputError, UsageError, nearest
+from nncompress.files.texts import read_text
+from nncompress.validate.metrics.names import LOWER_IS_BETTER, metric_from, require_metric
+
+CONFIG_NAME = "nncompress.toml"
+PYPROJECT = "pyproject.toml"
+_RUN_LIMITS = ("min_cosine", "min_sqnr", "max_drop", "max_latency_ratio")  # against a reference
+_METRIC_LIMITS = ("min_metric", "max_metric")
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Limits on the models that `path` matches; None: no such limit."""
+
+    path: StrictStr  # glob
+    max_size: Bytes = None  # external data included
+    max_packed_size: Bytes = None
+    max_params: Count = None
+    max_macs: Count = None
+    reference: StrictStr | None = None  # the model that the following four compare with
+    min_cosine: Cosine = None
+    min_sqnr: Db = None
+    max_drop: Share = None
+    max_latency_ratio: Ratio = None
+    min_metric: Share = None  # of each metric that is better when higher; needs data and no reference
+    max_metric: Number = None  # of each metric that is better when lower
+    data: StrictStr | None = None
+    labels: StrictStr | None = None
+    metric: Metrics | None = None
+    metric_output: StrictStr | None = None
+    level: Literal["error", "warn"] = "error"  # of a missed limit
+    optional: StrictBool = False  # a glob that matches nothing is fine
+
+    @property
+    def runs(self) -> bool:
+        """True if a limit needs the model to be run."""
+        return any(getattr(self, name) is not None for name in (*_METRIC_LIMITS, *_RUN_LIMITS))
+
+
+@dataclass(frozen=True)
+class Config:
+    """A configuration file with everything that is wrong in it; with problems, no budgets can be relied on."""
+
+    path: Path
+    budgets: tuple[Budget, ...]
+    problems: tuple[str, ...]
+
+    @property
+    def folder(self) -> Path:
+        return self.path.parent
+
+    def models(self, budget: Budget) -> list[Path]:
+        """The files that its glob matches, relative to the folder, sorted."""
+        names = glob.glob(budget.path, root_dir=self.folder, recursive=True)  # noqa: PTH207 - Path.glob finds hidden files
+        return [Path(name) for name in sorted(set(names)) if (self.folder / name).is_file()]
+
+
+def find_config(folder: Path) -> Path:
+    """nncompress.toml in `folder`, else a pyproject.toml that has [tool.nncompress]. Raises UsageError for neither."""
+    for path in settings_files(folder):
+        if path.name == CONFIG_NAME or "nncompress" in _table(_read_toml(path), "tool"):
+            return path
+    raise UsageError(f"there is no {CONFIG_NAME} here, and no [tool.nncompress] in a {PYPROJECT}: try nncompress init")
+
+
+def load_config(path: Path) -> Config:
+    """All budgets of a file. Raises UsageError only where there is no TOML to look into."""
+    content = _content(path)
+    problems = _unknown_keys(content) + settings_problems(content)
+    tables = content.get("budget")
+    key = "tool.nncompress.budget" if path.name == PYPROJECT else "budget"
+    if not isinstance(tables, list) or not tables or not all(isinstance(table, dict) for table in tables):
+        return Config(path, (), (*problems, f'it needs [[{key}]] with path = "MODEL.onnx" and a limit'))
+    budgets = []
+    for number, table in enumerate(tables, 1):
+        budget, wrong = _budget(table)
+        name = table.get("path")
+        where = f"budget {number} ({name})" if isinstance(name, str) and name else f"budget {number}"
+        problems += [f"{where}: {problem}" for problem in wrong]
+        budgets += [budget] if budget is not None else []
+    config = Config(path, tuple(budgets), ())
+    return dataclasses.replace(config, problems=(*problems, *_missing_files(config)))
+
+
+def load_settings(path: Path) -> dict[str, Any]:
+    """{option: value} of what a configuration file sets for all commands. Raises UsageError that lists all problems."""
+    content = _content(path)
+    problems = _unknown_keys(content) + settings_problems(content)
+    if problems:
+        raise UsageError(f"{path}: {'; '.join(problems)}")
+    return option_values(content, path.parent)
+
+
+def settings_files(folder: Path) -> list[Path]:
+    """The configuration files in `folder`, the one that counts most first. What only bears the name of one is there,
+    too: to read it is an error."""
+    return [folder / name for name in (CONFIG_NAME, PYPROJECT) if os.path.lexists(folder / name)]
+
+
+def _unknown_keys(content: dict[str, Any]) -> list[str]:
+    known = ("budget", *KEYS)
+    return [f"unknown key {key!r}{nearest(key, known)}" for key in content if key not in known]
+
+
+# ------------------------------------------------------------------------------------------------ one budget
+def _budget(table: dict[str, Any]) -> tuple[Budget | None, list[str]]:
+    """The budget as far as it can be understood, and what is wrong with it."""
+    known = [field.name for field in dataclasses.fields(Budget)]
+    problems = [f"unknown key {key!r}{nearest(key, known, 1)}" for key in table if key not in known]
+    try:
+        budget = TypeAdapter(Budget).validate_python({key: value for key, value in table.items() if key in known})
+    except ValidationError as error:
+        return None, problems + [_explained(one) for one in error.errors()]
+    return budget, problems + _contradictions(budget, guessing=bool(problems))
+
+
+def _explained(error: Any) -> str:
+    key = str(error["loc"][0]) if error["loc"] else "path"
+    if error["type"] in ("missing", "missing_argument"):
+        return f"{key} is missing"
+    message = str(error["msg"]).removeprefix("Value error, ")
+    return f"{key}: {message[:1].lower() + message[1:] if message.startswith('Input') else message}"
+
+
+def _contradictions(budget: Budget, *, guessing: bool) -> list[str]:
+    """Limits that could never be checked, and keys that no limit uses. `guessing`: an unknown key may be the limit."""
+    asked = [name for name in _RUN_LIMITS if getattr(budget, name) is not None]
+    problems = []
+    if not budget.path:
+        problems.append("path is empty")
+    if asked and budget.reference is None:
+        problems.append(
+            f"{', '.join(asked)} {'needs' if len(asked) == 1 else 'need'} a reference model to compare with"
+        )
+    for name in ("max_drop", *_METRIC_LIMITS):
+        if getattr(budget, name) is not None and budget.data is None:
+            problems.append(f"{name} needs labelled data")
+    if budget.metric and budget.min_metric is not None and LOWER_IS_BETTER.issuperset(budget.metric):
+        names = " and ".join(budget.metric)
+        problems.append(f"min_metric: {names} is better when it is lower, so limit it with max_metric")
+    if budget.labels is not None and budget.data is None:
+        problems.append("labels need data: they belong to samples")
+    if (budget.metric or budget.metric_output) and budget.data is None:
+        problems.append("metric needs data: a task is done on real samples")
+    if guessing:
+        return problems
+    if budget.reference is not None and not asked:
+        problems.append(f"no limit uses the reference: give one of {', '.join(_RUN_LIMITS)}")
+    elif budget.data is not None and not budget.runs:
+        problems.append("no limit uses the data")
+    if not _has_limit(budget):
+        problems.append("it has no limit: give one such as max_size")
+    return problems
+
+
+def _has_limit(budget: Budget) -> bool:
+    fields = [field.name for field in dataclasses.fields(budget) if field.name.startswith(("max_", "min_"))]
+    return any(getattr(budget, name) is not None for name in fields)
+
+
+def _missing_files(config: Config) -> Sequence[str]:
+    """Globs that match nothing, and references and data that do not exist."""
+    problems = []
+    for budget in config.budgets:
+        found = config.models(budget)
+        if budget.path and not found and not budget.optional:
+            problems.append(f"path {budget.path!r} matches no file (optional = true allows that)")
+        for key in ("reference", "data", "labels"):
+            name = getattr(budget, key)
+            if name is not None and (found or not budget.optional) and not (config.folder / name).exists():
+                problems.append(f"{key} {name!r} does not exist (paths are relative to {config.path.name})")
+        problems += _missing_metrics(config.folder, budget)
+    return list(dict.fromkeys(problems))
+
+
+def _missing_metrics(folder: Path, budget: Budget) -> list[str]:
+    problems = []
+    for name in budget.metric or ():
+        try:
+            require_metric(metric_from(folder, name))
+        except UsageError as error:
+            problems.append(str(error))
+    return problems
+
+
+# ------------------------------------------------------------------------------------------------ files
+def _content(path: Path) -> dict[str, Any]:
+    content = _read_toml(path)
+    return _table(_table(content, "tool"), "nncompress") if path.name == PYPROJECT else content
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(read_text(path))
+    except InputError as error:
+        raise UsageError(str(error)) from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path} is not TOML: {error}") from error
+
+
+def _table(content: dict[str, Any], key: str) -> dict[str, Any]:
+    found = content.get(key, {})
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,183 @@
+"""Recipe files: steps, and the settings that go with them; read with every problem at once, and written.
+
+seed = 0
+[data]
+path = "eval.npz"
+[limits]
+max_drop = "1 %"
+[[steps]]
+pass = "prune-magnitude"
+sparsity = 0.5
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from nncompress.config.settings import KEYS, Settings, option_values, settings_problems, settings_table
+from nncompress.errors import InputError, UsageError, nearest
+from nncompress.files.texts import read_text
+from nncompress.passes import ALL_PASSES
+from nncompress.passes.base import Pass
+from nncompress.passes.spec import make_pass
+
+SCHEMA_ID = "https://json-schema.org/draft/2020-12/schema"
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a recipe file says."""
+
+    steps: tuple[Pass, ...]
+    options: Mapping[str, Any]  # {name of an option of the command: value}
+
+
+def load_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
+    """The recipe with `changes` such as "steps.0.sparsity=0.4" made to it. Raises UsageError with all problems."""
+    content = _read(path)
+    if isinstance(content, dict):
+        for change in changes:
+            _change(content, change)
+    else:
+        content = {"(no table)": content}
+    problems = [
+        f"unknown key {key!r}{nearest(key, known)}" for key in content if key not in (known := ("steps", *KEYS))
+    ]
+    problems += settings_problems(content)
+    steps, wrong = _steps(content.get("steps"))
+    if problems or wrong:
+        raise UsageError(f"{path}: {'; '.join([*problems, *wrong])}")
+    return Recipe(tuple(steps), option_values(content, path.parent))
+
+
+def recipe_text(steps: Sequence[Pass], options: Mapping[str, Any], path: Path) -> str:
+    """The text of the recipe that load_recipe reads as these steps and options, JSON if the name says so."""
+    tables = [{"pass": one.name, **_given(one)} for one in steps]
+    content = {**settings_table(options, path.parent), "steps": tables}
+    return json.dumps(content, indent=2) + "\n" if path.suffix == ".json" else _toml(content)
+
+
+def recipe_schema() -> dict[str, Any]:
+    """The JSON Schema of a recipe; recipe.schema.json holds a copy."""
+    schema = TypeAdapter(Settings).json_schema(mode="validation")
+    definitions = schema.pop("$defs", {})
+    steps = []
+    for kind in ALL_PASSES:
+        step = TypeAdapter(kind).json_schema()
+        step["properties"] = {"pass": {"const": kind.name}, **step["properties"]}
+        steps.append({**step, "required": ["pass"]})
+    schema["properties"]["steps"] = {"type": "array", "minItems": 1, "items": {"oneOf": steps}}
+    whole: dict[str, Any] = _closed({**schema, "required": ["steps"], "$defs": definitions})
+    return {"$schema": SCHEMA_ID, **whole, "title": "nncompress recipe"}
+
+
+# ------------------------------------------------------------------------------------------------ reading
+def _read(path: Path) -> Any:
+    try:
+        text = read_text(path)
+    except InputError as error:
+        raise UsageError(f"recipe: {error}") from error
+    try:
+        return json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path} is no {'JSON' if path.suffix == '.json' else 'TOML'}: {error}") from error
+
+
+def _steps(found: object) -> tuple[list[Pass], list[str]]:
+    if not isinstance(found, list) or not found or not all(isinstance(step, dict) for step in found):
+        return [], ['it needs [[steps]] with pass = "NAME"']
+    passes, problems = [], []
+    for number, step in enumerate(found, 1):
+        options = {key: value for key, value in step.items() if key != "pass"}
+        try:
+            passes.append(make_pass(str(step.get("pass", "")), options))
+        except UsageError as error:
+            problems.append(f"step {number}: {error}")
+    return passes, problems
+
+
+def _change(content: dict[str, Any], change: str) -> None:
+    """Sets one value; tables on the way are made where they are missing, steps are not."""
+    place, equals, text = change.partition("=")
+    *parents, last = place.strip().split(".")
+    if not equals or not all([*parents, last]):
+        raise UsageError(f"--set {change!r} is not PLACE=VALUE, such as steps.0.sparsity=0.4")
+    holder: Any = content
+    for key in parents:
+        holder = holder.setdefault(key, {}) if isinstance(holder, dict) else _item(holder, key, change)
+    if isinstance(holder, dict):
+        holder[last] = _value(text)
+    else:
+        raise UsageError(f"--set {change!r}: {'.'.join(parents)} is not a table")
+
+
+def _item(holder: object, key: str, change: str) -> Any:
+    if not isinstance(holder, list):
+        raise UsageError(f"--set {change!r}: there is nothing below {key!r}")
+    if not key.isdecimal() or len(key) > 9 or int(key) >= len(holder):
+        raise UsageError(f"--set {change!r}: there is no step {key!r}; they are 0 to {len(holder) - 1}")
+    return holder[int(key)]
+
+
+def _value(text: str) -> Any:
+    """A TOML value, else the text itself."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except (ValueError, RecursionError):  # no TOML, or a number of thousands of digits
+        return text.strip()
+
+
+# ------------------------------------------------------------------------------------------------ writing
+def _given(one: Pass) -> dict[str, Any]:
+    """The options that differ from their defaults."""
+    fields = [field for field in dataclasses.fields(one) if getattr(one, field.name) != field.default]
+    values = {field.name: getattr(one, field.name) for field in fields}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+
+def _toml(content: Mapping[str, Any]) -> str:
+    lines = [f"{key} = {_toml_value(value)}" for key, value in content.items() if not _is_table(value)]
+    for key, value in content.items():
+        tables = [] if not _is_table(value) else [value] if isinstance(value, dict) else value
+        for table in tables:
+            lines += ["", f"[{key}]" if isinstance(value, dict) else f"[[{key}]]"]
+            lines += [f"{name} = {_toml_value(item)}" for name, item in table.items()]
+    return "\n".join(lines).lstrip("\n") + "\n"
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, dict) or (isinstance(value, list) and bool(value) and isinstance(value[0], dict))
+
+
+def _toml_value(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{_key(key)} = {_toml_value(item)}" for key, item in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_toml_value, value)) + "]"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return "true" if value is True else "false" if value is False else repr(value)
+
+
+def _key(key: str) -> str:
+    return key if _BARE_KEY.fullmatch(key) else _toml_value(key)
+
+
+def _closed(schema: Any) -> Any:
+    """`schema` with no other keys allowed in any table."""
+    if isinstance(schema, list):
+        return [_closed(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    closed = {key: _closed(item) for key, item in schema.items()}
+    return {**closed, "additionalProperties": False} if isinstance(closed.get("properties"), dict) else closed

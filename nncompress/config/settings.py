@@ -1,0 +1,122 @@
+"""What a recipe or a configuration file may set besides passes and budgets: the options that commands share.
+
+`seed`, `seconds`, `threads`, `bench_threads`, `form` and `external_data` stand at the top, the data in a table
+`[data]` (path, labels, dims, metric, metric_output), and the limits in `[limits]`. Paths are relative to the folder
+of the file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, StrictBool, StrictStr, TypeAdapter, ValidationError
+
+from nncompress.config.limit_types import Bytes, Cosine, Db, Metrics, Ratio, Share
+from nncompress.errors import nearest
+from nncompress.validate.metrics.names import metric_for, metric_from
+
+_Whole = Annotated[int, Field(strict=True, ge=0)]
+_AtLeastOne = Annotated[int, Field(strict=True, ge=1)]
+_Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(lambda v: str(v) if v is True else v)]
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """What both models are run on."""
+
+    path: StrictStr | None = None
+    labels: StrictStr | None = None
+    dims: dict[str, _AtLeastOne] | None = None  # of made-up inputs
+    metric: Metrics | None = None
+    metric_output: StrictStr | None = None
+
+
+@dataclass(frozen=True)
+class LimitSettings:
+    """Gates; the names are those of the options."""
+
+    min_cosine: Cosine = None
+    min_sqnr: Db = None
+    max_drop: Share = None
+    max_size: Bytes = None
+    min_ratio: Ratio = None
+    max_latency_ratio: Ratio = None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """None: not set here."""
+
+    seed: _Whole | None = None
+    seconds: _Seconds | None = None
+    bench_threads: _AtLeastOne | None = None
+    threads: _Whole | None = None
+    form: Literal["folded", "dequantize"] | None = None
+    external_data: StrictBool | None = None
+    data: DataSettings = DataSettings()
+    limits: LimitSettings = LimitSettings()
+
+
+KEYS = tuple(field.name for field in dataclasses.fields(Settings))
+_TABLES: dict[str, type] = {"data": DataSettings, "limits": LimitSettings}
+_SETTINGS: TypeAdapter[Settings] = TypeAdapter(Settings)
+
+
+def settings_problems(table: Mapping[str, Any]) -> list[str]:
+    """Everything wrong with the settings in `table`; other keys are not looked at."""
+    problems = []
+    given = {key: value for key, value in table.items() if key in KEYS}
+    for key, kind in _TABLES.items():
+        if isinstance(given.get(key), dict):
+            known = [field.name for field in dataclasses.fields(kind)]
+            problems += [
+                f"{key}: unknown key {name!r}{nearest(name, known, 1)}" for name in given[key] if name not in known
+            ]
+            given[key] = {name: value for name, value in given[key].items() if name in known}
+    try:
+        _SETTINGS.validate_python(given)
+    except ValidationError as error:
+        problems += [_explained(one) for one in error.errors()]
+    return problems
+
+
+def option_values(table: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """{name of an option: its value} of a table without problems."""
+    settings = _SETTINGS.validate_python({key: value for key, value in table.items() if key in KEYS})
+    values = {key: getattr(settings, key) for key in KEYS if key not in _TABLES} | dataclasses.asdict(settings.limits)
+    for name in ("max_drop", "max_size"):  # as typed: the options read units themselves
+        values[name] = str(table["limits"][name]) if values[name] is not None else None
+    data = settings.data
+    values |= {name: folder / path for name, path in (("data", data.path), ("labels", data.labels)) if path}
+    values["metric"] = [metric_from(folder, name) for name in data.metric] if data.metric else None
+    values["metric_output"] = data.metric_output
+    values["dim"] = [f"{name}={size}" for name, size in data.dims.items()] if data.dims else None
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def settings_table(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """The table that option_values reads as `values`, for a file in `folder`."""
+    limits = {field.name: values[field.name] for field in dataclasses.fields(LimitSettings) if field.name in values}
+    data: dict[str, Any] = {}
+    for key, name in (("path", "data"), ("labels", "labels")):
+        if name in values:
+            data[key] = Path(os.path.relpath(values[name], folder)).as_posix()
+    if values.get("dim"):
+        data["dims"] = {text.rpartition("=")[0]: int(text.rpartition("=")[2]) for text in values["dim"]}
+    if values.get("metric"):
+        data["metric"] = [metric_for(folder, name) for name in values["metric"]]
+    if "metric_output" in values:
+        data["metric_output"] = values["metric_output"]
+    top = {key: values[key] for key in KEYS if key in values and key not in _TABLES}
+    return {**top, **({"data": data} if data else {}), **({"limits": limits} if limits else {})}
+
+
+def _explained(error: Any) -> str:
+    message = str(error["msg"]).removeprefix("Value error, ")
+    shown = message[:1].lower() + message[1:] if message.startswith("Input") else message
+    return f"{'.'.join(map(str, error['loc']))}: {shown}"

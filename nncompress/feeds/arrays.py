@@ -1,0 +1,102 @@
+"""Reads .npz and .npy files without trusting them: no pickles, headers before data, every fault an InputError."""
+
+from __future__ import annotations
+
+import lzma
+import math
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from nncompress.errors import InputError
+from nncompress.feeds.specs import Array
+
+UNNAMED = ""
+"""Key of the one array of a .npy file."""
+
+_FAULTS = (
+    OSError,
+    ValueError,
+    TypeError,
+    KeyError,
+    EOFError,
+    MemoryError,
+    OverflowError,
+    RuntimeError,  # an encrypted archive
+    NotImplementedError,  # an unknown way of packing
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+)
+
+
+@dataclass(frozen=True)
+class ArrayHeader:
+    """Shape and type of a stored array."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+
+def read_headers(path: Path) -> dict[str, ArrayHeader]:
+    """Shape and type of each array in a .npz or .npy file, without reading the data."""
+    with _readable(path):
+        if path.suffix == ".npy":
+            with path.open("rb") as file:
+                return {UNNAMED: _header(file, path.stat().st_size)}
+        with zipfile.ZipFile(path) as archive:
+            headers = {}
+            for member in archive.infolist():
+                with archive.open(member) as file:
+                    headers[member.filename.removesuffix(".npy")] = _header(file, member.file_size)
+    return headers
+
+
+def read_arrays(path: Path) -> dict[str, Array]:
+    """All arrays of a .npz or .npy file (a .npy is mapped, not read)."""
+    with _readable(path):
+        if path.suffix == ".npy":
+            return {UNNAMED: np.load(path, mmap_mode="r", allow_pickle=False)}
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+
+
+def require_regular(path: Path) -> None:
+    """Refuse what is missing and what is neither file nor folder: opening a FIFO would wait for ever."""
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder")
+    if not (path.is_file() or path.is_dir()):
+        raise InputError(f"{path}: neither a regular file nor a folder")
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    require_regular(path)
+    try:
+        yield
+    except _FAULTS as error:
+        reason = str(error).split("\n")[0] or type(error).__name__
+        raise InputError(f"{path}: cannot be read as {path.suffix or 'an array file'}: {reason}") from error
+
+
+def _header(file: IO[bytes], size_bytes: int) -> ArrayHeader:
+    version = np.lib.format.read_magic(file)
+    if version == (1, 0):
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    elif version == (2, 0):
+        shape, _, dtype = np.lib.format.read_array_header_2_0(file)
+    else:
+        raise ValueError(f"unsupported .npy version {version[0]}.{version[1]}")
+    if dtype.hasobject:
+        raise ValueError("an array of Python objects, which are not read")
+    if min(shape, default=1) < 0 or math.prod(shape) * dtype.itemsize > size_bytes:
+        raise ValueError(f"truncated: an array of shape {shape} does not fit into {size_bytes} bytes")
+    return ArrayHeader(tuple(shape), dtype)

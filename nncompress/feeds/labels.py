@@ -1,0 +1,46 @@
+"""Reads labels: one row a sample, in feed order; what they mean is the business of the task metric."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from nncompress.errors import InputError
+from nncompress.feeds.arrays import UNNAMED, read_arrays
+from nncompress.feeds.specs import Array
+
+NAME = "labels"
+
+
+def read_labels(path: Path, data: Path) -> Array:
+    """Labels [N, ...] from a .npz (or .npy) file.
+
+    Of several arrays, the one called `labels` is taken, or else the one called like the data's folder or file.
+    """
+    if path.is_dir():
+        raise InputError(f"{path}: labels come from a .npz or .npy file, this is a folder")
+    arrays = read_arrays(path)
+    wanted = [name for name in (UNNAMED, NAME, data.resolve().name, data.stem) if name in arrays]
+    if not wanted and len(arrays) != 1:
+        found = ", ".join(repr(name) for name in arrays) or "none"
+        raise InputError(f"{path}: no array called 'labels' or {data.stem!r} (arrays found: {found})")
+    return as_labels(arrays[wanted[0] if wanted else next(iter(arrays))], str(path))
+
+
+def as_labels(array: Array, where: str) -> Array:
+    """`array` with at least one axis; InputError when it is empty or holds no numbers."""
+    if array.dtype.kind not in "iubf":
+        raise InputError(f"{where}: labels must be numbers, these are {array.dtype.name}")
+    if array.size == 0:
+        raise InputError(f"{where}: there are no labels")
+    return array.reshape(-1) if array.ndim == 0 else array
+
+
+def class_numbers(labels: Array) -> Array:
+    """Labels as int64 [N]; InputError when they do not hold class numbers."""
+    if labels.dtype.kind not in "iub":
+        raise InputError(
+            f"labels must be class numbers (integers), these are {labels.dtype.name}: --metric mse compares numbers"
+        )
+    return np.asarray(labels, dtype=np.int64).reshape(-1)

@@ -1,0 +1,102 @@
+"""Picks sizes for the free dimensions of a model's inputs: sensible ones first, then others worth a try."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from nncompress.errors import UsageError, nearest
+from nncompress.feeds.names import BATCH_DIM, PAST_DIM, SEQUENCE_DIM, TOTAL_DIM, is_state
+from nncompress.feeds.specs import InputSpec
+
+Sizes = dict[str, int]
+"""Size of each free dimension, by its key: the symbol, or INPUT:AXIS where it has none."""
+
+_TRIALS = (32, 64, 224, 1, 8, 320, 48, 128, 256, 512, 4, 2, 576, 16000)
+_SEQUENCE_SIZE = 16
+_IMAGE_SIZE = 64
+
+
+def key_of(spec: InputSpec, axis: int) -> str:
+    """The name under which the size of a free dimension is set."""
+    size = spec.shape[axis] if spec.shape is not None else None
+    return size if isinstance(size, str) else f"{spec.name}:{axis}"
+
+
+def shape_with(spec: InputSpec, sizes: Mapping[str, int]) -> tuple[int, ...]:
+    """The input's shape with all free sizes filled in; [1, 16] where the rank is unknown."""
+    if spec.shape is None:
+        return (1, _SEQUENCE_SIZE)
+    return tuple(s if isinstance(s, int) else sizes[key_of(spec, axis)] for axis, s in enumerate(spec.shape))
+
+
+def size_choices(specs: Sequence[InputSpec], given: Mapping[str, int], known: Mapping[str, int]) -> list[Sizes]:
+    """Assignments worth trying, best first: `given` by the user wins over `known` from the graph over guesses."""
+    roles = _roles(specs)
+    _check_given(given, list(roles))
+    settled = {**known, **given}
+    choices: list[Sizes] = []
+    for sequence, image, past in _trials(roles):
+        guess = {"batch": 1, "sequence": sequence, "image": image, "past": past}
+        sizes = {key: settled.get(key, guess.get(role, sequence)) for key, role in roles.items()}
+        for key, role in roles.items():
+            if role == "total" and key not in settled:
+                sizes[key] = _total(key, sizes, roles)
+        if sizes not in choices:
+            choices.append(sizes)
+    return choices
+
+
+def _trials(roles: Mapping[str, str]) -> Iterator[tuple[int, int, int]]:
+    """(sequence, image, past) sizes."""
+    yield _SEQUENCE_SIZE, _IMAGE_SIZE, 0
+    if "past" in roles.values():
+        yield _SEQUENCE_SIZE, _IMAGE_SIZE, 1
+        yield 1, _IMAGE_SIZE, 8
+    for size in _TRIALS:
+        yield size, size, 0
+
+
+def _roles(specs: Sequence[InputSpec]) -> dict[str, str]:
+    """What each free dimension is taken for: batch, sequence, image, past or total."""
+    roles: dict[str, str] = {}
+    for spec in specs:
+        for axis, size in enumerate(spec.shape or ()):
+            if not isinstance(size, int):
+                roles.setdefault(key_of(spec, axis), _role(spec, axis, size or ""))
+    return roles
+
+
+def _role(spec: InputSpec, axis: int, symbol: str) -> str:
+    shape = spec.shape or ()
+    if TOTAL_DIM.search(symbol) or "+" in symbol:
+        return "total"
+    if PAST_DIM.search(symbol):
+        return "past"
+    if BATCH_DIM.search(symbol):
+        return "batch"
+    if is_state(spec.name):  # [layers, batch, size], or [batch, heads, past, size] of a decoder
+        return "past" if len(shape) == 4 and axis == 2 else "batch"
+    if len(shape) >= 4 and axis > 0:
+        return "batch" if axis == 1 and len(shape) == 4 and shape[3] not in (1, 3) else "image"
+    if SEQUENCE_DIM.search(symbol):
+        return "sequence"
+    return "batch" if axis == 0 else "sequence"
+
+
+def _total(key: str, sizes: Mapping[str, int], roles: Mapping[str, str]) -> int:
+    """The size of "a + b" or of "total_sequence_length": what is past and what is new together."""
+    parts = [part.strip() for part in key.split("+")]
+    if len(parts) > 1 and all(part in sizes or part.isdecimal() for part in parts):
+        return sum(int(part) if part.isdecimal() else sizes[part] for part in parts)
+    past = next((sizes[k] for k, role in roles.items() if role == "past"), 0)
+    return past + next((sizes[k] for k, role in roles.items() if role == "sequence"), _SEQUENCE_SIZE)
+
+
+def _check_given(given: Mapping[str, int], known: Sequence[str]) -> None:
+    for name, size in given.items():
+        if name not in known:
+            listed = ", ".join(repr(key) for key in known)
+            hint = nearest(name, known) or (f" (free ones: {listed})" if known else " (all sizes are fixed)")
+            raise UsageError(f"--dim {name}={size}: the model's inputs have no free dimension {name!r}{hint}")
+        if size < 0:
+            raise UsageError(f"--dim {name}={size}: a size cannot be negative")

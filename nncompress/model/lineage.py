@@ -1,0 +1,38 @@
+"""Notes on values which weight of the original they came from, and under which names outcomes call them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from nncompress.model.weights import GIVEN_NAME
+
+_ORIGIN = "nncompress.origin"
+
+
+@dataclass
+class _Origin:
+    """Rides on a weight, and on what is made of it."""
+
+    line: int
+    known_as: str  # what outcomes call it
+    same_as: str | None = None  # the weight that took its place, because it holds the same values
+
+
+def inherit_origin(value: ir.Value, from_: ir.Value) -> None:
+    """Counts a new constant on the line of the weight that it was made from."""
+    if _ORIGIN in from_.meta:
+        value.meta[_ORIGIN] = from_.meta[_ORIGIN]
+
+
+def note_name(value: ir.Value) -> None:
+    """The value has a new name, by which outcomes will call it."""
+    if _ORIGIN in value.meta:
+        value.meta[_ORIGIN].known_as = value.name
+
+
+def note_duplicate(value: ir.Value, kept: ir.Value) -> None:
+    """`kept`, which holds the same values, takes the place of `value`."""
+    if _ORIGIN in value.meta:
+        value.meta[_ORIGIN].same_as = str(kept.meta.get(GIVEN_NAME, kept.name))

@@ -1,0 +1,55 @@
+"""A model as a protobuf message whose large tensors are marks in place of data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import onnx
+import onnx_ir as ir
+
+from nncompress.model.model import Model, attribute_holders
+
+LARGE_BYTES = 4096  # payloads from here on are cut; smaller ones are not worth a read of their own
+
+
+def marked_proto(model: Model, mark: str) -> onnx.ModelProto:
+    """The model as a message without its large tensors, for tools that look at the graph only."""
+    with marked_tensors(model, mark):
+        return ir.to_proto(model.ir)
+
+
+@contextmanager
+def marked_tensors(model: Model, mark: str) -> Iterator[list[ir.TensorProtocol]]:
+    """For a while, every large tensor is an external one whose location is `mark` and whose offset is its number."""
+    tensors: list[ir.TensorProtocol] = []
+    undo: list[Callable[[], None]] = []
+
+    def marked(tensor: ir.TensorProtocol) -> ir.ExternalTensor:
+        tensors.append(tensor)
+        return ir.ExternalTensor(
+            mark, len(tensors) - 1, tensor.nbytes, tensor.dtype, shape=ir.Shape(tensor.shape.numpy()),
+            name=tensor.name or "", doc_string=tensor.doc_string, metadata_props=dict(tensor.metadata_props) or None,
+        )  # fmt: skip
+
+    try:
+        for scope in model.scopes():
+            for value in getattr(scope, "initializers", {}).values():
+                if _is_large(value.const_value):
+                    undo.append(partial(setattr, value, "const_value", value.const_value))
+                    value.const_value = marked(value.const_value)
+                    value.const_value.name = value.name or value.const_value.name
+            for holder in attribute_holders(scope):
+                for attr in list(holder.attributes.values()):
+                    if not attr.is_ref() and attr.type == ir.AttributeType.TENSOR and _is_large(attr.value):
+                        undo.append(partial(holder.attributes.__setitem__, attr.name, attr))
+                        holder.attributes[attr.name] = ir.AttrTensor(attr.name, marked(attr.value))
+        yield tensors
+    finally:
+        for step in undo:
+            step()
+
+
+def _is_large(tensor: ir.TensorProtocol | None) -> bool:
+    return tensor is not None and tensor.dtype != ir.DataType.STRING and tensor.nbytes >= LARGE_BYTES

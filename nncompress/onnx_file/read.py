@@ -1,0 +1,200 @@
+"""Loads a model file: every byte checked before it is believed, large tensors left where they are."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+
+import onnx
+import onnx_ir as ir
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+from nncompress.errors import InputError
+from nncompress.files.opened import OpenFile, open_external, open_regular
+from nncompress.model.constants import note_stored_bytes
+from nncompress.model.model import Model, attribute_holders
+from nncompress.model.tensors import FileTensor
+from nncompress.onnx_file import sparse, wire
+from nncompress.onnx_file.checks.attributes import check_attributes
+from nncompress.onnx_file.checks.functions import check_functions
+from nncompress.onnx_file.checks.header import check_header, checker_complaint
+from nncompress.onnx_file.checks.names import check_names, check_scopes
+from nncompress.onnx_file.checks.tensors import check_tensors, nbytes
+from nncompress.onnx_file.checks.text import check_text
+from nncompress.onnx_file.walk import all_tensors
+
+logging.getLogger("onnx_ir").addHandler(logging.NullHandler())  # it would print names from the file as they are
+
+LARGEST_FILE = (1 << 31) - 1  # protobuf's own limit
+_MAGIC = {
+    b"\x1f\x8b": "a gzip file",
+    b"PK\x03\x04": "a zip file",
+    b"{": "JSON text",
+    b"version https": "a Git LFS pointer",
+}
+
+
+def load(path: str | Path) -> Model:
+    """Loads an ONNX model and its external data. Raises InputError, with the path, where it is unreadable or unsafe."""
+    where = Path(path)
+    file = open_regular(where)
+    try:
+        return _load(where, file)
+    except InputError as error:
+        raise error if str(where) in str(error) else InputError(f"{where}: {error}") from error
+    except MemoryError as error:
+        raise InputError(f"{where}: not enough memory to read it") from error
+
+
+def data_places(path: Path) -> list[Path]:
+    """Where a model file says that its data are, be that so or not. Raises InputError for what is no model."""
+    file = open_regular(path)
+    if file.size_bytes > LARGEST_FILE:
+        raise InputError(f"{path}: it is no ONNX model")
+    mark = f"cut-{secrets.token_hex(12)}"
+    proto, _ = _parse(file, mark)
+    entries = [entry for tensor in all_tensors(proto) for entry in tensor.external_data]
+    return [path.parent / name for name in {entry.value for entry in entries if entry.key == "location"} - {mark}]
+
+
+def _load(path: Path, file: OpenFile) -> Model:
+    if file.size_bytes == 0:
+        raise InputError("it is empty")
+    if file.size_bytes > LARGEST_FILE:
+        raise InputError(f"{file.size_bytes:,} bytes are more than the 2 GiB that an ONNX file can have")
+    mark = f"cut-{secrets.token_hex(12)}"
+    proto, payloads = _parse(file, mark)
+    check_header(proto)
+    check_text(proto)
+    check_tensors(proto)
+    check_names(proto)
+    check_scopes(proto)
+    check_attributes(proto)
+    check_functions(proto)
+    stored = sparse.densify(proto)
+    count = len(stored)
+    notes: tuple[str, ...] = (f"{count} sparse tensors were read as dense ones",) if count else ()
+    external = _open_data_files(proto, path, mark)
+    model = _to_ir(proto)
+    _attach_files(model, mark, file, payloads, external)
+    stated = onnx.GraphProto(
+        input=proto.graph.input, output=proto.graph.output, metadata_props=proto.graph.metadata_props
+    )
+    interface = onnx.ModelProto(graph=stated, metadata_props=proto.metadata_props)
+    complaint = checker_complaint(proto)
+    if complaint:
+        notes += _sorted(model)
+    loaded = Model(model, path, (file, *dict.fromkeys(external.values())), interface, complaint, notes)
+    note_stored_bytes(loaded, stored)
+    return loaded
+
+
+def _parse(file: OpenFile, mark: str) -> tuple[onnx.ModelProto, list[wire.Payload]]:
+    try:
+        if file.size_bytes <= (64 << 20):
+            whole = file.read(0, file.size_bytes)
+            blob, payloads = wire.cut(lambda offset, count: whole[offset : offset + count], len(whole), mark)
+        else:
+            blob, payloads = wire.cut(file.read, file.size_bytes, mark)
+        return onnx.ModelProto.FromString(blob), payloads
+    except (wire.MalformedError, DecodeError, UnicodeDecodeError) as error:
+        head = file.read(0, min(16, file.size_bytes))
+        kind = next((f" but {what}" for magic, what in _MAGIC.items() if head.startswith(magic)), "")
+        detail = f" ({error})" if isinstance(error, wire.MalformedError) else ""
+        raise InputError(f"it is not an ONNX model{kind}, or it is damaged{detail}") from error
+
+
+def _open_data_files(proto: onnx.ModelProto, path: Path, mark: str) -> dict[str, OpenFile]:
+    """Opens every external data file once and checks that all tensors lie within theirs."""
+    files: dict[str, OpenFile] = {}
+    by_identity: dict[tuple[int, int], OpenFile] = {}  # one file may be spelled in several ways
+    for tensor in all_tensors(proto):
+        if tensor.data_location != onnx.TensorProto.EXTERNAL:
+            continue
+        entries = {entry.key: entry.value for entry in tensor.external_data}
+        location = entries.get("location", "")
+        if location == mark:
+            continue
+        if location not in files:
+            opened = open_external(location, path, tensor.name)
+            files[location] = by_identity.setdefault(opened.identity, opened)
+        _keep_known_entries(tensor)
+        offset = int(entries.get("offset", "0"))
+        length = nbytes(tensor.data_type, _elements(tensor))
+        if offset + length > files[location].size_bytes:
+            raise InputError(
+                f"tensor {tensor.name!r} needs bytes {offset} to {offset + length} of {location!r}, "
+                f"which has {files[location].size_bytes}"
+            )
+    return files
+
+
+def _keep_known_entries(tensor: onnx.TensorProto) -> None:
+    """onnx would warn of other keys, printing them as they are; what they say of the old file is void in a new one."""
+    known = [entry for entry in tensor.external_data if entry.key in ("location", "offset", "length")]
+    if len(known) < len(tensor.external_data):
+        del tensor.external_data[:]
+        tensor.external_data.extend(known)
+
+
+def _elements(tensor: onnx.TensorProto) -> int:
+    count = 1
+    for dim in tensor.dims:
+        count *= dim
+    return count
+
+
+def _to_ir(proto: onnx.ModelProto) -> ir.Model:
+    try:
+        return ir.from_proto(proto)
+    except (ir.serde.SerdeError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        root: BaseException = error
+        while root.__cause__ is not None:  # onnx-ir wraps once for every level of its descent
+            root = root.__cause__
+        detail = str(root).splitlines() or [type(root).__name__]
+        raise InputError(f"its graph cannot be understood: {detail[0]}") from error
+
+
+def _sorted(model: ir.Model) -> tuple[str, ...]:
+    """Brings nodes that stand before their inputs into order, as onnxruntime does; says so if any did."""
+    before = list(model.graph.all_nodes())
+    try:
+        model.graph.sort()
+        for function in model.functions.values():
+            function.sort()
+    except ValueError as error:
+        raise InputError("its nodes form a cycle") from error
+    moved = any(now is not then for now, then in zip(model.graph.all_nodes(), before, strict=True))
+    return ("its nodes were not in order and have been sorted",) if moved else ()
+
+
+def _attach_files(
+    model: ir.Model, mark: str, file: OpenFile, payloads: list[wire.Payload], external: dict[str, OpenFile]
+) -> None:
+    """Replaces onnx-ir's external tensors by ones that read from the files that were checked."""
+
+    def reader(tensor: ir.ExternalTensor) -> FileTensor:
+        location = str(tensor.location)
+        if location == mark:
+            return FileTensor(file, payloads[tensor.offset or 0].offset, tensor)
+        return FileTensor(external[location], tensor.offset or 0, tensor)
+
+    for scope in Model(model).scopes():
+        for value in getattr(scope, "initializers", {}).values():
+            if isinstance(value.const_value, ir.ExternalTensor):
+                value.const_value = reader(value.const_value)
+        for holder in attribute_holders(scope):
+            _attach_to_attributes(holder, reader)
+
+
+def _attach_to_attributes(node: ir.Node | ir.Function, reader: Callable[[ir.ExternalTensor], FileTensor]) -> None:
+    for attr in list(node.attributes.values()):
+        if attr.is_ref():
+            continue
+        if attr.type == ir.AttributeType.TENSOR and isinstance(attr.value, ir.ExternalTensor):
+            node.attributes[attr.name] = ir.AttrTensor(attr.name, reader(attr.value))
+        elif attr.type == ir.AttributeType.TENSORS and any(isinstance(t, ir.ExternalTensor) for t in attr.value):
+            tensors = [reader(t) if isinstance(t, ir.ExternalTensor) else t for t in attr.value]
+            node.attributes[attr.name] = ir.AttrTensors(attr.name, tensors)

@@ -1,0 +1,30 @@
+"""What a run offers to its passes: a store for intermediate arrays, threads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from nncompress.errors import NoOutputError, reason
+from nncompress.numerics.held import Held, Store
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a run lends to its passes."""
+
+    store: Store = field(default_factory=lambda: _Store())
+    threads: int = 1
+
+
+class _Store(Store):
+    """One whose full disk is a deliberate error."""
+
+    def hold(self, array: np.ndarray) -> Held:
+        try:
+            return super().hold(array)
+        except OSError as error:
+            raise NoOutputError(
+                f"cannot write to the temporary folder: {reason(error)} (TMPDIR names another)"
+            ) from error

@@ -1,0 +1,61 @@
+"""Works on several weights at a time, within a bound on memory, and yields results in order."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+from nncompress.errors import NoOutputError
+from nncompress.model.weights import Weight
+
+IN_FLIGHT_BYTES = 512 << 20  # weights that are read and worked on at the same time
+
+
+T = TypeVar("T")
+
+
+def in_parallel(weights: list[Weight], work: Callable[[Weight], T], threads: int) -> Iterator[tuple[Weight, T]]:
+    """work(weight) for every weight, in order, on `threads` threads, IN_FLIGHT_BYTES of weights at most at once.
+
+    Raises NoOutputError where the memory does not suffice.
+    """
+    work = _with_enough_memory(work)
+    if threads <= 1:
+        yield from ((weight, work(weight)) for weight in weights)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        running: deque[tuple[Weight, int, Future[T]]] = deque()
+        in_flight = 0
+        for weight in weights:
+            needed = 4 * weight.size
+            while running and in_flight + needed > IN_FLIGHT_BYTES:
+                first, size, future = running.popleft()
+                in_flight -= size
+                yield first, future.result()
+            running.append((weight, needed, _started(pool, work, weight)))
+            in_flight += needed
+        for first, _, future in running:
+            yield first, future.result()
+
+
+def _started(pool: ThreadPoolExecutor, work: Callable[[Weight], T], weight: Weight) -> Future[T]:
+    """The work on a thread of the pool, or done at once where the system gives no thread."""
+    try:
+        return pool.submit(work, weight)
+    except RuntimeError:
+        done: Future[T] = Future()
+        done.set_result(work(weight))
+        return done
+
+
+def _with_enough_memory(work: Callable[[Weight], T]) -> Callable[[Weight], T]:
+    def guarded(weight: Weight) -> T:
+        try:
+            return work(weight)
+        except MemoryError as error:
+            shape = " x ".join(map(str, weight.shape))
+            raise NoOutputError(f"not enough memory to compress {weight.given_name!r} ({shape})") from error
+
+    return guarded

@@ -1,0 +1,27 @@
+"""Which weights a pass works on: glob patterns on names of weights and nodes."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterable
+
+from nncompress.errors import UsageError, nearest
+from nncompress.model.weights import Weight
+
+
+def names_of(weight: Weight) -> set[str]:
+    """What a glob may match: the weight's name and those of the nodes that read it."""
+    return {weight.given_name, *(use.node.name for use in weight.uses if use.node.name)}
+
+
+def matches(weight: Weight, globs: Iterable[str]) -> bool:
+    """True if one of the globs matches a name of the weight."""
+    return any(fnmatch.fnmatchcase(name, glob) for glob in globs for name in names_of(weight))
+
+
+def check_globs(globs: Iterable[str], weights: list[Weight]) -> None:
+    """Raises UsageError for the first glob that matches nothing, with the nearest names."""
+    known = sorted({name for weight in weights for name in names_of(weight)})
+    for glob in globs:
+        if not any(fnmatch.fnmatchcase(name, glob) for name in known):
+            raise UsageError(f"{glob!r} matches no weight and no node that reads one{nearest(glob.strip('*?'), known)}")

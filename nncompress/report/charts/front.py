@@ -1,0 +1,90 @@
+"""Lays out the chart of many results: size against loss, those on the Pareto front filled and joined by a line."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from nncompress.errors import printable
+from nncompress.report.charts.axes import PLOT_HEIGHT, PLOT_WIDTH, Tick, round_axis, scaled, ticks_of
+from nncompress.results.front import Result, Results
+from nncompress.results.units import format_bytes
+
+LEAST_LOSS = 1e-9  # on a logarithmic axis
+LONGEST_LABEL = 28
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One result, in pixels from the top left."""
+
+    x: float
+    y: float
+    label: str
+    anchor: str  # class of the label: "end" where it would leave the plot on the right
+    name: str  # in full, for the tooltip
+    on_front: bool
+    failed: bool
+
+
+@dataclass(frozen=True)
+class Front:
+    """The chart of all results of one original."""
+
+    original: str
+    loss_name: str
+    marks: tuple[Mark, ...]
+    line: str  # points of the polyline, "x,y x,y"
+    x_ticks: tuple[Tick, ...]
+    y_ticks: tuple[Tick, ...]
+
+
+def fronts(found: Results) -> list[Front]:
+    """A chart for each original with at least two results whose loss was measured."""
+    groups: dict[str, list[Result]] = {}
+    for one in found.results:
+        if math.isfinite(one.loss):
+            groups.setdefault(one.original_sha256, []).append(one)
+    return [_front(group, found.loss_name) for group in groups.values() if len(group) > 1]
+
+
+def _front(group: Sequence[Result], loss_name: str) -> Front:
+    x_low, x_high, x_step = round_axis(0.0, max(one.size_bytes for one in group))
+    logarithmic = loss_name.startswith("1 - ")
+    heights = [round(math.log10(max(one.loss, LEAST_LOSS)), 6) if logarithmic else one.loss for one in group]
+    if logarithmic:
+        y_low = float(math.floor(min(heights)))
+        y_high, y_step = max(y_low + 1, math.ceil(max(heights))), 1.0
+    else:
+        y_low, y_high, y_step = round_axis(min(0.0, *heights), max(heights))
+    marks = [
+        _mark(
+            one, scaled(one.size_bytes, x_low, x_high, PLOT_WIDTH), PLOT_HEIGHT - scaled(y, y_low, y_high, PLOT_HEIGHT)
+        )
+        for one, y in zip(group, heights, strict=True)
+    ]
+    x_ticks = [Tick(at, format_bytes(round(float(label)))) for at, label in ticks_of(x_low, x_high, x_step, PLOT_WIDTH)]
+    y_ticks = [
+        Tick(PLOT_HEIGHT - at, f"{10 ** float(label):.0e}" if logarithmic else label)
+        for at, label in ticks_of(y_low, y_high, y_step, PLOT_HEIGHT)
+    ]
+    return Front(printable(group[0].original), loss_name, tuple(marks), _line(marks), tuple(x_ticks), tuple(y_ticks))
+
+
+def _mark(one: Result, x: float, y: float) -> Mark:
+    name, latency = printable(PurePath(one.name).name), "" if one.latency_ratio is None else f", {one.latency_text}"
+    short = name if len(name) <= LONGEST_LABEL else "…" + name[1 - LONGEST_LABEL :]
+    full = f"{printable(one.name)}: {format_bytes(one.size_bytes)}, {one.loss:.3g} lost{latency}"
+    right = x > 0.7 * PLOT_WIDTH
+    return Mark(x, round(y, 1), short, "end" if right else "", full, one.on_front, one.level == "fail")
+
+
+def _line(marks: Sequence[Mark]) -> str:
+    """Through the marks on the front that no smaller one is closer than: with latency, the front is no line."""
+    kept: list[Mark] = []
+    for mark in sorted((m for m in marks if m.on_front), key=lambda m: (m.x, -m.y)):
+        if not kept or mark.y > kept[-1].y:  # further down is closer
+            kept.append(mark)
+    return " ".join(f"{mark.x},{mark.y}" for mark in kept)

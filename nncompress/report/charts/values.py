@@ -1,0 +1,94 @@
+"""Lays out what became of the values of a weight: both histograms on one axis, and old values against new ones."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+from nncompress.errors import printable
+from nncompress.report.charts.axes import Tick, round_axis, scaled, ticks_of
+from nncompress.results.record import Report, WeightValues
+from nncompress.results.units import format_count, format_db
+
+HISTOGRAM_WIDTH, HEIGHT = 440.0, 200.0  # pixels; the plot of pairs is a square of that height
+MOST_TICKS = 5
+
+
+@dataclass(frozen=True)
+class ValueChart:
+    """One weight; paths in pixels from the top left of their plot."""
+
+    weight: str
+    caption: str
+    before: str  # outlines of the histograms
+    after: str
+    dots: str
+    ticks: tuple[Tick, ...]  # of the histograms
+    x_ticks: tuple[Tick, ...]  # of the dots
+    y_ticks: tuple[Tick, ...]
+
+
+def value_charts(report: Report) -> list[ValueChart]:
+    """A chart for each of the worst weights that can be drawn."""
+    sizes = {line.name: math.prod(line.shape) for line in report.ledger}
+    return [_chart(one, sizes.get(one.weight, 0)) for one in report.worst_values if _can_be_drawn(one)]
+
+
+def _can_be_drawn(one: WeightValues) -> bool:
+    """True for what nncompress writes; a report may come from anywhere."""
+    ends = math.isfinite(one.high - one.low) and one.low < one.high
+    return ends and len(one.counts_before) == len(one.counts_after) > 0
+
+
+def _chart(one: WeightValues, size: int) -> ValueChart:
+    low, high, step = round_axis(one.low, one.high)
+    tallest = max(*one.counts_before, *one.counts_after, 1)
+    edges = [
+        scaled(one.low + (one.high - one.low) * i / len(one.counts_before), low, high, HISTOGRAM_WIDTH)
+        for i in range(len(one.counts_before) + 1)
+    ]
+    start, end, pair_step = round_axis(*_range(one))
+    ticks = ticks_of(start, end, pair_step, HEIGHT)
+    ticks = ticks[:: 1 if len(ticks) <= MOST_TICKS else 2]
+    return ValueChart(
+        printable(one.weight),
+        f"{printable(one.weight)}: SQNR {format_db(one.sqnr_db)}, {_extent(one, size)}.",
+        _outline(one.counts_before, edges, tallest),
+        _outline(one.counts_after, edges, tallest),
+        _dots(one, start, end),
+        tuple(Tick(at, label) for at, label in ticks_of(low, high, step, HISTOGRAM_WIDTH)),
+        tuple(Tick(at, label) for at, label in ticks),
+        tuple(Tick(HEIGHT - at, label) for at, label in ticks),
+    )
+
+
+def _extent(one: WeightValues, size: int) -> str:
+    """How many values the histograms count, of how many."""
+    counted = max(sum(one.counts_before), sum(one.counts_after))
+    sample = f"a sample of {format_count(counted)} of " if counted < size else ""
+    return f"{sample}{format_count(max(size, counted))} values"
+
+
+def _range(one: WeightValues) -> tuple[float, float]:
+    """Ends of the pairs on both axes; of the histograms where there are none."""
+    values = [value for value in chain.from_iterable(one.pairs) if math.isfinite(value)] or [one.low, one.high]
+    return min(values), max(values)
+
+
+def _outline(counts: Sequence[int], edges: Sequence[float], tallest: int) -> str:
+    """A filled staircase, its heights square roots, so that rare values show beside frequent ones."""
+    tops = [round(HEIGHT * (1 - math.sqrt(max(0, count) / tallest)), 1) for count in counts]
+    steps = "".join(f"V{top:g}H{right:g}" for top, right in zip(tops, edges[1:], strict=True))
+    return f"M{edges[0]:g} {HEIGHT:g}{steps}V{HEIGHT:g}Z"
+
+
+def _dots(one: WeightValues, low: float, high: float) -> str:
+    """Lines of no length, whose round caps are dots: a tenth of the size of circles."""
+    places = [
+        (scaled(before, low, high, HEIGHT), round(HEIGHT - scaled(after, low, high, HEIGHT), 1))
+        for before, after in one.pairs
+        if math.isfinite(before) and math.isfinite(after)
+    ]
+    return "".join(f"M{x:g} {y:g}h0" for x, y in dict.fromkeys(places))

@@ -1,0 +1,69 @@
+"""Many results in one table, and which of them are on the Pareto front of size, accuracy and latency.
+
+A result is on the front where no other of the same original is at least as small, as close and as fast, and better
+in one of the three. Closeness is the drop of the task metric where every result has one of the same name, else the
+cosine of the worst output. Latency that cannot be told from the original's counts as the same. What was not measured
+counts as worst, and a result whose verdict is FAIL is on no front.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import PurePath
+
+from nncompress.errors import printable
+from nncompress.report.tables import Table, make_table
+from nncompress.results.front import Results
+from nncompress.results.units import format_bytes, format_cosine, format_points, format_smaller
+
+NOTE = "* on the Pareto front: no other result of the same original is as small, as close and as fast"
+_HEADER = ["result", "front", "original", "size", "change", "cosine", "lost", "latency", "verdict", "passes"]
+
+
+def results_table(found: Results) -> Table:
+    """One row a result."""
+    names = _short({one.name for one in found.results})
+    originals = _short({one.original for one in found.results})
+    rows = [
+        [
+            names[one.name],
+            "*" if one.on_front else "",
+            originals[one.original],
+            format_bytes(one.size_bytes),
+            format_smaller(one.original_bytes, one.size_bytes),
+            format_cosine(one.worst_cosine),
+            "-" if one.metric_drop is None else f"{one.metric} {format_points(one.metric_drop)}",
+            one.latency_text,
+            one.level.upper(),
+            " + ".join(one.passes),
+        ]
+        for one in found.results
+    ]
+    return make_table("Results", _HEADER, rows, {3, 5, 6})
+
+
+def missing_table(found: Results) -> Table:
+    """One row a trial that made no report."""
+    rows = [[one.name, "-" if one.exit_code is None else str(one.exit_code), one.reason] for one in found.missing]
+    return make_table("Without result", ["trial", "exit code", "why"], rows, {1})
+
+
+def results_headline(found: Results) -> str:
+    """Such as "4 results, 2 on the Pareto front, 1 failed, 1 without result"."""
+    front = sum(one.on_front for one in found.results)
+    failed = sum(one.level == "fail" for one in found.results)
+    parts = [f"{len(found.results)} result{'s' * (len(found.results) != 1)}", f"{front} on the Pareto front"]
+    parts += [f"{failed} failed"] if failed else []
+    parts += [f"{len(found.missing)} without result"] if found.missing else []
+    parts += [f"no result that passes for {printable(', '.join(found.unsatisfied))}"] if found.unsatisfied else []
+    return ", ".join(parts)
+
+
+def _short(paths: Iterable[str]) -> dict[str, str]:
+    """File names, or whole paths where the names alone would not tell them apart."""
+    whole = list(paths)
+    names = [PurePath(path).name for path in whole]
+    return dict(zip(whole, names if len(set(names)) == len(whole) else whole, strict=True))
+
+
+# ------------------------------------------------------------------------------------------------ the front

@@ -1,0 +1,111 @@
+"""What sweeps and benches came to, as results that can be compared, and which no other one dominates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from nncompress.errors import printable
+from nncompress.results.record import Level, Report
+from nncompress.results.summary import latency_change, summarise
+
+
+@dataclass(frozen=True)
+class Result:
+    """One report as a line of the table."""
+
+    name: str
+    original: str
+    original_sha256: str
+    size_bytes: int
+    original_bytes: int
+    worst_cosine: float | None
+    metric: str | None
+    metric_drop: float | None  # as a fraction
+    latency_ratio: float | None
+    latency_distinguishable: bool
+    latency_text: str
+    level: Level
+    passes: tuple[str, ...]
+    on_front: bool = False
+    loss: float = math.inf  # what the front judges closeness by
+
+
+@dataclass(frozen=True)
+class NoResult:
+    """A trial of a sweep that made no report."""
+
+    name: str
+    exit_code: int | None  # None: it has not ended
+    reason: str
+
+
+@dataclass(frozen=True)
+class Results:
+    """All of them, and what `loss` is."""
+
+    results: tuple[Result, ...]
+    loss_name: str  # "drop of top-1, in points", "1 - cosine"
+    missing: tuple[NoResult, ...] = ()
+    unsatisfied: tuple[str, ...] | None = None  # models of a sweep without a result that passes; None: no sweep
+
+    @property
+    def level(self) -> Level:
+        """The worst of all; of a sweep, whether each model has a result that passes."""
+        levels = {result.level for result in self.results}
+        if self.unsatisfied is not None:
+            levels = {"fail"} if self.unsatisfied else {"warn"} if self.missing or levels != {"pass"} else {"pass"}
+        return "fail" if "fail" in levels else "warn" if "warn" in levels else "pass"
+
+
+def results_of(reports: Sequence[Report], missing: Sequence[NoResult] = ()) -> Results:
+    """The reports in the order given, and the trials that made none."""
+    rows = [_result(report) for report in reports]
+    metrics = {row.metric for row in rows}
+    by_metric = len(metrics) == 1 and None not in metrics
+    rows = [replace(row, loss=_loss(row, by_metric=by_metric)) for row in rows]
+    front = [replace(row, on_front=_is_on_front(row, rows)) for row in rows]
+    loss = f"lost {metrics.pop()}, in points" if by_metric else "1 - cosine of the worst output"
+    return Results(tuple(front), printable(loss), tuple(missing))
+
+
+def _result(report: Report) -> Result:
+    summary, comparison = summarise(report), report.comparison
+    latency = comparison.run.latency if comparison.run else None
+    return Result(
+        comparison.candidate.path,
+        comparison.reference.path,
+        comparison.reference.sha256,
+        summary.bytes_after,
+        summary.bytes_before,
+        summary.worst_cosine,
+        summary.metric,
+        summary.metric_drop,
+        summary.latency_ratio,
+        bool(summary.latency_distinguishable),
+        f"{latency.ratio:.2f}, {latency_change(latency)}" if latency else "-",
+        summary.level,
+        report.passes,
+    )
+
+
+def _loss(one: Result, *, by_metric: bool) -> float:
+    figure = one.metric_drop if by_metric else None if one.worst_cosine is None else 1 - one.worst_cosine
+    return math.inf if figure is None or math.isnan(figure) else 100 * figure if by_metric else max(0.0, figure)
+
+
+def _is_on_front(one: Result, every: Sequence[Result]) -> bool:
+    rivals = [other for other in every if other.original_sha256 == one.original_sha256 and other.level != "fail"]
+    return one.level != "fail" and not any(_dominates(_costs(other), _costs(one)) for other in rivals)
+
+
+def _costs(one: Result) -> tuple[float, float, float]:
+    ratio = one.latency_ratio
+    if ratio is None or math.isnan(ratio):
+        return one.size_bytes, one.loss, math.inf
+    return one.size_bytes, one.loss, ratio if one.latency_distinguishable else 1.0
+
+
+def _dominates(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    return one != other and all(a <= b for a, b in zip(one, other, strict=True))

@@ -1,0 +1,289 @@
+"""The plain result types of a run: what was done to each weight, how the result compares, and the verdict.
+
+Everything here is frozen, has no behaviour beyond derived figures, and is what the renderers read and what the
+JSON report holds. Units end the names: bytes, ms, db. `None` means "not measured", never zero.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+SCHEMA_VERSION = 1
+
+
+# ------------------------------------------------------------------------------------------------ what passes did
+@dataclass(frozen=True)
+class Rewritten:
+    """A pass changed this weight."""
+
+    weight: str
+    by: str  # name of the pass
+    detail: str  # such as "int8, per channel (axis 1)"
+    sqnr_db: float | None = None  # of the new values against those that the pass found; None: exact or not defined
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A pass considered this weight and left it alone."""
+
+    weight: str
+    by: str
+    reason: str  # something that a user can act on
+
+
+Outcome = Rewritten | Skipped
+
+
+@dataclass(frozen=True)
+class LedgerLine:
+    """Where some bytes of the file went. The lines add up to the file, before and after."""
+
+    name: str  # of the weight; "(other constants)" and "(graph)" for the two lines that are no weight
+    kind: Literal["weight", "constants", "graph"]
+    ops: tuple[str, ...]  # operators that read it, sorted
+    shape: tuple[int, ...]
+    dtype: str
+    bytes_before: int
+    bytes_after: int
+    form: str  # how it is stored now: "dense", "folded", "gather-dequantize", "sparse-gaps", "factors" ...
+    outcomes: tuple[Outcome, ...] = ()
+
+
+@dataclass(frozen=True)
+class SizeStep:
+    """What all constants would take after one step, if they were stored then."""
+
+    name: str  # "normalise", or the name of the pass
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class WeightValues:
+    """Values of one weight in the original and in the result; of a large weight an even sample."""
+
+    weight: str
+    sqnr_db: float  # the lowest among the passes, as in the ledger
+    low: float  # ends of the axis of both histograms
+    high: float
+    counts_before: tuple[int, ...]  # by bins of equal width
+    counts_after: tuple[int, ...]
+    pairs: tuple[tuple[float, float], ...]  # (before, after), evenly spaced
+
+
+# ------------------------------------------------------------------------------------------------ how it compares
+@dataclass(frozen=True)
+class FileFacts:
+    """What one model file is."""
+
+    path: str
+    sha256: str  # of the .onnx file
+    data_sha256: tuple[tuple[str, str], ...]  # (external data file's path below the model's folder, its SHA-256)
+    file_bytes: int  # external data included
+    packed_bytes: int | None  # compressed with zstd; None: not measured
+    weight_bytes_loaded: int  # of all constants once decoded by the runtime
+    parameters: int  # elements of floating-point constants once decoded
+    nonzeros: int | None
+    macs: int | None  # multiply-accumulates per inference where all shapes are known
+    opset: int
+    ir_version: int
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """How close one output is, pooled over all feeds (float64 accumulation)."""
+
+    cosine: float | None  # None: not defined (integers, an all-zero reference)
+    sqnr_db: float | None  # 10 log10(sum ref^2 / sum (ref - new)^2); None: identical or not defined
+    relative_error: float | None  # |new - ref| / |ref|
+    max_abs_error: float | None
+    top1_agreement: float | None  # share of rows with the same arg max along the last axis, where that makes sense
+    identical: bool  # every element equal in all feeds
+    nothing_finite: bool = False  # of floats, no element that is finite in both: nothing was measured
+
+
+@dataclass(frozen=True)
+class OutputComparison:
+    """One output of the model: as deployed (default session) and exact (see FACTS: no int8 arithmetic behind DQ)."""
+
+    name: str
+    dtype: str
+    problem: str | None  # changed shape or dtype, new non-finite values, integers that differ; None: fine
+    nonfinite_reference: int
+    nonfinite_candidate: int
+    deployed: Fidelity | None  # None when there is a problem that forbids comparing
+    exact: Fidelity | None  # None: the same as deployed
+
+
+@dataclass(frozen=True)
+class ClassMetric:
+    """A task metric of one class; NaN where it is not defined."""
+
+    label: int
+    samples: int
+    reference: float
+    candidate: float
+
+    @property
+    def drop(self) -> float:
+        """How much was lost (0.01 = one point); negative: gained."""
+        return self.reference - self.candidate
+
+
+@dataclass(frozen=True)
+class TaskMetric:
+    """One task metric on sample data."""
+
+    name: str  # "top-1", "f1", "recall@10", the name of the user's function ...
+    reference: float
+    candidate: float
+    samples: int
+    higher_is_better: bool = True
+    is_share: bool = True  # a share of 1, shown in percent; False: any figure, compared by its relative change
+    classes: tuple[ClassMetric, ...] = ()  # those that have samples; () where there are no classes
+
+    @property
+    def drop(self) -> float:
+        """How much was lost: of a share its difference (0.01 = one point), else relative; negative: gained."""
+        lost = self.reference - self.candidate if self.higher_is_better else self.candidate - self.reference
+        if self.is_share or lost == 0:
+            return lost
+        return lost / abs(self.reference) if self.reference else math.copysign(math.inf, lost)
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Latency of one model on one feed."""
+
+    median_ms: float
+    iqr_ms: float  # spread: third minus first quartile
+    samples_ms: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """One session in a process of its own, opened and run once."""
+
+    load_ms: float  # of opening the session
+    peak_bytes: int | None  # above what the process held before; None: the system does not say
+    energy_mj: float | None  # a run, the whole processor package; None: not readable
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Latency of both models, interleaved; ratio = candidate / reference, below 1 is faster."""
+
+    reference: Timing
+    candidate: Timing
+    ratio: float  # median over the interleaved pairs
+    ratio_low: float  # 95 % interval of that median
+    ratio_high: float
+    distinguishable: bool  # False: the interval holds 1, or the difference is below 2 %, or they took no turns
+    threads: int
+    interleaved: bool
+
+
+@dataclass(frozen=True)
+class FeedFacts:
+    """What the models were run on."""
+
+    source: str  # path of the data, or "synthetic"
+    count: int
+    seed: int | None  # of synthetic feeds
+    labelled: bool
+
+    @property
+    def synthetic(self) -> bool:
+        return self.source == "synthetic"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What onnxruntime made of both models; absent from a report that was made with --no-validate."""
+
+    outputs: tuple[OutputComparison, ...]
+    metrics: tuple[TaskMetric, ...]
+    latency: Latency | None
+    feeds: FeedFacts
+    one_after_the_other: bool  # both did not fit in the free memory
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Original and result, side by side."""
+
+    reference: FileFacts
+    candidate: FileFacts
+    run: Run | None  # None: not validated
+
+    @property
+    def size_ratio(self) -> float:
+        """How many times smaller the candidate is."""
+        return self.reference.file_bytes / max(1, self.candidate.file_bytes)
+
+
+# ------------------------------------------------------------------------------------------------ the verdict
+Level = Literal["pass", "warn", "fail"]
+
+
+@dataclass(frozen=True)
+class RuleResult:
+    """One rule, its figure and its limit, both as text for people and as numbers for machines."""
+
+    rule: str  # "cosine", "sqnr", "drop", "size", "ratio", "latency-ratio", "finite", "interface", ...
+    level: Level
+    figure: str  # "0.99931 (output 'logits')"
+    limit: str  # ">= 0.99"
+    advice: str  # what to do about it; "" when passed
+    value: float | None = None
+    limit_value: float | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """All rules; the worst level counts."""
+
+    rules: tuple[RuleResult, ...]
+
+    @property
+    def level(self) -> Level:
+        levels = {rule.level for rule in self.rules}
+        return "fail" if "fail" in levels else "warn" if "warn" in levels else "pass"
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Where the figures come from."""
+
+    nncompress: str
+    python: str
+    onnx: str
+    onnxruntime: str
+    onnx_ir: str
+    numpy: str
+    platform: str
+    cpu: str
+    cpu_flags: tuple[str, ...]  # those that matter to integer kernels: avx2, avx512_vnni, avx_vnni, amx_int8 ...
+    cores: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything one command found out; `ledger` is empty for a plain comparison."""
+
+    command: str  # "quantize", "run", "compare" ...
+    passes: tuple[str, ...]  # each as NAME:option=value,...
+    comparison: Comparison
+    ledger: tuple[LedgerLine, ...]
+    verdict: Verdict
+    environment: Environment
+    seed: int
+    seconds: tuple[tuple[str, float], ...] = ()  # (stage, seconds): load, compress, save, validate
+    notes: tuple[str, ...] = ()
+    options: tuple[tuple[str, str], ...] = ()  # (name, value) of those not at their defaults, and what data they name
+    steps: tuple[SizeStep, ...] = ()  # of several passes: after normalising and after each but the last
+    worst_values: tuple[WeightValues, ...] = ()  # of the weights of lowest SQNR
+    written: bool | None = None  # whether the result was put into place; None: there was nothing to write
+    schema_version: int = field(default=SCHEMA_VERSION)

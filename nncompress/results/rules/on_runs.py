@@ -1,0 +1,129 @@
+"""Rules on what onnxruntime made of both models: interface, finite values, integers, task metric, latency, data."""
+
+from __future__ import annotations
+
+from nncompress.results.record import Latency, Level, OutputComparison, RuleResult, Run
+from nncompress.results.rules.rule import NOTHING_RUN, WHEN_COMPRESSING, Remedies, ruled, unmeasured
+from nncompress.results.units import format_drop, format_metric, format_points, format_share
+from nncompress.results.worst import is_discrete, largest_drop
+
+DEFAULT_DROP = 0.01  # one point
+DEFAULT_LATENCY_RATIO = 1.10
+ROUNDING = 1e-9  # 0.975 - 0.965 is a little more than 0.01 in floating point
+UNTIMED = "latency was not measured: leave out --seconds 0 (seconds = 0 in a recipe)"
+
+
+def not_validated_rule(run: Run | None) -> RuleResult | None:
+    """A file that was never run is a warning, whatever its size."""
+    if run is not None:
+        return None
+    return ruled("validated", "warn", "not validated", "run in onnxruntime", "drop --no-validate to run both models")
+
+
+def interface_rule(run: Run | None) -> RuleResult | None:
+    """Names, places, shapes and dtypes of the outputs have to stay."""
+    if run is None:
+        return None
+    broken = [o for o in run.outputs if o.problem and (o.deployed is None or not _is_newly_nonfinite(o))]
+    alike = f"{len(run.outputs) - len(broken)} of {len(run.outputs)} outputs"
+    figure = "; ".join([alike, *(f"{o.name!r}: {o.problem}" for o in broken)])
+    advice = (
+        "callers of the original may break; where the shape depends on the data (NonMaxSuppression, NonZero), "
+        "compress more gently"
+    )
+    return ruled("interface", "fail" if broken else "pass", figure, "same names, shapes and dtypes", advice)
+
+
+def finite_rule(run: Run | None, remedies: Remedies = WHEN_COMPRESSING) -> RuleResult | None:
+    """No NaN or infinity where the original has a number; those that the original has are forgiven."""
+    if run is None:
+        return None
+    broken = [o for o in run.outputs if _is_newly_nonfinite(o)]
+    new = sum(max(0, o.nonfinite_candidate - o.nonfinite_reference) for o in broken)
+    old = sum(o.nonfinite_reference for o in run.outputs)
+    moved = bool(broken) and not new
+    count = f"as many as in the original ({old}), in other places" if moved else f"{new} new ({old} in the original)"
+    figure = "; ".join([count, *(f"{o.name!r}: {o.problem or 'new'}" for o in broken)])
+    advice = f"a weight or its scale overflows: {remedies.spare}"
+    return ruled("finite", "fail" if broken else "pass", figure, "no new NaN or infinity", advice, new, 0)
+
+
+def integers_rule(run: Run | None) -> RuleResult | None:
+    """Integer outputs (class numbers, indices) that differ are a warning: one class more or less is no broken model."""
+    differing = [o for o in run.outputs if is_discrete(o) and o.deployed and not o.deployed.identical] if run else []
+    if not differing:
+        return None
+    same = [f"{o.name!r} {format_share(o.deployed.top1_agreement)} equal" for o in differing if o.deployed]
+    advice = "judge these by a task metric: give labelled samples with --data"
+    return ruled("integers", "warn", "; ".join(same), "all equal", advice)
+
+
+def drop_rule(run: Run | None, max_drop: float | None, remedies: Remedies = WHEN_COMPRESSING) -> RuleResult | None:
+    """Default: warn where more than one point, or more than one sample of a small set, was lost."""
+    limit_text = "" if max_drop is None else f"<= {format_points(max_drop)}"
+    metric = largest_drop(run.metrics) if run else None
+    if metric is None:
+        advice = NOTHING_RUN if run is None else remedies.labels
+        return None if max_drop is None else unmeasured("drop", limit_text, max_drop, advice)
+    limit = max(DEFAULT_DROP, 1 / max(1, metric.samples)) if max_drop is None else max_drop
+    share = metric.is_share
+    kept = metric.drop <= limit + ROUNDING  # False for NaN
+    level: Level = "pass" if kept else "warn" if max_drop is None else "fail"
+    figure = (
+        f"{metric.name} {format_metric(metric.reference, is_share=share)} -> "
+        f"{format_metric(metric.candidate, is_share=share)}"
+        f" ({format_drop(metric.drop, is_share=share)} {'lost' if share else 'worse'}, {metric.samples} samples)"
+    )
+    limit_text = f"<= {format_drop(limit, is_share=share)}"
+    return ruled("drop", level, figure, limit_text, remedies.gentler, metric.drop, limit)
+
+
+def latency_rule(run: Run | None, max_ratio: float | None, remedies: Remedies = WHEN_COMPRESSING) -> RuleResult | None:
+    """Fail only where the whole 95 % interval misses the user's limit: noise alone must not break a build.
+
+    A ratio above the limit whose interval reaches below it is a warning. The default only warns: where the ratio is
+    above 1.10 and the whole interval above 1.
+    """
+    latency = run.latency if run else None
+    if latency is None:
+        advice = NOTHING_RUN if run is None else UNTIMED
+        return None if max_ratio is None else unmeasured("latency-ratio", f"<= {max_ratio:g}", max_ratio, advice)
+    limit = DEFAULT_LATENCY_RATIO if max_ratio is None else max_ratio
+    level = _default_latency_level(latency) if max_ratio is None else _demanded_latency_level(latency, max_ratio)
+    figure = f"{latency.ratio:.3f} [{latency.ratio_low:.3f}, {latency.ratio_high:.3f}]"
+    figure += "" if latency.interleaved else ", the sessions did not take turns"
+    if max_ratio is not None and latency.ratio > max_ratio and level == "warn":
+        advice = "the interval reaches below the limit: measure again on a quiet machine, or with more repetitions"
+    else:
+        advice = f"this form is slower on this CPU: choose another (--form) when compressing, or {remedies.spare}"
+    return ruled("latency-ratio", level, figure, f"<= {limit:g}", advice, latency.ratio, limit)
+
+
+def data_rule(run: Run | None, remedies: Remedies = WHEN_COMPRESSING, *, fidelity_demanded: bool) -> RuleResult | None:
+    """Says what the models were run on; synthetic inputs cannot prove a fidelity that the user demands."""
+    if run is None:
+        return None
+    feeds = run.feeds
+    figure = f"synthetic (seed {feeds.seed})" if feeds.synthetic else feeds.source
+    level: Level = "warn" if feeds.synthetic and fidelity_demanded else "pass"
+    advice = f"{remedies.real_samples}: agreement on synthetic inputs is no proof"
+    samples = f"{feeds.count} feed{'s' * (feeds.count != 1)}"
+    return ruled("data", level, f"{figure}, {samples}", "real samples" if fidelity_demanded else "-", advice)
+
+
+def _is_newly_nonfinite(output: OutputComparison) -> bool:
+    """More of them, or as many in other places, which then is the problem that did not forbid comparing."""
+    if output.nonfinite_candidate > output.nonfinite_reference:
+        return True
+    return output.problem is not None and output.deployed is not None and output.nonfinite_candidate > 0
+
+
+def _default_latency_level(latency: Latency) -> Level:
+    quick_enough = latency.ratio <= DEFAULT_LATENCY_RATIO or latency.ratio_low <= 1
+    return "pass" if quick_enough else "warn"
+
+
+def _demanded_latency_level(latency: Latency, max_ratio: float) -> Level:
+    if latency.ratio <= max_ratio:
+        return "pass"
+    return "warn" if latency.ratio_low <= max_ratio else "fail"

@@ -1,0 +1,59 @@
+"""Turns a comparison into a verdict: default rules, the user's limits, and for each what to do when it is missed.
+
+A limit of the user replaces the default of its rule and fails when it is missed. One that could not be measured
+fails too, with the option that is missing: a limit never passes because nobody looked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nncompress.results.record import Comparison, LedgerLine, RuleResult, Verdict
+from nncompress.results.rules.on_fidelity import fidelity_rules
+from nncompress.results.rules.on_files import changed_rule, grown_rule, max_size_rule, min_ratio_rule, shrunk_rule
+from nncompress.results.rules.on_runs import (
+    data_rule,
+    drop_rule,
+    finite_rule,
+    integers_rule,
+    interface_rule,
+    latency_rule,
+    not_validated_rule,
+)
+from nncompress.results.rules.rule import WHEN_COMPARING, WHEN_COMPRESSING
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the user demands; None: not demanded, and the default of the rule applies where it has one."""
+
+    min_cosine: float | None = None  # of the worst output, as deployed
+    min_sqnr: float | None = None  # dB, of the worst output, as deployed
+    max_drop: float | None = None  # of the task metric that lost most, as a fraction: 0.01 is one point
+    max_size: int | None = None  # bytes, external data included
+    min_ratio: float | None = None  # how many times smaller
+    max_latency_ratio: float | None = None  # candidate / reference
+
+
+def judge(comparison: Comparison, limits: Limits, ledger: Sequence[LedgerLine] | None = None) -> Verdict:
+    """All rules on `comparison`; `ledger` is that of the compression, None for a plain comparison of two files.
+
+    A compression has to change something and to end smaller; of two given files the second may well be larger.
+    """
+    run, remedies = comparison.run, WHEN_COMPARING if ledger is None else WHEN_COMPRESSING
+    rules: list[RuleResult | None] = [
+        grown_rule(comparison) if ledger is None else shrunk_rule(comparison),
+        None if ledger is None else changed_rule(comparison, ledger),
+        max_size_rule(comparison, limits.max_size),
+        min_ratio_rule(comparison, limits.min_ratio),
+        interface_rule(run),
+        finite_rule(run, remedies),
+        integers_rule(run),
+        *fidelity_rules(run, limits.min_cosine, limits.min_sqnr, ledger or (), remedies),
+        drop_rule(run, limits.max_drop, remedies),
+        latency_rule(run, limits.max_latency_ratio, remedies),
+        data_rule(run, remedies, fidelity_demanded=limits.min_cosine is not None or limits.min_sqnr is not None),
+        not_validated_rule(run),
+    ]
+    return Verdict(tuple(rule for rule in rules if rule is not None))

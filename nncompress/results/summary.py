@@ -1,0 +1,114 @@
+"""Boils a report down to the handful of figures and the one sentence that stand above everything else."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from nncompress.errors import printable
+from nncompress.results.record import Comparison, Latency, Level, Report, TaskMetric
+from nncompress.results.units import format_bytes, format_cosine, format_metric, format_smaller
+from nncompress.results.worst import largest_drop, nothing_finite, worst_cosine, worst_sqnr_db
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The derived figures of a report; None: not measured."""
+
+    level: Level
+    headline: str
+    size_ratio: float  # how many times smaller
+    bytes_before: int
+    bytes_after: int
+    validated: bool
+    synthetic: bool | None  # inputs
+    worst_cosine: float | None
+    worst_cosine_output: str | None
+    worst_sqnr_db: float | None  # None too where every output is identical
+    metric: str | None  # the task metric that lost most
+    metric_drop: float | None
+    latency_ratio: float | None
+    latency_distinguishable: bool | None
+    rules_failed: tuple[str, ...]
+    rules_warned: tuple[str, ...]
+
+
+def summarise(report: Report) -> Summary:
+    """The derived figures of `report`."""
+    comparison, run, rules = report.comparison, report.comparison.run, report.verdict.rules
+    cosine = worst_cosine(run) if run else None
+    sqnr = worst_sqnr_db(run) if run else None
+    metric = largest_drop(run.metrics) if run else None
+    latency = run.latency if run else None
+    return Summary(
+        level=report.verdict.level,
+        headline=headline(report),
+        size_ratio=comparison.size_ratio,
+        bytes_before=comparison.reference.file_bytes,
+        bytes_after=comparison.candidate.file_bytes,
+        validated=run is not None,
+        synthetic=run.feeds.synthetic if run else None,
+        worst_cosine=cosine.value if cosine else None,
+        worst_cosine_output=cosine.name if cosine else None,
+        worst_sqnr_db=sqnr.value if sqnr and sqnr.value != math.inf else None,
+        metric=metric.name if metric else None,
+        metric_drop=metric.drop if metric else None,
+        latency_ratio=latency.ratio if latency else None,
+        latency_distinguishable=latency.distinguishable if latency else None,
+        rules_failed=tuple(rule.rule for rule in rules if rule.level == "fail"),
+        rules_warned=tuple(rule.rule for rule in rules if rule.level == "warn"),
+    )
+
+
+def headline(report: Report) -> str:
+    """The verdict in one sentence, such as "m.onnx -> out.onnx: 3.86x smaller (1.21 MB -> 314 kB), cosine 0.9998"."""
+    comparison = report.comparison
+    before, after = comparison.reference.file_bytes, comparison.candidate.file_bytes
+    clauses = [f"{format_smaller(before, after)} ({format_bytes(before)} -> {format_bytes(after)})"]
+    clauses += _run_clauses(comparison)
+    missed = [rule.rule for rule in report.verdict.rules if rule.level == "fail"]
+    clauses += [f"failed: {', '.join(missed)}"] if missed else []
+    clauses += ["not written"] if report.written is False else []
+    return printable(f"{' -> '.join(_names(comparison))}: {', '.join(clauses)}")
+
+
+def latency_change(latency: Latency) -> str:
+    """Faster or slower by how much, or that the measurement cannot tell."""
+    if not latency.interleaved:
+        return f"{latency.ratio:.2f}x the latency, measured one after the other"
+    if not latency.distinguishable:
+        return "not distinguishable"
+    return f"{1 / latency.ratio:.2f}x faster" if latency.ratio < 1 else f"{latency.ratio:.2f}x slower"
+
+
+def both(metric: TaskMetric) -> tuple[str, str]:
+    """The figure of the original and that of the result."""
+    share = metric.is_share
+    return format_metric(metric.reference, is_share=share), format_metric(metric.candidate, is_share=share)
+
+
+def _run_clauses(comparison: Comparison) -> list[str]:
+    run = comparison.run
+    if run is None:
+        return ["not validated"]
+    clauses = []
+    worst = worst_cosine(run)
+    if any(nothing_finite(output) for output in run.outputs):
+        clauses.append("nothing finite to compare in an output")
+    elif run.outputs and all(o.deployed and o.deployed.identical for o in run.outputs):
+        clauses.append("outputs identical")
+    elif worst is not None:
+        clauses.append(f"cosine {format_cosine(worst.value)}")
+    if run.feeds.synthetic:
+        clauses = [" ".join([*clauses, "on synthetic inputs"])]
+    clauses += [f"{m.name} {' -> '.join(both(m))}" for m in run.metrics[:1]]
+    clauses += [f"latency {latency_change(run.latency)}"] if run.latency else []
+    return clauses
+
+
+def _names(comparison: Comparison) -> list[str]:
+    """File names, or whole paths where the names alone would be the same."""
+    paths = [comparison.reference.path, comparison.candidate.path]
+    names = [PurePath(path).name or path for path in paths]
+    return paths if names[0] == names[1] else names

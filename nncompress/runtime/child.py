@@ -1,0 +1,124 @@
+"""Runs models in a child process, so that a crash of onnxruntime becomes an error that names the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from nncompress.errors import InputError, NncompressError, NoOutputError
+from nncompress.feeds.feeds import Feeds
+from nncompress.results.record import Loaded, Timing
+from nncompress.runtime.child_process import Call, ChildDied, ChildLacksMemory, ChildTimedOut, call_in_process
+from nncompress.runtime.memory import free_memory_bytes
+
+DEFAULT_TIMEOUT_S = 600.0  # between two signs of life: a model loaded, a feed run, a latency measured
+LEAST_MEMORY_BYTES = 1 << 30
+_in_process = False
+
+
+def run_in_process() -> None:
+    """From now on models run in this process, where a debugger can look at them, and where a crash ends everything."""
+    global _in_process
+    _in_process = True
+
+
+@dataclass(frozen=True)
+class Task:
+    """A function that can be pickled, and its arguments; it also gets `announce`, to say what it is about to do."""
+
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    original: Path
+    result: Path | None
+
+
+def first_accepted_in_child(
+    model: Path, choices: Sequence[Feeds], *, threads: int = 1, timeout_s: float | None = None
+) -> Feeds:
+    """`accept.first_accepted` in a child process."""
+    task = Task(_first_accepted, (model, tuple(choices), threads), model, None)
+    return cast(Feeds, call_in_child(task, timeout_s))
+
+
+def check_loads_in_child(model: Path, *, timeout_s: float | None = None) -> None:
+    """Raises InputError if onnxruntime cannot load `model`."""
+    call_in_child(Task(_check_loads, (model,), model, None), timeout_s)
+
+
+def loading_in_child(model: Path, feed: Any, threads: int) -> Loaded:
+    """`cost.measure_loading` in a child process, which opens nothing else."""
+    return cast(Loaded, call_in_child(Task(_loading, (model, feed, threads), model, None)))
+
+
+def in_turns_in_child(models: Sequence[Path], feeds: Sequence[Any], threads: int, seconds: float) -> list[Timing]:
+    """`cost.measure_in_turns` in a child process."""
+    task = Task(_in_turns, (tuple(models), tuple(feeds), threads, seconds), models[0], None)
+    return cast(list[Timing], call_in_child(task, _limit_s(seconds)))
+
+
+def call_in_child(task: Task, timeout_s: float | None = None) -> Any:
+    """The task's result. Deliberate errors are raised again here; crashes and timeouts become deliberate errors.
+
+    The child may use the memory that is free: one that wants more fails, and nothing else on the machine does.
+    """
+    if _in_process:
+        return task.function(*task.arguments, lambda role, what: None)
+    limit_s = DEFAULT_TIMEOUT_S if timeout_s is None else timeout_s
+    free = free_memory_bytes()
+    call = Call(task.function, task.arguments, memory_bytes=None if free is None else max(free, LEAST_MEMORY_BYTES))
+    stage = ("original", "load")
+
+    def announced(role: str, what: str) -> None:
+        nonlocal stage
+        stage = (role, what)
+
+    try:
+        return call_in_process(call, announced, limit_s)
+    except ChildTimedOut as error:
+        raise _blamed(task, stage)(f"{_doing(task, stage)} took longer than {limit_s:g} s: stopped") from error
+    except ChildLacksMemory as error:
+        raise InputError("not enough memory to run and compare the models") from error
+    except ChildDied as error:
+        raise _blamed(task, stage)(f"{_doing(task, stage)}: onnxruntime crashed ({error})") from error
+
+
+def _limit_s(seconds: float) -> float:
+    """Enough for a measurement of `seconds`, which takes up to twenty times as long (see timing.py)."""
+    return max(DEFAULT_TIMEOUT_S, 30 * seconds)
+
+
+def _first_accepted(model: Path, choices: Sequence[Feeds], threads: int, announce: Any) -> Feeds:
+    from nncompress.runtime.accept import first_accepted
+
+    return first_accepted(model, choices, threads=threads, announce=announce)
+
+
+def _check_loads(model: Path, announce: Any) -> None:
+    from nncompress.runtime.session import open_session
+
+    announce("original", "load")
+    open_session(model, "original")
+
+
+def _loading(model: Path, feed: Any, threads: int, announce: Any) -> Loaded:
+    from nncompress.runtime.cost import measure_loading
+
+    return measure_loading(model, feed, threads, announce)
+
+
+def _in_turns(models: Any, feeds: Any, threads: int, seconds: float, announce: Any) -> list[Timing]:
+    from nncompress.runtime.cost import measure_in_turns
+
+    return measure_in_turns(models, feeds, threads, seconds, announce)
+
+
+def _blamed(task: Task, stage: tuple[str, str]) -> type[NncompressError]:
+    return InputError if stage[0] == "original" or task.result is None else NoOutputError
+
+
+def _doing(task: Task, stage: tuple[str, str]) -> str:
+    path = task.original if stage[0] == "original" or task.result is None else task.result
+    verbs = {"load": "loading", "run": "running", "time": "timing"}
+    return f"{verbs.get(stage[1], stage[1])} the {stage[0]} {path}"

@@ -1,0 +1,206 @@
+"""Calls a function in a process of its own, so that a crash or a lack of memory there ends nothing else.
+
+Parent to child: one pickled call on stdin, which then stays open; when it closes, the parent is gone and the child
+ends. Child to parent: pickled messages on what was its stdout: ("stage", role, what), then one of ("done", result),
+("error", class, message, whether the machine is the cause), ("memory",), ("bug", traceback).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from queue import Empty, Queue
+from types import FrameType
+from typing import IO, Any
+
+from nncompress import errors
+from nncompress.errors import MachineError, NncompressError, NoOutputError, lacking, lacks_memory, need_not_repeat
+
+_START = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from nncompress.runtime.child_process import main; main()"
+)
+_KILLED = {-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP}
+_running: set[subprocess.Popen[bytes]] = set()
+
+
+class ChildDied(Exception):
+    """The child ended without an answer; the text says how."""
+
+
+class ChildKilled(ChildDied, MachineError):
+    """Somebody else ended it, such as a system that lacks memory."""
+
+
+class ChildTimedOut(MachineError):
+    """The child took too long and was stopped."""
+
+
+class ChildLacksMemory(MachineError):
+    """The function in the child asked for more memory than there is."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """A function that can be pickled and its arguments; it also gets `announce(role, what)`, to say what it does."""
+
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    tidy_s: float = 0.0  # time to remove temporary files when it has to end
+    environment: Mapping[str, str] = field(default_factory=dict)
+    memory_bytes: int | None = None  # that it may use; None: no limit
+
+
+def call_in_process(call: Call, announced: Callable[[str, str], None], timeout_s: float | None = None) -> Any:
+    """The function's result. Deliberate errors are raised again here. `timeout_s`: between two signs of life.
+
+    Raises ChildDied, ChildTimedOut, ChildLacksMemory, and RuntimeError with the traceback for a bug.
+    """
+    with tempfile.TemporaryFile() as stderr, _started(call, stderr) as process:
+        assert process.stdin is not None
+        with suppress(BrokenPipeError):  # it died at once: its messages end, which is dealt with below
+            process.stdin.write(pickle.dumps(call))
+            process.stdin.flush()
+        for message in _messages(process, timeout_s):
+            match message:
+                case ("stage", role, what):
+                    announced(role, what)
+                case ("done", result):
+                    return result
+                case ("error", name, text, of_machine):
+                    raise _known_error(name)(text) from (MachineError() if of_machine else None)
+                case ("memory",):
+                    raise ChildLacksMemory
+                case ("bug", trace):
+                    raise RuntimeError(f"a child process failed unexpectedly:\n{trace}")
+                case ("timeout",):
+                    raise ChildTimedOut
+        process.wait()
+        died = ChildKilled if process.returncode in _KILLED else ChildDied
+        raise died(_cause(process.returncode, stderr))
+
+
+def stop_children() -> None:
+    """Asks all children of this process to end; what they were called for raises ChildDied."""
+    for process in tuple(_running):
+        process.terminate()
+
+
+def main() -> None:
+    """The child: reads a call, makes it, reports."""
+    channel = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever else is printed must not end up between the messages
+    call: Call = pickle.load(sys.stdin.buffer)
+    if call.memory_bytes is not None and sys.platform == "linux":  # elsewhere it means something else
+        resource.setrlimit(resource.RLIMIT_DATA, (call.memory_bytes, call.memory_bytes))
+    if call.tidy_s:
+        signal.signal(signal.SIGTERM, _end)
+    threading.Thread(target=_end_with_parent, args=(call.tidy_s,), daemon=True).start()
+
+    def send(*message: Any) -> None:
+        pickle.dump(message, channel)
+        channel.flush()
+
+    try:
+        result = call.function(*call.arguments, lambda role, what: send("stage", role, what))
+    except NncompressError as error:
+        send("error", type(error).__name__, str(error), need_not_repeat(error))
+    except Exception as error:  # noqa: BLE001  # the parent shows it: nothing is swallowed
+        if lacks_memory(error):
+            send("memory")
+        elif lacks := lacking(error):
+            send("error", NoOutputError.__name__, lacks, True)
+        else:
+            send("bug", traceback.format_exc())
+    else:
+        send("done", result)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_IGN)  # a second one would stop the tidying
+    raise SystemExit(128 + number)  # so that temporary files are removed
+
+
+def _end_with_parent(tidy_s: float) -> None:
+    sys.stdin.buffer.read()
+    if tidy_s:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(tidy_s)
+    os._exit(1)
+
+
+@contextmanager
+def _started(call: Call, stderr: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    """The child in a session of its own, gone when the block ends, however it ends."""
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-c", _START, json.dumps(sys.path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        start_new_session=True,
+        env={**os.environ, "ORT_DISABLE_TELEMETRY": "1", **call.environment},
+    )
+    _running.add(process)
+    try:
+        yield process
+    finally:
+        if call.tidy_s and process.poll() is None:
+            process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(call.tidy_s)
+        process.kill()
+        process.wait()
+        _running.discard(process)
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                with suppress(BrokenPipeError):  # closing writes what a child that died early did not read
+                    pipe.close()
+
+
+def _messages(process: subprocess.Popen[bytes], timeout_s: float | None) -> Iterator[tuple[Any, ...]]:
+    """The child's messages until it ends; ("timeout",) when it is silent for longer than `timeout_s`."""
+    queue: Queue[tuple[Any, ...] | None] = Queue()
+    threading.Thread(target=_receive, args=(process.stdout, queue), daemon=True).start()
+    while True:
+        try:
+            message = queue.get(timeout=timeout_s)
+        except Empty:
+            yield ("timeout",)
+            return
+        if message is None:
+            return
+        yield message
+
+
+def _receive(pipe: IO[bytes], queue: Queue[tuple[Any, ...] | None]) -> None:
+    try:
+        while True:
+            queue.put(pickle.load(pipe))
+    except (EOFError, OSError, ValueError, pickle.UnpicklingError):  # it ended, perhaps within a message
+        queue.put(None)
+
+
+def _known_error(name: str) -> type[NncompressError]:
+    kind = getattr(errors, name, NncompressError)
+    return kind if isinstance(kind, type) and issubclass(kind, NncompressError) else NncompressError
+
+
+def _cause(code: int, stderr: IO[bytes]) -> str:
+    """The signal that ended the child, or its exit code and the last thing that it said."""
+    if code < 0:
+        name = signal.Signals(-code).name
+        return f"{name}, perhaps for lack of memory" if name == "SIGKILL" else name
+    stderr.seek(0)
+    said = stderr.read().decode("utf-8", "replace").strip().splitlines()
+    return f"exit code {code}" + (f": {said[-1]}" if said else "")

@@ -1,0 +1,195 @@
+"""Opens models in onnxruntime and runs them; its exceptions become ours, by the part that the model plays."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before the import: it writes files otherwise
+
+import ctypes
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+import onnxruntime as ort
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+
+from nncompress.errors import InputError, NncompressError, NoOutputError
+from nncompress.feeds.specs import Array, Feed
+
+Role = Literal["original", "result"]
+Output = Any
+"""What onnxruntime returns for one output: an array, a list of outputs, a dict or None."""
+
+_FAULTS: tuple[type[Exception], ...] = (
+    *(e for e in vars(ort_errors).values() if isinstance(e, type) and issubclass(e, Exception)),
+    RuntimeError,  # inputs of a type that the Python binding cannot take; std::exception of a kernel
+    ValueError,
+    TypeError,
+    OverflowError,
+    MemoryError,  # std::bad_alloc
+)
+_BY_VALUE = {"bfloat16": 16, "float8e4m3fn": 17, "float8e4m3fnuz": 18, "float8e5m2": 19, "float8e5m2fnuz": 20}
+"""Element types that numpy lacks: passed as OrtValue with their number in TensorProto.DataType."""
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, eq=False)
+class Session:
+    """A model ready to run. `inputs` and `outputs` map names to types such as "tensor(float)", in order."""
+
+    path: Path
+    role: Role
+    inputs: Mapping[str, str]
+    outputs: Mapping[str, str]
+    options: Any
+    inner: Any
+
+    def run(self, feed: Feed) -> list[Output]:
+        """All outputs in order. Raises InputError for the original, NoOutputError for the result."""
+        call = self._run_by_value if self._needs_values() else self._run_plain
+        return guarded(lambda: call(feed), "run", self.path, self.role)
+
+    def binder(self, feed: Feed) -> Callable[[], object]:
+        """A call that runs the model on `feed` with as little of Python around it as possible, for timing."""
+        if self._needs_values():
+            return lambda: self._run_by_value(feed)
+        names = self._decodable() or None
+        return lambda: self.inner.run(names, feed)
+
+    def again(self) -> Session:
+        """The same model opened once more with the same options."""
+        return _open(self.path, self.role, self.options)
+
+    def closed(self) -> Session:
+        """What the model is like, without the memory that it takes; it can no longer run."""
+        return replace(self, inner=None)
+
+    def _run_plain(self, feed: Feed) -> list[Output]:
+        try:
+            outputs: list[Output] = self.inner.run(list(self.outputs), feed)  # each once: a graph may name one twice
+        except UnicodeDecodeError:  # strings may be any bytes, but onnxruntime hands them out as text only
+            known = self._decodable()
+            found = dict(zip(known, self.inner.run(known, feed) if known else [], strict=True))
+            return [found.get(name, np.array(["(not UTF-8)"], dtype=object)) for name in self.outputs]
+        return outputs
+
+    def _decodable(self) -> list[str]:
+        """The outputs that are no strings."""
+        return [name for name, kind in self.outputs.items() if _element(kind) != "string"]
+
+    def _needs_values(self) -> bool:
+        return any(_element(kind) in _BY_VALUE for kind in (*self.inputs.values(), *self.outputs.values()))
+
+    def _run_by_value(self, feed: Feed) -> list[Output]:
+        values = {name: _as_value(array, _element(self.inputs[name])) for name, array in feed.items()}
+        return [_from_value(value) for value in self.inner.run_with_ort_values(list(self.outputs), values)]
+
+
+def open_session(path: Path, role: Role, *, threads: int = 1) -> Session:
+    """The model as deployed: default options, CPU, `threads` threads."""
+    return _open(path, role, _options(threads))
+
+
+def open_exact_session(path: Path, role: Role, *, threads: int = 1) -> Session:
+    """The model without integer arithmetic on activations behind DequantizeLinear and MatMulNBits (see FACTS)."""
+    options = _options(threads)
+    options.add_session_config_entry("session.qdq_matmulnbits_accuracy_level", "0")
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return _open(path, role, options)
+
+
+def guarded(call: Callable[[], _T], what: str, path: Path, role: Role) -> _T:
+    """`call()` with onnxruntime's exceptions turned into the error that fits the model's role."""
+    try:
+        return call()
+    except _FAULTS as error:
+        raise _kind(role)(f"onnxruntime cannot {what} the {role} {path}: {first_line(error)}") from error
+
+
+def _kind(role: Role) -> type[NncompressError]:
+    return InputError if role == "original" else NoOutputError
+
+
+def first_line(error: BaseException) -> str:
+    """onnxruntime's message without its prefix of codes and its stack."""
+    text = str(error).strip().split("\n")
+    line = text[0] if text[0] else type(error).__name__
+    if line.startswith("[ONNXRuntimeError]"):
+        line = line.split(" : ", 3)[-1]
+    return "out of memory" if isinstance(error, MemoryError) or "bad_alloc" in line else line
+
+
+def _options(threads: int) -> ort.SessionOptions:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    if threads > 1:  # waiting threads of one session would slow the other one down
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
+
+
+def _open(path: Path, role: Role, options: ort.SessionOptions) -> Session:
+    if not _is_utf8(path):
+        raise _kind(role)(
+            f"onnxruntime cannot open the {role} {path}: its name is not UTF-8; rename the file or folder"
+        )
+    inner = guarded(
+        lambda: ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"]), "load", path, role
+    )
+    return Session(
+        path,
+        role,
+        {value.name: value.type for value in inner.get_inputs()},
+        {value.name: value.type for value in inner.get_outputs()},
+        options,
+        inner,
+    )
+
+
+def _is_utf8(path: Path) -> bool:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _element(kind: str) -> str:
+    return kind.removeprefix("tensor(").removesuffix(")")
+
+
+def _as_value(array: Array, element: str) -> Any:
+    if element in _BY_VALUE:
+        return ort.OrtValue.ortvalue_from_numpy_with_onnx_type(np.ascontiguousarray(array), _BY_VALUE[element])
+    return ort.OrtValue.ortvalue_from_numpy(array)
+
+
+def _from_value(value: Any) -> Output:
+    element = _element(value.data_type()) if value.is_tensor() else ""
+    if element != "bfloat16":
+        return _float8(value.numpy(), element) if element in _BY_VALUE else value.numpy()
+    shape = tuple(value.shape())
+    count = int(np.prod(shape, dtype=np.int64))
+    raw = np.frombuffer(ctypes.string_at(value.data_ptr(), count * 2), np.uint16)
+    return (raw.astype(np.uint32) << 16).view(np.float32).reshape(shape)
+
+
+def _float8(codes: Array, element: str) -> Array:
+    import ml_dtypes
+
+    name = element.replace("float8", "float8_")
+    decoded: Array = codes.view(np.dtype(getattr(ml_dtypes, name))).astype(np.float32)
+    return decoded
+
+
+Announce = Callable[[Role, str], None]
+"""Told which model is about to be worked on, and how: "load", "run", "time"."""
+
+
+def silent(role: Role, stage: str) -> None:
+    """Tells nobody."""

@@ -1,0 +1,147 @@
+"""Latency of two models, taken in turns so that a machine that speeds up or slows down does so for both.
+
+One sample of the ratio is a block of calls of each model, one right after the other. Samples are not independent:
+neighbours in time resemble each other, and where a session's buffers happen to lie in memory makes a small model
+up to 5 % faster or slower for as long as that session lives. So the interval is that of the median over *groups*,
+by binomial order statistics: the pairs of sessions where several were opened, else stretches of time.
+"""
+
+from __future__ import annotations
+
+import gc
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+
+from nncompress.results.record import Latency, Timing
+
+_BLOCK_S = 0.002  # shortest block: far above the clock's resolution
+_MOST_SAMPLES = 100
+_FEWEST_SAMPLES = 8
+_PATIENCE = 20  # times the budget
+_GROUPS = 15
+_ENOUGH_TO_DROP = 12
+PAIRS = 6  # of sessions, where opening them is cheap: as many as an interval needs
+_WORTH_SAYING = 0.02  # differences below that come from memory layout as much as from the models
+
+Call = Callable[[], object]
+
+
+def interleaved(pairs: Sequence[tuple[Call, Call]], seconds: float, threads: int) -> Latency:
+    """Time (reference, candidate) in turns for about `seconds`, all `pairs` of sessions in rotation.
+
+    At least eight samples are taken unless they need twenty times as long; with fewer the interval is their range,
+    and no difference is called distinguishable.
+    """
+    with _quiet():
+        block_s = max(_BLOCK_S, seconds / (2 * _MOST_SAMPLES))
+        repeats = [
+            max(column) for column in zip(*([_repeats(call, block_s) for call in pair] for pair in pairs), strict=True)
+        ]
+        taken: tuple[list[float], list[float]] = ([], [])
+        end = time.perf_counter() + seconds
+        while _more_wanted(len(taken[0]), end, seconds) or len(taken[0]) % len(pairs):
+            turn, which = divmod(len(taken[0]), len(pairs))
+            for model in (turn % 2, 1 - turn % 2):  # the order alternates
+                taken[model].append(_block_ms(pairs[which][model], repeats[model]))
+    ratios = np.array(taken[1]) / np.array(taken[0])
+    grouped = ratios.reshape(-1, len(pairs)).T if len(pairs) > 1 else np.array_split(ratios, min(_GROUPS, len(ratios)))
+    medians = [float(np.median(group)) for group in grouped]
+    low, high = median_interval(medians)
+    ratio = float(np.median(medians))
+    different = len(ratios) >= _FEWEST_SAMPLES and not low <= 1 <= high and abs(ratio - 1) > _WORTH_SAYING
+    return Latency(_timing(taken[0]), _timing(taken[1]), ratio, low, high, different, threads, True)
+
+
+def alone(call: Call, seconds: float) -> Timing:
+    """Time one model for about `seconds`."""
+    with _quiet():
+        repeats = _repeats(call, max(_BLOCK_S, seconds / _MOST_SAMPLES))
+        taken: list[float] = []
+        end = time.perf_counter() + seconds
+        while _more_wanted(len(taken), end, seconds):
+            taken.append(_block_ms(call, repeats))
+    return _timing(taken)
+
+
+def in_rotation(calls: Sequence[Call], seconds: float) -> list[Timing]:
+    """Time all `calls` in turns for about `seconds` in all; sample i of each was taken in the same turn."""
+    with _quiet():
+        block_s = max(_BLOCK_S, seconds / (len(calls) * _MOST_SAMPLES))
+        repeats = [_repeats(call, block_s) for call in calls]
+        taken: list[list[float]] = [[] for _ in calls]
+        end = time.perf_counter() + seconds
+        while _more_wanted(len(taken[0]), end, seconds):
+            order = range(len(calls)) if len(taken[0]) % 2 else reversed(range(len(calls)))
+            for which in order:
+                taken[which].append(_block_ms(calls[which], repeats[which]))
+    return [_timing(samples) for samples in taken]
+
+
+def ratio_of(reference: Timing, candidate: Timing) -> tuple[float, float, float]:
+    """Median of candidate / reference over the turns of in_rotation, and its 95 % interval."""
+    ratios = np.array(candidate.samples_ms) / np.array(reference.samples_ms)
+    medians = [float(np.median(group)) for group in np.array_split(ratios, min(_GROUPS, len(ratios)))]
+    return float(np.median(medians)), *median_interval(medians)
+
+
+def one_after_the_other(reference: Timing, candidate: Timing, threads: int) -> Latency:
+    """Two timings that were not interleaved: never called distinguishable; the interval spans all the samples."""
+    ratio = candidate.median_ms / reference.median_ms
+    low = min(candidate.samples_ms) / max(reference.samples_ms)
+    high = max(candidate.samples_ms) / min(reference.samples_ms)
+    return Latency(reference, candidate, ratio, low, high, False, threads, False)
+
+
+def median_interval(values: Sequence[float]) -> tuple[float, float]:
+    """Interval that holds the median with at least 95 % where there are six values or more.
+
+    Of fewer than twelve it is the range: a single disturbance is too large a part of them to leave any out.
+    """
+    ordered, count = sorted(values), len(values)
+    dropped = 0  # smallest and largest values that can be left out
+    while count >= _ENOUGH_TO_DROP and 2 * sum(math.comb(count, k) for k in range(dropped + 2)) / 2**count <= 0.05:
+        dropped += 1
+    return ordered[dropped], ordered[count - 1 - dropped]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No garbage collection meanwhile."""
+    was_enabled = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _more_wanted(taken: int, end: float, seconds: float) -> bool:
+    now = time.perf_counter()
+    return now < end or (taken < _FEWEST_SAMPLES and (taken < 2 or now < end + (_PATIENCE - 1) * seconds))
+
+
+def _repeats(call: Call, block_s: float) -> int:
+    """Calls in a block of `block_s`, found while warming up."""
+    call()
+    fastest = _block_ms(call, 1) / 1000
+    if fastest < block_s:
+        fastest = min(_block_ms(call, 1) for _ in range(3)) / 1000
+    return max(1, math.ceil(block_s / max(fastest, 1e-7)))
+
+
+def _block_ms(call: Call, repeats: int) -> float:
+    start = time.perf_counter_ns()
+    for _ in range(repeats):
+        call()
+    return (time.perf_counter_ns() - start) / repeats / 1e6
+
+
+def _timing(samples_ms: Sequence[float]) -> Timing:
+    first, median, third = (float(q) for q in np.quantile(samples_ms, (0.25, 0.5, 0.75)))
+    return Timing(median, third - first, tuple(samples_ms))

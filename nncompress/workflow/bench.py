@@ -1,0 +1,89 @@
+"""Measures what models cost here: latency in turns, and loading, memory and energy each in a process of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from nncompress.onnx_file.facts import file_facts
+from nncompress.onnx_file.read import load
+from nncompress.results.bench import Benched, BenchReport, Energy
+from nncompress.results.record import FileFacts, Loaded, Timing
+from nncompress.runtime.child import in_turns_in_child, loading_in_child
+from nncompress.runtime.environment import environment
+from nncompress.runtime.timing import ratio_of
+from nncompress.workflow.proof import Proof, feeds_of
+
+PJ_PER_MAC, PJ_PER_BYTE = 4.6, 160.0
+ESTIMATE = (
+    "4.6 pJ a float32 multiply-accumulate and 160 pJ a byte of weights read from DRAM once: M. Horowitz, "
+    "Computing's energy problem, ISSCC 2014 (45 nm; good for comparing models, not for a power budget)"
+)
+RAPL_SOURCE = "RAPL: the whole processor package while this model ran"
+NOISY_SPREAD, BUSY_SHARE = 0.10, 0.5
+
+
+def bench_files(models: Sequence[Path], proof: Proof) -> BenchReport:
+    """Raises InputError for a model or data that cannot be used."""
+    notes = _busy()
+    facts, feeds, loaded = [], [], []
+    for path in models:
+        model = load(path)
+        facts.append(file_facts(model, in_full=False))
+        found = feeds_of(model, path, replace(proof, validate=True))
+        assert found is not None, "validation is on"
+        feeds.append(next(iter(found)))
+        loaded.append(loading_in_child(path, feeds[-1], proof.threads))
+    timings = in_turns_in_child(models, feeds, proof.threads, proof.seconds)
+    benched = [
+        _benched(fact, feed, cost, timing, timings[0])
+        for fact, feed, cost, timing in zip(facts, feeds, loaded, timings, strict=True)
+    ]
+    notes += [note for one in benched if (note := _noisy(one))]
+    data = str(proof.data) if proof.data else "synthetic"
+    return BenchReport(
+        tuple(benched), data, proof.seed, proof.threads, proof.seconds, environment(), tuple(notes)
+    )  # fmt: skip
+
+
+def _benched(facts: FileFacts, feed: object, cost: Loaded, timing: Timing, first: Timing) -> Benched:
+    assert isinstance(feed, dict)
+    inputs = tuple(
+        f"{name} {array.dtype} {'×'.join(map(str, array.shape)) or 'scalar'}" for name, array in feed.items()
+    )
+    return Benched(
+        facts.path, facts.file_bytes, inputs, cost.load_ms, cost.peak_bytes, timing, *ratio_of(first, timing),
+        _energy(facts, cost),
+    )  # fmt: skip
+
+
+def _energy(facts: FileFacts, cost: Loaded) -> Energy | None:
+    if cost.energy_mj is not None:
+        return Energy(cost.energy_mj, "measured", RAPL_SOURCE)
+    if facts.macs is None:
+        return None
+    picojoules = facts.macs * PJ_PER_MAC + facts.weight_bytes_loaded * PJ_PER_BYTE
+    return Energy(picojoules / 1e9, "estimated", ESTIMATE)
+
+
+def _busy() -> list[str]:
+    """A note if other programs keep the processor busy: the load of the last minute, before anything is measured."""
+    try:
+        load_average = os.getloadavg()[0]
+    except OSError:
+        return []
+    cores = os.cpu_count() or 1
+    if load_average <= BUSY_SHARE * cores:
+        return []
+    return [
+        f"NOISE: the load of this machine was {load_average:.1f} on {cores} cores before measuring: stop what else runs"
+    ]
+
+
+def _noisy(one: Benched) -> str | None:
+    spread = one.latency.iqr_ms / one.latency.median_ms
+    if spread <= NOISY_SPREAD:
+        return None
+    return f"NOISE: latency of {one.path} spreads by {100 * spread:.0f} % of its median: measure longer (--seconds)"

@@ -1,0 +1,181 @@
+"""Measures models and judges them by their budgets; every model and every comparison is measured once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from nncompress.config.budget import Budget, Config
+from nncompress.errors import InputError, NoOutputError, UsageError, nearest
+from nncompress.model.model import Model
+from nncompress.onnx_file.facts import file_facts
+from nncompress.onnx_file.read import load
+from nncompress.results.check import CheckedModel, CheckReport, Figures
+from nncompress.results.record import FileFacts, RuleResult, Run, TaskMetric
+from nncompress.results.rules.on_budgets import (
+    file_budget_rules,
+    other_inputs_rule,
+    refused_rule,
+    run_budget_rules,
+    unreadable_rule,
+)
+from nncompress.results.worst import largest_drop, worst_cosine, worst_sqnr_db
+from nncompress.runtime.environment import environment
+from nncompress.validate.metrics.names import metric_from
+from nncompress.workflow.proof import Proof, feeds_of, free_dims, run_both
+
+
+@dataclass(frozen=True)
+class Comparing:
+    """What a model is run against, and on what; equal ones are run once."""
+
+    reference: Path
+    data: Path | None
+    labels: Path | None
+    metrics: tuple[str, ...] = ()
+    metric_output: str | None = None
+
+
+def check_budgets(config: Config, proof: Proof) -> CheckReport:
+    """Checks all models of a configuration without problems. Each takes those of `proof.dims` that its inputs have.
+
+    A model that cannot be read, or whose reference or data cannot, has no figures and fails; the others are checked.
+    Raises UsageError for a dimension that no model has.
+    """
+    by_model: dict[Path, list[Budget]] = {}
+    notes = []
+    for budget in config.budgets:
+        found = config.models(budget)
+        if not found:
+            notes.append(f"{budget.path!r} matches no file, which its budget allows")
+        for path in found:
+            by_model.setdefault(path, []).append(budget)
+    _check_dims(config, by_model, proof.dims)
+    models = tuple(_checked(config, path, budgets, proof) for path, budgets in by_model.items())
+    return CheckReport(str(config.path), models, environment(), tuple(notes))
+
+
+def _checked(config: Config, path: Path, budgets: list[Budget], proof: Proof) -> CheckedModel:
+    try:
+        return _measured(config, path, budgets, proof)
+    except InputError as error:
+        return CheckedModel(path.as_posix(), None, None, (unreadable_rule(str(error)),))
+
+
+def _measured(config: Config, path: Path, budgets: list[Budget], proof: Proof) -> CheckedModel:
+    model = load(config.folder / path)
+    facts = file_facts(model)
+    measured: dict[Comparing, Run | RuleResult] = {}
+    rules: list[RuleResult] = []
+    for comparing in _comparisons(config, path, budgets):
+        timed = any(b.max_latency_ratio is not None for b in budgets if _comparing(config, path, b) == comparing)
+        measured[comparing] = _run(
+            config.folder / path, model, comparing, proof if timed else replace(proof, seconds=0)
+        )
+    for budget in budgets:
+        made = file_budget_rules(budget, facts)
+        asked = _comparing(config, path, budget)
+        if asked is not None:
+            result = measured[asked]
+            made += [result] if isinstance(result, RuleResult) else run_budget_rules(budget, result)
+        rules += [_at_level(rule, budget) for rule in made]
+    against = {_comparing(config, path, budget) for budget in budgets if budget.reference is not None}
+    runs = {comparing: run for comparing, run in measured.items() if isinstance(run, Run)}
+    compared = sorted((run for one, run in runs.items() if one in against), key=lambda run: run.latency is None)
+    metrics = [run.metrics[0] for run in [*compared, *runs.values()] if run.metrics]
+    found = figures(facts, compared[0] if compared else None, metrics[0] if metrics else None)
+    return CheckedModel(path.as_posix(), facts.sha256, found, tuple(dict.fromkeys(rules)))
+
+
+def _comparisons(config: Config, path: Path, budgets: list[Budget]) -> list[Comparing]:
+    found = [_comparing(config, path, budget) for budget in budgets]
+    return list(dict.fromkeys(one for one in found if one is not None))
+
+
+def _comparing(config: Config, path: Path, budget: Budget) -> Comparing | None:
+    """None where no limit of the budget needs the model to be run. Without a reference it is run against itself."""
+    if not budget.runs:
+        return None
+    data, labels = (config.folder / name if name is not None else None for name in (budget.data, budget.labels))
+    reference = config.folder / (budget.reference or path)
+    metrics = tuple(metric_from(config.folder, name) for name in budget.metric or ())
+    return Comparing(reference, data, labels, metrics, budget.metric_output)
+
+
+def _check_dims(config: Config, by_model: Mapping[Path, list[Budget]], dims: Mapping[str, int]) -> None:
+    """Raises UsageError for a dimension that none of the models has which are run on made-up inputs."""
+    comparisons = [one for path, budgets in by_model.items() for one in _comparisons(config, path, budgets)]
+    made_up = dict.fromkeys(one.reference for one in comparisons if one.data is None)
+    if not dims or not made_up:
+        return
+    known = [name for path in made_up for name in _readable_dims(path)]
+    for name, size in dims.items():
+        if name not in known:
+            hint = nearest(name, dict.fromkeys(known))
+            raise UsageError(f"--dim {name}={size}: no model of this check has a free dimension {name!r}{hint}")
+
+
+def _readable_dims(path: Path) -> list[str]:
+    """The free dimensions of a model; none of one that cannot be read, which fails later by itself."""
+    try:
+        return list(free_dims(load(path)))
+    except InputError:
+        return []
+
+
+def _run(path: Path, model: Model, comparing: Comparing, proof: Proof) -> Run | RuleResult:
+    """What the comparison measured, or the rule that the model at `path` breaks: it cannot be run, or not so."""
+    reference = model if comparing.reference == path else load(comparing.reference)
+    ours, theirs = _inputs(model), _inputs(reference)
+    if ours != theirs:
+        return other_inputs_rule(ours, str(comparing.reference), theirs)
+    free = free_dims(reference)
+    asked = replace(
+        proof, data=comparing.data, labels=comparing.labels, metrics=comparing.metrics,
+        metric_output=comparing.metric_output, dims={name: size for name, size in proof.dims.items() if name in free},
+    )  # fmt: skip
+    try:
+        run = run_both(comparing.reference, path, model, feeds_of(reference, comparing.reference, asked), asked)
+    except NoOutputError as error:
+        return refused_rule(str(error))
+    assert run is not None, "comparisons are validated"
+    model.check_in_place()
+    reference.check_in_place()
+    return run
+
+
+def _inputs(model: Model) -> list[str]:
+    """Names and types of what has to be fed, in order: the inputs that are no initializers."""
+    graph = model.ir.graph
+    return [f"{value.name!r} {value.type}" for value in graph.inputs if value.name not in graph.initializers]
+
+
+def figures(facts: FileFacts, run: Run | None, metric: TaskMetric | None) -> Figures:
+    """The figures of one model: `run` is that against a reference, `metric` the first task metric of the model."""
+    found = Figures(facts.file_bytes, facts.packed_bytes, facts.parameters, facts.macs)
+    if metric is not None:
+        found = replace(
+            found,
+            metric=metric.candidate,
+            metric_name=metric.name,
+            metric_higher_is_better=metric.higher_is_better,
+            metric_is_share=metric.is_share,
+        )
+    if run is None:
+        return found
+    cosine, sqnr, lost, latency = worst_cosine(run), worst_sqnr_db(run), largest_drop(run.metrics), run.latency
+    return replace(
+        found,
+        cosine=cosine.value if cosine else None,
+        sqnr_db=sqnr.value if sqnr else None,
+        latency_ratio=latency.ratio if latency else None,
+        latency_ratio_low=latency.ratio_low if latency else None,
+        latency_ratio_high=latency.ratio_high if latency else None,
+        drop=lost.drop if lost else None,
+    )
+
+
+def _at_level(rule: RuleResult, budget: Budget) -> RuleResult:
+    """A budget of level "warn" warns about what it would otherwise fail."""
+    return replace(rule, level="warn") if rule.level == "fail" and budget.level == "warn" else rule

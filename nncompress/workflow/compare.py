@@ -1,0 +1,28 @@
+"""The flow of comparing two given models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nncompress.onnx_file.facts import file_facts
+from nncompress.onnx_file.read import load
+from nncompress.results.record import Comparison, Report
+from nncompress.results.rules.verdict import Limits, judge
+from nncompress.runtime.environment import environment
+from nncompress.workflow.proof import Proof, Stopwatch, _complaint, feeds_of, run_both
+
+
+def compare_files(reference: Path, candidate: Path, *, proof: Proof = Proof(), limits: Limits = Limits()) -> Report:
+    """Compares two given models. Raises InputError for the reference or the data, NoOutputError for the candidate."""
+    watch = Stopwatch()
+    with watch.stage("load"):
+        first, second = load(reference), load(candidate)
+        feeds = feeds_of(first, reference, proof)
+    with watch.stage("validate"):
+        run = run_both(reference, candidate, second, feeds, proof)
+        first.check_in_place()
+        second.check_in_place()
+    comparison = Comparison(file_facts(first), file_facts(second), run)
+    verdict = judge(comparison, limits)
+    notes = (*first.notes, *_complaint(first), *second.notes, *_complaint(second))
+    return Report("compare", (), comparison, (), verdict, environment(), proof.seed, tuple(watch.seconds), notes)

@@ -1,0 +1,128 @@
+"""The whole flow, from file to file: load, compress, write, run both, judge, and only then put into place."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from nncompress.errors import NoOutputError
+from nncompress.forms.choice import FormChoice
+from nncompress.model.inventory import quantized_parts
+from nncompress.model.model import Model
+from nncompress.onnx_file.facts import file_bytes, file_facts
+from nncompress.onnx_file.output import Output, check_result, check_target
+from nncompress.onnx_file.read import load
+from nncompress.passes.base import Pass
+from nncompress.passes.spec import described
+from nncompress.results.record import Comparison, Report, Skipped
+from nncompress.results.rules.verdict import Limits, judge
+from nncompress.runtime.environment import environment
+from nncompress.workflow.ledger import with_graph_line
+from nncompress.workflow.pipeline import Compressed, check_passes, compress_graph
+from nncompress.workflow.proof import Proof, Stopwatch, _complaint, feeds_of, run_both
+
+
+@dataclass(frozen=True)
+class Writing:
+    """How the result is stored."""
+
+    form: FormChoice = "folded"
+    external_data: bool = False
+    force: bool = False
+    keep_failed: bool = False  # keep a result that fails a gate
+    threads: int = 1  # of compressing
+    dry_run: bool = False
+    freeze_inputs: bool = False  # initializers that are also inputs become constants
+
+
+def compress_file(
+    source: Path, target: Path, passes: Sequence[Pass], *, command: str,
+    proof: Proof = Proof(), writing: Writing = Writing(), limits: Limits = Limits(),
+) -> Report:  # fmt: skip
+    """Compresses `source` to `target`. The report says if a gate failed, and then nothing is kept unless asked for.
+
+    Raises UsageError, InputError (source or data), NoOutputError (nothing changed, larger, refused by a runtime).
+    """
+    watch = Stopwatch()
+    check_passes(passes)
+    with watch.stage("load"):
+        original = load(source)
+        if not writing.dry_run:
+            check_target(target, original, force=writing.force, external_data=writing.external_data)
+        feeds = feeds_of(original, source, proof)
+    with watch.stage("compress"), _hashed_meanwhile(original):
+        compressed = compress_graph(
+            original, passes, form=writing.form, threads=writing.threads, freeze=writing.freeze_inputs
+        )
+        _require_change(original, compressed)
+    with _output(target, original, writing) as out:
+        with watch.stage("write"):
+            made = out.write(compressed.model, external_data=writing.external_data)
+            result = load(made)
+            check_result(result, original)
+            _require_smaller(original, result, compressed)
+        with watch.stage("validate"):
+            run = run_both(source, made, compressed.model, feeds, proof)
+            original.check_in_place()  # onnxruntime has opened it by its path
+            reference = file_facts(original, in_full=proof.validate)
+            candidate = file_facts(result, shown_as=target, in_full=proof.validate)
+        lines = with_graph_line(compressed.lines, reference.file_bytes, candidate.file_bytes)
+        comparison = Comparison(reference, candidate, run)
+        verdict = judge(comparison, limits, lines)
+        written = not writing.dry_run and (verdict.level != "fail" or writing.keep_failed)
+        if written:
+            out.commit()
+    return Report(
+        command, tuple(described(one) for one in passes), comparison, lines, verdict, environment(), proof.seed,
+        tuple(watch.seconds), (*original.notes, *_complaint(original), *compressed.notes),
+        steps=compressed.steps, worst_values=compressed.worst_values, written=written,
+    )  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------------------ proof
+
+
+# ------------------------------------------------------------------------------------------------ what may be written
+@contextmanager
+def _hashed_meanwhile(model: Model) -> Iterator[None]:
+    """Hashes the files of `model` on a thread beside the work: a large one takes seconds."""
+    with ThreadPoolExecutor(1) as pool:
+        hashes = [pool.submit(file.sha256) for file in model.files]
+        yield
+        for one in hashes:
+            one.result()
+
+
+@contextmanager
+def _output(target: Path, original: Model, writing: Writing) -> Iterator[Output]:
+    if not writing.dry_run:
+        with Output(target, original, force=writing.force) as out:
+            yield out
+        return
+    with tempfile.TemporaryDirectory() as folder, Output(Path(folder) / target.name) as out:
+        yield out
+
+
+def _require_change(original: Model, compressed: Compressed) -> None:
+    if compressed.changed:
+        return
+    reasons = Counter(outcome.reason for outcome in compressed.outcomes if isinstance(outcome, Skipped))
+    said = [f"{count} weight{'s' * (count > 1)}: {reason}" for reason, count in reasons.most_common(3)]
+    quantized = quantized_parts(original)
+    if quantized:
+        said.insert(
+            0, "it is quantized already (" + ", ".join(f"{count} {kind}" for kind, count in quantized[:3]) + ")"
+        )
+    said = said or list(compressed.notes) or ["it has no weights that are stored as floats"]
+    raise NoOutputError(f"nothing was compressed: {'; '.join(said)}")
+
+
+def _require_smaller(original: Model, result: Model, compressed: Compressed) -> None:
+    before, after = file_bytes(original), file_bytes(result)
+    if after >= before:
+        raise NoOutputError(f"the result would not be smaller ({before:,} bytes became {after:,}): nothing was written")

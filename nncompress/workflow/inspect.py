@@ -1,0 +1,167 @@
+"""Finds out what is in a model file, where its bytes are, and what quantizing it would save.
+
+Nothing is written, and nothing is run.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+
+from nncompress.model.constants import stored_bytes
+from nncompress.model.decoded import Decoded, decoded_weights
+from nncompress.model.inventory import take_inventory
+from nncompress.model.model import Model
+from nncompress.model.weights import Weight, find_weights
+from nncompress.onnx_file.facts import LARGEST_COUNTED_BYTES, file_bytes
+from nncompress.onnx_file.read import load
+from nncompress.onnx_file.write import written_bytes
+from nncompress.passes.quantize_weights import QuantizeWeights
+from nncompress.results.inspection import Inspection, LeftAlone, PortFacts, Prediction, WeightFacts
+from nncompress.results.record import LedgerLine, Rewritten, Skipped
+from nncompress.workflow.pipeline import compress_graph
+
+_NAMES_KEPT = 5
+_WORDS = {"float": "float32", "double": "float64"}  # numpy's words for the format's
+_OWN_FIGURES = re.compile(r" \([0-9,]+ bytes [^)]*\)")  # of one weight, which would keep equal reasons apart
+
+
+def inspect_file(path: Path) -> Inspection:
+    """Reads the model once, one weight at a time. Raises InputError for anything unreadable or unsafe."""
+    model = load(path)
+    main, *data = model.files
+    small = file_bytes(model) <= LARGEST_COUNTED_BYTES
+    inventory = take_inventory(model, count_nonzeros=small)
+    size = file_bytes(model)
+    imports = model.ir.opset_imports.items()
+    return Inspection(
+        path=str(path),
+        file_bytes=size,
+        sha256=main.sha256(),
+        external_files=tuple((file.path.name, file.size_bytes) for file in data),
+        opset=model.opset,
+        opsets=tuple(sorted((domain, version) for domain, version in imports if domain)),
+        ir_version=model.ir.ir_version,
+        producer=" ".join(filter(None, (model.ir.producer_name, model.ir.producer_version))),
+        inputs=tuple(map(_port, _fed(model))),
+        outputs=tuple(map(_port, model.ir.graph.outputs)),
+        nodes=inventory.nodes,
+        functions=len(model.ir.functions),
+        ops=inventory.ops,
+        parameters=inventory.parameters,
+        nonzeros=inventory.nonzeros if small else None,
+        macs=inventory.macs,
+        constant_bytes=inventory.constant_bytes,
+        weight_bytes_loaded=inventory.weight_bytes_loaded,
+        bytes_by_dtype=tuple((_WORDS.get(dtype, dtype), size) for dtype, size in inventory.bytes_by_dtype),
+        bytes_by_op=inventory.bytes_by_op,
+        quantized=inventory.quantized,
+        weights=_weights(model, size, count=small),
+        prediction=_prediction(model, size),
+        notes=(*model.notes, *([f"onnx.checker says: {model.complaint}"] if model.complaint else [])),
+    )
+
+
+# ------------------------------------------------------------------------------------------------ interface
+def _fed(model: Model) -> list[ir.Value]:
+    """The inputs that a caller has to give."""
+    return [value for value in model.ir.graph.inputs if value.name not in model.ir.graph.initializers]
+
+
+def _port(value: ir.Value) -> PortFacts:
+    dtype = _dtype_name(value.dtype) if value.dtype is not None else "?"
+    shape = None if value.shape is None else tuple(_dim(dim) for dim in value.shape)
+    return PortFacts(value.name or "", dtype, shape)
+
+
+def _dim(dim: int | ir.SymbolicDim) -> int | str:
+    if isinstance(dim, int):
+        return dim if dim >= 0 else "?"
+    return str(dim.value) if dim.value else "?"
+
+
+def _dtype_name(dtype: ir.DataType) -> str:
+    return _WORDS.get(dtype.name.lower(), dtype.name.lower())
+
+
+# ------------------------------------------------------------------------------------------------ weights
+def _weights(model: Model, size: int, *, count: bool) -> tuple[WeightFacts, ...]:
+    decoded = decoded_weights(model)
+    parts = {id(part) for one in decoded for part in one.parts}
+    facts = [_weight(one, size, count=count) for one in find_weights(model) if id(one.value) not in parts]
+    facts += [_decoded(one, size) for one in decoded]
+    return tuple(sorted(facts, key=lambda one: (-one.size_bytes, one.name)))
+
+
+def _weight(weight: Weight, size: int, *, count: bool) -> WeightFacts:
+    nbytes = stored_bytes(weight.value, weight.tensor)
+    zeros, nonfinite = _counts(weight) if count else (None, None)
+    return WeightFacts(
+        name=weight.name,
+        ops=weight.ops,
+        shape=weight.shape,
+        dtype=_dtype_name(weight.dtype),
+        size_bytes=nbytes,
+        share=nbytes / size,
+        uses=len({id(use.node) for use in weight.uses}),
+        sparsity=zeros / max(1, weight.size) if zeros is not None else None,
+        nonfinite=nonfinite,
+        barrier=weight.barrier,
+    )
+
+
+def _decoded(one: Decoded, size: int) -> WeightFacts:
+    return WeightFacts(
+        name=one.value.name or "",
+        ops=one.ops,
+        shape=tuple(int(d) for d in one.codes.shape.numpy()),
+        dtype=_dtype_name(one.codes.dtype),
+        size_bytes=one.size_bytes,
+        share=one.size_bytes / size,
+        uses=one.uses,
+        sparsity=None,
+        nonfinite=None,
+        barrier="it is stored as integers already",
+    )
+
+
+def _counts(weight: Weight) -> tuple[int, int]:
+    """(zeros, NaN and infinities)"""
+    array = weight.array()
+    return int(array.size - np.count_nonzero(array)), int(array.size - np.count_nonzero(np.isfinite(array)))
+
+
+# ------------------------------------------------------------------------------------------------ what could be done
+def _prediction(model: Model, size: int) -> Prediction | None:
+    """What `quantize` without options would write. How it chooses ranges takes long and changes no size."""
+    compressed = compress_graph(model, [QuantizeWeights(range="minmax")], threads=os.cpu_count() or 1)
+    parts = {part.name for one in decoded_weights(model) for part in one.parts}
+    weights = [line for line in compressed.lines if line.kind == "weight" and line.name not in parts]
+    if not weights:
+        return None
+    after = written_bytes(compressed.model) if compressed.changed else size
+    count = sum(map(_is_rewritten, weights))
+    return Prediction("nncompress quantize", size, after, count, _left_alone(weights, compressed.notes))
+
+
+def _left_alone(weights: list[LedgerLine], notes: tuple[str, ...]) -> tuple[LeftAlone, ...]:
+    groups: dict[str, list[LedgerLine]] = defaultdict(list)
+    for line in weights:
+        if not _is_rewritten(line):
+            reasons = [outcome.reason for outcome in line.outcomes if isinstance(outcome, Skipped)]
+            groups[_OWN_FIGURES.sub("", [*reasons, *notes, "not considered"][0])].append(line)
+    made = []
+    for reason, group in groups.items():
+        group.sort(key=lambda line: (-line.bytes_before, line.name))
+        size = sum(line.bytes_before for line in group)
+        made.append(LeftAlone(reason, len(group), size, tuple(line.name for line in group[:_NAMES_KEPT])))
+    return tuple(sorted(made, key=lambda one: (-one.size_bytes, one.reason)))
+
+
+def _is_rewritten(line: LedgerLine) -> bool:
+    return any(isinstance(outcome, Rewritten) for outcome in line.outcomes)

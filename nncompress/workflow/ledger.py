@@ -1,0 +1,90 @@
+"""Follows the bytes of every weight from the original file to the result, whatever passes make of it."""
+
+from __future__ import annotations
+
+import re
+
+from nncompress.model.constants import find_constants, stored_bytes
+from nncompress.model.lineage import _ORIGIN, _Origin
+from nncompress.model.model import Model
+from nncompress.model.weights import Weight, find_weights
+from nncompress.results.record import LedgerLine, Outcome, Rewritten
+
+_FACTOR = re.compile(r"(.*)\.[ab]\d+", re.DOTALL)
+
+
+class Ledger:
+    """Opened on the model as loaded; `close` compares it with the model after all passes and `store`."""
+
+    def __init__(self, model: Model) -> None:
+        self._lines: list[dict[str, object]] = []
+        self._origins: list[_Origin] = []
+        for index, weight in enumerate(find_weights(model)):
+            weight.value.meta[_ORIGIN] = origin = _Origin(index, weight.name)
+            self._origins.append(origin)
+            self._lines.append(_facts(weight))
+        every = sum(stored_bytes(value, tensor) for value, tensor, _ in find_constants(model))
+        self._other_before = every - sum(int(line["bytes_before"]) for line in self._lines)  # type: ignore[call-overload]
+
+    def sizes_before_store(self, model: Model) -> dict[int, tuple[int, int]]:
+        """{id of a value: (its line, its bytes)} of the weights as they are between the passes and `store`."""
+        found = {}
+        for weight in find_weights(model):
+            origin = weight.value.meta.get(_ORIGIN)
+            if origin is not None:
+                found[id(weight.value)] = (origin.line, weight.tensor.nbytes)
+        return found
+
+    def close(
+        self,
+        model: Model,
+        sizes: dict[int, tuple[int, int]],
+        stored: dict[int, tuple[str, int]],
+        outcomes: list[Outcome],
+    ) -> tuple[LedgerLine, ...]:
+        """The lines of all weights, and one for all other constants. `stored`: (form, bytes) by id of the old value."""
+        after: dict[int, int] = dict.fromkeys(range(len(self._lines)), 0)
+        forms: dict[int, list[str]] = {}
+        for key, (index, plain) in sizes.items():
+            form, size = stored.get(key, ("dense", plain))
+            after[index] += size
+            forms.setdefault(index, []).append(form)
+        own = self._outcomes_by_line(outcomes)
+        lines = []
+        for index, facts in enumerate(self._lines):
+            made = forms.get(index, ["removed"])
+            form = made[0] if len(made) == 1 else f"factors ({', '.join(dict.fromkeys(made))})"
+            lines.append(LedgerLine(**facts, kind="weight", bytes_after=after[index], form=form, outcomes=own[index]))  # type: ignore[arg-type]
+        others = sum(tensor.nbytes for _, tensor, _ in find_constants(model)) - sum(after.values())
+        rest = LedgerLine("(other constants)", "constants", (), (), "", self._other_before, others, "")
+        return (*lines, rest)
+
+    def _outcomes_by_line(self, outcomes: list[Outcome]) -> list[tuple[Outcome, ...]]:
+        """Those of a weight and of its factors, in the order of the passes; for a duplicate, of whom it is one."""
+        lines = {origin.known_as: origin.line for origin in self._origins if origin.same_as is None}
+        own: list[dict[str, list[Outcome]]] = [{} for _ in self._lines]
+        for outcome in outcomes:
+            factor = _FACTOR.fullmatch(outcome.weight)
+            line = lines.get(outcome.weight, lines.get(factor[1]) if factor else None)
+            if line is not None:
+                own[line].setdefault(outcome.weight, []).append(outcome)
+        for origin in self._origins:
+            if origin.same_as is not None:
+                merged = Rewritten(
+                    origin.known_as, "merge", f"stored once, as {origin.same_as!r} holds the same values"
+                )
+                own[origin.line][origin.known_as] = [merged]
+        return [tuple(outcome for made in by_name.values() for outcome in made) for by_name in own]
+
+
+def with_graph_line(lines: tuple[LedgerLine, ...], bytes_before: int, bytes_after: int) -> tuple[LedgerLine, ...]:
+    """The lines and one more for nodes, names and headers: then they add up to the files."""
+    before, after = (sum(getattr(line, name) for line in lines) for name in ("bytes_before", "bytes_after"))
+    return (*lines, LedgerLine("(graph)", "graph", (), (), "", bytes_before - before, bytes_after - after, ""))
+
+
+def _facts(weight: Weight) -> dict[str, object]:
+    return {
+        "name": weight.given_name, "ops": weight.ops, "shape": weight.shape, "dtype": weight.dtype.name.lower(),
+        "bytes_before": stored_bytes(weight.value, weight.tensor),
+    }  # fmt: skip

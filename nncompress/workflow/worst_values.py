@@ -1,0 +1,87 @@
+"""What all passes together made of the values of the weights that lost most, for people to look at."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import onnx_ir as ir
+
+from nncompress.model.constants import elements_of, find_constants
+from nncompress.model.encoding import encoded_of
+from nncompress.model.model import Model
+from nncompress.model.weights import Weight
+from nncompress.numerics.sampling import decoded_at, sampled_places
+from nncompress.numerics.value_change import compare_values
+from nncompress.results.record import Outcome, Rewritten, WeightValues
+
+MOST_WEIGHTS = 4
+MOST_ELEMENTS = 1 << 24
+
+
+def worst_values(original: Model, result: Model, outcomes: Sequence[Outcome]) -> tuple[WeightValues, ...]:
+    """The MOST_WEIGHTS encoded weights of lowest SQNR, the lowest first. `result`: between the passes and `store`.
+
+    Weights that were split, of more than MOST_ELEMENTS elements, or whose name does not single out their original
+    are left out. One weight is read at a time, and of a large one a sample.
+    """
+    lowest = _lowest_sqnr_db(outcomes)
+    if not lowest:
+        return ()
+    weights = [Weight(value, scope, ()) for value, _, scope in find_constants(result) if value.name in lowest]
+    originals = _by_name(original, {weight.given_name for weight in weights})
+    kept = [weight for weight in weights if _can_be_shown(weight, originals.get(weight.given_name))]
+    kept.sort(key=lambda weight: lowest[weight.name])
+    return tuple(
+        _values(weight, originals[weight.given_name], lowest[weight.name]) for weight in kept[:MOST_WEIGHTS]
+    )  # fmt: skip
+
+
+def _lowest_sqnr_db(outcomes: Sequence[Outcome]) -> dict[str, float]:
+    """By name, the lowest among the passes, as the ledger shows it."""
+    found: dict[str, float] = {}
+    for one in outcomes:
+        if isinstance(one, Rewritten) and one.sqnr_db is not None and math.isfinite(one.sqnr_db):
+            found[one.weight] = min(one.sqnr_db, found.get(one.weight, math.inf))
+    return found
+
+
+def _by_name(model: Model, names: set[str]) -> dict[str, ir.TensorProtocol]:
+    """The constants called so, without names that several have."""
+    found: dict[str, list[ir.TensorProtocol]] = {}
+    for value, tensor, _ in find_constants(model):
+        if value.name in names:
+            found.setdefault(value.name, []).append(tensor)
+    return {name: tensors[0] for name, tensors in found.items() if len(tensors) == 1}
+
+
+def _can_be_shown(weight: Weight, original: ir.TensorProtocol | None) -> bool:
+    if original is None or encoded_of(weight) is None or not 0 < weight.size <= MOST_ELEMENTS:
+        return False
+    return (original.dtype, tuple(original.shape.numpy())) == (weight.dtype, weight.shape)
+
+
+def _values(weight: Weight, original: ir.TensorProtocol, sqnr_db: float) -> WeightValues:
+    encoded = encoded_of(weight)
+    assert encoded is not None, "see _can_be_shown"
+    places = sampled_places(weight.size)
+    change = compare_values(
+        elements_of(original, places),
+        decoded_at(encoded, places).astype(weight.dtype.numpy(), copy=False),
+    )
+    return WeightValues(
+        weight=weight.given_name,
+        sqnr_db=sqnr_db,
+        low=change.low,
+        high=change.high,
+        counts_before=tuple(change.counts_before.tolist()),
+        counts_after=tuple(change.counts_after.tolist()),
+        pairs=tuple((before, after) for before, after in _rounded(change.pairs).tolist()),
+    )
+
+
+def _rounded(pairs: np.ndarray) -> np.ndarray:
+    """To a millionth of the largest: more than a dot shows."""
+    largest = float(np.abs(pairs).max(initial=0))
+    return np.round(pairs, 7 - math.ceil(math.log10(largest))) if largest else pairs

@@ -1,0 +1,216 @@
+import pickle
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+from onnx import TensorProto, helper
+
+from nncompress.errors import InputError, UsageError
+from nncompress.feeds.specs import InputSpec
+from nncompress.feeds.synthesise import input_specs, synthesise, synthesise_choices
+
+
+def model(inputs, nodes=(), constants=(), functions=()):
+    """A model of `inputs` (name, element type, shape); nodes need not compute anything sensible."""
+    values = [helper.make_tensor_value_info(*one) for one in inputs]
+    outputs = [helper.make_tensor_value_info(nodes[-1].output[0], TensorProto.FLOAT, None)] if nodes else values[:1]
+    graph = helper.make_graph(
+        list(nodes), "g", values, outputs, [ir.to_proto(ir.tensor(a, name=n)) for n, a in constants]
+    )
+    imports = [helper.make_opsetid("", 17), helper.make_opsetid("local", 1)]
+    return ir.from_proto(helper.make_model(graph, opset_imports=imports, ir_version=8, functions=functions))
+
+
+def first(*arguments, **options):
+    return next(iter(synthesise(model(*arguments), seed=0, **options)))
+
+
+TABLE = ("table", np.zeros((11, 4), np.float32))
+WIDE_TABLE = ("wide", np.zeros((99, 4), np.float32))
+IDS = ("ids", TensorProto.INT64, ["batch", "seq"])
+
+
+def test_specs_list_what_has_to_be_fed():
+    given = [
+        ("x", TensorProto.FLOAT, ["n", None, -1, "?", 3]),
+        ("w", TensorProto.FLOAT, [1]),
+        ("s", TensorProto.STRING, []),
+    ]
+    specs = input_specs(model(given, constants=[("w", np.zeros(1, np.float32))]))
+    assert specs == (
+        InputSpec("x", np.dtype("float32"), ("n", None, None, None, 3)),
+        InputSpec("s", None, ()),
+    )
+
+
+def test_the_same_seed_gives_the_same_feeds_and_another_seed_others():
+    inputs = [("x", TensorProto.FLOAT, ["batch", 5])]
+    one, again, other = (list(synthesise(model(inputs), seed=seed, count=2)) for seed in (3, 3, 4))
+    assert np.array_equal(one[0]["x"], again[0]["x"])
+    assert not np.array_equal(one[0]["x"], one[1]["x"])
+    assert not np.array_equal(one[0]["x"], other[0]["x"])
+
+
+def test_feeds_say_that_they_are_synthetic_and_pickle():
+    feeds = pickle.loads(pickle.dumps(synthesise(model([("x", TensorProto.FLOAT, ["batch", 5])]), seed=7)))
+    assert (feeds.synthetic, feeds.seed, len(feeds)) == (True, 7, 4)
+    assert feeds.notes == ("inputs made up: x [1, 5]",)
+    assert next(iter(feeds))["x"].dtype == np.float32
+
+
+def test_indices_stay_below_the_smallest_table():
+    nodes = [
+        helper.make_node("Gather", ["wide", "ids"], ["a"]),
+        helper.make_node("Gather", ["table", "ids"], ["b"]),
+        helper.make_node("Add", ["a", "b"], ["y"]),
+    ]
+    feeds = synthesise(model([IDS], nodes, [TABLE, WIDE_TABLE]), seed=0, count=20)
+    assert {int(feed["ids"].min()) for feed in feeds} >= {0}
+    assert max(int(feed["ids"].max()) for feed in feeds) == 10
+
+
+def test_indices_are_followed_through_moves():
+    nodes = [
+        helper.make_node("Cast", ["ids"], ["c"], to=TensorProto.INT32),
+        helper.make_node("Transpose", ["c"], ["t"]),
+        helper.make_node("Concat", ["t", "t"], ["k"], axis=0),
+        helper.make_node("Gather", ["wide", "k"], ["y"], axis=1),
+    ]
+    ids = first([IDS], nodes, [WIDE_TABLE])["ids"]
+    assert set(ids.ravel().tolist()) == {0, 1, 2, 3}
+
+
+def test_indices_are_followed_into_branches_loops_and_functions():
+    branch = helper.make_graph([helper.make_node("Gather", ["wide", "ids"], ["b"])], "then", [], [out("b")])
+    choice = helper.make_node("If", ["flag"], ["y"], then_branch=branch, else_branch=branch)
+    flag = ("flag", TensorProto.BOOL, [])
+    assert first([IDS, flag], [choice], [WIDE_TABLE])["ids"].max() > 50
+    scalar, carried = [("i", TensorProto.INT64), ("go", TensorProto.BOOL)], ("v", TensorProto.INT64)
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["go"], ["go2"]), helper.make_node("Identity", ["v"], ["v2"])],
+        "body",
+        [helper.make_tensor_value_info(*one, None) for one in (*scalar, carried)],
+        [out("go2"), out("v2")],
+    )
+    loop = helper.make_node("Loop", ["", "flag", "ids"], ["kept"], body=body)
+    nodes = [loop, helper.make_node("Gather", ["wide", "kept"], ["y"])]
+    assert first([IDS, flag], nodes, [WIDE_TABLE])["ids"].max() > 50
+    inner = [helper.make_node("Gather", ["data", "at"], ["picked"])]
+    function = helper.make_function("local", "Pick", ["at", "data"], ["picked"], inner, [helper.make_opsetid("", 17)])
+    call = helper.make_node("Pick", ["ids", "wide"], ["y"], domain="local")
+    assert first([IDS], [call], [WIDE_TABLE], [function])["ids"].max() > 50
+
+
+def test_a_comparison_with_counted_numbers_is_a_one_hot_code():
+    nodes = [helper.make_node("Equal", ["ids", "count"], ["y"])]
+    assert 100 < first([IDS], nodes, [("count", np.arange(257).reshape(1, 257))])["ids"].max() < 257
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "expected"),
+    [
+        ("attention_mask", TensorProto.INT64, 1),
+        ("padding_mask", TensorProto.FLOAT, 1),
+        ("flag", TensorProto.BOOL, 1),
+        ("use_cache_branch", TensorProto.BOOL, 0),
+        ("sr", TensorProto.INT64, 16000),
+        ("sample_rate", TensorProto.FLOAT, 16000),
+        ("h0", TensorProto.FLOAT, 0),
+        ("past_key_values.0.key", TensorProto.FLOAT, 0),
+    ],
+)
+def test_inputs_are_filled_by_what_their_names_mean(name, kind, expected):
+    assert first([(name, kind, [1])])[name].tolist() == [expected]
+
+
+def test_lengths_are_the_size_of_the_sequence():
+    assert first([IDS, ("length", TensorProto.INT64, ["batch"])])["length"].tolist() == [16]
+    audio = ("audio", TensorProto.FLOAT, ["batch", 80, "frames"])
+    assert first([audio, ("audio_lens", TensorProto.INT32, ["batch"])], dims={"frames": 7})["audio_lens"].tolist() == [
+        7
+    ]
+
+
+def test_other_integers_are_small_and_bytes_are_pixels():
+    feed = first([("kind", TensorProto.INT32, [100]), ("image", TensorProto.UINT8, [1, 32, 32, 3])])
+    assert set(feed["kind"].tolist()) == {0, 1}
+    assert feed["image"].max() > 250
+
+
+@pytest.mark.parametrize(
+    ("inputs", "shapes"),
+    [
+        ([("x", TensorProto.FLOAT, ["batch", 3, "height", "width"])], [(1, 3, 64, 64)]),
+        ([("x", TensorProto.FLOAT, [None, None, None, 3])], [(1, 64, 64, 3)]),
+        ([("x", TensorProto.FLOAT, None)], [(1, 16)]),
+        ([("x", TensorProto.FLOAT, ["N", "T", 40]), ("y", TensorProto.FLOAT, ["T"])], [(1, 16, 40), (16,)]),
+        ([("state", TensorProto.FLOAT, [2, None, 128])], [(2, 1, 128)]),
+        (
+            [
+                ("input_ids", TensorProto.INT64, ["batch", "seq"]),
+                ("attention_mask", TensorProto.INT64, ["batch", "past_seq + seq"]),
+                ("past_key", TensorProto.FLOAT, ["batch", 4, "past_seq", 8]),
+            ],
+            [(1, 16), (1, 16), (1, 4, 0, 8)],
+        ),
+    ],
+)
+def test_free_sizes_get_sensible_values(inputs, shapes):
+    assert [array.shape for array in first(inputs).values()] == shapes
+
+
+@pytest.mark.parametrize(
+    ("node", "weight", "expected"),
+    [
+        (helper.make_node("Conv", ["x", "w"], ["y"], group=2), (8, 5, 3), (1, 10, 16)),
+        (helper.make_node("MatMul", ["x", "w"], ["y"]), (37, 4), (1, 16, 37)),
+        (helper.make_node("Sub", ["x", "w"], ["y"]), (21, 1), (1, 21, 16)),
+        (helper.make_node("LSTM", ["x", "w", "r"], ["y"], hidden_size=2), (1, 8, 6), (1, 16, 6)),
+    ],
+)
+def test_sizes_that_the_first_weight_demands_are_used(node, weight, expected):
+    constants = [("w", np.zeros(weight, np.float32)), ("r", np.zeros((1, 8, 2), np.float32))]
+    assert first([("x", TensorProto.FLOAT, [None, None, None])], [node], constants)["x"].shape == expected
+
+
+def test_demands_are_followed_through_transposes():
+    nodes = [helper.make_node("Transpose", ["x"], ["t"], perm=[0, 2, 1]), helper.make_node("Conv", ["t", "w"], ["y"])]
+    assert first([("x", TensorProto.FLOAT, [None, None, None])], nodes, [("w", np.zeros((8, 5, 3), np.float32))])[
+        "x"
+    ].shape == (1, 16, 5)
+
+
+def test_dims_set_sizes_by_symbol_or_by_place():
+    inputs = [("x", TensorProto.FLOAT, ["batch", None])]
+    assert first(inputs, dims={"batch": 3, "x:1": 9})["x"].shape == (3, 9)
+
+
+def test_an_unknown_dim_is_refused_with_the_nearest():
+    with pytest.raises(UsageError, match=r"no free dimension 'bacth' \(did you mean 'batch'\?\)"):
+        first([("x", TensorProto.FLOAT, ["batch", None])], dims={"bacth": 3})
+    with pytest.raises(UsageError, match=r"no free dimension 'q' \(free ones: 'batch', 'x:1'\)"):
+        first([("x", TensorProto.FLOAT, ["batch", None])], dims={"q": 3})
+    with pytest.raises(UsageError, match=r"no free dimension 'q' \(all sizes are fixed\)"):
+        first([("x", TensorProto.FLOAT, [1])], dims={"q": 3})
+    with pytest.raises(UsageError, match="a size cannot be negative"):
+        first([("x", TensorProto.FLOAT, ["n"])], dims={"n": -3})
+
+
+def test_texts_cannot_be_made_up():
+    with pytest.raises(InputError, match="input 's' is no numeric tensor, so none can be made up: give --data"):
+        first([("s", TensorProto.STRING, [1])])
+
+
+def test_an_input_that_is_too_large_is_refused_before_it_is_made():
+    with pytest.raises(InputError, match=r"input 'x' of shape \[1, 100000000\] is too large .* give --dim"):
+        first([("x", TensorProto.FLOAT, ["batch", "n"])], dims={"n": 10**8})
+
+
+def test_choices_differ_in_free_sizes_only():
+    free = synthesise_choices(model([("x", TensorProto.FLOAT, ["batch", "seq"])]), seed=0)
+    assert [next(iter(feeds))["x"].shape for feeds in free[:4]] == [(1, 16), (1, 32), (1, 64), (1, 224)]
+    assert len(synthesise_choices(model([("x", TensorProto.FLOAT, [1, 4])]), seed=0)) == 1
+
+
+def out(name):
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, None)

@@ -1,0 +1,39 @@
+"""The sentence above the report."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from nncompress.results.record import Latency, Verdict
+from nncompress.results.summary import headline, latency_change, summarise
+from tests.sample_report import comparison, fidelity, labelled_run, latency, output, sample_report
+
+
+@pytest.mark.parametrize(
+    ("measured", "text"),
+    [
+        (latency(0.5, 0.48, 0.52), "2.00x faster"),
+        (latency(1.5, 1.4, 1.6), "1.50x slower"),
+        (latency(0.98, 0.95, 1.02), "not distinguishable"),
+        (latency(3.0, 2.9, 3.1, interleaved=False), "3.00x the latency, measured one after the other"),
+    ],
+)
+def test_latency_is_called_faster_only_where_that_is_certain(measured: Latency, text: str) -> None:
+    assert latency_change(measured) == text
+
+
+def test_identical_outputs_and_larger_files_are_said() -> None:
+    run = labelled_run(outputs=(output(deployed=fidelity(None, None, identical=True)),), metrics=(), latency=None)
+    report = sample_report(run, verdict=Verdict(()))
+    report = replace(report, comparison=comparison(run, before=1000, after=1200))
+    assert headline(report) == "digits_cnn.onnx -> out.onnx: 1.20x larger (1.00 kB -> 1.20 kB), outputs identical"
+    assert summarise(report).worst_sqnr_db is None
+    assert summarise(report).worst_cosine == 1.0
+
+
+def test_the_summary_of_what_was_not_validated_holds_sizes_only() -> None:
+    summary = summarise(replace(sample_report(), comparison=comparison(None)))
+    assert (summary.validated, summary.bytes_before, summary.bytes_after) == (False, 1_210_000, 313_500)
+    assert [summary.worst_cosine, summary.metric_drop, summary.latency_ratio, summary.synthetic] == [None] * 4

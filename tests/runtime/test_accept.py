@@ -1,0 +1,36 @@
+import numpy as np
+import pytest
+from onnx import TensorProto, helper
+
+from nncompress.errors import InputError
+from nncompress.feeds.feeds import Feeds
+from nncompress.feeds.synthetic import InputRecipe, Synthetic
+from nncompress.runtime.accept import first_accepted
+from nncompress.runtime.child import first_accepted_in_child
+from tests.runtime.models import save
+
+
+def of_width(size):
+    recipe = InputRecipe("x", np.dtype("float32"), (1, size), "normal")
+    return Feeds(Synthetic((recipe,), 0, 1), (0,), "synthetic", 0)
+
+
+@pytest.fixture
+def eights(tmp_path):
+    """A model that accepts multiples of eight only, which its input does not say."""
+    node = helper.make_node("Reshape", ["x", "shape"], ["y"])
+    inputs = [("x", TensorProto.FLOAT, ["batch", "n"])]
+    return save(tmp_path / "m.onnx", [node], [("y", 1)], {"shape": np.array([-1, 8])}, inputs)
+
+
+@pytest.mark.parametrize("find", [first_accepted, first_accepted_in_child])
+def test_the_first_choice_that_runs_is_taken(eights, find):
+    found = find(eights, [of_width(7), of_width(24), of_width(8)])
+    assert next(iter(found))["x"].shape == (1, 24)
+
+
+def test_where_none_runs_the_first_complaint_is_shown(eights):
+    with pytest.raises(
+        InputError, match=r"cannot make inputs that this model accepts: .*Reshape.*; give --data or --dim"
+    ):
+        first_accepted(eights, [of_width(7), of_width(9)])

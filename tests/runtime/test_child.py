@@ -1,0 +1,158 @@
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nncompress.errors import InputError, NoOutputError, UsageError
+from nncompress.runtime.child import Task, call_in_child
+from nncompress.validate.compare import Request
+from nncompress.validate.in_child import measure_in_child
+from tests.runtime.models import feeds_of, linear
+
+WEIGHT = np.ones((3, 2))
+
+
+def crash(role, what, number, announce):
+    announce(role, what)
+    os.kill(os.getpid(), number)
+    time.sleep(30)
+
+
+def hang(announce):
+    announce("result", "run")
+    time.sleep(60)
+
+
+def fail(error, announce):
+    raise error
+
+
+def print_and_return(announce):
+    sys.stdout.write("this must not end up between the messages")
+    sys.stdout.flush()
+    os.write(1, b"nor this")
+    return "done"
+
+
+def leave(announce):
+    os.write(2, b"first\nlast words\n")
+    os._exit(3)
+
+
+def task(function, *arguments):
+    return Task(function, arguments, Path("a.onnx"), Path("b.onnx"))
+
+
+def test_models_are_compared_in_the_child(tmp_path):
+    model = linear(tmp_path / "m.onnx", WEIGHT)
+    run = measure_in_child(Request(model, model, feeds_of(tmp_path, np.ones((1, 3))), seconds=0.0))
+    assert run.outputs[0].deployed.identical
+    assert not run.one_after_the_other
+
+
+def test_a_memory_limit_makes_the_models_take_turns(tmp_path):
+    model = linear(tmp_path / "m.onnx", WEIGHT)
+    request = Request(model, model, feeds_of(tmp_path, np.ones((1, 3))), seconds=0.0)
+    assert measure_in_child(request, memory_bytes=1).one_after_the_other
+
+
+def test_deliberate_errors_come_back_as_they_were(tmp_path):
+    model = linear(tmp_path / "m.onnx", WEIGHT)
+    feeds = feeds_of(tmp_path, np.ones((1, 3)), labels=np.zeros(1, int))
+    with pytest.raises(UsageError, match=r"^the model has no output 'q'$"):
+        measure_in_child(Request(model, model, feeds, seconds=0.0, metric_output="q"))
+
+
+def test_a_crash_names_the_model_and_the_signal():
+    with pytest.raises(InputError, match=r"^loading the original a\.onnx: onnxruntime crashed \(SIGSEGV\)$"):
+        call_in_child(task(crash, "original", "load", signal.SIGSEGV))
+    with pytest.raises(NoOutputError, match=r"^running the result b\.onnx: onnxruntime crashed \(SIGKILL, perhaps for"):
+        call_in_child(task(crash, "result", "run", signal.SIGKILL))
+
+
+def test_a_child_that_just_leaves_is_a_crash_with_its_last_words():
+    with pytest.raises(InputError, match=r"crashed \(exit code 3: last words\)"):
+        call_in_child(task(leave))
+
+
+@pytest.mark.parametrize(("seconds", "limit_s"), [(1.0, 600), (3600.0, 108_000)])
+def test_a_long_measurement_is_not_taken_for_a_hang(seconds, limit_s, tmp_path, monkeypatch):
+    monkeypatch.setattr("nncompress.validate.in_child.call_in_child", lambda task, limit_s: limit_s)
+    request = Request(tmp_path / "a", tmp_path / "b", feeds_of(tmp_path, np.ones((1, 3))), seconds=seconds)
+    assert measure_in_child(request) == limit_s
+
+
+@pytest.mark.slow
+def test_a_timeout_is_an_error():
+    with pytest.raises(NoOutputError, match=r"running the result b\.onnx took longer than 5 s: stopped"):
+        call_in_child(task(hang), timeout_s=5)
+
+
+def test_a_bug_in_the_child_keeps_its_traceback():
+    with pytest.raises(RuntimeError, match=r"(?s)Traceback.*KeyError: 'gone'"):
+        call_in_child(task(fail, KeyError("gone")))
+
+
+def test_running_out_of_memory_is_an_input_error():
+    with pytest.raises(InputError, match="not enough memory to run and compare the models"):
+        call_in_child(task(fail, MemoryError()))
+
+
+def test_what_the_child_prints_does_not_disturb():
+    assert call_in_child(task(print_and_return)) == "done"
+
+
+def test_the_child_does_not_load_onnx():
+    script = textwrap.dedent("""
+        import sys
+        from pathlib import Path
+        import nncompress.runtime.child, nncompress.validate.compare, nncompress.runtime.accept
+        print([name for name in ("onnx", "onnx_ir") if name in sys.modules])
+    """)
+    here = Path(__file__).parents[2]
+    assert subprocess.run([sys.executable, "-c", script], cwd=here, capture_output=True, text=True).stdout == "[]\n"
+
+
+def test_an_interrupt_of_the_parent_ends_the_child(tmp_path):
+    script = textwrap.dedent(f"""
+        import sys
+        sys.path[:0] = {sys.path!r}
+        from pathlib import Path
+        from tests.runtime.test_child import note_and_hang
+        from nncompress.runtime.child import Task, call_in_child
+        call_in_child(Task(note_and_hang, ({str(tmp_path / "pid")!r},), Path("a"), Path("b")))
+    """)
+    for number in (signal.SIGINT, signal.SIGKILL):
+        (tmp_path / "pid").unlink(missing_ok=True)
+        parent = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL)
+        child = wait_for(lambda: int((tmp_path / "pid").read_text()) if (tmp_path / "pid").exists() else 0)
+        parent.send_signal(number)
+        parent.wait()
+        assert wait_for(lambda child=child: not is_running(child))
+
+
+def note_and_hang(path, announce):
+    Path(path + ".part").write_text(str(os.getpid()))
+    Path(path + ".part").rename(path)
+    time.sleep(60)
+
+
+def is_running(pid):
+    try:
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+
+
+def wait_for(condition):
+    for _ in range(200):
+        if found := condition():
+            return found
+        time.sleep(0.05)
+    raise AssertionError("waited ten seconds in vain")
