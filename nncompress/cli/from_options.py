@@ -8,12 +8,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from nncompress.cli.options import LimitOptions, ProofOptions, RunOptions, SelectOptions, StoreOptions, WriteOptions
+from nncompress.cli.options import LimitOptions, ProofOptions, RunOptions, StoreOptions, WriteOptions
 from nncompress.errors import UsageError
-from nncompress.passes.base import Pass
-from nncompress.passes.spec import make_pass
 from nncompress.report.json_text import LARGEST_NUMBER
 from nncompress.results.rules.verdict import Limits
 from nncompress.validate.metrics.names import require_metric
@@ -103,14 +100,3 @@ def target_of(target: Path | None, writing: Writing, source: Path) -> Path:
     if target is None and not writing.dry_run:
         raise UsageError("name the model to write with -o OUT (or try --dry-run)")
     return target or source.with_name(f"{source.stem}.small.onnx")
-
-
-def pass_of(name: str, select: SelectOptions, **options: Any) -> Pass:
-    """The pass with the options that were given; None means not given."""
-    given = {
-        "include": tuple(select.include or ()) or None,
-        "exclude": tuple(select.exclude or ()) or None,
-        "min_size": select.min_size,
-        **options,
-    }
-    return make_pass(name, {key: value for key, value in given.items() if value is not None})
