@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, make_dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +14,7 @@ import typer
 
 from nncompress.cli.completion import completing
 from nncompress.cli.settings import PREFIX, variables
+from nncompress.results.limits import Limit, Limits, limits_in
 
 Source = Annotated[Path, typer.Argument(metavar="MODEL", help="The ONNX model to read.", show_default=False)]
 Target = Annotated[
@@ -101,29 +102,16 @@ class ProofOptions(RunOptions, TaskOptions, DataOptions):
     """On what and how the two models are compared."""
 
 
-@dataclass(frozen=True)
-class LimitOptions:
-    """Gates: a missed one ends with exit code 1."""
+def _limit_option(name: str, limit: Limit) -> tuple[str, Any, Any]:
+    told = shared_option(f"--{name.replace('_', '-')}", group="Gates", metavar=limit.metavar, text=limit.text)
+    return name, Annotated[(str if limit.metavar else float) | None, told], None
 
-    min_cosine: Annotated[
-        float | None, shared_option("--min-cosine", group="Gates", text="Least cosine of the worst output.")
-    ] = None
-    min_sqnr: Annotated[
-        float | None, shared_option("--min-sqnr", group="Gates", text="Least SQNR of the worst output, in dB.")
-    ] = None
-    max_drop: Annotated[
-        str | None,
-        shared_option("--max-drop", group="Gates", metavar="SHARE", text='Largest drop of a task metric: "0.5 %".'),
-    ] = None
-    max_size: Annotated[
-        str | None, shared_option("--max-size", group="Gates", metavar="SIZE", text='Largest file: "4 MB", "1.5 MiB".')
-    ] = None
-    min_ratio: Annotated[
-        float | None, shared_option("--min-ratio", group="Gates", text="Least number of times smaller.")
-    ] = None
-    max_latency_ratio: Annotated[
-        float | None, shared_option("--max-latency-ratio", group="Gates", text="Largest latency, as new / old.")
-    ] = None
+
+_LIMITS = [_limit_option(name, limit) for name, limit in limits_in(Limits).items()]
+
+
+class LimitOptions(make_dataclass("_LimitOptions", _LIMITS, frozen=True)):  # type: ignore[misc]
+    """Gates: a missed one ends with exit code 1."""
 
 
 @dataclass(frozen=True)
