@@ -28,7 +28,7 @@ ALLOWED: dict[str, set[str]] = {
     "passes": {"numerics", "results.record", "model", "forms"},
     "runtime": {"results.record", "feeds"},
     "validate": {"results.record", "feeds", "runtime"},
-    "config": {"files", "results.units", "passes", "validate.metrics"},
+    "config": {"files", "results.limits", "passes", "validate.metrics"},
     "workflow": {
         "numerics", "files", "results", "report.saved", "model", "onnx_file", "feeds", "forms", "passes", "runtime",
         "validate", "config",

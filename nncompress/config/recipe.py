@@ -28,6 +28,7 @@ from nncompress.errors import InputError, UsageError, nearest
 from nncompress.files.texts import read_text
 from nncompress.passes import ALL_PASSES
 from nncompress.passes.base import Pass
+from nncompress.passes.document import step_schema
 from nncompress.passes.spec import make_pass
 
 SCHEMA_ID = "https://json-schema.org/draft/2020-12/schema"
@@ -71,11 +72,7 @@ def recipe_schema() -> dict[str, Any]:
     """The JSON Schema of a recipe; recipe.schema.json holds a copy."""
     schema = TypeAdapter(Settings).json_schema(mode="validation")
     definitions = schema.pop("$defs", {})
-    steps = []
-    for kind in ALL_PASSES:
-        step = TypeAdapter(kind).json_schema()
-        step["properties"] = {"pass": {"const": kind.name}, **step["properties"]}
-        steps.append({**step, "required": ["pass"]})
+    steps = [step_schema(kind) for kind in ALL_PASSES]
     schema["properties"]["steps"] = {"type": "array", "minItems": 1, "items": {"oneOf": steps}}
     whole: dict[str, Any] = _closed({**schema, "required": ["steps"], "$defs": definitions})
     return {"$schema": SCHEMA_ID, **whole, "title": "nncompress recipe"}

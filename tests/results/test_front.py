@@ -14,8 +14,8 @@ from nncompress.report.junit import render_junit
 from nncompress.report.results_table import results_headline, results_table
 from nncompress.report.results_text import results_csv, results_json, results_markdown, results_text
 from nncompress.results.front import results_of
+from nncompress.results.limits import Limits
 from nncompress.results.record import Report, TaskMetric
-from nncompress.results.rules.verdict import Limits
 from tests.sample_report import fidelity, hostile_report, labelled_run, latency, output, sample_report
 
 
