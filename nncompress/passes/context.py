@@ -1,4 +1,4 @@
-"""What a run offers to its passes: a store for intermediate arrays, threads."""
+"""What a run offers to its passes: a store for intermediate arrays, threads, calibration data."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from nncompress.errors import NoOutputError, reason
 from nncompress.numerics.held import Held, Store
+from nncompress.passes.statistics import Calibration
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,7 @@ class Context:
 
     store: Store = field(default_factory=lambda: _Store())
     threads: int = 1
+    calibration: Calibration | None = None  # None: there are no calibration data
 
 
 class _Store(Store):

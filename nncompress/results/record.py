@@ -22,6 +22,7 @@ class Rewritten:
     by: str  # name of the pass
     detail: str  # such as "int8, per channel (axis 1)"
     sqnr_db: float | None = None  # of the new values against those that the pass found; None: exact or not defined
+    output_sqnr_db: float | None = None  # of what a weight computes from the original's inputs; None: not measured
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Skipped:
     subject: str
     by: str
     reason: str  # something that a user can act on
+    output_sqnr_db: float | None = None  # of what a weight computes from the original's inputs; None: not measured
 
 
 Outcome = Rewritten | Skipped
@@ -49,6 +51,7 @@ class LedgerLine:
     bytes_after: int
     form: str  # how it is stored now: "dense", "folded", "gather-dequantize", "sparse-gaps", "factors" ...
     outcomes: tuple[Outcome, ...] = ()
+    output_sqnr_db: float | None = None  # of what it computes, on calibration data, from the inputs of the original
 
 
 @dataclass(frozen=True)
