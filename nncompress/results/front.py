@@ -49,6 +49,7 @@ class Results:
     loss_name: str  # "drop of top-1, in points", "1 - cosine"
     missing: tuple[NoResult, ...] = ()
     unsatisfied: tuple[str, ...] | None = None  # models of a sweep without a result that passes; None: no sweep
+    reports: tuple[Report, ...] = ()  # that the results were made from
 
     @property
     def level(self) -> Level:
@@ -67,7 +68,7 @@ def results_of(reports: Sequence[Report], missing: Sequence[NoResult] = ()) -> R
     rows = [replace(row, loss=_loss(row, by_metric=by_metric)) for row in rows]
     front = [replace(row, on_front=_is_on_front(row, rows)) for row in rows]
     loss = f"lost {metrics.pop()}, in points" if by_metric else "1 - cosine of the worst output"
-    return Results(tuple(front), printable(loss), tuple(missing))
+    return Results(tuple(front), printable(loss), tuple(missing), reports=tuple(reports))
 
 
 def _result(report: Report) -> Result:
