@@ -1,4 +1,4 @@
-"""The commands for CI: check models against their budgets, and init to write a first configuration."""
+"""The command check: models against their budgets, for CI."""
 
 from __future__ import annotations
 
