@@ -54,6 +54,7 @@ HOMES = {
     "compression": {"onnx_file"},  # compression.zstd of Python 3.14
     "pydantic": {"results", "report", "passes", "config"},
     "jinja2": {"report"},
+    "tomlkit": {"config", "workflow"},
     "markupsafe": {"report"},
     "rich": {"report", "cli"},
     "typer": {"cli"},

@@ -13,11 +13,11 @@ import typer
 from nncompress.cli.completion import pass_names
 from nncompress.cli.interrupts import end_work
 from nncompress.cli.options import (
-    FileOptions,
     LimitOptions,
     ProofOptions,
     ReportOptions,
     Source,
+    SummaryOptions,
     Target,
     WriteOptions,
     shared_values,
@@ -110,7 +110,7 @@ def _compress(
 ) -> None:  # fmt: skip
     from nncompress.cli.from_options import limits_of, proof_of, target_of, writing_of
     from nncompress.cli.inputs import inputs_of, proof_files
-    from nncompress.cli.outputs import check_reports, finish, report_renderers, write_files, write_text
+    from nncompress.cli.outputs import check_reports, finish, write_files, write_text
     from nncompress.cli.unchanged import made_already, options_used
     from nncompress.config.recipe import recipe_text
     from nncompress.workflow.compress import compress_file
@@ -128,7 +128,7 @@ def _compress(
         saved = made_already(source, where, passes, options, report)
         if saved is not None:
             say(printable(f"{where} is up to date"))
-            write_files(saved, report_renderers(), FileOptions(github_summary=report.github_summary))
+            write_files(saved, SummaryOptions(github_summary=report.github_summary))
             return
     result = compress_file(source, where, passes, command=command, proof=proving, writing=writing, limits=gates)
     end_work()  # an interrupt could no longer leave nothing behind

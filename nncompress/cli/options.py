@@ -14,6 +14,7 @@ import typer
 
 from nncompress.cli.completion import completing
 from nncompress.cli.settings import PREFIX, variables
+from nncompress.report.formats import ALL_FORMATS, formats_of
 from nncompress.results.limits import Limit, Limits, limits_in
 
 Source = Annotated[Path, typer.Argument(metavar="MODEL", help="The ONNX model to read.", show_default=False)]
@@ -116,23 +117,33 @@ class LimitOptions(make_dataclass("_LimitOptions", _LIMITS, frozen=True)):  # ty
 
 @dataclass(frozen=True)
 class FileOptions:
-    """Where the report goes."""
+    """Where results go besides stdout."""
 
-    json: Annotated[
-        Path | None, option("--json", group="Report", metavar="FILE", text="Also write it as JSON; - for stdout.")
-    ] = None
-    markdown: Annotated[
-        Path | None, option("--markdown", group="Report", metavar="FILE", text="Also as Markdown; - for stdout.")
-    ] = None
-    html: Annotated[
-        Path | None, option("--html", group="Report", metavar="FILE", text="Also as one HTML page; - for stdout.")
-    ] = None
-    junit: Annotated[
-        Path | None, option("--junit", group="Report", metavar="FILE", text="Checks as JUnit XML; - for stdout.")
-    ] = None
-    csv: Annotated[
-        Path | None, option("--csv", group="Report", metavar="FILE", text="Ledger as CSV; - for stdout.")
-    ] = None
+    @property
+    def paths(self) -> dict[str, Path]:
+        """{format: path} of what is to be written."""
+        paths = {one.name: getattr(self, one.name, None) for one in ALL_FORMATS}
+        return {name: path for name, path in paths.items() if path is not None}
+
+    @property
+    def summary(self) -> bool:
+        """True if the summary of a job is to be appended to."""
+        return bool(getattr(self, "github_summary", False))
+
+
+def _files(kind: str) -> Any:
+    """FileOptions for the formats that show results of this type."""
+    options: list[tuple[str, Any, Any]] = []
+    for one in formats_of(kind):
+        told = option(f"--{one.name}", group="Report", metavar="FILE", text=one.text)
+        options.append((one.name, Annotated[Path | None, told], None))
+    return make_dataclass(f"_{kind}Files", options, bases=(FileOptions,), frozen=True)
+
+
+@dataclass(frozen=True)
+class SummaryOptions(FileOptions):
+    """Whether GitHub Actions shows them."""
+
     github_summary: Annotated[
         bool,
         option("--github-summary", group="Report", text="Append Markdown to the summary of a GitHub Actions job."),
@@ -140,7 +151,22 @@ class FileOptions:
 
 
 @dataclass(frozen=True)
-class ReportOptions(FileOptions):
+class BenchFiles(_files("BenchReport")):  # type: ignore[misc]
+    """Where the result of `bench` goes."""
+
+
+@dataclass(frozen=True)
+class CheckFiles(SummaryOptions, _files("CheckReport")):  # type: ignore[misc]
+    """Where the result of `check` goes."""
+
+
+@dataclass(frozen=True)
+class ResultsFiles(SummaryOptions, _files("Results")):  # type: ignore[misc]
+    """Where the results of `sweep` go."""
+
+
+@dataclass(frozen=True)
+class ReportOptions(SummaryOptions, _files("Report")):  # type: ignore[misc]
     """Where the report goes, and how much of it is printed."""
 
     quiet: Annotated[bool, option("--quiet", "-q", group="Report", text="Print the verdict only.")] = False

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from nncompress.cli.help import exits
+from nncompress.cli.help import EXITS, exits
 from nncompress.cli.options import LimitOptions, ProofOptions, ReportOptions, WriteOptions
 from nncompress.cli.pass_commands import PASS_COMMANDS, PassCommand
 from nncompress.passes import pass_named
@@ -61,6 +61,12 @@ def test_examples_come_before_the_options_and_exit_codes_last(command: str) -> N
     assert text.index("  Example") < text.index("\nOptions:\n")
     assert titles[-1] == "Exit codes"
     assert titles.count("Exit codes") == 1
+
+
+def test_every_command_states_its_own_exit_codes() -> None:
+    assert sorted(EXITS) == sorted(COMMANDS)
+    with pytest.raises(KeyError):
+        exits("unheard-of")
 
 
 @each_command

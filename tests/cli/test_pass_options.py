@@ -12,14 +12,14 @@ from nncompress.cli.pass_commands import PASS_COMMANDS, PassCommand
 from nncompress.cli.pass_options import options_of, pass_options, passes_of
 from nncompress.errors import UsageError
 from nncompress.passes import pass_named
-from nncompress.passes.base import Pass
+from nncompress.passes.base import Pass, WeightPass
 from nncompress.passes.document import step_schema
 from nncompress.passes.quantize_weights import QuantizeWeights
 from tests.support import MLP, nncompress, one_line
 
 
 @dataclass(frozen=True)
-class RoundWeights(Pass):
+class RoundWeights(WeightPass):
     """Rounds."""
 
     digits: int = 3
@@ -35,7 +35,7 @@ class RoundWeights(Pass):
 
 
 @dataclass(frozen=True)
-class MoveBiases(Pass):
+class MoveBiases(WeightPass):
     """Moves."""
 
     share: float | None = None
