@@ -50,6 +50,7 @@ HOMES = {
     "google": {"onnx_file", "feeds"},  # protobuf's errors
     "onnxruntime": {"runtime"},
     "ml_dtypes": {"numerics", "forms", "runtime"},
+    "threadpoolctl": {"numerics"},
     "backports": {"onnx_file"},
     "compression": {"onnx_file"},  # compression.zstd of Python 3.14
     "pydantic": {"results", "report", "passes", "config"},

@@ -13,6 +13,7 @@ from nncompress.forms.store import store
 from nncompress.model.freeze import freeze_inputs
 from nncompress.model.model import Model
 from nncompress.model.normalise import normalise
+from nncompress.numerics.blas_threads import one_blas_thread
 from nncompress.passes.base import Pass
 from nncompress.passes.context import Context
 from nncompress.results.record import LedgerLine, Outcome, Rewritten, SizeStep, WeightValues
@@ -37,6 +38,7 @@ class Compressed:
         return _any_changed(self.outcomes)
 
 
+@one_blas_thread()
 def compress_graph(
     model: Model,
     passes: Sequence[Pass],
