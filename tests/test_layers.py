@@ -23,7 +23,7 @@ ALLOWED: dict[str, set[str]] = {
     "report": {"results"},
     "model": {"files", "results.record"},
     "onnx_file": {"files", "results.record", "model"},
-    "feeds": set(),
+    "feeds": {"model"},
     "forms": {"numerics", "model"},
     "passes": {"numerics", "results.record", "model", "forms"},
     "runtime": {"results.record", "feeds"},

@@ -107,6 +107,19 @@ def test_a_comparison_with_counted_numbers_is_a_one_hot_code():
 
 
 @pytest.mark.parametrize(
+    ("depth", "largest"), [(np.float32(300), 299), (np.float32(np.nan), 1), (np.int64(-1), 1), (np.bool_(True), 1)]
+)
+def test_a_one_hot_code_has_its_depth_where_that_is_a_number(depth, largest):
+    nodes = [
+        helper.make_node("Cast", ["depth"], ["d"], to=1),
+        helper.make_node("OneHot", ["ids", "d", "on_off"], ["y"]),
+    ]
+    constants = [("depth", np.array(depth)), ("on_off", np.array([0, 1], np.float32))]
+    feeds = synthesise(model([IDS], nodes, constants), seed=0, count=200)
+    assert max(feed["ids"].max() for feed in feeds) == largest
+
+
+@pytest.mark.parametrize(
     ("name", "kind", "expected"),
     [
         ("attention_mask", TensorProto.INT64, 1),
@@ -164,6 +177,11 @@ def test_free_sizes_get_sensible_values(inputs, shapes):
     [
         (helper.make_node("Conv", ["x", "w"], ["y"], group=2), (8, 5, 3), (1, 10, 16)),
         (helper.make_node("MatMul", ["x", "w"], ["y"]), (37, 4), (1, 16, 37)),
+        (helper.make_node("MatMul", ["x", "w"], ["y"]), (37,), (1, 16, 37)),
+        (helper.make_node("MatMul", ["w", "x"], ["y"]), (4, 37), (1, 37, 16)),
+        (helper.make_node("Einsum", ["x", "w"], ["y"], equation="bij,kj->bik"), (4, 37), (1, 16, 37)),
+        (helper.make_node("MatMul", ["x", "w"], ["y"], domain="local"), (37, 4), (1, 16, 16)),
+        (helper.make_node("BatchNormalization", ["x", "w", "w", "w", "w"], ["y"]), (5,), (1, 5, 16)),
         (helper.make_node("Sub", ["x", "w"], ["y"]), (21, 1), (1, 21, 16)),
         (helper.make_node("LSTM", ["x", "w", "r"], ["y"], hidden_size=2), (1, 8, 6), (1, 16, 6)),
     ],
@@ -171,6 +189,26 @@ def test_free_sizes_get_sensible_values(inputs, shapes):
 def test_sizes_that_the_first_weight_demands_are_used(node, weight, expected):
     constants = [("w", np.zeros(weight, np.float32)), ("r", np.zeros((1, 8, 2), np.float32))]
     assert first([("x", TensorProto.FLOAT, [None, None, None])], [node], constants)["x"].shape == expected
+
+
+@pytest.mark.parametrize(
+    ("attributes", "weight", "expected"),
+    [({}, (37, 4), (1, 37)), ({"transB": 1}, (4, 37), (1, 37)), ({"transA": 1}, (37, 4), (37, 16))],
+)
+def test_a_gemm_demands_what_it_sums_over(attributes, weight, expected):
+    node = helper.make_node("Gemm", ["x", "w"], ["y"], **attributes)
+    assert (
+        first([("x", TensorProto.FLOAT, [None, None])], [node], [("w", np.zeros(weight, np.float32))])["x"].shape
+        == expected
+    )
+
+
+def test_a_state_has_the_sizes_of_the_recurrent_weight():
+    node = helper.make_node("GRU", ["x", "w", "r", "", "", "h"], ["y"], hidden_size=2)
+    weights = [("w", np.zeros((2, 6, 7), np.float32)), ("r", np.zeros((2, 6, 3), np.float32))]
+    inputs = [("x", TensorProto.FLOAT, [None] * 3), ("h", TensorProto.FLOAT, ["d", "b", "s"])]
+    feed = first(inputs, [node], weights)
+    assert (feed["x"].shape, feed["h"].shape) == ((1, 16, 7), (2, 1, 3))
 
 
 def test_demands_are_followed_through_transposes():
