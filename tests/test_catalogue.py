@@ -159,7 +159,7 @@ def test_every_weight_gets_an_outcome_and_every_skip_a_reason(path: Path, kind: 
     for line in weights:
         assert [outcome.by for outcome in line.outcomes] == [kind.name]
         (outcome,) = line.outcomes
-        assert outcome.weight == line.name
+        assert outcome.subject == line.name
         assert (outcome.reason if isinstance(outcome, Skipped) else outcome.detail).strip()
         if isinstance(outcome, Rewritten):
             # a few zeros alone do not pay for a sparse layout: then the weight stays dense
@@ -196,7 +196,7 @@ def test_it_copes_with_weights_in_odd_places(place: str, kind: type[Pass]) -> No
     proto = proto_of(PLACES[place], u=noise(64, 64) / 8, v=noise(64, 64, seed=1) / 8)
     compressed = compress_graph(as_model(proto), [STRONG[kind]])
     onnx.checker.check_model(proto_from(compressed.model), full_check=True)
-    assert {outcome.weight for outcome in compressed.outcomes} == {"u", "v"}
+    assert {outcome.subject for outcome in compressed.outcomes} == {"u", "v"}
     for c in (True, False):
         feed = {"c": np.array(c), "x": noise(3, 64)}
         before, after = run(proto, **feed)[0], run(compressed.model, **feed)[0]

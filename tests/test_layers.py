@@ -21,7 +21,7 @@ ALLOWED: dict[str, set[str]] = {
     "files": set(),
     "results": set(),
     "report": {"results"},
-    "model": {"files", "results.record"},
+    "model": {"numerics.encoded", "files", "results.record"},
     "onnx_file": {"files", "results.record", "model"},
     "feeds": {"model"},
     "forms": {"numerics", "model"},

@@ -9,9 +9,9 @@ import numpy as np
 
 from nncompress.forms import dequantize, gather_dequantize
 from nncompress.forms.layouts import Layout, cheapest_layout
-from nncompress.model.encoding import Encoded
 from nncompress.model.weights import Weight
 from nncompress.numerics.affine import Affine
+from nncompress.numerics.encoded import Encoded
 from nncompress.numerics.sparse import Pruned
 
 FormChoice = Literal["folded", "dequantize"]

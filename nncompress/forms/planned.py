@@ -6,10 +6,11 @@ from nncompress.forms import dequantize
 from nncompress.forms.choice import FormChoice, choose
 from nncompress.forms.layouts import SPARSE_OVERHEAD_BYTES, Layout
 from nncompress.model.constants import find_constants
-from nncompress.model.encoding import Encoded, encoded_of
+from nncompress.model.encoding import encoded_of
 from nncompress.model.model import Model
 from nncompress.model.weights import Weight, find_weights
 from nncompress.numerics.affine import Affine
+from nncompress.numerics.encoded import Encoded
 
 
 def planned_bytes(model: Model, form: FormChoice = "folded") -> int:

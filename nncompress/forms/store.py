@@ -10,10 +10,11 @@ from nncompress.forms import dequantize, folded, gather_dequantize
 from nncompress.forms.choice import FormChoice, choose
 from nncompress.forms.layouts import LARGEST_FOLDED_BYTES, Layout, cheapest_layout
 from nncompress.model.edit import Draft, Names, put_in_place
-from nncompress.model.encoding import Encoded, encoded_of
+from nncompress.model.encoding import encoded_of
 from nncompress.model.model import Model
 from nncompress.model.weights import Weight, find_weights
 from nncompress.numerics.affine import Affine
+from nncompress.numerics.encoded import Encoded
 
 
 @dataclass(frozen=True)

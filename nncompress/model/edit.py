@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from nncompress.model.constants import forget_stored_bytes
 from nncompress.model.freeze import INITIALIZERS_FROM_IR
 from nncompress.model.model import Model, Scope
 from nncompress.model.origins import constant_tensor
@@ -127,17 +126,6 @@ def _constant_node(value: ir.Value) -> ir.Node:
     node.outputs[0].name = name
     node.outputs[0].meta.update(value.meta)
     return node
-
-
-def set_values(weight: Weight, tensor: ir.TensorProtocol) -> None:
-    """Other values for a weight, in the same place and under the same name."""
-    value, producer = weight.value, weight.value.producer()
-    tensor.name = value.name
-    forget_stored_bytes(value)
-    if producer is None:
-        value.const_value = tensor
-    else:
-        producer.attributes["value"] = ir.AttrTensor("value", tensor)
 
 
 def drop_if_unread(scope: Scope, value: ir.Value) -> bool:

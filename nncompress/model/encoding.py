@@ -1,27 +1,20 @@
-"""How an encoding rides on a weight between the pass that makes it and `store`, which writes it into the graph.
+"""The two ways to give a weight values: `set_values` plain ones, `attach` an encoding that rides on it.
 
-Meanwhile the weight holds the decoded values, computed when somebody asks: the graph is an ordinary float graph that
-computes what the result will compute.
+An encoding rides between the pass that makes it and `store`, which writes it into the graph. Meanwhile the weight holds
+the decoded values, computed when somebody asks: the graph is an ordinary float graph that computes what the result
+will compute.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
-
-import numpy as np
 import onnx_ir as ir
 
-from nncompress.model.edit import set_values
+from nncompress.model.constants import forget_stored_bytes
 from nncompress.model.tensors import lazy
 from nncompress.model.weights import Weight
+from nncompress.numerics.encoded import Encoded
 
 _KEY = "nncompress.encoded"
-
-
-class Encoded(Protocol):
-    """What numerics make of a weight, independent of any graph."""
-
-    def decode(self) -> np.ndarray: ...
 
 
 def attach(weight: Weight, encoded: Encoded) -> None:
@@ -31,12 +24,20 @@ def attach(weight: Weight, encoded: Encoded) -> None:
     weight.value.meta[_KEY] = encoded
 
 
+def set_values(weight: Weight, tensor: ir.TensorProtocol) -> None:
+    """Other values, in the same place and under the same name. An encoding that rode on the weight is dropped: it
+    would be stored in their stead."""
+    value, producer = weight.value, weight.value.producer()
+    value.meta.pop(_KEY, None)
+    tensor.name = value.name
+    forget_stored_bytes(value)
+    if producer is None:
+        value.const_value = tensor
+    else:
+        producer.attributes["value"] = ir.AttrTensor("value", tensor)
+
+
 def encoded_of(weight: Weight) -> Encoded | None:
     """What rides on the weight; None for plain values."""
-    found: Encoded | None = weight.value.meta.get(_KEY)
-    return found
-
-
-def value_is_encoded(value: ir.Value) -> bool:
-    """True if an encoding rides on this constant."""
-    return _KEY in value.meta
+    encoded: Encoded | None = weight.value.meta.get(_KEY)
+    return encoded

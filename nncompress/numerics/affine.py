@@ -9,6 +9,7 @@ equalise.py). Everything works on blocks that fit a processor's cache.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,7 +18,7 @@ import numpy as np
 
 from nncompress.numerics.channels import blocks, channel_view, undo_view
 from nncompress.numerics.clipping import narrow_range, value_range
-from nncompress.numerics.held import Held, Store
+from nncompress.numerics.held import Held, Plain, Store
 
 Range = Literal["minmax", "mse"]
 _LARGEST_FLOAT = float(np.finfo(np.float32).max) * (1 - 1e-6)
@@ -48,6 +49,26 @@ class Affine:
         if self.input_scale is not None:
             out *= self.input_scale
         return out
+
+    def decode_at(self, places: np.ndarray) -> np.ndarray:
+        """The values at row-major positions `places`, as float32."""
+        index = np.unravel_index(places, self.shape)
+
+        def at_places(parameter: np.ndarray) -> np.ndarray:
+            return np.broadcast_to(parameter, self.shape)[index].astype(np.float32)
+
+        out: np.ndarray = self.codes.load()[index].astype(np.float32)
+        if self.zero_point is not None:
+            out -= at_places(self.zero_point)
+        out *= at_places(self.scale)
+        if self.input_scale is not None:
+            out *= at_places(self.input_scale)
+        return out
+
+    def arrays(self) -> Mapping[str, Held]:
+        """The codes, and the parameters that there are."""
+        parameters = {"scale": self.scale, "zero_point": self.zero_point, "input_scale": self.input_scale}
+        return {"codes": self.codes, **{name: Plain(array) for name, array in parameters.items() if array is not None}}
 
 
 @dataclass(frozen=True)

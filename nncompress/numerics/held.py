@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -17,6 +18,16 @@ class Held(Protocol):
     """An array that can be had any number of times."""
 
     def load(self) -> np.ndarray: ...
+
+
+@dataclass(frozen=True)
+class Plain:
+    """A small array that nobody has to keep track of."""
+
+    array: np.ndarray
+
+    def load(self) -> np.ndarray:
+        return self.array
 
 
 class _InMemory:

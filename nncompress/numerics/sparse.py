@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,15 @@ class Pruned:
     def decode(self) -> np.ndarray:
         """The values."""
         return self.values.load()
+
+    def decode_at(self, places: np.ndarray) -> np.ndarray:
+        """The values at row-major positions `places`."""
+        values: np.ndarray = self.values.load().reshape(-1)[places]
+        return values
+
+    def arrays(self) -> Mapping[str, Held]:
+        """The values, zeros included."""
+        return {"values": self.values}
 
 
 def gaps_and_values(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,13 +1,15 @@
-"""What every pass is: a frozen dataclass whose fields are its options, and one method that decides weight by weight.
+"""What every pass is: a frozen dataclass whose fields are its options, and one method that changes the graph.
 
-A pass changes weights (new values, or an encoding attached) or the float graph, and returns one Outcome for every
-weight that it considered. It does no I/O, prints nothing, and never runs a model.
+A pass changes weights (new values, or an encoding attached) or the float graph, and returns one Outcome for everything
+that it considered. It does no I/O, prints nothing, and never runs a model: what it wants to know of activations it
+declares as `needs` and asks of the context's calibration.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import ClassVar
 
 import numpy as np
@@ -16,14 +18,44 @@ from nncompress.model.model import Model
 from nncompress.model.weights import Weight, find_weights
 from nncompress.passes.context import Context
 from nncompress.passes.select import check_globs, matches
+from nncompress.passes.statistics import Needs
 from nncompress.results.record import Outcome, Skipped
 
 LARGEST_VALUE, SMALLEST_VALUE = float(np.finfo(np.float32).max), 1e-35  # that float32 scales and factors can express
 
 
+class Stage(IntEnum):
+    """What a pass is about. Passes run in ascending order: a later one relies on what the earlier ones left."""
+
+    GRAPH = 1  # nodes: factors, channels taken out
+    SCALES = 2  # what moves magnitude from one weight or activation to another
+    VALUES = 3  # other values for weights
+    ENCODINGS = 4  # weights as integers, codebooks, halves
+    ROUNDING = 5  # activations as integers
+    CORRECTIONS = 6  # what makes up for the errors of all before: biases, scales
+
+
 @dataclass(frozen=True)
 class Pass(ABC):
-    """Base of all passes: which weights it may touch."""
+    """Base of all passes."""
+
+    name: ClassVar[str]
+    stage: ClassVar[Stage]
+    needs: ClassVar[Needs] = Needs()
+    """statistics of activations that it asks for; a run without calibration data is refused if there are any"""
+
+    @abstractmethod
+    def apply(self, model: Model, context: Context) -> list[Outcome]:
+        """Changes `model` in place and says what was done to each thing considered."""
+
+    def problem(self) -> str | None:
+        """What is wrong with the options; None if they can be used."""
+        return None
+
+
+@dataclass(frozen=True)
+class WeightPass(Pass):
+    """Base of the passes that decide weight by weight: which weights they may touch."""
 
     include: tuple[str, ...] = ()
     """only weights whose name, or a reading node's name, matches one of these globs"""
@@ -31,18 +63,6 @@ class Pass(ABC):
     """not the weights whose name, or a reading node's name, matches one of these globs"""
     min_size: int = 64
     """leave weights with fewer elements alone"""
-
-    name: ClassVar[str]
-    stage: ClassVar[int]
-    """passes must run in ascending order: 1 changes the graph, 2 changes values, 3 encodes them"""
-
-    @abstractmethod
-    def apply(self, model: Model, context: Context) -> list[Outcome]:
-        """Changes `model` in place and says what was done to each weight considered."""
-
-    def problem(self) -> str | None:
-        """What is wrong with the options; None if they can be used."""
-        return None
 
     def select(self, model: Model) -> tuple[list[Weight], list[Outcome]]:
         """The weights to work on, and those left alone with the reason. Raises UsageError for a glob without match."""

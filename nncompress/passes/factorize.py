@@ -17,7 +17,7 @@ from nncompress.model.weights import Weight
 from nncompress.numerics.affine import largest_finite
 from nncompress.numerics.held import Held
 from nncompress.numerics.low_rank import factors, largest_and_sqnr_db, largest_paying_rank, spectrum
-from nncompress.passes.base import Pass, unfit
+from nncompress.passes.base import Stage, WeightPass, unfit
 from nncompress.passes.context import Context
 from nncompress.passes.parallel import in_parallel
 from nncompress.results.record import Outcome, Rewritten, Skipped
@@ -26,7 +26,7 @@ OVERHEAD_BYTES = 200  # the second node, names and headers; measured, rounded up
 
 
 @dataclass(frozen=True)
-class Factorize(Pass):
+class Factorize(WeightPass):
     """Replaces MatMul, Gemm and 1x1 Conv by two thinner ones (truncated SVD), only where that saves bytes and work.
 
     Of a matrix of m x n, rank r keeps r (m + n) numbers. Trained weights often have nearly full rank: expect a gain
@@ -43,7 +43,7 @@ class Factorize(Pass):
     """leave weights with fewer elements alone"""
 
     name: ClassVar[str] = "factorize"
-    stage: ClassVar[int] = 1
+    stage: ClassVar[Stage] = Stage.GRAPH
 
     def problem(self) -> str | None:
         given = [name for name in ("rank", "energy", "ratio") if getattr(self, name) is not None]

@@ -11,14 +11,14 @@ from nncompress.model.model import Model
 from nncompress.model.weights import Weight
 from nncompress.numerics.magnitude import Kept, global_threshold, keep_above, keep_largest, lamp_shares
 from nncompress.numerics.sparse import Pruned
-from nncompress.passes.base import Pass, unfit
+from nncompress.passes.base import Stage, WeightPass, unfit
 from nncompress.passes.context import Context
 from nncompress.passes.parallel import in_parallel
 from nncompress.results.record import Outcome, Rewritten, Skipped
 
 
 @dataclass(frozen=True)
-class PruneMagnitude(Pass):
+class PruneMagnitude(WeightPass):
     """Sets the smallest weights to zero.
 
     Zeros are stored as a bit mask or as distances between the others where that is smaller, and unpacked when a
@@ -38,7 +38,7 @@ class PruneMagnitude(Pass):
     """leave weights alone whose zeros could not be stored smaller"""
 
     name: ClassVar[str] = "prune-magnitude"
-    stage: ClassVar[int] = 2
+    stage: ClassVar[Stage] = Stage.VALUES
 
     def problem(self) -> str | None:
         if self.sparsity is not None and self.threshold is not None:

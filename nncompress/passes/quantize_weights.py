@@ -13,14 +13,14 @@ from nncompress.model.model import Model
 from nncompress.model.weights import Weight
 from nncompress.numerics.affine import Quantized, Range, quantize
 from nncompress.numerics.equalise import equalised
-from nncompress.passes.base import Pass, unfit
+from nncompress.passes.base import Stage, WeightPass, unfit
 from nncompress.passes.context import Context
 from nncompress.passes.parallel import in_parallel
 from nncompress.results.record import Outcome, Rewritten, Skipped
 
 
 @dataclass(frozen=True)
-class QuantizeWeights(Pass):
+class QuantizeWeights(WeightPass):
     """Stores each weight as 8-bit integers with a scale (and a zero point): about a quarter of the size.
 
     Computation stays in floating point, so speed does not change. One scale for each output channel keeps the error
@@ -44,7 +44,7 @@ class QuantizeWeights(Pass):
     """leave weights alone whose scales and decoding nodes would eat the gain"""
 
     name: ClassVar[str] = "quantize-weights"
-    stage: ClassVar[int] = 3
+    stage: ClassVar[Stage] = Stage.ENCODINGS
 
     def apply(self, model: Model, context: Context) -> list[Outcome]:
         weights, outcomes = self.select(model)

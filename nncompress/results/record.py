@@ -10,15 +10,15 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 # ------------------------------------------------------------------------------------------------ what passes did
 @dataclass(frozen=True)
 class Rewritten:
-    """A pass changed this weight."""
+    """A pass changed this."""
 
-    weight: str
+    subject: str  # name of a weight, or of what else the pass is about
     by: str  # name of the pass
     detail: str  # such as "int8, per channel (axis 1)"
     sqnr_db: float | None = None  # of the new values against those that the pass found; None: exact or not defined
@@ -26,9 +26,9 @@ class Rewritten:
 
 @dataclass(frozen=True)
 class Skipped:
-    """A pass considered this weight and left it alone."""
+    """A pass considered this and left it alone."""
 
-    weight: str
+    subject: str
     by: str
     reason: str  # something that a user can act on
 

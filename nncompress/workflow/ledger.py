@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from nncompress.model.constants import find_constants, stored_bytes
 from nncompress.model.lineage import _ORIGIN, _Origin
@@ -40,7 +41,7 @@ class Ledger:
         model: Model,
         sizes: dict[int, tuple[int, int]],
         stored: dict[int, tuple[str, int]],
-        outcomes: list[Outcome],
+        outcomes: Sequence[Outcome],
     ) -> tuple[LedgerLine, ...]:
         """The lines of all weights, and one for all other constants. `stored`: (form, bytes) by id of the old value."""
         after: dict[int, int] = dict.fromkeys(range(len(self._lines)), 0)
@@ -59,15 +60,15 @@ class Ledger:
         rest = LedgerLine("(other constants)", "constants", (), (), "", self._other_before, others, "")
         return (*lines, rest)
 
-    def _outcomes_by_line(self, outcomes: list[Outcome]) -> list[tuple[Outcome, ...]]:
+    def _outcomes_by_line(self, outcomes: Sequence[Outcome]) -> list[tuple[Outcome, ...]]:
         """Those of a weight and of its factors, in the order of the passes; for a duplicate, of whom it is one."""
         lines = {origin.known_as: origin.line for origin in self._origins if origin.same_as is None}
         own: list[dict[str, list[Outcome]]] = [{} for _ in self._lines]
         for outcome in outcomes:
-            factor = _FACTOR.fullmatch(outcome.weight)
-            line = lines.get(outcome.weight, lines.get(factor[1]) if factor else None)
+            factor = _FACTOR.fullmatch(outcome.subject)
+            line = lines.get(outcome.subject, lines.get(factor[1]) if factor else None)
             if line is not None:
-                own[line].setdefault(outcome.weight, []).append(outcome)
+                own[line].setdefault(outcome.subject, []).append(outcome)
         for origin in self._origins:
             if origin.same_as is not None:
                 merged = Rewritten(

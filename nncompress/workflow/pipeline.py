@@ -1,4 +1,4 @@
-"""Compresses a model: normalise, apply passes in order, write what they attached into the graph."""
+"""Compresses a model in memory: passes make a float graph with encodings riding on it, then `store` writes forms."""
 
 from __future__ import annotations
 
@@ -22,6 +22,23 @@ from nncompress.workflow.worst_values import worst_values
 
 
 @dataclass(frozen=True)
+class Applied:
+    """What passes made of a model: the float graph with what rides on it, and the account of every step."""
+
+    original: Model
+    model: Model
+    ledger: Ledger
+    outcomes: tuple[Outcome, ...]
+    steps: tuple[SizeStep, ...]  # of several passes: the planned size before each
+    notes: tuple[str, ...]
+
+    @property
+    def changed(self) -> bool:
+        """True if any pass changed anything."""
+        return any(isinstance(outcome, Rewritten) for outcome in self.outcomes)
+
+
+@dataclass(frozen=True)
 class Compressed:
     """The result and the account of every weight. `lines` do not count the graph itself, see ledger.with_graph_line."""
 
@@ -34,63 +51,62 @@ class Compressed:
 
     @property
     def changed(self) -> bool:
-        """True if any pass changed any weight."""
-        return _any_changed(self.outcomes)
+        """True if any pass changed anything."""
+        return any(isinstance(outcome, Rewritten) for outcome in self.outcomes)
 
 
 @one_blas_thread()
 def compress_graph(
-    model: Model,
-    passes: Sequence[Pass],
-    *,
-    form: FormChoice = "folded",
-    threads: int = 1,
-    freeze: bool = False,
+    model: Model, passes: Sequence[Pass], *, form: FormChoice = "folded", threads: int = 1, freeze: bool = False
 ) -> Compressed:
+    """Applies `passes` to a copy of `model` and stores what they made. Raises UsageError as `apply_passes` does."""
+    return store_applied(apply_passes(model, passes, Context(threads=threads), form=form, freeze=freeze), form)
+
+
+def apply_passes(
+    model: Model, passes: Sequence[Pass], context: Context, *, form: FormChoice = "folded", freeze: bool = False
+) -> Applied:
     """Applies `passes` to a copy of `model`. Raises UsageError for an order or options that cannot be meant.
 
     Where no pass changes anything, the copy is the model as it was. `freeze`: initializers that are also inputs,
     which callers may override, become constants first.
     """
     check_passes(passes)
-    result = model.clone()
-    frozen = _freeze(result) if freeze else ()
-    ledger, context = Ledger(result), Context(threads=threads)
-    normalise(result)
-    outcomes, steps = _apply(passes, result, context, form)
-    if not _any_changed(outcomes):
-        return _unchanged(model, outcomes, freeze=freeze)
-    worst = worst_values(model, result, outcomes)
-    sizes = ledger.sizes_before_store(result)
-    stored = store(result, form)
-    lines = ledger.close(result, sizes, {key: (one.form, one.size_bytes) for key, one in stored.items()}, outcomes)
-    notes = dict.fromkeys(f"{one.weight}: {one.note}" for one in stored.values() if one.note)
-    return Compressed(result, tuple(outcomes), lines, (*frozen, *notes), steps, worst)
-
-
-def _any_changed(outcomes: Sequence[Outcome]) -> bool:
-    return any(isinstance(outcome, Rewritten) for outcome in outcomes)
-
-
-def _unchanged(model: Model, outcomes: list[Outcome], *, freeze: bool) -> Compressed:
-    result = model.clone()
-    frozen = _freeze(result) if freeze else ()
-    ledger = Ledger(result)
-    lines = ledger.close(result, ledger.sizes_before_store(result), {}, outcomes)
-    return Compressed(result, tuple(outcomes), lines, frozen)
-
-
-def _apply(
-    passes: Sequence[Pass], model: Model, context: Context, form: FormChoice
-) -> tuple[list[Outcome], tuple[SizeStep, ...]]:
-    """All passes in order; of several, the planned size before each as well."""
+    copy = model.clone()
+    notes = _freeze(copy) if freeze else ()
+    ledger = Ledger(copy)
+    normalise(copy)
     outcomes: list[Outcome] = []
     steps: list[SizeStep] = []
-    for done, one in zip(["normalise", *(one.name for one in passes)], passes, strict=False):
+    for done, current in zip(["normalise", *(earlier.name for earlier in passes)], passes, strict=False):
         if len(passes) > 1:
-            steps.append(SizeStep(done, planned_bytes(model, form)))
-        outcomes += one.apply(model, context)
-    return outcomes, tuple(steps)
+            steps.append(SizeStep(done, planned_bytes(copy, form)))
+        outcomes += current.apply(copy, context)
+    applied = Applied(model, copy, ledger, tuple(outcomes), tuple(steps), notes)
+    return applied if applied.changed else _unchanged(applied, freeze=freeze)
+
+
+def store_applied(applied: Applied, form: FormChoice = "folded") -> Compressed:
+    """Writes what rides on the weights of `applied` into its graph, which is an ordinary model afterwards."""
+    if not applied.changed:
+        lines = applied.ledger.close(
+            applied.model, applied.ledger.sizes_before_store(applied.model), {}, applied.outcomes
+        )
+        return Compressed(applied.model, applied.outcomes, lines, applied.notes)
+    worst = worst_values(applied.original, applied.model, applied.outcomes)
+    sizes = applied.ledger.sizes_before_store(applied.model)
+    stored = store(applied.model, form)
+    forms = {key: (weight.form, weight.size_bytes) for key, weight in stored.items()}
+    lines = applied.ledger.close(applied.model, sizes, forms, applied.outcomes)
+    notes = dict.fromkeys(f"{weight.weight}: {weight.note}" for weight in stored.values() if weight.note)
+    return Compressed(applied.model, applied.outcomes, lines, (*applied.notes, *notes), applied.steps, worst)
+
+
+def _unchanged(applied: Applied, *, freeze: bool) -> Applied:
+    """The model as it was, not even normalised."""
+    copy = applied.original.clone()
+    notes = _freeze(copy) if freeze else ()
+    return Applied(applied.original, copy, Ledger(copy), applied.outcomes, (), notes)
 
 
 def _freeze(model: Model) -> tuple[str, ...]:
@@ -109,12 +125,11 @@ def check_passes(passes: Sequence[Pass]) -> None:
     """Raises UsageError where an option is impossible or a later pass would undo an earlier one."""
     if not passes:
         raise UsageError("no passes given: name at least one")
-    for one in passes:
-        problem = one.problem()
+    for current in passes:
+        problem = current.problem()
         if problem:
-            raise UsageError(f"{one.name}: {problem}")
+            raise UsageError(f"{current.name}: {problem}")
     for earlier, later in pairwise(passes):
         if later.stage < earlier.stage:
-            right = sorted(passes, key=lambda one: one.stage)
-            order = ", ".join(one.name for one in right)
+            order = ", ".join(ordered.name for ordered in sorted(passes, key=lambda ordered: ordered.stage))
             raise UsageError(f"{later.name} after {earlier.name} would undo it; the order that works: {order}")

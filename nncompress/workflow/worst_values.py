@@ -12,7 +12,7 @@ from nncompress.model.constants import elements_of, find_constants
 from nncompress.model.encoding import encoded_of
 from nncompress.model.model import Model
 from nncompress.model.weights import Weight
-from nncompress.numerics.sampling import decoded_at, sampled_places
+from nncompress.numerics.sampling import sampled_places
 from nncompress.numerics.value_change import compare_values
 from nncompress.results.record import Outcome, Rewritten, WeightValues
 
@@ -43,7 +43,7 @@ def _lowest_sqnr_db(outcomes: Sequence[Outcome]) -> dict[str, float]:
     found: dict[str, float] = {}
     for one in outcomes:
         if isinstance(one, Rewritten) and one.sqnr_db is not None and math.isfinite(one.sqnr_db):
-            found[one.weight] = min(one.sqnr_db, found.get(one.weight, math.inf))
+            found[one.subject] = min(one.sqnr_db, found.get(one.subject, math.inf))
     return found
 
 
@@ -68,7 +68,7 @@ def _values(weight: Weight, original: ir.TensorProtocol, sqnr_db: float) -> Weig
     places = sampled_places(weight.size)
     change = compare_values(
         elements_of(original, places),
-        decoded_at(encoded, places).astype(weight.dtype.numpy(), copy=False),
+        encoded.decode_at(places).astype(weight.dtype.numpy(), copy=False),
     )
     return WeightValues(
         weight=weight.given_name,

@@ -2,27 +2,21 @@
 
 import numpy as np
 import onnx
-import onnx_ir as ir
 import pytest
 
-from nncompress.model.edit import Draft, Names, drop_if_unread, insert_before, put_in_place, set_values
-from nncompress.model.encoding import attach, encoded_of, value_is_encoded
+from nncompress.model.edit import Draft, Names, drop_if_unread, insert_before, put_in_place
 from nncompress.model.model import Model
 from nncompress.model.weights import find_weights
-from nncompress.numerics.held import Store
-from nncompress.numerics.sparse import Pruned
 from tests.models import (
     as_model,
     dense_constant,
     linear,
     model_of,
     noise,
-    only_weight,
     op_types,
     proto_from,
     proto_of,
     run,
-    weight_named,
 )  # fmt: skip
 
 W = noise(4, 3)
@@ -133,17 +127,6 @@ def test_nodes_are_put_right_before_another_or_at_the_end() -> None:
     assert op_types(proto_from(model).graph.node) == ["Neg", "Identity", "Abs", "Identity"]
 
 
-# ------------------------------------------------------------------------------------------------ values
-@pytest.mark.parametrize("home", ["main graph", "function", "Constant"])
-def test_other_values_come_to_the_same_place_under_the_same_name(home: str) -> None:
-    model = as_model(HOMES[home])
-    set_values(only_weight(model), ir.Tensor(2 * W, name="whatever"))
-    weight = only_weight(model)
-    assert (weight.name, weight.tensor.name) == ("w", "w")
-    feed = {"c": np.array(True), "x": noise(2, 4)}
-    assert np.array_equal(run(model, **feed)[0], 2 * run(HOMES[home], **feed)[0])
-
-
 def test_a_constant_is_dropped_only_when_nothing_reads_it() -> None:
     model = model_of(
         "g (float[2,4] x, float[3] i) => (float[2,3] y, float[3] o) { y = MatMul(x, w) }", w=W, i=noise(3), o=noise(3)
@@ -154,32 +137,3 @@ def test_a_constant_is_dropped_only_when_nothing_reads_it() -> None:
     graph[0].replace_input_with(1, graph.inputs[1])
     assert drop_if_unread(graph, graph.initializers["w"])
     assert list(graph.initializers) == ["i", "o"]
-
-
-# ------------------------------------------------------------------------------------------------ encodings
-def test_an_encoding_rides_on_a_weight_which_has_its_values_meanwhile() -> None:
-    model = linear(W)
-    weight = only_weight(model)
-    assert encoded_of(weight) is None
-    assert not value_is_encoded(weight.value)
-    values = np.where(W > 0, W, 0)
-    encoded = Pruned(Store().hold(values), W.shape, 5)
-    attach(weight, encoded)
-    assert encoded_of(only_weight(model)) is encoded
-    assert value_is_encoded(weight.value)
-    assert np.array_equal(only_weight(model).array(), values)
-    assert np.array_equal(run(model, x=noise(2, 4))[0], run(linear(values), x=noise(2, 4))[0])
-
-
-def test_an_encoding_keeps_the_type_of_the_weight() -> None:
-    model = linear(W.astype(np.float16))
-    attach(only_weight(model), Pruned(Store().hold(W), W.shape, 12))
-    assert only_weight(model).tensor.numpy().dtype == np.float16
-    assert only_weight(model).dtype == ir.DataType.FLOAT16
-
-
-def test_a_weight_in_two_readers_stays_one_after_an_encoding() -> None:
-    model = model_of("g (float[2,4] x) => (float[2,4] y) { a = MatMul(x, w) y = MatMul(a, w) }", w=noise(4, 4))
-    attach(weight_named(model, "w"), Pruned(Store().hold(np.eye(4, dtype=np.float32)), (4, 4), 4))
-    assert len(only_weight(model).uses) == 2
-    assert np.array_equal(run(model, x=noise(2, 4))[0], noise(2, 4))

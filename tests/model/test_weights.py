@@ -9,7 +9,7 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from nncompress.model.edit import set_values
+from nncompress.model.encoding import set_values
 from nncompress.model.weights import find_weights
 from tests.models import model_of, noise, run, weight_named
 

@@ -32,7 +32,7 @@ def model() -> Model:
 
 def outcomes(one: Pass, of: Model) -> dict[str, str]:
     """{weight: reason or "rewritten"}"""
-    return {o.weight: o.reason if isinstance(o, Skipped) else "rewritten" for o in one.apply(of, Context())}
+    return {o.subject: o.reason if isinstance(o, Skipped) else "rewritten" for o in one.apply(of, Context())}
 
 
 # ------------------------------------------------------------------------------------------------ select

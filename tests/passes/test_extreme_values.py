@@ -95,7 +95,7 @@ def sqnr_db(before: np.ndarray, after: np.ndarray) -> float:
 
 def check(kind: str, weights: dict[str, np.ndarray], one: Pass, form: FormChoice, *, as_tables: bool) -> None:
     compressed = compress_graph(read_everywhere(kind, weights, as_tables=as_tables), [one], form=form)
-    stored, outcomes = constants_of(proto_from(compressed.model)), {o.weight: o for o in compressed.outcomes}
+    stored, outcomes = constants_of(proto_from(compressed.model)), {o.subject: o for o in compressed.outcomes}
     assert len(outcomes) >= len(weights) - 3, "only zeros are the same twice"
     decoded = session(compressed.model, exact=True).run(
         [f"f{i}" for i in range(len(weights))], feed(kind, as_tables=as_tables)

@@ -53,7 +53,7 @@ def test_quantizing_says_how_and_how_well(options: dict[str, object], detail: st
     model = linear(noise(32, 48))
     outcome = applied(QuantizeWeights(**options), model)  # type: ignore[arg-type]
     assert isinstance(outcome, Rewritten)
-    assert (outcome.weight, outcome.by, outcome.detail) == ("w", "quantize-weights", detail)
+    assert (outcome.subject, outcome.by, outcome.detail) == ("w", "quantize-weights", detail)
     assert outcome.sqnr_db == pytest.approx(sqnr_db(noise(32, 48), only_weight(model).array()), abs=1e-3)
     assert affine(model).scale.shape == scales
     assert affine(model).signed is (options.get("dtype") != "uint8")

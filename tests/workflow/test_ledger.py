@@ -109,7 +109,7 @@ def test_factors_are_counted_on_the_line_of_their_weight() -> None:
     assert line.form == "factors (folded)"
     # 2 factors of 4 * 64 codes, a scale for each of 4 and of 64 channels
     assert line.bytes_after == 2 * 4 * 64 + 4 * (4 + 64)
-    assert [(outcome.weight, outcome.by) for outcome in line.outcomes] == [
+    assert [(outcome.subject, outcome.by) for outcome in line.outcomes] == [
         ("w", "factorize"),
         ("w.a0", "quantize-weights"),
         ("w.b0", "quantize-weights"),
@@ -124,8 +124,8 @@ def test_names_that_only_begin_alike_are_told_apart() -> None:
     compressed = compress_graph(as_model(proto), [QUANTIZE])
     onnx.checker.check_model(proto_from(compressed.model))
     lines = {line.name: line for line in compressed.lines}
-    assert [outcome.weight for outcome in lines["w"].outcomes] == ["w"]
-    assert [outcome.weight for outcome in lines["w.a0"].outcomes] == ["w.a0"]
+    assert [outcome.subject for outcome in lines["w"].outcomes] == ["w"]
+    assert [outcome.subject for outcome in lines["w.a0"].outcomes] == ["w.a0"]
 
 
 def branches(one: np.ndarray, other: np.ndarray) -> Model:

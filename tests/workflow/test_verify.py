@@ -120,7 +120,7 @@ def test_data_in_a_folder_below_the_model_are_found(tmp_path: Path, monkeypatch:
         (b"{}", "there is no field 'schema_version'"),
         (b"\xff\xfe", "it is not UTF-8 text"),
         (b"PASS", "report is not JSON"),
-        (b'{"schema_version": 1}', "report is damaged"),
+        (b'{"schema_version": 2}', "report is damaged"),
         (b'{"schema_version": ' + b"1" * 5000 + b"}", "holds a whole number of more than 64 bits"),
         (b"[" * 100_000, "nested too deeply"),
     ],

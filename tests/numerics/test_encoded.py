@@ -1,0 +1,50 @@
+"""What every encoding promises: a sample decodes to what the whole decodes to, and nothing is missing in its arrays."""
+
+import numpy as np
+import pytest
+
+from nncompress.numerics.affine import Affine, quantize
+from nncompress.numerics.equalise import equalised
+from nncompress.numerics.held import Store
+from nncompress.numerics.sparse import Pruned
+from tests.models import noise
+
+
+@pytest.mark.parametrize("signed", [True, False])
+@pytest.mark.parametrize("symmetric", [True, False])
+@pytest.mark.parametrize("axes", [(), (0,), (1,), (2,), (0, 1)])
+def test_a_sample_of_codes_decodes_to_what_the_whole_decodes_to(
+    axes: tuple[int, ...], symmetric: bool, signed: bool
+) -> None:
+    weight = noise(9, 11, 13)
+    made = quantize(weight, axes, bits=8, signed=signed, symmetric=symmetric, range_="minmax", store=Store())
+    places = np.array([0, 1, 5, 700, 1286])
+    assert np.array_equal(made.affine.decode_at(places), made.affine.decode().reshape(-1)[places])
+
+
+def test_a_second_scale_is_counted_in() -> None:
+    weight = noise(64, 64)
+    weight[:, 3] *= 100
+    made = quantize(weight, (0,), bits=8, signed=True, symmetric=True, range_="minmax", store=Store())
+    affine = equalised(weight, made, (0,), 1, bits=8, range_="minmax", store=Store()).affine
+    assert affine.input_scale is not None
+    places = np.arange(0, 4096, 7)
+    assert np.array_equal(affine.decode_at(places), affine.decode().reshape(-1)[places])
+
+
+def test_other_encodings_and_empty_samples_decode_as_well() -> None:
+    values = noise(4, 5)
+    pruned = Pruned(Store().hold(values), (4, 5), 20)
+    assert pruned.decode_at(np.array([3, 19])).tolist() == [values[0, 3], values[3, 4]]
+    assert pruned.decode_at(np.arange(0)).shape == (0,)
+
+
+def test_arrays_are_all_that_an_encoding_consists_of() -> None:
+    made = quantize(noise(9, 11), (0,), bits=8, signed=True, symmetric=False, range_="minmax", store=Store()).affine
+    arrays = {name: held.load() for name, held in made.arrays().items()}
+    assert sorted(arrays) == ["codes", "scale", "zero_point"]
+    again = Affine(
+        Store().hold(arrays["codes"]), arrays["scale"], arrays["zero_point"], made.shape, True, 8, made.nonzeros
+    )
+    assert np.array_equal(again.decode(), made.decode())
+    assert [*Pruned(Store().hold(noise(4, 5)), (4, 5), 20).arrays()] == ["values"]
