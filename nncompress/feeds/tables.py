@@ -28,7 +28,6 @@ class IndexLimits:
 
     def __init__(self, model: ir.Model) -> None:
         self._functions = model.functions
-        self._calls: dict[ir.OperatorIdentifier, list[ir.Node]] = defaultdict(list)
         self._results: dict[int, list[ir.Value]] = defaultdict(list)  # id of a body's output -> where it comes out
         self._arguments: dict[int, list[ir.Value]] = defaultdict(list)  # id of a body's input -> what goes in
         self._parameters: dict[int, list[ir.Value]] = defaultdict(list)  # id of what goes in -> the bodies' inputs

@@ -55,7 +55,6 @@ class Compressed:
         return any(isinstance(outcome, Rewritten) for outcome in self.outcomes)
 
 
-@one_blas_thread()
 def compress_graph(
     model: Model, passes: Sequence[Pass], *, form: FormChoice = "folded", threads: int = 1, freeze: bool = False
 ) -> Compressed:
@@ -63,6 +62,7 @@ def compress_graph(
     return store_applied(apply_passes(model, passes, Context(threads=threads), form=form, freeze=freeze), form)
 
 
+@one_blas_thread()
 def apply_passes(
     model: Model, passes: Sequence[Pass], context: Context, *, form: FormChoice = "folded", freeze: bool = False
 ) -> Applied:

@@ -7,7 +7,7 @@ from onnx import TensorProto, helper
 
 from nncompress.errors import InputError, UsageError
 from nncompress.feeds.specs import InputSpec
-from nncompress.feeds.synthesise import input_specs, synthesise, synthesise_choices
+from nncompress.feeds.synthesise import input_specs, synthesise_choices
 
 
 def model(inputs, nodes=(), constants=(), functions=()):
@@ -21,8 +21,12 @@ def model(inputs, nodes=(), constants=(), functions=()):
     return ir.from_proto(helper.make_model(graph, opset_imports=imports, ir_version=8, functions=functions))
 
 
+def likeliest(*arguments, seed=0, **options):
+    return synthesise_choices(model(*arguments), seed=seed, **options)[0]
+
+
 def first(*arguments, **options):
-    return next(iter(synthesise(model(*arguments), seed=0, **options)))
+    return next(iter(likeliest(*arguments, **options)))
 
 
 TABLE = ("table", np.zeros((11, 4), np.float32))
@@ -45,14 +49,14 @@ def test_specs_list_what_has_to_be_fed():
 
 def test_the_same_seed_gives_the_same_feeds_and_another_seed_others():
     inputs = [("x", TensorProto.FLOAT, ["batch", 5])]
-    one, again, other = (list(synthesise(model(inputs), seed=seed, count=2)) for seed in (3, 3, 4))
+    one, again, other = (list(likeliest(inputs, seed=seed, count=2)) for seed in (3, 3, 4))
     assert np.array_equal(one[0]["x"], again[0]["x"])
     assert not np.array_equal(one[0]["x"], one[1]["x"])
     assert not np.array_equal(one[0]["x"], other[0]["x"])
 
 
 def test_feeds_say_that_they_are_synthetic_and_pickle():
-    feeds = pickle.loads(pickle.dumps(synthesise(model([("x", TensorProto.FLOAT, ["batch", 5])]), seed=7)))
+    feeds = pickle.loads(pickle.dumps(likeliest([("x", TensorProto.FLOAT, ["batch", 5])], seed=7)))
     assert (feeds.synthetic, feeds.seed, len(feeds)) == (True, 7, 4)
     assert feeds.notes == ("inputs made up: x [1, 5]",)
     assert next(iter(feeds))["x"].dtype == np.float32
@@ -64,7 +68,7 @@ def test_indices_stay_below_the_smallest_table():
         helper.make_node("Gather", ["table", "ids"], ["b"]),
         helper.make_node("Add", ["a", "b"], ["y"]),
     ]
-    feeds = synthesise(model([IDS], nodes, [TABLE, WIDE_TABLE]), seed=0, count=20)
+    feeds = likeliest([IDS], nodes, [TABLE, WIDE_TABLE], seed=0, count=20)
     assert {int(feed["ids"].min()) for feed in feeds} >= {0}
     assert max(int(feed["ids"].max()) for feed in feeds) == 10
 
@@ -115,7 +119,7 @@ def test_a_one_hot_code_has_its_depth_where_that_is_a_number(depth, largest):
         helper.make_node("OneHot", ["ids", "d", "on_off"], ["y"]),
     ]
     constants = [("depth", np.array(depth)), ("on_off", np.array([0, 1], np.float32))]
-    feeds = synthesise(model([IDS], nodes, constants), seed=0, count=200)
+    feeds = likeliest([IDS], nodes, constants, seed=0, count=200)
     assert max(feed["ids"].max() for feed in feeds) == largest
 
 
