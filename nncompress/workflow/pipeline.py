@@ -13,6 +13,7 @@ from nncompress.forms.store import store
 from nncompress.model.freeze import freeze_inputs
 from nncompress.model.model import Model
 from nncompress.model.normalise import normalise
+from nncompress.numerics.blas_threads import one_blas_thread
 from nncompress.passes.base import Pass
 from nncompress.passes.context import Context
 from nncompress.results.record import LedgerLine, Outcome, Rewritten, SizeStep, WeightValues
@@ -62,6 +63,7 @@ def compress_graph(
     return store_applied(apply_passes(model, passes, context, freeze=freeze), context.storing)
 
 
+@one_blas_thread()
 def apply_passes(model: Model, passes: Sequence[Pass], context: Context, *, freeze: bool = False) -> Applied:
     """Applies `passes` to a copy of `model`. Raises UsageError for an order or options that cannot be meant.
 
