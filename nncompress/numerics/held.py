@@ -30,6 +30,17 @@ class Plain:
         return self.array
 
 
+@dataclass(frozen=True)
+class Reshaped:
+    """Another array, seen in a shape of as many elements."""
+
+    held: Held
+    shape: tuple[int, ...]
+
+    def load(self) -> np.ndarray:
+        return self.held.load().reshape(self.shape)
+
+
 class _Budget:
     """Bytes that arrays may still take in memory."""
 
