@@ -13,7 +13,7 @@ from dataclasses import fields, make_dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Annotated, Any
 
-from nncompress.cli.options import option
+from nncompress.cli.options import CorrectionOptions, option
 
 if TYPE_CHECKING:
     from nncompress.passes.base import Pass
@@ -48,6 +48,13 @@ def passes_of(names: Sequence[str], options: Any) -> list[Pass]:
     given = {field.name: getattr(options, field.name) for field in fields(options)}
     given = {field: value for field, value in given.items() if value not in (None, [])}
     return [make_pass(name, {f: value for f, value in given.items() if f in _fields_by_pass()[name]}) for name in names]
+
+
+def corrections(options: CorrectionOptions) -> list[Pass]:
+    """The passes that make up for the errors of others where there are data for them."""
+    from nncompress.passes.correct_biases import CorrectBiases
+
+    return [CorrectBiases()] if options.calibration is not None and options.correct_biases else []
 
 
 @functools.cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from nncompress.model.constants import find_constants, stored_bytes
 from nncompress.model.lineage import _ORIGIN, _Origin
@@ -55,7 +56,9 @@ class Ledger:
         for index, facts in enumerate(self._lines):
             made = forms.get(index, ["removed"])
             form = made[0] if len(made) == 1 else f"factors ({', '.join(dict.fromkeys(made))})"
-            lines.append(LedgerLine(**facts, kind="weight", bytes_after=after[index], form=form, outcomes=own[index]))  # type: ignore[arg-type]
+            line = LedgerLine(**facts, kind="weight", bytes_after=after[index], form=form, outcomes=own[index])  # type: ignore[arg-type]
+            measured = [outcome.output_sqnr_db for outcome in own[index] if outcome.output_sqnr_db is not None]
+            lines.append(replace(line, output_sqnr_db=measured[-1]) if measured else line)
         others = sum(tensor.nbytes for _, tensor, _ in find_constants(model)) - sum(after.values())
         rest = LedgerLine("(other constants)", "constants", (), (), "", self._other_before, others, "")
         return (*lines, rest)
