@@ -68,6 +68,8 @@ class _Route:
                 self.excluded.append((linear, "it lies in a graph inside a node (If, Loop, Scan) or in a function"))
             elif name not in before or name not in after:
                 self.excluded.append((linear, "its result is not one of the original's"))
+            elif linear.channel_axis is None:
+                self.excluded.append((linear, "its result has no channels that are known"))
             else:
                 comparable.append(linear)
         names = [str(linear.result.name) for linear in comparable]
@@ -95,6 +97,7 @@ class _Walker:
     def measure(self, number: int) -> Deviation | str:
         """How the result of that target moved; or why it cannot be known."""
         linear, original, now = self._route.targets[number], self._route.original, self._route.now
+        assert linear.channel_axis is not None, "others are no targets"
         wanted, later = self._wanted[number], self._wanted[number + 1 :]
         first = original.plan(wanted, {name for names in later for name in names})
         second = now.plan(wanted[:1], {names[0] for names in later}, again=linear.node)

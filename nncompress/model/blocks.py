@@ -141,5 +141,5 @@ def _captured(graph: ir.Graph, holder: ir.Node) -> list[ir.Value]:
         read += [value for value in node.inputs if value is not None]
         for attribute in node.attributes.values():
             if not attribute.is_ref() and attribute.type == ir.AttributeType.GRAPH:
-                read += attribute.as_graph().outputs
+                read += list(attribute.as_graph().outputs)
     return [value for value in read if value.graph is holder.graph]

@@ -64,9 +64,9 @@ class Linear:
         return self.node.outputs[0]
 
     @property
-    def channel_axis(self) -> int:
-        """Of the result, where there is a bias; negative axes count from the end."""
-        return _CHANNELS[self.node.op_type]
+    def channel_axis(self) -> int | None:
+        """Of the result; negative axes count from the end. None where it is not known."""
+        return _CHANNELS.get(op_name(self.node))
 
 
 def find_linears(model: Model) -> list[Linear]:

@@ -48,8 +48,8 @@ def calibration_notes(outcomes: Sequence[Outcome], samples: Feeds | None) -> tup
     if samples is None:
         return ()
     moved = [one for one in outcomes if one.by == CorrectBiases.name and isinstance(one, Rewritten)]
-    weights = "1 weight was" if len(moved) == 1 else f"{len(moved)} weights were"
-    return (f"the bias behind {weights} corrected on {len(samples)} samples of {samples.origin}", *samples.notes)
+    biases = "the bias of 1 weight was" if len(moved) == 1 else f"the biases of {len(moved)} weights were"
+    return (f"{biases} corrected on {len(samples)} samples of {samples.origin}", *samples.notes)
 
 
 def _digest(feed: Feed) -> str:
