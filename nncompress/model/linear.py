@@ -88,7 +88,7 @@ def move_bias(model: Model, bias: Bias, by: np.ndarray, names: Names) -> None:
         set_constant(value, ir.Tensor(moved))
         return
     draft = Draft(names)
-    own = draft.constant(moved, f"{value.name if value is not None else bias.node.outputs[0].name}_bias")
+    own = draft.constant(moved, "bias")
     bias.node.resize_inputs(max(len(bias.node.inputs), bias.index + 1))
     bias.node.replace_input_with(bias.index, own)
     insert_before(model, home_of(bias.node), draft, bias.node)

@@ -50,7 +50,7 @@ class CorrectBiases(WeightPass):
             raise UsageError(f"{self.name} needs calibration data")
         if context.calibration.feeds < FEWEST_FEEDS:
             raise UsageError(
-                f"{self.name} needs at least {FEWEST_FEEDS} samples to tell means from noise; "
+                f"{self.name} needs at least {FEWEST_FEEDS} feeds to tell means from noise; "
                 f"the calibration data have {context.calibration.feeds}"
             )
         weights, outcomes = self.select(model)

@@ -43,7 +43,7 @@ class Calibration(Protocol):
 
     @property
     def feeds(self) -> int:
-        """How many samples, as independent of each other as the data are."""
+        """How many there are."""
 
     def walk(
         self, model: Model, linears: Sequence[Linear], needs: Needs

@@ -33,13 +33,11 @@ def samples_for(passes: Sequence[Pass], model: Model, path: Path | None, proof: 
 
 
 def _check_apart(samples: Feeds, proof: Feeds) -> None:
-    """Raises UsageError for the first sample that is in both."""
+    """Raises UsageError for the first feed that is in both."""
     seen = {digest: number for number, digest in enumerate(map(_digest, proof), 1)}
     for number, digest in enumerate(map(_digest, samples), 1):
         if digest in seen:
-            twice = (
-                f"sample {number} of --calibration {samples.origin} is sample {seen[digest]} of --data {proof.origin}"
-            )
+            twice = f"feed {number} of --calibration {samples.origin} is feed {seen[digest]} of --data {proof.origin}"
             raise UsageError(f"{twice}: {_APART}")
 
 
@@ -48,8 +46,8 @@ def calibration_notes(outcomes: Sequence[Outcome], samples: Feeds | None) -> tup
     if samples is None:
         return ()
     moved = [one for one in outcomes if one.by == CorrectBiases.name and isinstance(one, Rewritten)]
-    biases = "the bias of 1 weight was" if len(moved) == 1 else f"the biases of {len(moved)} weights were"
-    return (f"{biases} corrected on {len(samples)} samples of {samples.origin}", *samples.notes)
+    biases = "the bias of 1 weight was" if len(moved) == 1 else f"the biases of {len(moved) or 'no'} weights were"
+    return (f"{biases} corrected on {len(samples)} feeds of {samples.origin}", *samples.notes)
 
 
 def _digest(feed: Feed) -> str:

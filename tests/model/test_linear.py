@@ -91,7 +91,7 @@ def test_a_bias_that_others_read_is_left_to_them() -> None:
     moved, same = run(model, x=x)
     assert np.abs(moved - y - BY).max() <= 1e-5
     assert np.array_equal(same, z)
-    assert sorted(model.ir.graph.initializers) == ["b", "b_bias0", "v", "w"]
+    assert sorted(model.ir.graph.initializers) == ["b", "bias0", "v", "w"]
 
 
 def test_a_bias_keeps_its_name_and_its_type() -> None:

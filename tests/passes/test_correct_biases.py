@@ -180,5 +180,5 @@ def test_it_needs_calibration_data_and_more_than_one_sample(tmp_path: Path) -> N
     proto = proto_of(CHAIN, w=W, v=V, u=U, b=B)
     with pytest.raises(UsageError, match=r"^correct-biases needs calibration data$"):
         CorrectBiases().apply(as_model(proto), Context(Storing(17)))
-    with pytest.raises(UsageError, match=r"^correct-biases needs at least 2 samples .*; the calibration data have 1$"):
+    with pytest.raises(UsageError, match=r"^correct-biases needs at least 2 feeds .*; the calibration data have 1$"):
         corrected(proto, tmp_path, same_samples(6, 16, count=1))
