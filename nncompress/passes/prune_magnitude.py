@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from nncompress.forms.choice import cheapest, saves
@@ -31,11 +31,11 @@ class PruneMagnitude(WeightPass):
     threshold: float | None = None
     """every value of a smaller magnitude becomes zero"""
     scope: Literal["lamp", "weight", "global"] = "lamp"
-    """lamp: the share is of all weights together, apportioned so that sensitive ones lose less; weight: of each weight;
-    global: of all together, by plain magnitude"""
+    """what the share is of; lamp: all weights together, apportioned so that sensitive ones lose less; weight: each of
+    them; global: all together, by plain magnitude"""
     min_size: int = 1024
     """leave weights with fewer elements alone"""
-    only_if_smaller: bool = True
+    only_if_smaller: bool = field(default=True, metadata={"option": "--only-if-smaller/--even-if-larger"})
     """leave weights alone whose zeros could not be stored smaller"""
 
     name: ClassVar[str] = "prune-magnitude"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -36,16 +36,15 @@ class QuantizeWeights(WeightPass):
     """bits of one integer"""
     dtype: Literal["int8", "uint8", "float16", "bfloat16"] = "int8"
     """type of the stored numbers"""
-    symmetric: bool = True
+    symmetric: bool = field(default=True, metadata={"option": "--symmetric/--asymmetric"})
     """zero point in the middle; otherwise the range of the values is used in full"""
-    granularity: Literal["channel", "tensor"] = "channel"
+    granularity: Literal["channel", "tensor"] = field(default="channel", metadata={"option": "--per"})
     """one scale for each output channel, or one for the whole tensor"""
     range: Range = "mse"
-    """minmax: nothing is clipped; mse: clipped where the squared error is least"""
-
+    """where values are clipped; mse: where the squared error is least; minmax: nowhere"""
     equalise: bool = True
     """a second scale along the input axis for weights with outliers there (symmetric int8 only)"""
-    only_if_smaller: bool = True
+    only_if_smaller: bool = field(default=True, metadata={"option": "--only-if-smaller/--even-if-larger"})
     """leave weights alone whose scales and decoding nodes would eat the gain"""
 
     name: ClassVar[str] = "quantize-weights"

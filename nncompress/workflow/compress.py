@@ -19,8 +19,9 @@ from nncompress.onnx_file.output import Output, check_result, check_target
 from nncompress.onnx_file.read import load
 from nncompress.passes.base import Pass
 from nncompress.passes.spec import described
+from nncompress.results.limits import Limits
 from nncompress.results.record import Comparison, Report, Skipped
-from nncompress.results.rules.verdict import Limits, judge
+from nncompress.results.rules.verdict import judge
 from nncompress.runtime.environment import environment
 from nncompress.workflow.ledger import with_graph_line
 from nncompress.workflow.pipeline import Compressed, check_passes, compress_graph
