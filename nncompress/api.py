@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nncompress.errors import UsageError
 from nncompress.files.opened import data_digest
-from nncompress.forms import form_names
+from nncompress.forms import check_form
 from nncompress.forms.form import DEFAULT_FORM
 from nncompress.model.model import Model
 from nncompress.onnx_file.output import Output, check_result
@@ -52,8 +52,7 @@ def compress(
     graph inputs become constants and are compressed as well. `calibration`: samples, as `data` of `compare`, for
     passes that need them, such as CorrectBiases. Raises UsageError for impossible options.
     """
-    if form not in form_names():
-        raise UsageError(f"unknown form {form!r}: it is {' or '.join(form_names())}")
+    check_form(form)
     checked = _checked(passes)
     samples = samples_for(checked, model, Path(calibration) if calibration is not None else None)
     compressed = compress_graph(model, checked, form=form, threads=threads, freeze=freeze_inputs, samples=samples)

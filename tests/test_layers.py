@@ -29,14 +29,14 @@ ALLOWED: dict[str, set[str]] = {
     "runtime": {"numerics", "results.record", "model", "onnx_file", "feeds"},
     "calibrate": {"numerics", "model", "feeds", "passes.statistics", "runtime"},
     "validate": {"results.record", "feeds", "runtime"},
-    "config": {"files", "results", "passes", "validate.metrics"},
+    "config": {"forms", "files", "results", "passes", "validate.metrics"},
     "workflow": {
         "numerics", "files", "results", "report.saved", "model", "onnx_file", "feeds", "forms", "passes", "runtime",
         "calibrate", "validate", "config",
     },
     "search": {"files", "results", "report.json_report", "onnx_file", "passes", "runtime", "workflow"},
     "api": {"files", "results", "model", "onnx_file", "forms", "passes", "workflow", "search"},
-    "cli": {"files", "results", "report", "passes", "runtime", "validate", "config", "workflow", "search"},
+    "cli": {"forms", "files", "results", "report", "passes", "runtime", "validate", "config", "workflow", "search"},
     "__init__": {"api"},
     "__main__": {"cli"},
 }  # fmt: skip
