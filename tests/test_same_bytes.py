@@ -69,7 +69,7 @@ def test_bytes_do_not_depend_on_the_number_of_threads(tmp_path: Path, model: Pat
 
 
 def test_every_pass_is_in_it_and_changes_both_matrices(model: Path) -> None:
-    assert {type(one) for one in ALONE} == set(ALL_PASSES)
+    assert {type(one) for one in ALONE} == {kind for kind in ALL_PASSES if not kind.needs}  # see cli/test_calibration
     for passes in RECIPES[:-1]:
         outcomes = compress_graph(load(model), passes).outcomes
         assert [type(outcome) for outcome in outcomes] == [Rewritten, Rewritten]
