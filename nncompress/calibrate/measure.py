@@ -54,15 +54,19 @@ class Bench:
         """What was kept, and of a comparison how the result moved; for None what the inputs are like."""
         if request is None:
             return kinds_of(self._original)
-        self._announce("original", request.doing)
+        self.go_on(request)
         if isinstance(request, Advance):
-            return run_block(request.block, self._original, self._count, lambda index, results: None)
+            return run_block(request.block, self._original, self._count, lambda index, results: self.go_on(request))
         moved, alone = _Differences(self, request), _Differences(self, request)
         kinds = run_block(request.now, self._now, self._count, moved.add)
         run_block(request.alone, self._original, self._count, alone.add)
         self._original.keep(request.live_original)
         self._now.keep(request.live_now)
         return kinds, _deviation(moved, alone)
+
+    def go_on(self, request: Advance | Compare) -> None:
+        """A sign of life."""
+        self._announce("original", request.doing)
 
     def original(self, name: str, index: int) -> np.ndarray:
         """A value of the original network for one feed."""
@@ -81,6 +85,7 @@ class _Differences:
 
     def add(self, index: int, results: dict[str, np.ndarray]) -> None:
         """The other result for one feed."""
+        self._bench.go_on(self._request)
         before, after = self._bench.original(self._request.result, index), results[self._request.result]
         if before.shape != after.shape:
             self.reason = "its result has another shape than in the original"

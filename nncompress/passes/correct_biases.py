@@ -48,7 +48,9 @@ class CorrectBiases(WeightPass):
     def apply(self, model: Model, context: Context) -> list[Outcome]:
         weights, outcomes = self.select(model)
         chosen = {id(weight.value) for weight in weights}
-        linears = [one for one in find_linears(model) if any(id(w.value) in chosen for w in one.weights)]
+        linears = [
+            linear for linear in find_linears(model) if any(id(weight.value) in chosen for weight in linear.weights)
+        ]
         effects: dict[int, list[_Effect]] = {key: [] for key in chosen}
         able = [linear for linear in linears if not isinstance(linear.bias, str)]
         for linear in linears:
