@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from nncompress.results.limits import Limits
 from nncompress.results.record import (
     Comparison,
     Environment,
@@ -23,7 +24,7 @@ from nncompress.results.record import (
     Verdict,
     WeightValues,
 )
-from nncompress.results.rules.verdict import Limits, judge
+from nncompress.results.rules.verdict import judge
 
 HOSTILE = "\x1b[31m[red]\u202eevil|`x`\n<script>alert('1')</script>&\x00 @all =1+1"
 

@@ -16,11 +16,12 @@ from typer.testing import CliRunner
 
 from nncompress.cli.app import app
 from nncompress.cli.commands import ALL_COMMANDS, register
+from nncompress.cli.pass_commands import PASS_COMMANDS
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLES = ROOT / "sample_models"
 COMMANDS = [command.__name__ for command in ALL_COMMANDS]
-COMPRESSING = ["quantize", "prune", "factorize", "run"]
+COMPRESSING = [*(command.name for command in PASS_COMMANDS), "run"]
 IMAGES, TOKENS = SAMPLES / "data/image_evaluation.npz", SAMPLES / "data/tokens_evaluation.npz"
 SAMPLE_DATA = {
     "digits_mlp.onnx": IMAGES,

@@ -28,7 +28,7 @@ ALLOWED: dict[str, set[str]] = {
     "passes": {"numerics", "results.record", "model", "forms"},
     "runtime": {"results.record", "feeds"},
     "validate": {"results.record", "feeds", "runtime"},
-    "config": {"files", "results.units", "passes", "validate.metrics"},
+    "config": {"files", "results.limits", "passes", "validate.metrics"},
     "workflow": {
         "numerics", "files", "results", "report.saved", "model", "onnx_file", "feeds", "forms", "passes", "runtime",
         "validate", "config",
@@ -55,6 +55,7 @@ HOMES = {
     "compression": {"onnx_file"},  # compression.zstd of Python 3.14
     "pydantic": {"results", "report", "passes", "config"},
     "jinja2": {"report"},
+    "tomlkit": {"config", "workflow"},
     "markupsafe": {"report"},
     "rich": {"report", "cli"},
     "typer": {"cli"},

@@ -14,7 +14,7 @@ import pytest
 from nncompress.config.recipe import recipe_schema
 from nncompress.report.check_json import check_schema
 from nncompress.report.json_report import json_schema
-from tests.support import MLP, ROOT, nncompress, one_line
+from tests.support import MLP, ROOT, nncompress
 
 SCHEMAS: dict[str, tuple[Path, Callable[[], dict[str, Any]]]] = {
     "recipe": (ROOT / "nncompress/config/recipe.schema.json", recipe_schema),
@@ -44,11 +44,6 @@ def test_the_committed_schema_is_the_one_printed_and_that_of_the_code(kind: str)
     assert json.loads(path.read_text()) == made(), "python -m tests.test_schemas writes it anew"
     assert nncompress("schema", kind).stdout == path.read_text()
     jsonschema.Draft202012Validator.check_schema(made())
-
-
-def test_a_schema_that_is_not_there_is_refused() -> None:
-    ended = nncompress("schema", "reprot")
-    assert (ended.exit_code, "did you mean 'report'?" in one_line(ended.stderr)) == (2, True)
 
 
 def test_recipes_follow_their_schema() -> None:

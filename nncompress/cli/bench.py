@@ -8,18 +8,16 @@ from typing import Annotated
 
 import typer
 
-from nncompress.cli.options import BenchOptions, FileOptions, ProofOptions
+from nncompress.cli.options import BenchFiles, BenchOptions, ProofOptions
 from nncompress.cli.printing import say
 from nncompress.cli.with_options import with_options
 
 
-@with_options(BenchOptions)
+@with_options(BenchOptions, BenchFiles)
 def bench(
     models: Annotated[list[Path], typer.Argument(metavar="MODEL...", help="The models.", show_default=False)],
     options: BenchOptions,
-    json: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Also write it as JSON, all samples; - for stdout.")
-    ] = None,
+    files: BenchFiles,
 ) -> None:
     """Measure latency (in turns), loading time, peak memory and energy of models.
 
@@ -28,16 +26,14 @@ def bench(
     """
     from nncompress.cli.from_options import proof_of
     from nncompress.cli.inputs import inputs_of
-    from nncompress.cli.outputs import STDOUT, check_reports, write_text
+    from nncompress.cli.outputs import check_reports, write_files
     from nncompress.errors import UsageError
-    from nncompress.report.bench_text import bench_json, bench_text
+    from nncompress.report.bench_text import bench_text
     from nncompress.workflow.bench import bench_files
 
     if options.seconds == 0:
         raise UsageError("--seconds must be above 0: latency is what bench measures")
-    check_reports(FileOptions(json=json), inputs_of(models, [options.data]))
+    check_reports(files, inputs_of(models, [options.data]))
     report = bench_files(models, proof_of(ProofOptions(**dataclasses.asdict(options))))
-    if json is not None:
-        write_text(json, bench_json(report))
-    if json != STDOUT:
+    if not write_files(report, files):
         say(bench_text(report))

@@ -1,4 +1,4 @@
-"""The commands for CI: check models against their budgets, and init to write a first configuration."""
+"""The command check: models against their budgets, for CI."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nncompress.cli.options import FileOptions, RunOptions
+from nncompress.cli.options import CheckFiles, RunOptions
 from nncompress.cli.printing import complain, say
 from nncompress.cli.with_options import with_options
 from nncompress.errors import EXIT_GATE_FAILED, EXIT_INPUT, InputError, UsageError
@@ -17,27 +17,16 @@ if TYPE_CHECKING:
     from nncompress.results.check import CheckReport
 
 
-@with_options(RunOptions)
+@with_options(RunOptions, CheckFiles)
 def check(
     options: RunOptions,
+    files: CheckFiles,
     config: Annotated[
         Path | None,
         typer.Option(
             "--config", metavar="FILE", help="Another configuration, or a pyproject.toml.", show_default=False
         ),
     ] = None,
-    json: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Also write it as JSON; - for stdout.")
-    ] = None,
-    junit: Annotated[
-        Path | None, typer.Option("--junit", metavar="FILE", help="Also as JUnit XML; - for stdout.")
-    ] = None,
-    markdown: Annotated[
-        Path | None, typer.Option("--markdown", metavar="FILE", help="Also as Markdown; - for stdout.")
-    ] = None,
-    github_summary: Annotated[
-        bool, typer.Option("--github-summary", help="Append Markdown to the summary of a GitHub Actions job.")
-    ] = False,
     baseline: Annotated[
         Path | None, typer.Option("--baseline", metavar="FILE", help="Compare with what check --json saved.")
     ] = None,
@@ -65,7 +54,6 @@ def check(
         raise UsageError("--seconds must be above 0: budgets without a limit on latency are not timed anyway")
     loaded = load_config(config if config is not None else find_config(Path()))
     _refuse_problems(loaded)
-    files = FileOptions(json=json, junit=junit, markdown=markdown, github_summary=github_summary)
     check_reports(files, check_inputs(loaded, baseline))
     before = read_baseline(_read(baseline)) if baseline is not None else None
     report = check_budgets(loaded, proof)
@@ -99,12 +87,12 @@ def _refuse_problems(config: Config) -> None:
 
 
 # ------------------------------------------------------------------------------------------------ files
-def _print(report: CheckReport, files: FileOptions) -> None:
-    from nncompress.cli.outputs import annotate, check_renderers, write_files
+def _print(report: CheckReport, files: CheckFiles) -> None:
+    from nncompress.cli.outputs import annotate, write_files
     from nncompress.report import github
     from nncompress.report.check_text import check_text, failure_lines
 
-    if not write_files(report, check_renderers(), files):
+    if not write_files(report, files):
         say(check_text(report))
     if github.in_actions():
         for model in report.models:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from inspect import getdoc
 
 import typer
@@ -12,11 +13,12 @@ from nncompress.cli.app import app, guarded
 from nncompress.cli.bench import bench
 from nncompress.cli.check import check
 from nncompress.cli.compare import compare
-from nncompress.cli.compress import factorize, prune, quantize, run
+from nncompress.cli.compress import pass_command, run
 from nncompress.cli.doctor import doctor
 from nncompress.cli.help import Documented, help_text
 from nncompress.cli.init import init
 from nncompress.cli.inspect import inspect
+from nncompress.cli.pass_commands import PASS_COMMANDS
 from nncompress.cli.passes import passes
 from nncompress.cli.report import report
 from nncompress.cli.schema import schema
@@ -24,11 +26,9 @@ from nncompress.cli.streams import open_streams
 from nncompress.cli.sweep import sweep
 from nncompress.cli.verify import verify
 
-ALL_COMMANDS = (
+ALL_COMMANDS: tuple[Callable[..., None], ...] = (
     inspect,
-    quantize,
-    prune,
-    factorize,
+    *map(pass_command, PASS_COMMANDS),
     run,
     sweep,
     compare,

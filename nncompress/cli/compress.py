@@ -1,9 +1,9 @@
-"""The commands that write a model: quantize, prune, factorize, and run for several passes in order."""
+"""The commands that write a model: those of passes (see pass_commands.py), and run for several passes in order."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,17 +13,17 @@ import typer
 from nncompress.cli.completion import pass_names
 from nncompress.cli.interrupts import end_work
 from nncompress.cli.options import (
-    FileOptions,
     LimitOptions,
     ProofOptions,
     ReportOptions,
-    SelectOptions,
     Source,
+    SummaryOptions,
     Target,
     WriteOptions,
-    choice,
     shared_values,
 )
+from nncompress.cli.pass_commands import PassCommand
+from nncompress.cli.pass_options import pass_options, passes_of
 from nncompress.cli.printing import say
 from nncompress.cli.settings import Layer, configured
 from nncompress.cli.with_options import with_options
@@ -32,123 +32,20 @@ from nncompress.errors import UsageError, printable
 if TYPE_CHECKING:
     from nncompress.passes.base import Pass
 
-_OnlyIfSmaller = Annotated[
-    bool | None,
-    typer.Option(
-        "--only-if-smaller/--even-if-larger",
-        help="Leave weights alone where it does not pay, or not. [default: only-if-smaller]",
-    ),
-]
-_shared = with_options(SelectOptions, ProofOptions, LimitOptions, WriteOptions, ReportOptions)
 
+def pass_command(entry: PassCommand) -> Callable[..., None]:
+    """The command that runs the passes of `entry`, with their fields as its options."""
+    kind = pass_options(entry.passes)
 
-@_shared
-def quantize(
-    source: Source,
-    *,
-    target: Target = None,
-    dtype: Annotated[str | None, choice("--dtype", "int8|uint8", "Type of the integers. [default: int8]")] = None,
-    symmetric: Annotated[
-        bool | None,
-        typer.Option(
-            "--symmetric/--asymmetric",
-            help="Zero point in the middle, or use the full range. [default: symmetric]",
-        ),
-    ] = None,
-    granularity: Annotated[
-        str | None, choice("--per", "channel|tensor", "One scale a channel, or one a weight. [default: channel]")
-    ] = None,
-    range_: Annotated[
-        str | None,
-        choice("--range", "mse|minmax", "Clip where the squared error is least, or never. [default: mse]"),
-    ] = None,
-    only_if_smaller: _OnlyIfSmaller = None,
-    select: SelectOptions,
-    proof: ProofOptions,
-    limits: LimitOptions,
-    write: WriteOptions,
-    report: ReportOptions,
-) -> None:
-    """Store weights as 8-bit integers with a scale: about a quarter of the size, float speed.
+    def command(
+        source: Source, *, target: Target = None, options: Any, proof: ProofOptions, limits: LimitOptions,
+        write: WriteOptions, report: ReportOptions,
+    ) -> None:  # fmt: skip
+        _compress(entry.name, source, target, passes_of(entry.passes, options), proof, limits, write, report)
 
-    Example: nncompress quantize model.onnx -o small.onnx
-    Example: nncompress quantize model.onnx -o small.onnx --data eval.npz --max-drop "0.5 %"
-    Example: nncompress quantize model.onnx -o small.onnx --exclude "fc3*" --form dequantize
-    Example: nncompress quantize model.onnx --dry-run --json -
-    """
-    from nncompress.cli.from_options import pass_of
-
-    one = pass_of(
-        "quantize-weights", select, dtype=dtype, symmetric=symmetric, granularity=granularity, range=range_,
-        only_if_smaller=only_if_smaller,
-    )  # fmt: skip
-    _compress("quantize", source, target, [one], proof, limits, write, report)
-
-
-@_shared
-def prune(
-    source: Source,
-    *,
-    target: Target = None,
-    sparsity: Annotated[
-        float | None, typer.Option("--sparsity", help="Share of zeros, 0 to 1. [default: 0.5]", show_default=False)
-    ] = None,
-    threshold: Annotated[
-        float | None, typer.Option("--threshold", help="Zero whatever is smaller than this instead.")
-    ] = None,
-    scope: Annotated[
-        str | None,
-        choice(
-            "--scope",
-            "lamp|weight|global",
-            "The share is of all together by LAMP scores, of each weight, or of all by magnitude. [default: lamp]",
-        ),
-    ] = None,
-    only_if_smaller: _OnlyIfSmaller = None,
-    select: SelectOptions,
-    proof: ProofOptions,
-    limits: LimitOptions,
-    write: WriteOptions,
-    report: ReportOptions,
-) -> None:
-    """Set the smallest weights to zero, and store zeros small.
-
-    Example: nncompress prune model.onnx -o small.onnx --sparsity 0.6 --data eval.npz
-    Example: nncompress prune model.onnx -o small.onnx --include "fc*" --threshold 0.02 --min-cosine 0.99
-    """
-    from nncompress.cli.from_options import pass_of
-
-    one = pass_of(
-        "prune-magnitude", select, sparsity=sparsity, threshold=threshold, scope=scope, only_if_smaller=only_if_smaller
-    )
-    _compress("prune", source, target, [one], proof, limits, write, report)
-
-
-@_shared
-def factorize(
-    source: Source,
-    *,
-    target: Target = None,
-    rank: Annotated[int | None, typer.Option("--rank", help="The same rank for all.")] = None,
-    energy: Annotated[
-        float | None, typer.Option("--energy", help="Share of the energy to keep. [default: 0.99]", show_default=False)
-    ] = None,
-    ratio: Annotated[float | None, typer.Option("--ratio", help="Share of the parameters to keep.")] = None,
-    select: SelectOptions,
-    proof: ProofOptions,
-    limits: LimitOptions,
-    write: WriteOptions,
-    report: ReportOptions,
-) -> None:
-    """Split large matrices into two thin ones where that saves bytes and work.
-
-    Example: nncompress factorize model.onnx -o small.onnx --energy 0.9 --data eval.npz
-    Example: nncompress factorize model.onnx -o small.onnx --include "fc2*" --rank 32
-    """
-    from nncompress.cli.from_options import pass_of
-
-    one = pass_of("factorize", select, rank=rank, energy=energy, ratio=ratio)
-    _compress("factorize", source, target, [one], proof, limits, write, report)
+    command.__name__, command.__doc__ = entry.name, entry.help
+    command.__annotations__["options"] = kind
+    return with_options(kind, ProofOptions, LimitOptions, WriteOptions, ReportOptions)(command)
 
 
 def _from_recipe(given: Mapping[str, Any]) -> list[Layer]:
@@ -213,7 +110,7 @@ def _compress(
 ) -> None:  # fmt: skip
     from nncompress.cli.from_options import limits_of, proof_of, target_of, writing_of
     from nncompress.cli.inputs import inputs_of, proof_files
-    from nncompress.cli.outputs import check_reports, finish, report_renderers, write_files, write_text
+    from nncompress.cli.outputs import check_reports, finish, write_files, write_text
     from nncompress.cli.unchanged import made_already, options_used
     from nncompress.config.recipe import recipe_text
     from nncompress.workflow.compress import compress_file
@@ -231,7 +128,7 @@ def _compress(
         saved = made_already(source, where, passes, options, report)
         if saved is not None:
             say(printable(f"{where} is up to date"))
-            write_files(saved, report_renderers(), FileOptions(github_summary=report.github_summary))
+            write_files(saved, SummaryOptions(github_summary=report.github_summary))
             return
     result = compress_file(source, where, passes, command=command, proof=proving, writing=writing, limits=gates)
     end_work()  # an interrupt could no longer leave nothing behind

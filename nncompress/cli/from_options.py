@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
 from collections.abc import Sequence
@@ -10,12 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nncompress.cli.options import LimitOptions, ProofOptions, RunOptions, SelectOptions, StoreOptions, WriteOptions
+from nncompress.cli.options import LimitOptions, ProofOptions, RunOptions, StoreOptions, WriteOptions
 from nncompress.errors import UsageError
-from nncompress.passes.base import Pass
-from nncompress.passes.spec import make_pass
 from nncompress.report.json_text import LARGEST_NUMBER
-from nncompress.results.rules.verdict import Limits
+from nncompress.results.limits import Limits, limits_in
 from nncompress.validate.metrics.names import require_metric
 from nncompress.workflow.compress import Writing
 from nncompress.workflow.proof import Proof
@@ -62,22 +59,15 @@ def _dims(given: Sequence[str]) -> dict[str, int]:
 
 
 def limits_of(options: LimitOptions) -> Limits:
-    """Raises UsageError for sizes and shares that cannot be read, and for limits that cannot be meant."""
-    from nncompress.results.units import parse_bytes, parse_share
-
-    if options.min_cosine is not None and not -1 <= options.min_cosine <= 1:
-        raise UsageError(f"--min-cosine must lie between -1 and 1, not at {options.min_cosine:g}")
-    for name, ratio in (("--min-ratio", options.min_ratio), ("--max-latency-ratio", options.max_latency_ratio)):
-        if ratio is not None and not 0 < ratio < math.inf:
-            raise UsageError(f"{name} must be above 0, not {ratio:g}")
-    return Limits(
-        options.min_cosine,
-        options.min_sqnr,
-        parse_share(options.max_drop) if options.max_drop else None,
-        parse_bytes(options.max_size) if options.max_size else None,
-        options.min_ratio,
-        options.max_latency_ratio,
-    )
+    """Raises UsageError, with the option, for limits that cannot be read or meant."""
+    limits: dict[str, Any] = {}
+    for name, limit in limits_in(Limits).items():
+        value = getattr(options, name)
+        try:
+            limits[name] = None if value is None else limit.read(value)
+        except UsageError as error:
+            raise UsageError(f"--{name.replace('_', '-')}: {error}") from error
+    return Limits(**limits)
 
 
 def writing_of(options: WriteOptions) -> Writing:
@@ -103,14 +93,3 @@ def target_of(target: Path | None, writing: Writing, source: Path) -> Path:
     if target is None and not writing.dry_run:
         raise UsageError("name the model to write with -o OUT (or try --dry-run)")
     return target or source.with_name(f"{source.stem}.small.onnx")
-
-
-def pass_of(name: str, select: SelectOptions, **options: Any) -> Pass:
-    """The pass with the options that were given; None means not given."""
-    given = {
-        "include": tuple(select.include or ()) or None,
-        "exclude": tuple(select.exclude or ()) or None,
-        "min_size": select.min_size,
-        **options,
-    }
-    return make_pass(name, {key: value for key, value in given.items() if value is not None})

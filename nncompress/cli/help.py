@@ -6,6 +6,8 @@ from typing import Any
 
 from typer.core import TyperCommand
 
+from nncompress.cli.pass_commands import PASS_COMMANDS
+
 _DONE = {0: "done; warnings are allowed"}
 _FOUND_WRONG = {2: "wrong usage", 3: "MODEL missing, unreadable or unsafe"}
 _COMPRESSING = {
@@ -15,11 +17,9 @@ _COMPRESSING = {
     3: "MODEL, data or labels missing, unreadable or unsafe",
     4: "no usable OUT: nothing to compress, not smaller, refused by onnxruntime, folder missing",
 }
-_EXITS: dict[str, dict[int, str]] = {
+EXITS: dict[str, dict[int, str]] = {  # of every command, what is its own
     "inspect": {0: "done", **_FOUND_WRONG},
-    "quantize": _COMPRESSING,
-    "prune": _COMPRESSING,
-    "factorize": _COMPRESSING,
+    **{command.name: _COMPRESSING for command in PASS_COMMANDS},
     "run": _COMPRESSING,
     "sweep": {
         0: "each model has a result that passes, up to warnings",
@@ -79,7 +79,7 @@ _ALWAYS = {
 
 def exits(command: str) -> dict[int, str]:
     """What each exit code that a command can end with means."""
-    return dict(sorted({**_ALWAYS, **_EXITS.get(command, _COMPRESSING)}.items()))
+    return dict(sorted({**_ALWAYS, **EXITS[command]}.items()))
 
 
 def help_text(docstring: str) -> str:

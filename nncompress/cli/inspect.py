@@ -1,4 +1,4 @@
-"""The commands that change nothing: inspect, passes, schema, doctor."""
+"""The command inspect: what is in a model, or the difference between two."""
 
 from __future__ import annotations
 

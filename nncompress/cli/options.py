@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, make_dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +14,8 @@ import typer
 
 from nncompress.cli.completion import completing
 from nncompress.cli.settings import PREFIX, variables
+from nncompress.report.formats import ALL_FORMATS, formats_of
+from nncompress.results.limits import Limit, Limits, limits_in
 
 Source = Annotated[Path, typer.Argument(metavar="MODEL", help="The ONNX model to read.", show_default=False)]
 Target = Annotated[
@@ -22,13 +24,9 @@ Target = Annotated[
 ]
 
 
-def _option(*names: str, group: str, text: str, metavar: str | None = None) -> Any:
-    return typer.Option(*names, help=text, metavar=metavar, rich_help_panel=group)
-
-
-def choice(name: str, metavar: str, text: str) -> Any:
-    """An option of a command's own, whose metavar lists its values: "int8|uint8"."""
-    return typer.Option(name, help=text, metavar=metavar, autocompletion=completing(metavar))
+def option(*names: str, group: str, text: str, metavar: str | None = None) -> Any:
+    """An option in a group of the help; a metavar such as "int8|uint8" lists its values."""
+    return typer.Option(*names, help=text, metavar=metavar, rich_help_panel=group, autocompletion=completing(metavar))
 
 
 def shared_option(name: str, *, group: str, text: str, metavar: str | None = None) -> Any:
@@ -105,62 +103,74 @@ class ProofOptions(RunOptions, TaskOptions, DataOptions):
     """On what and how the two models are compared."""
 
 
-@dataclass(frozen=True)
-class LimitOptions:
-    """Gates: a missed one ends with exit code 1."""
+def _limit_option(name: str, limit: Limit) -> tuple[str, Any, Any]:
+    told = shared_option(f"--{name.replace('_', '-')}", group="Gates", metavar=limit.metavar, text=limit.text)
+    return name, Annotated[(str if limit.metavar else float) | None, told], None
 
-    min_cosine: Annotated[
-        float | None, shared_option("--min-cosine", group="Gates", text="Least cosine of the worst output.")
-    ] = None
-    min_sqnr: Annotated[
-        float | None, shared_option("--min-sqnr", group="Gates", text="Least SQNR of the worst output, in dB.")
-    ] = None
-    max_drop: Annotated[
-        str | None,
-        shared_option("--max-drop", group="Gates", metavar="SHARE", text='Largest drop of a task metric: "0.5 %".'),
-    ] = None
-    max_size: Annotated[
-        str | None, shared_option("--max-size", group="Gates", metavar="SIZE", text='Largest file: "4 MB", "1.5 MiB".')
-    ] = None
-    min_ratio: Annotated[
-        float | None, shared_option("--min-ratio", group="Gates", text="Least number of times smaller.")
-    ] = None
-    max_latency_ratio: Annotated[
-        float | None, shared_option("--max-latency-ratio", group="Gates", text="Largest latency, as new / old.")
-    ] = None
+
+_LIMITS = [_limit_option(name, limit) for name, limit in limits_in(Limits).items()]
+
+
+class LimitOptions(make_dataclass("_LimitOptions", _LIMITS, frozen=True)):  # type: ignore[misc]
+    """Gates: a missed one ends with exit code 1."""
 
 
 @dataclass(frozen=True)
 class FileOptions:
-    """Where the report goes."""
+    """Where results go besides stdout."""
 
-    json: Annotated[
-        Path | None, _option("--json", group="Report", metavar="FILE", text="Also write it as JSON; - for stdout.")
-    ] = None
-    markdown: Annotated[
-        Path | None, _option("--markdown", group="Report", metavar="FILE", text="Also as Markdown; - for stdout.")
-    ] = None
-    html: Annotated[
-        Path | None, _option("--html", group="Report", metavar="FILE", text="Also as one HTML page; - for stdout.")
-    ] = None
-    junit: Annotated[
-        Path | None, _option("--junit", group="Report", metavar="FILE", text="Checks as JUnit XML; - for stdout.")
-    ] = None
-    csv: Annotated[
-        Path | None, _option("--csv", group="Report", metavar="FILE", text="Ledger as CSV; - for stdout.")
-    ] = None
+    @property
+    def paths(self) -> dict[str, Path]:
+        """{format: path} of what is to be written."""
+        paths = {one.name: getattr(self, one.name, None) for one in ALL_FORMATS}
+        return {name: path for name, path in paths.items() if path is not None}
+
+    @property
+    def summary(self) -> bool:
+        """True if the summary of a job is to be appended to."""
+        return bool(getattr(self, "github_summary", False))
+
+
+def _files(kind: str) -> Any:
+    """FileOptions for the formats that show results of this type."""
+    options: list[tuple[str, Any, Any]] = []
+    for one in formats_of(kind):
+        told = option(f"--{one.name}", group="Report", metavar="FILE", text=one.text)
+        options.append((one.name, Annotated[Path | None, told], None))
+    return make_dataclass(f"_{kind}Files", options, bases=(FileOptions,), frozen=True)
+
+
+@dataclass(frozen=True)
+class SummaryOptions(FileOptions):
+    """Whether GitHub Actions shows them."""
+
     github_summary: Annotated[
         bool,
-        _option("--github-summary", group="Report", text="Append Markdown to the summary of a GitHub Actions job."),
+        option("--github-summary", group="Report", text="Append Markdown to the summary of a GitHub Actions job."),
     ] = False
 
 
 @dataclass(frozen=True)
-class ReportOptions(FileOptions):
+class BenchFiles(_files("BenchReport")):  # type: ignore[misc]
+    """Where the result of `bench` goes."""
+
+
+@dataclass(frozen=True)
+class CheckFiles(SummaryOptions, _files("CheckReport")):  # type: ignore[misc]
+    """Where the result of `check` goes."""
+
+
+@dataclass(frozen=True)
+class ResultsFiles(SummaryOptions, _files("Results")):  # type: ignore[misc]
+    """Where the results of `sweep` go."""
+
+
+@dataclass(frozen=True)
+class ReportOptions(SummaryOptions, _files("Report")):  # type: ignore[misc]
     """Where the report goes, and how much of it is printed."""
 
-    quiet: Annotated[bool, _option("--quiet", "-q", group="Report", text="Print the verdict only.")] = False
-    verbose: Annotated[bool, _option("--verbose", "-v", group="Report", text="Print every weight.")] = False
+    quiet: Annotated[bool, option("--quiet", "-q", group="Report", text="Print the verdict only.")] = False
+    verbose: Annotated[bool, option("--verbose", "-v", group="Report", text="Print every weight.")] = False
 
 
 @dataclass(frozen=True)
@@ -177,12 +187,10 @@ class StoreOptions:
     ] = False
     freeze_inputs: Annotated[
         bool,
-        _option("--freeze-inputs", group="Output", text="Weights that are also inputs, which callers may override, "
+        option("--freeze-inputs", group="Output", text="Weights that are also inputs, which callers may override, "
                 "become constants and are compressed."),
     ] = False  # fmt: skip
-    keep_failed: Annotated[bool, _option("--keep-failed", group="Output", text="Keep OUT even if a gate fails.")] = (
-        False
-    )
+    keep_failed: Annotated[bool, option("--keep-failed", group="Output", text="Keep OUT even if a gate fails.")] = False
     validate: Annotated[
         bool, typer.Option("--validate/--no-validate", help="Run both models and compare.", rich_help_panel="Output")
     ] = True
@@ -192,43 +200,20 @@ class StoreOptions:
 class WriteOptions(StoreOptions):
     """How the result is written."""
 
-    force: Annotated[bool, _option("--force", group="Output", text="Overwrite OUT if it exists.")] = False
+    force: Annotated[bool, option("--force", group="Output", text="Overwrite OUT if it exists.")] = False
     if_changed: Annotated[
         bool,
-        _option("--if-changed", group="Output", text="Do nothing if OUT is what --json FILE says, made from the same "
+        option("--if-changed", group="Output", text="Do nothing if OUT is what --json FILE says, made from the same "
                 "MODEL with the same options and version."),
     ] = False  # fmt: skip
     save_recipe: Annotated[
         Path | None,
-        _option(
-            "--save-recipe", group="Output", metavar="FILE", text="Also write the recipe that equals this command."
-        ),
+        option("--save-recipe", group="Output", metavar="FILE", text="Also write the recipe that equals this command."),
     ] = None
-    dry_run: Annotated[bool, _option("--dry-run", group="Output", text="Do everything but write OUT.")] = False
+    dry_run: Annotated[bool, option("--dry-run", group="Output", text="Do everything but write OUT.")] = False
     threads: Annotated[
         int, shared_option("--threads", group="Output", text="Threads of compressing; 0: all cores.")
     ] = 0
-
-
-@dataclass(frozen=True)
-class SelectOptions:
-    """Which weights."""
-
-    include: Annotated[
-        list[str] | None,
-        _option(
-            "--include", group="Weights", metavar="GLOB", text="Only weights, or nodes reading them, of this name."
-        ),
-    ] = None
-    exclude: Annotated[
-        list[str] | None,
-        _option("--exclude", group="Weights", metavar="GLOB", text="Not weights, or nodes reading them, of this name."),
-    ] = None
-    min_size: Annotated[
-        int | None,
-        _option("--min-size", group="Weights", metavar="N", text="Leave weights of fewer elements alone. [default: 64; "
-                "prune: 1024; factorize: 4096]"),
-    ] = None  # fmt: skip
 
 
 def shared_values(*kinds: SeedOptions | LimitOptions | StoreOptions) -> dict[str, Any]:

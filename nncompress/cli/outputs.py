@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import typer
 
@@ -15,15 +14,11 @@ from nncompress.cli.printing import complain, say, say_report
 from nncompress.errors import EXIT_GATE_FAILED, NoOutputError, UsageError, reason
 from nncompress.files.places import check_place, is_link, is_special, place_of
 from nncompress.files.texts import write_whole
-from nncompress.results.check import CheckReport
-from nncompress.results.front import Results
+from nncompress.report.formats import rendered
 from nncompress.results.record import Report, RuleResult
 from nncompress.workflow.inputs import Inputs
 
 STDOUT = Path("-")
-_T = TypeVar("_T")
-Renderers = dict[str, Callable[[_T], str]]
-"""By the name of the option, which is that of the field in FileOptions."""
 
 
 def check_reports(
@@ -33,13 +28,13 @@ def check_reports(
     is `written` besides, or each other. Raises UsageError or NoOutputError."""
     from nncompress.report import github
 
-    given = {f"--{name}": path for name, path in _paths(options).items()}
-    given |= {"--save-recipe": recipe} if recipe else {}
-    to_stdout = [name for name, path in given.items() if path == STDOUT]
+    paths = {f"--{name}": path for name, path in options.paths.items()}
+    paths |= {"--save-recipe": recipe} if recipe else {}
+    to_stdout = [name for name, path in paths.items() if path == STDOUT]
     if len(to_stdout) > 1:
         raise UsageError(f"only one report can go to stdout, not {' and '.join(to_stdout)}")
-    files = [path for path in given.values() if path != STDOUT]
-    files += [github.summary_path()] if options.github_summary else []
+    files = [path for path in paths.values() if path != STDOUT]
+    files += [github.summary_path()] if options.summary else []
     places = [place_of(path) for path in (*files, *written)]
     for path, place in zip(files, places, strict=False):
         if inputs.holds(path) or places.count(place) > 1:
@@ -62,54 +57,19 @@ def finish(report: Report, options: ReportOptions) -> None:
 
 def write_report(report: Report, options: ReportOptions) -> None:
     """Writes the files that were asked for, and prints the text unless one of them went to stdout."""
-    if not write_files(report, report_renderers(), options):
+    if not write_files(report, options):
         _print(report, options)
 
 
-def write_files(found: _T, renderers: Renderers[_T], options: FileOptions) -> bool:
+def write_files(result: object, options: FileOptions) -> bool:
     """Renders what was asked for; True if that was printed on stdout."""
     from nncompress.report import github
 
-    paths = _paths(options)
-    for name, path in paths.items():
-        write_text(path, renderers[name](found))
-    if options.github_summary:
-        append_summary(github.summary_path(), renderers["markdown"](found))
-    return STDOUT in paths.values()
-
-
-def check_renderers() -> Renderers[CheckReport]:
-    """What the report of a check can be written as."""
-    from nncompress.report.check_json import check_json
-    from nncompress.report.check_text import check_markdown
-    from nncompress.report.junit import render_check_junit
-
-    return {"json": check_json, "markdown": check_markdown, "junit": render_check_junit}
-
-
-def report_renderers() -> Renderers[Report]:
-    """What a single report can be written as."""
-    from nncompress.report.csv_report import render_csv
-    from nncompress.report.html_report import render_html
-    from nncompress.report.json_report import to_json
-    from nncompress.report.junit import render_junit
-    from nncompress.report.markdown import render_markdown
-
-    return {
-        "json": to_json, "markdown": render_markdown, "html": render_html, "junit": render_junit, "csv": render_csv,
-    }  # fmt: skip
-
-
-def results_renderers(reports: Sequence[Report]) -> Renderers[Results]:
-    """What the results of several reports can be written as."""
-    from nncompress.report.html_report import render_results_html
-    from nncompress.report.junit import render_junit
-    from nncompress.report.results_text import results_csv, results_json, results_markdown
-
-    return {
-        "json": results_json, "markdown": results_markdown, "html": render_results_html, "csv": results_csv,
-        "junit": lambda found: render_junit(*reports, missing=found.missing),
-    }  # fmt: skip
+    for name, path in options.paths.items():
+        write_text(path, rendered(result, name))
+    if options.summary:
+        append_summary(github.summary_path(), rendered(result, "markdown"))
+    return STDOUT in options.paths.values()
 
 
 def write_text(path: Path, text: str) -> None:
@@ -143,11 +103,6 @@ def append_summary(path: Path, text: str) -> None:
 
 
 # ------------------------------------------------------------------------------------------------ one report
-def _paths(options: FileOptions) -> dict[str, Path]:
-    given = {name: getattr(options, name) for name in ("json", "markdown", "html", "junit", "csv")}
-    return {name: path for name, path in given.items() if path is not None}
-
-
 def _print(report: Report, options: ReportOptions) -> None:
     from nncompress.report.text import render_text
 

@@ -12,6 +12,7 @@ from nncompress.cli.options import ReportOptions
 from nncompress.cli.printing import say
 from nncompress.cli.with_options import with_options
 from nncompress.errors import InputError, UsageError
+from nncompress.report.formats import formats_of
 
 if TYPE_CHECKING:
     from nncompress.results.check import CheckReport
@@ -34,11 +35,8 @@ def report(
     Example: nncompress report small.json smaller.json --html results.html
     """
     from nncompress.cli.inputs import inputs_of
-    from nncompress.cli.outputs import check_reports, results_renderers, write_files, write_report
-    from nncompress.report.results_table import results_headline
-    from nncompress.report.results_text import results_text
+    from nncompress.cli.outputs import check_reports, write_report
     from nncompress.results.check import CheckReport
-    from nncompress.results.front import results_of
     from nncompress.search.sweep import files_read
     from nncompress.workflow.verify import load_saved
 
@@ -46,17 +44,14 @@ def report(
     if merge:
         _merge(reports, files)
         return
-    read = [load_saved(path) for path in reports]
-    runs = [one for one in read if not isinstance(one, CheckReport)]
-    if len(runs) < len(read):
-        _render_check(read, reports, files)
-        return
-    if len(runs) == 1:
+    saved = [load_saved(path) for path in reports]
+    runs = [result for result in saved if not isinstance(result, CheckReport)]
+    if len(runs) < len(saved):
+        _render_check(saved, reports, files)
+    elif len(runs) == 1:
         write_report(runs[0], files)
-        return
-    found = results_of(runs)
-    if not write_files(found, results_renderers(runs), files):
-        say(f"{found.level.upper()}  {results_headline(found)}" if files.quiet else results_text(found))
+    else:
+        _render_table(runs, files)
 
 
 def _merge(folders: Sequence[Path], files: ReportOptions) -> None:
@@ -64,27 +59,45 @@ def _merge(folders: Sequence[Path], files: ReportOptions) -> None:
     from nncompress.cli.sweep import show_sweep
     from nncompress.search.sweep import results_in
 
-    found = results_in(folders)
-    show_sweep(found, files, quiet=files.quiet)
-    if found.missing:
-        count = f"{len(found.missing)} trial{'s' * (len(found.missing) != 1)}"
+    _require_formats(files, "Results", "a sweep")
+    results = results_in(folders)
+    show_sweep(results, files, quiet=files.quiet)
+    if results.missing:
+        count = f"{len(results.missing)} trial{'s' * (len(results.missing) != 1)}"
         raise InputError(f"{count} of the sweep have not ended: run the missing shards, then merge all of them")
 
 
-def _render_check(read: Sequence[Report | CheckReport], paths: Sequence[Path], files: ReportOptions) -> None:
+def _render_table(runs: Sequence[Report], files: ReportOptions) -> None:
+    from nncompress.cli.outputs import write_files
+    from nncompress.report.results_text import results_text
+    from nncompress.results.front import results_of
+
+    _require_formats(files, "Results", "several reports")
+    results = results_of(runs)
+    if not write_files(results, files):
+        text = results_text(results)
+        say(text.partition("\n")[0] if files.quiet else text)
+
+
+def _render_check(saved: Sequence[Report | CheckReport], paths: Sequence[Path], files: ReportOptions) -> None:
     """Raises UsageError where it is not the only report, or for a format that it cannot be written as."""
-    from nncompress.cli.outputs import check_renderers, write_files
+    from nncompress.cli.outputs import write_files
     from nncompress.report.check_text import check_text
     from nncompress.results.check import CheckReport
 
-    path, report = next((path, one) for path, one in zip(paths, read, strict=True) if isinstance(one, CheckReport))
-    if len(read) > 1:
+    path, report = next((path, one) for path, one in zip(paths, saved, strict=True) if isinstance(one, CheckReport))
+    if len(saved) > 1:
         raise UsageError(f"{path} is a report of nncompress check, which is in no table with others: render it alone")
-    renderers = check_renderers()
-    for name in ("html", "csv"):
-        if getattr(files, name) is not None:
-            known = ", ".join(f"--{known}" for known in renderers)
-            raise UsageError(f"--{name} cannot show {path}, a report of nncompress check: take {known}, or the text")
-    if not write_files(report, renderers, files):
+    _require_formats(files, "CheckReport", f"{path}, a report of nncompress check")
+    if not write_files(report, files):
         text = check_text(report)
         say(text.partition("\n")[0] if files.quiet else text)
+
+
+def _require_formats(files: ReportOptions, kind: str, shown: str) -> None:
+    """Raises UsageError for a format that results of this type cannot be written as."""
+    known = [one.name for one in formats_of(kind)]
+    for name in files.paths:
+        if name not in known:
+            listed = ", ".join(f"--{one}" for one in known)
+            raise UsageError(f"--{name} cannot show {shown}: take {listed}, or the text")

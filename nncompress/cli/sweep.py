@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nncompress.cli.options import FileOptions, LimitOptions, ProofOptions, StoreOptions
+from nncompress.cli.options import FileOptions, LimitOptions, ProofOptions, ResultsFiles, StoreOptions
 from nncompress.cli.printing import complain, say, say_error
 from nncompress.cli.settings import Layer, configured
 from nncompress.cli.with_options import Asked, with_options
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 _SHARD = re.compile(r"([1-9][0-9]{0,8})/([1-9][0-9]{0,8})", re.ASCII)
 
 
-@with_options(ProofOptions, LimitOptions, StoreOptions, FileOptions)
+@with_options(ProofOptions, LimitOptions, StoreOptions, ResultsFiles)
 def sweep(
     models: Annotated[list[Path], typer.Argument(metavar="MODEL...", help="The models.", show_default=False)],
     proof: ProofOptions,
     limits: LimitOptions,
     store: StoreOptions,
-    files: FileOptions,
+    files: ResultsFiles,
     asked: Asked,
     recipes: Annotated[
         list[Path] | None,
@@ -196,7 +196,7 @@ def _pool(address: str | None) -> Iterator[Executor | None]:
         yield client.get_executor(pure=False, retries=2)
 
 
-def _finish(folders: Sequence[Path], files: FileOptions) -> list[str]:
+def _finish(folders: Sequence[Path], files: ResultsFiles) -> list[str]:
     """Prints and writes the results; the models without a result that passes."""
     from nncompress.report.sweep_text import unsatisfied
     from nncompress.search.sweep import results_in
@@ -211,11 +211,11 @@ def _finish(folders: Sequence[Path], files: FileOptions) -> list[str]:
 
 def show_sweep(found: SweepResults, files: FileOptions, *, quiet: bool = False) -> None:
     """The table on stdout unless a report goes there, and the reports that were asked for."""
-    from nncompress.cli.outputs import results_renderers, write_files
+    from nncompress.cli.outputs import write_files
     from nncompress.report.results_text import results_text
     from nncompress.report.sweep_text import sweep_results
 
     results = sweep_results(found)
-    if not write_files(results, results_renderers(found.reports), files):
+    if not write_files(results, files):
         text = results_text(results)
         say(text.partition("\n")[0] if quiet else text)

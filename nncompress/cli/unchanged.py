@@ -49,8 +49,7 @@ def made_already(
 
     if files.json is None or str(files.json) == "-":
         raise UsageError("--if-changed needs --json FILE: the saved report says what OUT was made from")
-    wanted = [path for path in (files.json, files.markdown, files.html, files.junit, files.csv) if path is not None]
-    if not all(map(is_file, (target, *wanted))):
+    if not all(map(is_file, (target, *files.paths.values()))):
         return None
     try:
         report, verified = load_report(files.json), verify_report(files.json)

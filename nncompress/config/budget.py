@@ -16,34 +16,23 @@ from typing import Any, Literal
 
 from pydantic import StrictBool, StrictStr, TypeAdapter, ValidationError
 
-from nncompress.config.limit_types import Bytes, Cosine, Count, Db, Metrics, Number, Ratio, Share
-from nncompress.config.settings import KEYS, option_values, settings_problems
+from nncompress.config.settings import KEYS, Metrics, option_values, settings_problems
 from nncompress.errors import InputError, UsageError, nearest
 from nncompress.files.texts import read_text
+from nncompress.results.limits import BudgetLimits, MetricLimits, RunLimits, are_set, names_of
 from nncompress.validate.metrics.names import LOWER_IS_BETTER, metric_from, require_metric
 
 CONFIG_NAME = "nncompress.toml"
 PYPROJECT = "pyproject.toml"
-_RUN_LIMITS = ("min_cosine", "min_sqnr", "max_drop", "max_latency_ratio")  # against a reference
-_METRIC_LIMITS = ("min_metric", "max_metric")
+_ON_LABELS = ("max_drop", *names_of(MetricLimits))
 
 
-@dataclass(frozen=True)
-class Budget:
-    """Limits on the models that `path` matches; None: no such limit."""
+@dataclass(frozen=True, kw_only=True)
+class Budget(BudgetLimits):
+    """Limits on the models that `path` matches."""
 
     path: StrictStr  # glob
-    max_size: Bytes = None  # external data included
-    max_packed_size: Bytes = None
-    max_params: Count = None
-    max_macs: Count = None
-    reference: StrictStr | None = None  # the model that the following four compare with
-    min_cosine: Cosine = None
-    min_sqnr: Db = None
-    max_drop: Share = None
-    max_latency_ratio: Ratio = None
-    min_metric: Share = None  # of each metric that is better when higher; needs data and no reference
-    max_metric: Number = None  # of each metric that is better when lower
+    reference: StrictStr | None = None  # the model that RunLimits compare with
     data: StrictStr | None = None
     labels: StrictStr | None = None
     metric: Metrics | None = None
@@ -54,7 +43,7 @@ class Budget:
     @property
     def runs(self) -> bool:
         """True if a limit needs the model to be run."""
-        return any(getattr(self, name) is not None for name in (*_METRIC_LIMITS, *_RUN_LIMITS))
+        return bool(are_set(RunLimits, self) or are_set(MetricLimits, self))
 
 
 @dataclass(frozen=True)
@@ -144,17 +133,15 @@ def _explained(error: Any) -> str:
 
 def _contradictions(budget: Budget, *, guessing: bool) -> list[str]:
     """Limits that could never be checked, and keys that no limit uses. `guessing`: an unknown key may be the limit."""
-    asked = [name for name in _RUN_LIMITS if getattr(budget, name) is not None]
+    compared = are_set(RunLimits, budget)
     problems = []
     if not budget.path:
         problems.append("path is empty")
-    if asked and budget.reference is None:
-        problems.append(
-            f"{', '.join(asked)} {'needs' if len(asked) == 1 else 'need'} a reference model to compare with"
-        )
-    for name in ("max_drop", *_METRIC_LIMITS):
-        if getattr(budget, name) is not None and budget.data is None:
-            problems.append(f"{name} needs labelled data")
+    if compared and budget.reference is None:
+        need = "needs" if len(compared) == 1 else "need"
+        problems.append(f"{', '.join(compared)} {need} a reference model to compare with")
+    if budget.data is None:
+        problems += [f"{name} needs labelled data" for name in _ON_LABELS if getattr(budget, name) is not None]
     if budget.metric and budget.min_metric is not None and LOWER_IS_BETTER.issuperset(budget.metric):
         names = " and ".join(budget.metric)
         problems.append(f"min_metric: {names} is better when it is lower, so limit it with max_metric")
@@ -164,18 +151,13 @@ def _contradictions(budget: Budget, *, guessing: bool) -> list[str]:
         problems.append("metric needs data: a task is done on real samples")
     if guessing:
         return problems
-    if budget.reference is not None and not asked:
-        problems.append(f"no limit uses the reference: give one of {', '.join(_RUN_LIMITS)}")
+    if budget.reference is not None and not compared:
+        problems.append(f"no limit uses the reference: give one of {', '.join(names_of(RunLimits))}")
     elif budget.data is not None and not budget.runs:
         problems.append("no limit uses the data")
-    if not _has_limit(budget):
+    if not are_set(BudgetLimits, budget):
         problems.append("it has no limit: give one such as max_size")
     return problems
-
-
-def _has_limit(budget: Budget) -> bool:
-    fields = [field.name for field in dataclasses.fields(budget) if field.name.startswith(("max_", "min_"))]
-    return any(getattr(budget, name) is not None for name in fields)
 
 
 def _missing_files(config: Config) -> Sequence[str]:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,10 +27,10 @@ from nncompress.errors import InputError, UsageError, nearest
 from nncompress.files.texts import read_text
 from nncompress.passes import ALL_PASSES
 from nncompress.passes.base import Pass
+from nncompress.passes.document import step_schema
 from nncompress.passes.spec import make_pass
 
 SCHEMA_ID = "https://json-schema.org/draft/2020-12/schema"
-_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -71,11 +70,7 @@ def recipe_schema() -> dict[str, Any]:
     """The JSON Schema of a recipe; recipe.schema.json holds a copy."""
     schema = TypeAdapter(Settings).json_schema(mode="validation")
     definitions = schema.pop("$defs", {})
-    steps = []
-    for kind in ALL_PASSES:
-        step = TypeAdapter(kind).json_schema()
-        step["properties"] = {"pass": {"const": kind.name}, **step["properties"]}
-        steps.append({**step, "required": ["pass"]})
+    steps = [step_schema(kind) for kind in ALL_PASSES]
     schema["properties"]["steps"] = {"type": "array", "minItems": 1, "items": {"oneOf": steps}}
     whole: dict[str, Any] = _closed({**schema, "required": ["steps"], "$defs": definitions})
     return {"$schema": SCHEMA_ID, **whole, "title": "nncompress recipe"}
@@ -146,31 +141,22 @@ def _given(one: Pass) -> dict[str, Any]:
 
 
 def _toml(content: Mapping[str, Any]) -> str:
-    lines = [f"{key} = {_toml_value(value)}" for key, value in content.items() if not _is_table(value)]
-    for key, value in content.items():
-        tables = [] if not _is_table(value) else [value] if isinstance(value, dict) else value
-        for table in tables:
-            lines += ["", f"[{key}]" if isinstance(value, dict) else f"[[{key}]]"]
-            lines += [f"{name} = {_toml_value(item)}" for name, item in table.items()]
-    return "\n".join(lines).lstrip("\n") + "\n"
+    """Steps as [[steps]], and a table within a table on one line."""
+    import tomlkit  # it takes longer than all else that reading a recipe needs
 
+    def inline(value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        table = tomlkit.inline_table()
+        table.update(value)
+        return table
 
-def _is_table(value: Any) -> bool:
-    return isinstance(value, dict) or (isinstance(value, list) and bool(value) and isinstance(value[0], dict))
-
-
-def _toml_value(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{_key(key)} = {_toml_value(item)}" for key, item in value.items()) + " }"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(_toml_value, value)) + "]"
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    return "true" if value is True else "false" if value is False else repr(value)
-
-
-def _key(key: str) -> str:
-    return key if _BARE_KEY.fullmatch(key) else _toml_value(key)
+    tables = {
+        key: {name: inline(item) for name, item in value.items()}
+        for key, value in content.items()
+        if isinstance(value, dict)
+    }
+    return tomlkit.dumps({**content, **tables})
 
 
 def _closed(schema: Any) -> Any:

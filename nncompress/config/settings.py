@@ -14,15 +14,35 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, StrictBool, StrictStr, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, Field, StrictBool, StrictStr, TypeAdapter, ValidationError, WithJsonSchema
 
-from nncompress.config.limit_types import Bytes, Cosine, Db, Metrics, Ratio, Share
-from nncompress.errors import nearest
-from nncompress.validate.metrics.names import metric_for, metric_from
+from nncompress.errors import UsageError, nearest
+from nncompress.results.limits import Limits, limits_in, names_of
+from nncompress.validate.metrics.names import check_metric, metric_for, metric_from
 
 _Whole = Annotated[int, Field(strict=True, ge=0)]
 _AtLeastOne = Annotated[int, Field(strict=True, ge=1)]
 _Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(lambda v: str(v) if v is True else v)]
+
+
+def _metrics(value: Any) -> Any:
+    """One name of a metric, or a list of names."""
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, list | tuple) or not names or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"{value!r} is neither the name of a metric nor a list of names")
+    for name in names:
+        try:
+            check_metric(name)
+        except UsageError as error:
+            raise ValueError(str(error)) from error
+    return tuple(names)
+
+
+Metrics = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_metrics),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}),
+]
 
 
 @dataclass(frozen=True)
@@ -37,18 +57,6 @@ class DataSettings:
 
 
 @dataclass(frozen=True)
-class LimitSettings:
-    """Gates; the names are those of the options."""
-
-    min_cosine: Cosine = None
-    min_sqnr: Db = None
-    max_drop: Share = None
-    max_size: Bytes = None
-    min_ratio: Ratio = None
-    max_latency_ratio: Ratio = None
-
-
-@dataclass(frozen=True)
 class Settings:
     """None: not set here."""
 
@@ -59,11 +67,12 @@ class Settings:
     form: Literal["folded", "dequantize"] | None = None
     external_data: StrictBool | None = None
     data: DataSettings = DataSettings()
-    limits: LimitSettings = LimitSettings()
+    limits: Limits = Limits()
 
 
 KEYS = tuple(field.name for field in dataclasses.fields(Settings))
-_TABLES: dict[str, type] = {"data": DataSettings, "limits": LimitSettings}
+_TABLES: dict[str, type] = {"data": DataSettings, "limits": Limits}
+_LIMITS = limits_in(Limits)
 _SETTINGS: TypeAdapter[Settings] = TypeAdapter(Settings)
 
 
@@ -88,9 +97,9 @@ def settings_problems(table: Mapping[str, Any]) -> list[str]:
 def option_values(table: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """{name of an option: its value} of a table without problems."""
     settings = _SETTINGS.validate_python({key: value for key, value in table.items() if key in KEYS})
-    values = {key: getattr(settings, key) for key in KEYS if key not in _TABLES} | dataclasses.asdict(settings.limits)
-    for name in ("max_drop", "max_size"):  # as typed: the options read units themselves
-        values[name] = str(table["limits"][name]) if values[name] is not None else None
+    values = {key: getattr(settings, key) for key in KEYS if key not in _TABLES}
+    for name, value in table.get("limits", {}).items():  # with a unit as typed: the options read it themselves
+        values[name] = str(value) if _LIMITS[name].metavar else getattr(settings.limits, name)
     data = settings.data
     values |= {name: folder / path for name, path in (("data", data.path), ("labels", data.labels)) if path}
     values["metric"] = [metric_from(folder, name) for name in data.metric] if data.metric else None
@@ -101,7 +110,7 @@ def option_values(table: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 def settings_table(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """The table that option_values reads as `values`, for a file in `folder`."""
-    limits = {field.name: values[field.name] for field in dataclasses.fields(LimitSettings) if field.name in values}
+    limits = {name: values[name] for name in names_of(Limits) if name in values}
     data: dict[str, Any] = {}
     for key, name in (("path", "data"), ("labels", "labels")):
         if name in values:

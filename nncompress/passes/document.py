@@ -1,4 +1,4 @@
-"""Documents a pass from its own class: the docstring, and its fields with their types, defaults and texts."""
+"""Documents a pass from its own class, for people and as a JSON Schema: its fields are its options."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import ast
 import dataclasses
 import inspect
 import textwrap
+from typing import Any
+
+from pydantic import TypeAdapter
 
 from nncompress.passes.base import Pass
 
@@ -17,10 +20,7 @@ def summary(kind: type[Pass]) -> str:
 
 def document(kind: type[Pass]) -> str:
     """Everything a user needs to know about a pass, as plain text."""
-    texts: dict[str, str] = {}
-    for base in reversed(kind.__mro__):
-        if issubclass(base, Pass):
-            texts |= field_texts(base)
+    texts = field_texts(kind)
     lines = [kind.name, "", inspect.getdoc(kind) or "", "", "options:"]
     for field in dataclasses.fields(kind):
         lines.append(f"  {field.name}={_shown(field.default)}  ({_type(field.type)})")
@@ -32,15 +32,37 @@ def document(kind: type[Pass]) -> str:
     return "\n".join(lines)
 
 
-def field_texts(kind: type) -> dict[str, str]:
-    """The string under each field of a dataclass."""
+def step_schema(kind: type[Pass]) -> dict[str, Any]:
+    """The JSON Schema of a step of a recipe: the fields with their texts.
+
+    "x-option" is how the option of a field is spelled on the command line, where that is not --its-name.
+    """
+    schema = TypeAdapter(kind).json_schema()
+    texts = field_texts(kind)
+    properties: dict[str, Any] = {"pass": {"const": kind.name}}
+    for field in dataclasses.fields(kind):
+        spelled = {"x-option": field.metadata["option"]} if "option" in field.metadata else {}
+        properties[field.name] = {**schema["properties"][field.name], "description": texts[field.name], **spelled}
+    return {**schema, "properties": properties, "required": ["pass"]}
+
+
+def field_texts(kind: type[Pass]) -> dict[str, str]:
+    """The string under each field, inherited ones included."""
+    texts: dict[str, str] = {}
+    for base in reversed(kind.__mro__):
+        if issubclass(base, Pass):
+            texts |= _own_field_texts(base)
+    return texts
+
+
+def _own_field_texts(kind: type) -> dict[str, str]:
     tree = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0]
     assert isinstance(tree, ast.ClassDef)
     texts: dict[str, str] = {}
     for field, text in zip(tree.body, tree.body[1:], strict=False):
         is_text = isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and is_text:
-            texts[field.target.id] = str(text.value.value)  # type: ignore[attr-defined]
+            texts[field.target.id] = " ".join(str(text.value.value).split())  # type: ignore[attr-defined]
     return texts
 
 

@@ -49,4 +49,4 @@ def json_schema() -> dict[str, Any]:
     schema["properties"]["schema_version"] = {"const": SCHEMA_VERSION}
     schema["required"] = ["schema_version", "summary", *schema["required"]]
     allowing: dict[str, Any] = with_nonfinite(schema)
-    return {"$schema": SCHEMA_ID, "title": "nncompress report", **allowing}
+    return {"$schema": SCHEMA_ID, **allowing, "title": "nncompress report"}

@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 
 from nncompress.errors import printable
 from nncompress.results.check import CheckReport
-from nncompress.results.front import NoResult
+from nncompress.results.front import NoResult, Results
 from nncompress.results.record import Report, RuleResult
 from nncompress.results.summary import headline
 
@@ -20,6 +20,11 @@ def render_junit(*reports: Report, missing: Sequence[NoResult] = ()) -> str:
     """
     suites = [_suite(report, several=len(reports) > 1) for report in reports]
     return _document(suites, tuple(missing))
+
+
+def render_results_junit(results: Results) -> str:
+    """One suite a report, and one of what made none."""
+    return render_junit(*results.reports, missing=results.missing)
 
 
 def render_check_junit(report: CheckReport) -> str:

@@ -13,8 +13,8 @@ from pathlib import PurePath
 
 from nncompress.errors import printable
 from nncompress.report.tables import Table, make_table
-from nncompress.results.front import Results
-from nncompress.results.units import format_bytes, format_cosine, format_points, format_smaller
+from nncompress.results.front import Result, Results
+from nncompress.results.units import format_bytes, format_cosine, format_drop, format_smaller
 
 NOTE = "* on the Pareto front: no other result of the same original is as small, as close and as fast"
 _HEADER = ["result", "front", "original", "size", "change", "cosine", "lost", "latency", "verdict", "passes"]
@@ -32,7 +32,7 @@ def results_table(found: Results) -> Table:
             format_bytes(one.size_bytes),
             format_smaller(one.original_bytes, one.size_bytes),
             format_cosine(one.worst_cosine),
-            "-" if one.metric_drop is None else f"{one.metric} {format_points(one.metric_drop)}",
+            _lost(one),
             one.latency_text,
             one.level.upper(),
             " + ".join(one.passes),
@@ -40,6 +40,12 @@ def results_table(found: Results) -> Table:
         for one in found.results
     ]
     return make_table("Results", _HEADER, rows, {3, 5, 6})
+
+
+def _lost(result: Result) -> str:
+    if result.metric_drop is None:
+        return "-"
+    return f"{result.metric} {format_drop(result.metric_drop, is_share=bool(result.metric_is_share))}"
 
 
 def missing_table(found: Results) -> Table:
@@ -64,6 +70,3 @@ def _short(paths: Iterable[str]) -> dict[str, str]:
     whole = list(paths)
     names = [PurePath(path).name for path in whole]
     return dict(zip(whole, names if len(set(names)) == len(whole) else whole, strict=True))
-
-
-# ------------------------------------------------------------------------------------------------ the front

@@ -40,9 +40,11 @@ def results_markdown(found: Results) -> str:
     return text
 
 
-def results_json(found: Results) -> str:
-    """The record field by field; a loss that was not measured is "Infinity"."""
-    return dumped(dataclasses.asdict(found))
+def results_json(results: Results) -> str:
+    """The record field by field, but for the reports; a loss that was not measured is "Infinity"."""
+    tree = dataclasses.asdict(dataclasses.replace(results, reports=()))
+    del tree["reports"]
+    return dumped(tree)
 
 
 def results_csv(found: Results) -> str:

@@ -22,7 +22,8 @@ class Result:
     original_bytes: int
     worst_cosine: float | None
     metric: str | None
-    metric_drop: float | None  # as a fraction
+    metric_drop: float | None  # of a share its difference, else the relative change
+    metric_is_share: bool | None
     latency_ratio: float | None
     latency_distinguishable: bool
     latency_text: str
@@ -46,9 +47,10 @@ class Results:
     """All of them, and what `loss` is."""
 
     results: tuple[Result, ...]
-    loss_name: str  # "drop of top-1, in points", "1 - cosine"
+    loss_name: str  # "lost top-1, in points", "lost mse, in %", "1 - cosine ..."
     missing: tuple[NoResult, ...] = ()
     unsatisfied: tuple[str, ...] | None = None  # models of a sweep without a result that passes; None: no sweep
+    reports: tuple[Report, ...] = ()  # that the results were made from
 
     @property
     def level(self) -> Level:
@@ -62,12 +64,12 @@ class Results:
 def results_of(reports: Sequence[Report], missing: Sequence[NoResult] = ()) -> Results:
     """The reports in the order given, and the trials that made none."""
     rows = [_result(report) for report in reports]
-    metrics = {row.metric for row in rows}
-    by_metric = len(metrics) == 1 and None not in metrics
+    metrics = {(row.metric, row.metric_is_share) for row in rows}
+    by_metric = len(metrics) == 1 and (None, None) not in metrics
     rows = [replace(row, loss=_loss(row, by_metric=by_metric)) for row in rows]
     front = [replace(row, on_front=_is_on_front(row, rows)) for row in rows]
-    loss = f"lost {metrics.pop()}, in points" if by_metric else "1 - cosine of the worst output"
-    return Results(tuple(front), printable(loss), tuple(missing))
+    loss = _loss_of(*metrics.pop()) if by_metric else "1 - cosine of the worst output"
+    return Results(tuple(front), printable(loss), tuple(missing), reports=tuple(reports))
 
 
 def _result(report: Report) -> Result:
@@ -82,12 +84,17 @@ def _result(report: Report) -> Result:
         summary.worst_cosine,
         summary.metric,
         summary.metric_drop,
+        summary.metric_is_share,
         summary.latency_ratio,
         bool(summary.latency_distinguishable),
         f"{latency.ratio:.2f}, {latency_change(latency)}" if latency else "-",
         summary.level,
         report.passes,
     )
+
+
+def _loss_of(metric: str | None, is_share: bool | None) -> str:
+    return f"lost {metric}, in {'points' if is_share else '%'}"
 
 
 def _loss(one: Result, *, by_metric: bool) -> float:

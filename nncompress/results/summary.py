@@ -27,7 +27,8 @@ class Summary:
     worst_cosine_output: str | None
     worst_sqnr_db: float | None  # None too where every output is identical
     metric: str | None  # the task metric that lost most
-    metric_drop: float | None
+    metric_drop: float | None  # of a share its difference, else the relative change
+    metric_is_share: bool | None
     latency_ratio: float | None
     latency_distinguishable: bool | None
     rules_failed: tuple[str, ...]
@@ -54,6 +55,7 @@ def summarise(report: Report) -> Summary:
         worst_sqnr_db=sqnr.value if sqnr and sqnr.value != math.inf else None,
         metric=metric.name if metric else None,
         metric_drop=metric.drop if metric else None,
+        metric_is_share=metric.is_share if metric else None,
         latency_ratio=latency.ratio if latency else None,
         latency_distinguishable=latency.distinguishable if latency else None,
         rules_failed=tuple(rule.rule for rule in rules if rule.level == "fail"),

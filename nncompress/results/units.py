@@ -184,6 +184,37 @@ def parse_share(text: str) -> float:
     return number / 100 if unit == "%" else number
 
 
+def parse_cosine(text: str) -> float:
+    """A cosine, from -1 to 1. Raises UsageError, with the text, for anything else."""
+    value = _plain(text)
+    if not -1 <= value <= 1:
+        raise UsageError(f"{text} is no cosine: it must lie between -1 and 1")
+    return value
+
+
+def parse_ratio(text: str) -> float:
+    """A ratio above 0. Raises UsageError, with the text, for anything else."""
+    value = _plain(text)
+    if not 0 < value < math.inf:
+        raise UsageError(f"{text} is no ratio: it must be above 0")
+    return value
+
+
+def parse_figure(text: str) -> float:
+    """A share in percent, or any finite number. Raises UsageError, with the text, for anything else."""
+    value = parse_share(text) if text.rstrip().endswith("%") else _plain(text)
+    if not math.isfinite(value):
+        raise UsageError(f"{text} is no limit: it must be finite")
+    return value
+
+
+def _plain(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise UsageError(f"{text!r} is not a number") from error
+
+
 def _number_and_unit(text: str, wanted: str) -> tuple[float, str]:
     match = NUMBER_AND_UNIT.fullmatch(text.strip())
     if not match:

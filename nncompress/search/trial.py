@@ -22,7 +22,7 @@ from nncompress.onnx_file.read import load
 from nncompress.passes.base import Pass
 from nncompress.passes.spec import described
 from nncompress.report.json_report import to_json
-from nncompress.results.rules.verdict import Limits
+from nncompress.results.limits import Limits
 from nncompress.results.summary import headline
 from nncompress.results.sweep import Ended, ended_json, read_ended
 from nncompress.runtime.child_process import Call, call_in_process

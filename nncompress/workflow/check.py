@@ -16,6 +16,7 @@ from nncompress.results.record import FileFacts, RuleResult, Run, TaskMetric
 from nncompress.results.rules.on_budgets import (
     file_budget_rules,
     other_inputs_rule,
+    reference_rules,
     refused_rule,
     run_budget_rules,
     unreadable_rule,
@@ -46,10 +47,10 @@ def check_budgets(config: Config, proof: Proof) -> CheckReport:
     by_model: dict[Path, list[Budget]] = {}
     notes = []
     for budget in config.budgets:
-        found = config.models(budget)
-        if not found:
+        paths = config.models(budget)
+        if not paths:
             notes.append(f"{budget.path!r} matches no file, which its budget allows")
-        for path in found:
+        for path in paths:
             by_model.setdefault(path, []).append(budget)
     _check_dims(config, by_model, proof.dims)
     models = tuple(_checked(config, path, budgets, proof) for path, budgets in by_model.items())
@@ -74,23 +75,27 @@ def _measured(config: Config, path: Path, budgets: list[Budget], proof: Proof) -
             config.folder / path, model, comparing, proof if timed else replace(proof, seconds=0)
         )
     for budget in budgets:
-        made = file_budget_rules(budget, facts)
-        asked = _comparing(config, path, budget)
-        if asked is not None:
-            result = measured[asked]
-            made += [result] if isinstance(result, RuleResult) else run_budget_rules(budget, result)
-        rules += [_at_level(rule, budget) for rule in made]
+        own = _comparing(config, path, budget)
+        judged = file_budget_rules(budget, facts) + ([] if own is None else _run_rules(budget, measured[own]))
+        rules += [_at_level(rule, budget) for rule in judged]
     against = {_comparing(config, path, budget) for budget in budgets if budget.reference is not None}
     runs = {comparing: run for comparing, run in measured.items() if isinstance(run, Run)}
-    compared = sorted((run for one, run in runs.items() if one in against), key=lambda run: run.latency is None)
+    compared = sorted((run for key, run in runs.items() if key in against), key=lambda run: run.latency is None)
     metrics = [run.metrics[0] for run in [*compared, *runs.values()] if run.metrics]
-    found = figures(facts, compared[0] if compared else None, metrics[0] if metrics else None)
-    return CheckedModel(path.as_posix(), facts.sha256, found, tuple(dict.fromkeys(rules)))
+    measurements = figures(facts, compared[0] if compared else None, metrics[0] if metrics else None)
+    return CheckedModel(path.as_posix(), facts.sha256, measurements, tuple(dict.fromkeys(rules)))
+
+
+def _run_rules(budget: Budget, result: Run | RuleResult) -> list[RuleResult]:
+    """Of what a comparison measured; or the rule that the model breaks where it could not be run."""
+    if isinstance(result, RuleResult):
+        return [result]
+    return run_budget_rules(budget, result) + (reference_rules(budget, result) if budget.reference is not None else [])
 
 
 def _comparisons(config: Config, path: Path, budgets: list[Budget]) -> list[Comparing]:
-    found = [_comparing(config, path, budget) for budget in budgets]
-    return list(dict.fromkeys(one for one in found if one is not None))
+    every = [_comparing(config, path, budget) for budget in budgets]
+    return list(dict.fromkeys(comparing for comparing in every if comparing is not None))
 
 
 def _comparing(config: Config, path: Path, budget: Budget) -> Comparing | None:
@@ -105,8 +110,8 @@ def _comparing(config: Config, path: Path, budget: Budget) -> Comparing | None:
 
 def _check_dims(config: Config, by_model: Mapping[Path, list[Budget]], dims: Mapping[str, int]) -> None:
     """Raises UsageError for a dimension that none of the models has which are run on made-up inputs."""
-    comparisons = [one for path, budgets in by_model.items() for one in _comparisons(config, path, budgets)]
-    made_up = dict.fromkeys(one.reference for one in comparisons if one.data is None)
+    comparisons = [each for path, budgets in by_model.items() for each in _comparisons(config, path, budgets)]
+    made_up = dict.fromkeys(comparing.reference for comparing in comparisons if comparing.data is None)
     if not dims or not made_up:
         return
     known = [name for path in made_up for name in _readable_dims(path)]
@@ -131,12 +136,12 @@ def _run(path: Path, model: Model, comparing: Comparing, proof: Proof) -> Run | 
     if ours != theirs:
         return other_inputs_rule(ours, str(comparing.reference), theirs)
     free = free_dims(reference)
-    asked = replace(
+    own = replace(
         proof, data=comparing.data, labels=comparing.labels, metrics=comparing.metrics,
         metric_output=comparing.metric_output, dims={name: size for name, size in proof.dims.items() if name in free},
     )  # fmt: skip
     try:
-        run = run_both(comparing.reference, path, model, feeds_of(reference, comparing.reference, asked), asked)
+        run = run_both(comparing.reference, path, model, feeds_of(reference, comparing.reference, own), own)
     except NoOutputError as error:
         return refused_rule(str(error))
     assert run is not None, "comparisons are validated"
@@ -153,20 +158,20 @@ def _inputs(model: Model) -> list[str]:
 
 def figures(facts: FileFacts, run: Run | None, metric: TaskMetric | None) -> Figures:
     """The figures of one model: `run` is that against a reference, `metric` the first task metric of the model."""
-    found = Figures(facts.file_bytes, facts.packed_bytes, facts.parameters, facts.macs)
+    measured = Figures(facts.file_bytes, facts.packed_bytes, facts.parameters, facts.macs)
     if metric is not None:
-        found = replace(
-            found,
+        measured = replace(
+            measured,
             metric=metric.candidate,
             metric_name=metric.name,
             metric_higher_is_better=metric.higher_is_better,
             metric_is_share=metric.is_share,
         )
     if run is None:
-        return found
+        return measured
     cosine, sqnr, lost, latency = worst_cosine(run), worst_sqnr_db(run), largest_drop(run.metrics), run.latency
     return replace(
-        found,
+        measured,
         cosine=cosine.value if cosine else None,
         sqnr_db=sqnr.value if sqnr else None,
         latency_ratio=latency.ratio if latency else None,

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from nncompress.onnx_file.facts import file_facts
 from nncompress.onnx_file.read import load
+from nncompress.results.limits import Limits
 from nncompress.results.record import Comparison, Report
-from nncompress.results.rules.verdict import Limits, judge
+from nncompress.results.rules.verdict import judge
 from nncompress.runtime.environment import environment
 from nncompress.workflow.proof import Proof, Stopwatch, _complaint, feeds_of, run_both
 

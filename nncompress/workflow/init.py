@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import tomlkit
+
 from nncompress.errors import InputError
 from nncompress.onnx_file.facts import file_facts
 from nncompress.onnx_file.read import load
@@ -99,6 +101,5 @@ def _with_margin(figure: int) -> int:
 
 
 def _quoted(text: str) -> str:
-    """A TOML string."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in escaped) + '"'
+    """A TOML string in which everything can be seen."""
+    return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in tomlkit.string(text).as_string())

@@ -52,6 +52,7 @@ def in_bash(home: Path, program: str) -> str:
         (["quantize", "--max-s"], ["--max-size"]),
         (["quantize", "--form", ""], ["folded", "dequantize"]),
         (["quantize", "--per", "t"], ["tensor"]),
+        (["quantize", "--equ"], ["--equalise"]),
         (["prune", "--scope", ""], ["lamp", "weight", "global"]),
         (["passes", "p"], ["prune-magnitude"]),
         (["run", "-p", ""], ["factorize", "prune-magnitude", "quantize-weights"]),

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from nncompress.cli.help import exits
-from nncompress.cli.options import LimitOptions, ProofOptions, ReportOptions, SelectOptions, WriteOptions
-from nncompress.passes import ALL_PASSES
+from nncompress.cli.help import EXITS, exits
+from nncompress.cli.options import LimitOptions, ProofOptions, ReportOptions, WriteOptions
+from nncompress.cli.pass_commands import PASS_COMMANDS, PassCommand
+from nncompress.passes import pass_named
+from nncompress.passes.document import field_texts
 from tests.support import COMMANDS, COMPRESSING, IMAGES, MLP, nncompress, nncompress_process
 
 each_command = pytest.mark.parametrize("command", COMMANDS)
@@ -61,6 +63,12 @@ def test_examples_come_before_the_options_and_exit_codes_last(command: str) -> N
     assert titles.count("Exit codes") == 1
 
 
+def test_every_command_states_its_own_exit_codes() -> None:
+    assert sorted(EXITS) == sorted(COMMANDS)
+    with pytest.raises(KeyError):
+        exits("unheard-of")
+
+
 @each_command
 def test_every_exit_code_is_explained(command: str) -> None:
     listed = [int(code) for code in re.findall(r"^  (\d+) +[a-zA-Z]", sections_of(command)["Exit codes"], re.MULTILINE)]
@@ -76,19 +84,20 @@ def test_every_option_and_argument_is_explained(command: str) -> None:
         assert re.search(r"\s{2,}[A-Z][^\n]*[a-z.]", words.lstrip()), f"{command}: no text in {entry!r}"
 
 
-@pytest.mark.parametrize("command", ["quantize", "prune", "factorize"])
-def test_the_defaults_of_a_pass_are_those_in_the_help(command: str) -> None:
-    text = " ".join(help_of(command).split())
-    options = {"granularity": "--per"}
-    (kind,) = (one for one in ALL_PASSES if one.name.startswith(command))
-    for field in fields(kind):
-        option = options.get(field.name, f"--{field.name.replace('_', '-')}")
-        if option not in text or field.default in (None, ()):
-            continue
-        named = {True: option.removeprefix("--")}.get(field.default, str(field.default))
-        said = re.search(rf"{option}\b.*?\[default: ([^\]]+)\]", text)
-        assert said, f"{option} has no default in the help"
-        assert re.search(rf"(^|{command}: ){re.escape(named)}(;|$)", said[1]), f"{option}: {said[1]}, not {named}"
+@pytest.mark.parametrize("command", PASS_COMMANDS, ids=lambda command: command.name)
+def test_every_field_of_its_passes_is_an_option_with_its_text_and_default(command: PassCommand) -> None:
+    shown = " ".join(help_of(command.name).split()).replace("- ", "-")  # lines are broken at hyphens, too
+    for kind in map(pass_named, command.passes):
+        texts = field_texts(kind)
+        for field in fields(kind):
+            option = field.metadata.get("option", f"--{field.name.replace('_', '-')}").partition("/")[0]
+            text = texts[field.name][0].upper() + texts[field.name][1:]
+            entry = re.search(rf"{option} [^.]*?{re.escape(text)}\.(?: \[default: ([^\]]+)\])?", shown)
+            assert entry, f"{field.name} of {kind.name} is not in the help of {command.name}"
+            if field.default in (None, ()):
+                assert entry[1] is None
+            elif len(command.passes) == 1:
+                assert entry[1] == {True: option.removeprefix("--")}.get(field.default, str(field.default))
 
 
 @pytest.mark.slow
@@ -126,7 +135,7 @@ def test_exit_codes_are_in_the_help() -> None:
         assert code in text
 
 
-@pytest.mark.parametrize("kind", [ProofOptions, LimitOptions, WriteOptions, ReportOptions, SelectOptions])
+@pytest.mark.parametrize("kind", [ProofOptions, LimitOptions, WriteOptions, ReportOptions])
 def test_shared_options_say_what_they_are_about(kind: type) -> None:
     assert kind.__doc__
     assert not kind.__doc__.startswith(kind.__name__)

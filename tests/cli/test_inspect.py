@@ -1,53 +1,13 @@
-"""The commands that change nothing: inspect, passes, doctor."""
+"""`inspect`: one model, or the difference between two, as text and JSON; it writes nothing."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
-from nncompress.passes import ALL_PASSES
-from nncompress.passes.base import Pass
-from nncompress.passes.spec import parse_step
 from tests.support import MLP, SAMPLES, files_in, nncompress, one_line
-
-each_pass = pytest.mark.parametrize("kind", ALL_PASSES, ids=lambda kind: kind.name)
-
-
-def test_every_pass_is_listed_with_a_sentence() -> None:
-    lines = nncompress("passes").stdout.splitlines()
-    assert [line.split()[0] for line in lines] == [kind.name for kind in ALL_PASSES]
-    assert all(line.endswith(".") for line in lines)
-
-
-@each_pass
-def test_a_pass_is_documented_with_all_its_options(kind: type[Pass]) -> None:
-    ended = nncompress("passes", kind.name)
-    assert ended.exit_code == 0
-    lines = ended.stdout.splitlines()
-    assert lines[0] == kind.name
-    for field in dataclasses.fields(kind):
-        (number,) = (n for n, line in enumerate(lines) if line.startswith(f"  {field.name}="))
-        assert lines[number + 1].startswith("      ")
-        assert lines[number + 1].strip(), f"option {field.name} is not explained"
-
-
-@each_pass
-def test_a_pass_can_be_named_as_a_step(kind: type[Pass]) -> None:
-    assert parse_step(kind.name) == kind()
-
-
-def test_doctor_names_the_versions_that_figures_depend_on() -> None:
-    ended = nncompress("doctor")
-    assert (ended.exit_code, ended.stderr) == (0, "")
-    rows = dict(line.split("  ", 1) for line in ended.stdout.splitlines())
-    assert rows["nncompress"].strip() == version("nncompress")
-    assert rows["numpy"].strip() == version("numpy")
-    assert rows["onnxruntime"].strip().startswith(version("onnxruntime"))
-    assert "CPUExecutionProvider" in rows["onnxruntime"]
 
 
 @pytest.mark.parametrize("name", ["digits_cnn.onnx", "digits_wide/model.onnx"])

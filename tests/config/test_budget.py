@@ -75,8 +75,10 @@ def test_limits_are_read_with_their_units(folder: Path) -> None:
         folder / "nncompress.toml",
         (
             Budget(
-                "m.onnx", 3 << 19, 4096, 1_200_000, 5_000, "m.onnx", 0.999, 30.0, 0.005, 1.1, min_metric=0.97,
-                max_metric=20.0, data="m.onnx", metric=("f1", "mse"), metric_output="y", level="warn", optional=True,
+                path="m.onnx", max_size=3 << 19, max_packed_size=4096, max_params=1_200_000, max_macs=5_000,
+                reference="m.onnx", min_cosine=0.999, min_sqnr=30.0, max_drop=0.005, max_latency_ratio=1.1,
+                min_metric=0.97, max_metric=20.0, data="m.onnx", metric=("f1", "mse"), metric_output="y",
+                level="warn", optional=True,
             ),
         ),
         (),
@@ -85,7 +87,7 @@ def test_limits_are_read_with_their_units(folder: Path) -> None:
 
 def test_pyproject_has_them_below_tool(folder: Path) -> None:
     text = '[project]\nname = "x"\n[[tool.nncompress.budget]]\npath = "*.onnx"\nmax_size = "1 MB"'
-    assert config_of(folder, text, "pyproject.toml").budgets == (Budget("*.onnx", 1_000_000),)
+    assert config_of(folder, text, "pyproject.toml").budgets == (Budget(path="*.onnx", max_size=1_000_000),)
     assert find_config(folder) == folder / "pyproject.toml"
 
 
@@ -379,6 +381,6 @@ def test_a_budget_whose_data_cannot_be_read_fails_alone(folder: Path) -> None:
 
 def test_external_data_counts(tmp_path: Path) -> None:
     wide = SAMPLES / "digits_wide"
-    config = Config(wide / "nncompress.toml", (Budget("model.onnx", max_size=100_000),), ())
+    config = Config(wide / "nncompress.toml", (Budget(path="model.onnx", max_size=100_000),), ())
     assert check_budgets(config, QUICK).level == "fail"
-    assert check_budgets(replace(config, budgets=(Budget("model.onnx", max_size=950_000),)), QUICK).level == "pass"
+    assert check_budgets(replace(config, budgets=(Budget(path="model.onnx", max_size=950_000),)), QUICK).level == "pass"

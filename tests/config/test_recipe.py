@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
 from hypothesis import given, strategies as st
 
-from nncompress.config.recipe import load_recipe
+from nncompress.config.recipe import load_recipe, recipe_text
 from nncompress.errors import UsageError
 from nncompress.passes import Factorize, PruneMagnitude, QuantizeWeights
 from nncompress.passes.base import Pass
-from nncompress.passes.spec import described, parse_step
+from nncompress.passes.spec import described, make_pass, parse_step
 
 GOOD_STEPS = [
     ("quantize-weights", QuantizeWeights()),
@@ -32,7 +33,7 @@ BAD_STEPS = [
     ("quantize-weights:dtyp=int8", "quantize-weights: unknown option 'dtyp' (did you mean 'dtype'?)"),
     ("quantize-weights:dtype", "'quantize-weights:dtype': 'dtype' is not option=value"),
     ("quantize-weights:dtype=int8,dtype=uint8", "dtype is given twice"),
-    ("quantize-weights:dtype=int7", "dtype: input should be 'int8' or 'uint8', not 'int7'"),
+    ("quantize-weights:dtype=int7", "dtype: input should be 'int8', 'uint8', 'float16' or 'bfloat16', not 'int7'"),
     ("quantize-weights:symmetric=perhaps", "symmetric: input should be a valid boolean"),
     ("quantize-weights:min_size=many", "min_size: input should be a valid integer"),
     ("quantize-weights:name=other", "unknown option 'name'"),
@@ -139,6 +140,44 @@ def test_only_options_that_differ_from_their_defaults_are_described() -> None:
     )
 
 
+WHOLE = """\
+seed = 3
+seconds = 0.0
+external_data = true
+
+[data]
+path = "feeds/a.npz"
+dims = {batch = 2, "x y" = 3}
+metric = ["f1", "mse"]
+
+[limits]
+min_cosine = 1e-05
+max_drop = "1 %"
+
+[[steps]]
+pass = "prune-magnitude"
+include = ["fc*", "q\\"\\\\\\u007fé"]
+sparsity = 0.5
+
+[[steps]]
+pass = "quantize-weights"
+symmetric = false
+"""
+
+
+def test_a_recipe_is_written_as_people_write_it(tmp_path: Path) -> None:
+    steps = [PruneMagnitude(sparsity=0.5, include=("fc*", 'q"\\\x7fé')), QuantizeWeights(symmetric=False)]
+    options = {
+        "seed": 3, "seconds": 0.0, "external_data": True, "data": tmp_path / "feeds/a.npz",
+        "dim": ["batch=2", "x y=3"], "metric": ["f1", "mse"], "min_cosine": 1e-5, "max_drop": "1 %",
+    }  # fmt: skip
+    path = tmp_path / "recipe.toml"
+    path.write_text(recipe_text(steps, options, path))
+    assert path.read_text() == WHOLE
+    recipe = load_recipe(path)
+    assert (recipe.steps, recipe.options) == (tuple(steps), options)
+
+
 GLOBS = st.lists(st.text("abc.*?/[]:=", min_size=1, max_size=8), max_size=3).map(tuple)
 SHARES = st.floats(0, 1, exclude_min=True, exclude_max=True)
 PASSES = st.one_of(
@@ -164,3 +203,11 @@ PASSES = st.one_of(
 @given(PASSES)
 def test_what_describes_a_pass_makes_it_again(one: Pass) -> None:
     assert parse_step(described(one)) == one
+
+
+@given(st.lists(PASSES, min_size=1, max_size=3), st.text(max_size=20))
+def test_a_written_recipe_holds_the_same_steps_and_texts(steps: list[Pass], name: str) -> None:
+    text = recipe_text(steps, {"dim": [f"{name}=3"], "metric_output": name}, Path("recipe.toml"))
+    content = tomllib.loads(text)
+    assert [make_pass(str(step.pop("pass")), step) for step in content["steps"]] == steps
+    assert content["data"] == {"dims": {name: 3}, "metric_output": name}

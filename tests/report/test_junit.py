@@ -7,8 +7,8 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from nncompress.report.junit import render_junit
+from nncompress.results.limits import Limits
 from nncompress.results.record import Report
-from nncompress.results.rules.verdict import Limits
 from tests.sample_report import hostile_report, labelled_run, sample_report
 
 

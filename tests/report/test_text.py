@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 
 from nncompress.report.text import print_report, render_text
+from nncompress.results.limits import Limits
 from nncompress.results.record import Report
-from nncompress.results.rules.verdict import Limits
 from tests.sample_report import (
     LEDGER,
     comparison,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 
@@ -14,8 +15,8 @@ from nncompress.report.junit import render_junit
 from nncompress.report.results_table import results_headline, results_table
 from nncompress.report.results_text import results_csv, results_json, results_markdown, results_text
 from nncompress.results.front import results_of
+from nncompress.results.limits import Limits
 from nncompress.results.record import Report, TaskMetric
-from nncompress.results.rules.verdict import Limits
 from tests.sample_report import fidelity, hostile_report, labelled_run, latency, output, sample_report
 
 
@@ -72,6 +73,25 @@ def test_without_a_common_metric_the_cosine_is_what_counts() -> None:
     assert found.loss_name == "1 - cosine of the worst output"
     assert [one.on_front for one in found.results] == [True, False]
     assert [tick.label for tick in fronts(found)[0].y_ticks] == ["1e-04", "1e-03"]
+
+
+def test_what_is_no_share_is_lost_in_percent_and_not_in_points() -> None:
+    def reports(*metrics: TaskMetric) -> list[Report]:
+        return [sample_report(labelled_run(metrics=(metric,)), Limits()) for metric in metrics]
+
+    errors = [TaskMetric("mse", 0.5, now, 400, higher_is_better=False, is_share=False) for now in (66.72, 0.51)]
+    results = results_of(reports(*errors))
+    assert [row[6] for row in results_table(results).rows] == ["mse 13244.0 %", "mse 2.0 %"]
+    assert (results.loss_name, fronts(results)[0].loss_name) == ("lost mse, in %", "lost mse, in %")
+    mixed = results_of(reports(errors[0], TaskMetric("top-1", 0.9, 0.89, 400)))
+    assert [row[6] for row in results_table(mixed).rows] == ["mse 13244.0 %", "top-1 1.00 points"]
+    assert mixed.loss_name == "1 - cosine of the worst output"
+    for render in (results_text, results_markdown, render_results_html):
+        assert "mse 13244.0 %" in render(results)
+        assert not re.search(r"in points|[0-9] points", render(results))
+    assert ", lost mse, in %: 2, " in fronts(results)[0].marks[1].name
+    ours = [TaskMetric("ours", 0.5, 0.4, 400, is_share=is_share) for is_share in (True, False)]
+    assert results_of(reports(*ours)).loss_name == "1 - cosine of the worst output"
 
 
 def test_what_was_not_run_counts_as_worst_and_is_in_no_chart() -> None:

@@ -37,3 +37,4 @@ def test_the_summary_of_what_was_not_validated_holds_sizes_only() -> None:
     summary = summarise(replace(sample_report(), comparison=comparison(None)))
     assert (summary.validated, summary.bytes_before, summary.bytes_after) == (False, 1_210_000, 313_500)
     assert [summary.worst_cosine, summary.metric_drop, summary.latency_ratio, summary.synthetic] == [None] * 4
+    assert summary.metric_is_share is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 
@@ -127,6 +128,36 @@ def test_sizes_are_read_with_their_unit(text: str, size_bytes: int) -> None:
 def test_a_bad_size_is_refused_with_what_would_be_right(text: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         units.parse_bytes(text)
+
+
+@pytest.mark.parametrize(
+    ("parse", "text", "value"),
+    [
+        (units.parse_cosine, "-1", -1),
+        (units.parse_ratio, "1.5", 1.5),
+        (units.parse_figure, "97 %", 0.97),
+        (units.parse_figure, "-20", -20),
+    ],
+)
+def test_plain_figures_are_read(parse: Callable[[str], float], text: str, value: float) -> None:
+    assert parse(text) == value
+
+
+@pytest.mark.parametrize(
+    ("parse", "text", "message"),
+    [
+        (units.parse_cosine, "1.5", "1.5 is no cosine: it must lie between -1 and 1"),
+        (units.parse_cosine, "nan", "nan is no cosine"),
+        (units.parse_cosine, "high", "'high' is not a number"),
+        (units.parse_ratio, "0", "0 is no ratio: it must be above 0"),
+        (units.parse_ratio, "inf", "inf is no ratio"),
+        (units.parse_figure, "inf", "inf is no limit: it must be finite"),
+        (units.parse_figure, "101 %", "more than 100 %"),
+    ],
+)
+def test_figures_out_of_their_range_are_refused(parse: Callable[[str], float], text: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        parse(text)
 
 
 @pytest.mark.parametrize(("text", "share"), [("1 %", 0.01), ("0.5%", 0.005), ("0.01", 0.01), ("0", 0), ("100 %", 1)])

@@ -22,7 +22,7 @@ import pytest
 
 from nncompress.errors import InputError, NoOutputError, UsageError, need_not_repeat
 from nncompress.passes.quantize_weights import QuantizeWeights
-from nncompress.results.rules.verdict import Limits
+from nncompress.results.limits import Limits
 from nncompress.results.sweep import Ended, Lost, read_ended
 from nncompress.runtime.child_process import ChildDied, ChildKilled, ChildLacksMemory, ChildTimedOut
 from nncompress.search.pool import run_trials

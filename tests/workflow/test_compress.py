@@ -14,8 +14,8 @@ import pytest
 from nncompress.errors import NoOutputError, UsageError
 from nncompress.passes import Factorize, PruneMagnitude, QuantizeWeights
 from nncompress.passes.base import Pass
+from nncompress.results.limits import Limits
 from nncompress.results.record import Report, Rewritten, Skipped
-from nncompress.results.rules.verdict import Limits
 from nncompress.workflow.compare import compare_files
 from nncompress.workflow.compress import Writing, compress_file
 from nncompress.workflow.proof import Proof

@@ -61,7 +61,10 @@ def _front(group: Sequence[Result], loss_name: str) -> Front:
         y_low, y_high, y_step = round_axis(min(0.0, *heights), max(heights))
     marks = [
         _mark(
-            one, scaled(one.size_bytes, x_low, x_high, PLOT_WIDTH), PLOT_HEIGHT - scaled(y, y_low, y_high, PLOT_HEIGHT)
+            one,
+            scaled(one.size_bytes, x_low, x_high, PLOT_WIDTH),
+            PLOT_HEIGHT - scaled(y, y_low, y_high, PLOT_HEIGHT),
+            f"{loss_name}: {one.loss:.3g}",
         )
         for one, y in zip(group, heights, strict=True)
     ]
@@ -73,10 +76,10 @@ def _front(group: Sequence[Result], loss_name: str) -> Front:
     return Front(printable(group[0].original), loss_name, tuple(marks), _line(marks), tuple(x_ticks), tuple(y_ticks))
 
 
-def _mark(one: Result, x: float, y: float) -> Mark:
+def _mark(one: Result, x: float, y: float, lost: str) -> Mark:
     name, latency = printable(PurePath(one.name).name), "" if one.latency_ratio is None else f", {one.latency_text}"
     short = name if len(name) <= LONGEST_LABEL else "…" + name[1 - LONGEST_LABEL :]
-    full = f"{printable(one.name)}: {format_bytes(one.size_bytes)}, {one.loss:.3g} lost{latency}"
+    full = f"{printable(one.name)}: {format_bytes(one.size_bytes)}, {lost}{latency}"
     right = x > 0.7 * PLOT_WIDTH
     return Mark(x, round(y, 1), short, "end" if right else "", full, one.on_front, one.level == "fail")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Protocol
 
+from nncompress.results.limits import BudgetLimits
 from nncompress.results.record import FileFacts, Level, RuleResult, Run
 from nncompress.results.rules.on_fidelity import fidelity_rules
 from nncompress.results.rules.on_runs import (
@@ -24,33 +24,6 @@ GENTLER = "compress more gently, or train longer"
 UNKNOWN_SIZE = "this figure is not known for this model: leave the limit out"
 
 
-class BudgetLimits(Protocol):
-    """The limits that the rules read; None: no such limit."""
-
-    @property
-    def max_size(self) -> int | None: ...
-    @property
-    def max_packed_size(self) -> int | None: ...
-    @property
-    def max_params(self) -> int | None: ...
-    @property
-    def max_macs(self) -> int | None: ...
-    @property
-    def min_cosine(self) -> float | None: ...
-    @property
-    def min_sqnr(self) -> float | None: ...
-    @property
-    def max_drop(self) -> float | None: ...
-    @property
-    def max_latency_ratio(self) -> float | None: ...
-    @property
-    def min_metric(self) -> float | None: ...
-    @property
-    def max_metric(self) -> float | None: ...
-    @property
-    def reference(self) -> str | None: ...
-
-
 def file_budget_rules(limits: BudgetLimits, facts: FileFacts) -> list[RuleResult]:
     """Size, packed size, parameters and multiply-accumulates."""
     rules = [
@@ -65,22 +38,25 @@ def file_budget_rules(limits: BudgetLimits, facts: FileFacts) -> list[RuleResult
 
 
 def run_budget_rules(limits: BudgetLimits, run: Run) -> list[RuleResult]:
-    """Fidelity, task metric and latency; against a reference also interface, finite values and what it was run on."""
-    demanded = limits.min_cosine is not None or limits.min_sqnr is not None
-    against: list[RuleResult | None] = []
-    if limits.reference is not None:
-        against = [
-            interface_rule(run),
-            finite_rule(run, IN_BUDGET),
-            data_rule(run, IN_BUDGET, fidelity_demanded=demanded),
-        ]
+    """Fidelity, task metric and latency."""
+    fidelity = limits.min_cosine is not None or limits.min_sqnr is not None
     rules = [
-        *(fidelity_rules(run, limits.min_cosine, limits.min_sqnr, (), IN_BUDGET) if demanded else []),
+        *(fidelity_rules(run, limits.min_cosine, limits.min_sqnr, (), IN_BUDGET) if fidelity else []),
         drop_rule(run, limits.max_drop, IN_BUDGET) if limits.max_drop is not None else None,
         *_metric_rules(run, limits.min_metric, IN_BUDGET, highest=False),
         *_metric_rules(run, limits.max_metric, IN_BUDGET, highest=True),
         latency_rule(run, limits.max_latency_ratio, IN_BUDGET) if limits.max_latency_ratio is not None else None,
-        *against,
+    ]
+    return [rule for rule in rules if rule is not None]
+
+
+def reference_rules(limits: BudgetLimits, run: Run) -> list[RuleResult]:
+    """Against a reference also interface, finite values and what both were run on."""
+    fidelity = limits.min_cosine is not None or limits.min_sqnr is not None
+    rules = [
+        interface_rule(run),
+        finite_rule(run, IN_BUDGET),
+        data_rule(run, IN_BUDGET, fidelity_demanded=fidelity),
     ]
     return [rule for rule in rules if rule is not None]
 

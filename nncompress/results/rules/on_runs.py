@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nncompress.results.record import Latency, Level, OutputComparison, RuleResult, Run
 from nncompress.results.rules.rule import NOTHING_RUN, WHEN_COMPRESSING, Remedies, ruled, unmeasured
-from nncompress.results.units import format_drop, format_metric, format_points, format_share
+from nncompress.results.units import format_drop, format_metric, format_share
 from nncompress.results.worst import is_discrete, largest_drop
 
 DEFAULT_DROP = 0.01  # one point
@@ -60,11 +60,10 @@ def integers_rule(run: Run | None) -> RuleResult | None:
 
 def drop_rule(run: Run | None, max_drop: float | None, remedies: Remedies = WHEN_COMPRESSING) -> RuleResult | None:
     """Default: warn where more than one point, or more than one sample of a small set, was lost."""
-    limit_text = "" if max_drop is None else f"<= {format_points(max_drop)}"
     metric = largest_drop(run.metrics) if run else None
     if metric is None:
         advice = NOTHING_RUN if run is None else remedies.labels
-        return None if max_drop is None else unmeasured("drop", limit_text, max_drop, advice)
+        return None if max_drop is None else unmeasured("drop", f"<= {format_share(max_drop)}", max_drop, advice)
     limit = max(DEFAULT_DROP, 1 / max(1, metric.samples)) if max_drop is None else max_drop
     share = metric.is_share
     kept = metric.drop <= limit + ROUNDING  # False for NaN

@@ -7,8 +7,8 @@ fails too, with the option that is missing: a limit never passes because nobody 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from nncompress.results.limits import Limits
 from nncompress.results.record import Comparison, LedgerLine, RuleResult, Verdict
 from nncompress.results.rules.on_fidelity import fidelity_rules
 from nncompress.results.rules.on_files import changed_rule, grown_rule, max_size_rule, min_ratio_rule, shrunk_rule
@@ -22,18 +22,6 @@ from nncompress.results.rules.on_runs import (
     not_validated_rule,
 )
 from nncompress.results.rules.rule import WHEN_COMPARING, WHEN_COMPRESSING
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What the user demands; None: not demanded, and the default of the rule applies where it has one."""
-
-    min_cosine: float | None = None  # of the worst output, as deployed
-    min_sqnr: float | None = None  # dB, of the worst output, as deployed
-    max_drop: float | None = None  # of the task metric that lost most, as a fraction: 0.01 is one point
-    max_size: int | None = None  # bytes, external data included
-    min_ratio: float | None = None  # how many times smaller
-    max_latency_ratio: float | None = None  # candidate / reference
 
 
 def judge(comparison: Comparison, limits: Limits, ledger: Sequence[LedgerLine] | None = None) -> Verdict:

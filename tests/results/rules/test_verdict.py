@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 
 from nncompress.report.text import render_text
+from nncompress.results.limits import Limits
 from nncompress.results.record import FeedFacts, RuleResult, Run, Skipped, TaskMetric
-from nncompress.results.rules.verdict import Limits, judge
+from nncompress.results.rules.verdict import judge
 from nncompress.results.summary import headline
 from tests.sample_report import (
     HOSTILE,

@@ -1,0 +1,47 @@
+"""The commands that run passes of their own: the one place where such a command is entered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class PassCommand:
+    """A command whose options are the fields of its passes (see pass_options.py)."""
+
+    name: str
+    passes: tuple[str, ...]  # names, in the order in which they run; fields of the same name are one option
+    help: str  # what it does, and lines "Example: COMMAND"
+
+
+PASS_COMMANDS = (
+    PassCommand(
+        "quantize",
+        ("quantize-weights",),
+        """Store weights as 8-bit integers with a scale: about a quarter of the size, float speed.
+
+        Example: nncompress quantize model.onnx -o small.onnx
+        Example: nncompress quantize model.onnx -o small.onnx --data eval.npz --max-drop "0.5 %"
+        Example: nncompress quantize model.onnx -o small.onnx --exclude "fc3*" --form dequantize
+        Example: nncompress quantize model.onnx --dry-run --json -
+        """,
+    ),
+    PassCommand(
+        "prune",
+        ("prune-magnitude",),
+        """Set the smallest weights to zero, and store zeros small.
+
+        Example: nncompress prune model.onnx -o small.onnx --sparsity 0.6 --data eval.npz
+        Example: nncompress prune model.onnx -o small.onnx --include "fc*" --threshold 0.02 --min-cosine 0.99
+        """,
+    ),
+    PassCommand(
+        "factorize",
+        ("factorize",),
+        """Split large matrices into two thin ones where that saves bytes and work.
+
+        Example: nncompress factorize model.onnx -o small.onnx --energy 0.9 --data eval.npz
+        Example: nncompress factorize model.onnx -o small.onnx --include "fc2*" --rank 32
+        """,
+    ),
+)

@@ -1,0 +1,97 @@
+"""Options of commands that run passes, made from the fields of the passes: nothing about a pass is written here.
+
+The fields are read from the JSON Schema of recipes, which is written from the passes and tested to be theirs: importing
+the passes takes three times as long as the help of a command may.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, make_dataclass
+from importlib.resources import files
+from typing import TYPE_CHECKING, Annotated, Any
+
+from nncompress.cli.options import option
+
+if TYPE_CHECKING:
+    from nncompress.passes.base import Pass
+
+Fields = Mapping[str, Mapping[str, Any]]
+"""{field of a pass: its JSON Schema}"""
+
+_SELECTING = ("include", "exclude", "min_size")  # which weights a pass works on
+_TYPES: dict[str, Any] = {"integer": int, "number": float, "boolean": bool, "string": str, "array": list[str]}
+
+
+def pass_options(passes: Sequence[str]) -> type:
+    """A dataclass with an Annotated field for each option of these passes, for `with_options`; None: not given."""
+    return options_of({name: _fields_by_pass()[name] for name in passes})
+
+
+def options_of(fields_by_pass: Mapping[str, Fields]) -> type:
+    """The same from the fields; those of the same name in several passes are one option."""
+    shared: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for name, own in fields_by_pass.items():
+        for field, schema in own.items():
+            shared.setdefault(field, {})[name] = schema
+    order = sorted(shared, key=lambda field: field in _SELECTING)  # after those that only these passes have
+    options: list[tuple[str, Any, Any]] = [(field, _annotated(field, shared[field]), None) for field in order]
+    return make_dataclass("PassOptions", options, frozen=True)
+
+
+def passes_of(names: Sequence[str], options: Any) -> list[Pass]:
+    """The passes with what was given of `options`. Raises UsageError for options that cannot be meant."""
+    from nncompress.passes.spec import make_pass
+
+    given = {field.name: getattr(options, field.name) for field in fields(options)}
+    given = {field: value for field, value in given.items() if value not in (None, [])}
+    return [make_pass(name, {f: value for f, value in given.items() if f in _fields_by_pass()[name]}) for name in names]
+
+
+@functools.cache
+def _fields_by_pass() -> dict[str, Fields]:
+    schema = json.loads(files("nncompress.config").joinpath("recipe.schema.json").read_text(encoding="utf-8"))
+    steps = [dict(step["properties"]) for step in schema["properties"]["steps"]["items"]["oneOf"]]
+    return {step.pop("pass")["const"]: step for step in steps}
+
+
+# ------------------------------------------------------------------------------------------------ one option
+def _annotated(field: str, by_pass: Mapping[str, Mapping[str, Any]]) -> Any:
+    """Its type with what typer has to know; text and spelling are those of the first pass that has the field."""
+    first, schema = next(iter(by_pass.items()))
+    spelled = schema.get("x-option", _spelled(field, schema))
+    values = schema.get("enum", [schema["const"]] if "const" in schema else [])
+    metavar = "|".join(map(str, values)) or {"array": "GLOB"}.get(schema.get("type", ""))
+    defaults = {name: _default(one["default"], spelled) for name, one in by_pass.items()}
+    text = f"{schema['description'][0].upper()}{schema['description'][1:]}.{_shown(defaults)}"
+    group = "Weights" if field in _SELECTING else first.replace("-", " ").capitalize()
+    kind = str if values else _TYPES[_type(schema)]  # of listed values the pass says itself what is wrong with one
+    return Annotated[kind | None, option(spelled, group=group, text=text, metavar=metavar)]
+
+
+def _spelled(field: str, schema: Mapping[str, Any]) -> str:
+    name = field.replace("_", "-")
+    return f"--{name}/--no-{name}" if schema.get("type") == "boolean" else f"--{name}"
+
+
+def _type(schema: Mapping[str, Any]) -> str:
+    """The name of the JSON type, null left out."""
+    (name,) = {one["type"] for one in schema.get("anyOf", [schema])} - {"null"}
+    return str(name)
+
+
+def _default(value: Any, spelled: str) -> str:
+    """As typed; "" where there is none."""
+    if isinstance(value, bool):
+        return spelled.split("/")[not value].removeprefix("--")
+    return "" if value in (None, []) else str(value)
+
+
+def _shown(defaults: Mapping[str, str]) -> str:
+    """Of passes with different defaults each one."""
+    if len(set(defaults.values())) == 1:
+        (default,) = set(defaults.values())
+        return f" [default: {default}]" if default else ""
+    return f" [default: {'; '.join(f'{name}: {default}' for name, default in defaults.items() if default)}]"

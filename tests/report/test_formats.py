@@ -1,0 +1,51 @@
+"""One table says what each result can be written as; commands have the options of their results."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from nncompress.cli.options import BenchFiles, CheckFiles, ReportOptions, ResultsFiles
+from nncompress.report.formats import ALL_FORMATS, formats_of, rendered
+from nncompress.results.bench import Benched, BenchReport
+from nncompress.results.check import CheckedModel, CheckReport
+from nncompress.results.front import results_of
+from tests.sample_report import sample_report
+
+REPORT = sample_report()
+LATENCY = REPORT.comparison.run.latency if REPORT.comparison.run else None
+assert LATENCY is not None
+BENCHED = Benched("m.onnx", 1, ("x float32 1",), 1.0, None, LATENCY.reference, 1.0, 1.0, 1.0, None)
+RESULTS: dict[str, Any] = {
+    "Report": REPORT,
+    "Results": results_of([REPORT, REPORT]),
+    "CheckReport": CheckReport(
+        "nncompress.toml", (CheckedModel("m.onnx", None, None, REPORT.verdict.rules),), REPORT.environment
+    ),
+    "BenchReport": BenchReport((BENCHED,), "synthetic", 0, 1, 1.0, REPORT.environment),
+}
+OPTIONS = {"Report": ReportOptions, "Results": ResultsFiles, "CheckReport": CheckFiles, "BenchReport": BenchFiles}
+STARTS = {"json": "{", "markdown": "## ", "html": "<!DOCTYPE html>", "junit": "<?xml"}
+ENTRIES = [(one.name, kind) for one in ALL_FORMATS for kind in one.renderers]
+
+
+@pytest.mark.parametrize(("name", "kind"), ENTRIES)
+def test_every_entry_renders(name: str, kind: str) -> None:
+    text = rendered(RESULTS[kind], name)
+    assert text.startswith(STARTS.get(name, "name,"))
+    assert text.endswith("\n")
+
+
+@pytest.mark.parametrize("kind", RESULTS)
+def test_the_formats_of_a_result_are_the_options_of_its_command(kind: str) -> None:
+    names = [field.name for field in dataclasses.fields(OPTIONS[kind])]
+    formats = [one.name for one in formats_of(kind)]
+    assert names[: len(formats)] == formats
+    assert not {one.name for one in ALL_FORMATS} & set(names[len(formats) :])
+
+
+def test_formats_say_what_they_are() -> None:
+    assert len({one.name for one in ALL_FORMATS}) == len(ALL_FORMATS)
+    assert all(one.text.endswith("- for stdout.") for one in ALL_FORMATS)
