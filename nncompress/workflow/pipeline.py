@@ -86,6 +86,7 @@ def apply_passes(model: Model, passes: Sequence[Pass], context: Context, *, free
     return applied if applied.changed else _unchanged(applied, freeze=freeze)
 
 
+@one_blas_thread()
 def store_applied(applied: Applied, storing: Storing) -> Compressed:
     """Writes what rides on the weights of `applied` into its graph, which is an ordinary model afterwards."""
     ledger, model = applied.ledger, applied.model
