@@ -45,9 +45,11 @@ def passes_of(names: Sequence[str], options: Any) -> list[Pass]:
     """The passes with what was given of `options`. Raises UsageError for options that cannot be meant."""
     from nncompress.passes.spec import make_pass
 
-    given = {field.name: getattr(options, field.name) for field in fields(options)}
-    given = {field: value for field, value in given.items() if value not in (None, [])}
-    return [make_pass(name, {f: value for f, value in given.items() if f in _fields_by_pass()[name]}) for name in names]
+    values = {field.name: getattr(options, field.name) for field in fields(options)}
+    values = {field: value for field, value in values.items() if value not in (None, [])}
+    return [
+        make_pass(name, {f: value for f, value in values.items() if f in _fields_by_pass()[name]}) for name in names
+    ]
 
 
 @functools.cache
@@ -64,7 +66,7 @@ def _annotated(field: str, by_pass: Mapping[str, Mapping[str, Any]]) -> Any:
     spelled = schema.get("x-option", _spelled(field, schema))
     values = schema.get("enum", [schema["const"]] if "const" in schema else [])
     metavar = "|".join(map(str, values)) or {"array": "GLOB"}.get(schema.get("type", ""))
-    defaults = {name: _default(one["default"], spelled) for name, one in by_pass.items()}
+    defaults = {name: _default(other["default"], spelled) for name, other in by_pass.items()}
     text = f"{schema['description'][0].upper()}{schema['description'][1:]}.{_shown(defaults)}"
     group = "Weights" if field in _SELECTING else first.replace("-", " ").capitalize()
     kind = str if values else _TYPES[_type(schema)]  # of listed values the pass says itself what is wrong with one
@@ -78,7 +80,7 @@ def _spelled(field: str, schema: Mapping[str, Any]) -> str:
 
 def _type(schema: Mapping[str, Any]) -> str:
     """The name of the JSON type, null left out."""
-    (name,) = {one["type"] for one in schema.get("anyOf", [schema])} - {"null"}
+    (name,) = {variant["type"] for variant in schema.get("anyOf", [schema])} - {"null"}
     return str(name)
 
 

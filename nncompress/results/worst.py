@@ -64,8 +64,8 @@ def worst_weight(ledger: Sequence[LedgerLine]) -> Worst | None:
 
 def lowest_sqnr_db(line: LedgerLine) -> float | None:
     """The lowest SQNR among the passes that rewrote this weight; None where none was measured."""
-    found = [o.sqnr_db for o in line.outcomes if isinstance(o, Rewritten) and o.sqnr_db is not None]
-    return min(found, default=None)
+    measured = [o.sqnr_db for o in line.outcomes if isinstance(o, Rewritten) and o.sqnr_db is not None]
+    return min(measured, default=None)
 
 
 def _lowest(candidates: list[Worst]) -> Worst | None:
