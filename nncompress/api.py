@@ -6,11 +6,11 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
-from typing import get_args
 
 from nncompress.errors import UsageError
 from nncompress.files.opened import data_digest
-from nncompress.forms.choice import FormChoice
+from nncompress.forms import form_names
+from nncompress.forms.form import DEFAULT_FORM
 from nncompress.model.model import Model
 from nncompress.onnx_file.output import Output, check_result
 from nncompress.onnx_file.read import load
@@ -38,7 +38,7 @@ def compress(
     model: Model,
     passes: Sequence[Pass],
     *,
-    form: FormChoice = "folded",
+    form: str = DEFAULT_FORM,
     threads: int = 1,
     freeze_inputs: bool = False,
 ) -> Model:
@@ -47,8 +47,8 @@ def compress(
     Where no pass finds anything to do, the copy is the model as it was. `freeze_inputs`: initializers that are also
     graph inputs become constants and are compressed as well. Raises UsageError for impossible options.
     """
-    if form not in get_args(FormChoice):
-        raise UsageError(f"unknown form {form!r}: it is {' or '.join(get_args(FormChoice))}")
+    if form not in form_names():
+        raise UsageError(f"unknown form {form!r}: it is {' or '.join(form_names())}")
     compressed = compress_graph(model, _checked(passes), form=form, threads=threads, freeze=freeze_inputs)
     compressed.model.ledger = compressed.lines
     return compressed.model

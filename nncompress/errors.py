@@ -7,7 +7,6 @@ import errno
 import os
 from collections.abc import Iterable
 
-EXIT_OK = 0
 EXIT_GATE_FAILED = 1
 EXIT_USAGE = 2
 EXIT_INPUT = 3

@@ -9,9 +9,11 @@ import onnx
 import onnx_ir as ir
 from onnx import TensorProto, helper, numpy_helper
 
+from nncompress.forms.form import Storing
 from nncompress.model.model import Model
 from nncompress.model.weights import Weight, find_weights
 from nncompress.onnx_file.write import write
+from nncompress.passes.context import Context
 from nncompress.runtime.session import ort
 
 FLOAT = TensorProto.FLOAT
@@ -109,3 +111,11 @@ def op_types(nodes: Iterable[onnx.NodeProto]) -> list[str]:
 
 def constants_of(proto: onnx.ModelProto) -> Mapping[str, np.ndarray]:
     return {tensor.name: numpy_helper.to_array(tensor) for tensor in proto.graph.initializer}
+
+
+def context_for(model: Model) -> Context:
+    """What a run with no special wishes lends to its passes."""
+    return Context(Storing(model.opset))
+
+
+CONTEXT = Context(Storing(opset=17))

@@ -33,7 +33,7 @@ from nncompress.passes.quantize_weights import QuantizeWeights
 from nncompress.results.record import Outcome
 from nncompress.workflow.compress import Writing, compress_file
 from nncompress.workflow.proof import Proof
-from tests.models import linear, noise, only_weight, proto_of, saved
+from tests.models import CONTEXT, linear, noise, only_weight, proto_of, saved
 from tests.support import (
     command_line,
     dense_model,
@@ -112,7 +112,7 @@ def test_a_full_disk_is_one_line_and_stays_as_it_was(
 
 
 def test_a_full_temporary_folder_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    context = Context(store=type(Context().store)(budget_bytes=0))  # as if 64 MB lay in memory already
+    context = Context(CONTEXT.storing, store=type(CONTEXT.store)(budget_bytes=0))  # as if 64 MB lay in memory already
     with small_disk(tmp_path / "disk", "4k") as disk:
         monkeypatch.setattr(tempfile, "tempdir", str(disk))
         with pytest.raises(

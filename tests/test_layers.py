@@ -23,7 +23,7 @@ ALLOWED: dict[str, set[str]] = {
     "report": {"results"},
     "model": {"numerics.encoded", "files", "results.record"},
     "onnx_file": {"files", "results.record", "model"},
-    "feeds": set(),
+    "feeds": {"model"},
     "forms": {"numerics", "model"},
     "passes": {"numerics", "results.record", "model", "forms"},
     "runtime": {"results.record", "feeds"},
@@ -50,6 +50,7 @@ HOMES = {
     "google": {"onnx_file", "feeds"},  # protobuf's errors
     "onnxruntime": {"runtime"},
     "ml_dtypes": {"numerics", "forms", "runtime"},
+    "threadpoolctl": {"numerics"},
     "backports": {"onnx_file"},
     "compression": {"onnx_file"},  # compression.zstd of Python 3.14
     "pydantic": {"results", "report", "passes", "config"},

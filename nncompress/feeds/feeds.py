@@ -6,15 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
-from nncompress.errors import InputError, UsageError
+from nncompress.errors import InputError
 from nncompress.feeds.arrays import UNNAMED, ArrayHeader, read_arrays, read_headers, require_regular
 from nncompress.feeds.labels import NAME as LABELS, as_labels, read_labels
 from nncompress.feeds.sources import NpzFolder, Source, StackedFile, TestDataSets, read_test_data_set
 from nncompress.feeds.specs import Array, Feed, InputSpec, check_arrays, fits
 
-__all__ = ["SYNTHETIC", "Array", "Feed", "Feeds", "InputSpec", "load_feeds", "split_feeds"]
+__all__ = ["SYNTHETIC", "Array", "Feed", "Feeds", "InputSpec", "load_feeds"]
 
 SYNTHETIC = "synthetic"
 DEFAULT_BATCH = 32
@@ -60,50 +58,20 @@ def load_feeds(path: Path, inputs: Sequence[InputSpec], labels: Path | None = No
     return feeds if labels is None else replace(feeds, labels=read_labels(labels, path))
 
 
-def split_feeds(feeds: Feeds, calibration_share: float) -> tuple[Feeds, Feeds]:
-    """(calibration, validation): disjoint, the calibration feeds evenly spread; labels go with their feeds."""
-    if not 0 < calibration_share < 1:
-        raise UsageError(f"the calibration share is {calibration_share}: it must lie between 0 and 1")
-    count = len(feeds)
-    if count < 2:
-        raise InputError(f"{feeds.origin}: {count} feed cannot serve calibration and validation; give --calibration")
-    wanted = min(max(round(count * calibration_share), 1), count - 1)
-    chosen = {i for i in range(count) if (i + 1) * wanted // count > i * wanted // count}
-    return _subset(feeds, chosen), _subset(feeds, set(range(count)) - chosen)
-
-
-def _subset(feeds: Feeds, positions: set[int]) -> Feeds:
-    indices = tuple(index for position, index in enumerate(feeds.indices) if position in positions)
-    if feeds.labels is None:
-        return replace(feeds, indices=indices)
-    sizes = [feeds.source.samples()[index] for index in feeds.indices]
-    if sum(sizes) != len(feeds.labels):
-        raise InputError(
-            f"{feeds.origin}: {len(feeds.labels)} labels for {sum(sizes)} samples: "
-            "labelled data is only split with one label a sample; give --calibration"
-        )
-    kept = np.repeat([position in positions for position in range(len(sizes))], sizes)
-    return replace(feeds, indices=indices, labels=feeds.labels[kept])
-
-
 def _from_folder(path: Path, specs: tuple[InputSpec, ...]) -> Feeds:
     files = tuple(sorted(file for file in path.glob("*.npz") if not file.name.startswith(".")))
     if files:
         for file in files:
             check_arrays(read_headers(file), specs, str(file))
-        sizes = tuple(_leading(read_headers(file)[specs[0].name].shape) for file in files)
-        return _all_of(NpzFolder(files, sizes, specs), path)
+        return _all_of(NpzFolder(files, specs), path)
     folders = tuple(sorted((f for f in path.glob("test_data_set_*") if f.is_dir()), key=_number))
     if not folders and any(path.glob("input_*.pb")):
         folders = (path,)
     if not folders:
         raise InputError(f"{path}: holds neither .npz files nor test_data_set_* folders")
-    sizes = ()
     for folder in folders:
-        arrays = read_test_data_set(folder, specs)
-        check_arrays(arrays, specs, str(folder))
-        sizes += (_leading(arrays[specs[0].name].shape),)
-    return _all_of(TestDataSets(folders, sizes, specs), path)
+        check_arrays(read_test_data_set(folder, specs), specs, str(folder))
+    return _all_of(TestDataSets(folders, specs), path)
 
 
 def _from_file(path: Path, specs: tuple[InputSpec, ...]) -> Feeds:
@@ -120,7 +88,7 @@ def _from_file(path: Path, specs: tuple[InputSpec, ...]) -> Feeds:
     if _is_one_feed(arrays, specs):
         check_arrays(arrays, specs, str(path))
         return replace(
-            _all_of(NpzFolder((path,), (_leading(arrays[specs[0].name].shape),), specs), path),
+            _all_of(NpzFolder((path,), specs), path),
             labels=labels,
             notes=("the data file was taken for one feed, not for stacked samples",),
         )
@@ -182,10 +150,6 @@ def _has_extra_axis(header: ArrayHeader, spec: InputSpec) -> bool:
 
 def _all_of(source: Source, path: Path) -> Feeds:
     return Feeds(source, tuple(range(len(source))), str(path))
-
-
-def _leading(shape: tuple[int, ...]) -> int:
-    return shape[0] if shape else 1
 
 
 def _number(folder: Path) -> tuple[int, str]:

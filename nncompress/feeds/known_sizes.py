@@ -8,13 +8,20 @@ import onnx_ir as ir
 
 from nncompress.feeds.sizes import key_of
 from nncompress.feeds.specs import InputSpec
+from nncompress.model.node_attributes import int_of, ints_of, operand, standard_op
+from nncompress.model.origins import axes_of, constant_tensor
+from nncompress.model.roles import Role, operand_roles
 
 _Axes = tuple[str | None, ...]  # for each axis of a value the key of the free dimension whose size it has
 
 _KEEP = {
     "Identity", "Cast", "Relu", "Sigmoid", "Tanh", "Clip", "Neg", "Abs", "Log", "Exp", "Sqrt", "Dropout", "Erf",
-    "QuantizeLinear", "DequantizeLinear", "LeakyRelu", "Div", "BatchNormalization", "Softmax", "Add", "Sub", "Mul",
+    "QuantizeLinear", "DequantizeLinear", "LeakyRelu", "BatchNormalization", "Softmax",
 }  # fmt: skip
+_ELEMENTWISE = {"Add", "Sub", "Mul", "Div"}
+_RECURRENT = {"LSTM", "GRU", "RNN"}
+_STATES = (5, 6)  # operands that hold their initial states
+_DECODES = {"Identity", "Cast", "DequantizeLinear", "Mul", "Sub", "Transpose"}
 _MOST_STEPS = 10_000
 
 
@@ -44,103 +51,136 @@ def known_sizes(model: ir.Model, specs: Sequence[InputSpec]) -> dict[str, int]:
     return known
 
 
+# ------------------------------------------------------------------------------------------------ demands
 def _demands(node: ir.Node, position: int, rank: int) -> Iterator[tuple[int, int]]:
-    """(axis, size) that `node` demands of its operand at `position`."""
-    weight = [_constant_shape(value) for value in node.inputs]
-    second = weight[1] if len(weight) > 1 else None
-    if position == 0 and second is not None:
-        yield from _demands_of_weight(node, second, rank)
-    if node.op_type in {"LSTM", "GRU", "RNN"} and position in (5, 6) and rank == 3 and weight[2] is not None:
-        directions, batch_first = weight[2][0], _int(node, "layout", 0) == 1
-        yield (1 if batch_first else 0), directions
-        yield 2, weight[2][2]
-    if node.op_type in {"Add", "Sub", "Mul", "Div"} and len(weight) == 2:
-        other = weight[1 - position]
-        for back, size in enumerate(reversed((other or ())[-rank:]), start=1):
-            if size > 1:
-                yield rank - back, size
+    """(axis, size) that `node` demands of its operand at `position`, which has `rank` axes."""
+    yield from _of_product(node, position, rank)
+    op = standard_op(node)
+    if op in _RECURRENT:
+        yield from _of_recurrent(node, position, rank)
+    elif op in _ELEMENTWISE:
+        yield from _of_broadcast(node, position, rank)
+    elif position == 0:
+        yield from _of_channels(node, rank)
 
 
-def _demands_of_weight(node: ir.Node, weight: tuple[int, ...], rank: int) -> Iterator[tuple[int, int]]:
-    """(axis, size) that `node` demands of operand 0, given the shape of operand 1."""
-    if node.op_type == "Conv" and rank == len(weight) and rank > 2:
-        yield 1, weight[1] * _int(node, "group", 1)
-    elif node.op_type == "ConvTranspose" and rank == len(weight) and rank > 2:
-        yield 1, weight[0]
-    elif node.op_type == "MatMul" and len(weight) >= 2:
-        yield rank - 1, weight[-2]
-    elif node.op_type == "Gemm" and rank == 2 and len(weight) == 2:
-        yield (0 if _int(node, "transA", 0) else 1), weight[1 if _int(node, "transB", 0) else 0]
-    elif node.op_type in {"LSTM", "GRU", "RNN"} and rank == 3 and len(weight) == 3:
-        yield 2, weight[2]
-    elif node.op_type in {"BatchNormalization", "InstanceNormalization"} and rank > 1:
-        yield 1, weight[0]
+def _of_product(node: ir.Node, position: int, rank: int) -> Iterator[tuple[int, int]]:
+    """Operands that are summed along one axis each have the same size there."""
+    roles = {role.index: role for role in operand_roles(node) if role.kind == "linear"}
+    shape = _constant_shape(operand(node, 1 - position))
+    if shape is None or position not in roles or 1 - position not in roles:
+        return
+    own, other = _summed_axis(roles[position], rank), _summed_axis(roles[1 - position], len(shape))
+    if own is not None and other is not None:
+        yield own, shape[other]
 
 
+def _summed_axis(role: Role, rank: int) -> int | None:
+    """The axis of an operand of `rank` axes along which a product is summed, where it is one."""
+    if role.contraction != "rest":
+        axes = list(role.contraction)
+    else:
+        axes = [axis for axis in range(rank) if axis not in role.channel]
+    if len(axes) != 1:
+        return None
+    if rank == 1:  # MatMul with a vector
+        return 0
+    return axes[0] % rank if -rank <= axes[0] < rank else None
+
+
+def _of_channels(node: ir.Node, rank: int) -> Iterator[tuple[int, int]]:
+    """Channels of data, which lie along axis 1, from the shape of a weight or of one number for each."""
+    shape = _constant_shape(operand(node, 1))
+    if not shape or rank < 2:
+        return
+    match standard_op(node):
+        case "Conv" if rank == len(shape) > 2:
+            group = int_of(node, "group", 1)
+            if group is not None:
+                yield 1, shape[1] * group
+        case "ConvTranspose" if rank == len(shape) > 2:
+            yield 1, shape[0]
+        case "BatchNormalization" | "InstanceNormalization":
+            yield 1, shape[0]
+
+
+def _of_recurrent(node: ir.Node, position: int, rank: int) -> Iterator[tuple[int, int]]:
+    """Of the data [steps, batch, size], and of states [directions, batch, hidden size]; layout 1: batch first."""
+    shape = _constant_shape(operand(node, 1 if position == 0 else 2))
+    if shape is None or len(shape) != 3 or rank != 3:
+        return
+    if position == 0:
+        yield 2, shape[2]
+    elif position in _STATES:
+        yield (1 if int_of(node, "layout", 0) == 1 else 0), shape[0]
+        yield 2, shape[2]
+
+
+def _of_broadcast(node: ir.Node, position: int, rank: int) -> Iterator[tuple[int, int]]:
+    shape = _constant_shape(operand(node, 1 - position)) or ()
+    for back, size in enumerate(reversed(shape[-rank:]), start=1):
+        if size > 1:
+            yield rank - back, size
+
+
+# ------------------------------------------------------------------------------------------------ moves
 def _moved(node: ir.Node, position: int, axes: _Axes) -> _Axes | None:
     """The same for the node's first output; None where that is not known."""
-    if node.op_type in {"Add", "Sub", "Mul", "Div"}:
-        other = _constant_shape(node.inputs[1 - position]) if len(node.inputs) == 2 else None
+    op = standard_op(node)
+    if op in _ELEMENTWISE:
+        other = _constant_shape(operand(node, 1 - position))
         return axes if other is not None and len(other) <= len(axes) else None
     if position != 0:
         return None
-    if node.op_type in _KEEP:
+    if op in _KEEP:
         return axes
-    if node.op_type == "Transpose":
-        attribute = node.attributes.get("perm")
-        order = tuple(reversed(range(len(axes)))) if attribute is None else tuple(attribute.as_ints())
-        return tuple(axes[axis] for axis in order) if sorted(order) == list(range(len(axes))) else None
-    return _squeezed(node, axes)
+    if op == "Transpose":
+        order = _order(node, len(axes))
+        return None if order is None else tuple(axes[axis] for axis in order)
+    if op == "Squeeze":
+        return _squeezed(node, axes)
+    return _unsqueezed(node, axes) if op == "Unsqueeze" else None
 
 
 def _squeezed(node: ir.Node, axes: _Axes) -> _Axes | None:
-    if node.op_type not in {"Squeeze", "Unsqueeze"}:
-        return None
-    named = _named_axes(node)
+    named = axes_of(node)
     if named is None:
         return None
-    if node.op_type == "Squeeze":
-        gone = {axis % len(axes) for axis in named}
-        return tuple(key for axis, key in enumerate(axes) if axis not in gone)
+    gone = {axis % len(axes) for axis in named}
+    return tuple(key for axis, key in enumerate(axes) if axis not in gone)
+
+
+def _unsqueezed(node: ir.Node, axes: _Axes) -> _Axes | None:
+    named = axes_of(node)
+    if named is None:
+        return None
     rank = len(axes) + len(named)
     new = {axis % rank for axis in named}
     left = iter(axes)
     return tuple(None if axis in new else next(left) for axis in range(rank)) if len(new) == len(named) else None
 
 
-def _named_axes(node: ir.Node) -> list[int] | None:
-    attribute = node.attributes.get("axes")
-    if attribute is not None:
-        return None if attribute.is_ref() else list(attribute.as_ints())
-    value = node.inputs[1] if len(node.inputs) > 1 else None
-    tensor = None if value is None else value.const_value
-    return None if tensor is None else [int(axis) for axis in tensor.numpy().reshape(-1)]
+def _order(node: ir.Node, rank: int) -> list[int] | None:
+    """The axes of a Transpose's operand in the order in which its result has them."""
+    order = ints_of(node, "perm")
+    if order == []:
+        return list(reversed(range(rank)))
+    return order if order is not None and sorted(order) == list(range(rank)) else None
 
 
 def _constant_shape(value: ir.Value | None, depth: int = 6) -> tuple[int, ...] | None:
     """Shape of a constant, also of one that is decoded from constants (DequantizeLinear, or Cast, Sub and Mul)."""
     if value is None or depth == 0:
         return None
-    if value.const_value is not None:
-        return tuple(size if isinstance(size, int) else -1 for size in value.const_value.shape)
+    tensor = constant_tensor(value)
+    if tensor is not None:
+        return tuple(int(size) for size in tensor.shape.numpy())
     node = value.producer()
-    if node is None:
+    if node is None or standard_op(node) not in _DECODES:
         return None
-    if node.op_type == "Constant":
-        attribute = node.attributes.get("value")
-        return None if attribute is None or attribute.is_ref() else tuple(attribute.as_tensor().shape.numpy())
-    if node.op_type not in {"Identity", "Cast", "DequantizeLinear", "Mul", "Sub", "Transpose"}:
-        return None
-    shapes = [_constant_shape(operand, depth - 1) for operand in node.inputs if operand is not None]
-    if not shapes or any(shape is None for shape in shapes):
-        return None
-    shape = shapes[0] or ()
-    perm = node.attributes.get("perm")
-    if node.op_type == "Transpose":
-        return tuple(shape[axis] for axis in perm.as_ints()) if perm is not None else shape[::-1]
-    return shape
-
-
-def _int(node: ir.Node, name: str, default: int) -> int:
-    attribute = node.attributes.get(name)
-    return default if attribute is None or attribute.is_ref() else attribute.as_int()
+    shapes = [_constant_shape(part, depth - 1) for part in node.inputs if part is not None]
+    shape = shapes[0] if shapes and None not in shapes else None
+    if shape is None or standard_op(node) != "Transpose":
+        return shape
+    order = _order(node, len(shape))
+    return None if order is None else tuple(shape[axis] for axis in order)

@@ -19,9 +19,6 @@ class Source(Protocol):
 
     def __len__(self) -> int: ...
 
-    def samples(self) -> tuple[int, ...]:
-        """Samples (leading size of the first input) of each feed."""
-
     def read(self, indices: Sequence[int]) -> Iterator[tuple[Feed, tuple[str, ...]]]:
         """The feeds numbered `indices` (ascending), each with notes on what was converted or is unusual."""
 
@@ -31,14 +28,10 @@ class NpzFolder:
     """A folder of .npz files: one feed each."""
 
     files: tuple[Path, ...]
-    sizes: tuple[int, ...]
     specs: tuple[InputSpec, ...]
 
     def __len__(self) -> int:
         return len(self.files)
-
-    def samples(self) -> tuple[int, ...]:
-        return self.sizes
 
     def read(self, indices: Sequence[int]) -> Iterator[tuple[Feed, tuple[str, ...]]]:
         for index in indices:
@@ -61,9 +54,6 @@ class StackedFile:
     def __len__(self) -> int:
         return -(-self.count // self.batch)
 
-    def samples(self) -> tuple[int, ...]:
-        return tuple(min(self.batch, self.count - start) for start in range(0, self.count, self.batch))
-
     def read(self, indices: Sequence[int]) -> Iterator[tuple[Feed, tuple[str, ...]]]:
         arrays = read_arrays(self.file)
         names = [spec.name for spec in self.specs]
@@ -83,14 +73,10 @@ class TestDataSets:
     __test__ = False  # no test class, whatever pytest thinks of the name
 
     folders: tuple[Path, ...]
-    sizes: tuple[int, ...]
     specs: tuple[InputSpec, ...]
 
     def __len__(self) -> int:
         return len(self.folders)
-
-    def samples(self) -> tuple[int, ...]:
-        return self.sizes
 
     def read(self, indices: Sequence[int]) -> Iterator[tuple[Feed, tuple[str, ...]]]:
         for index in indices:

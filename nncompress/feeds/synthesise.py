@@ -26,11 +26,6 @@ def input_specs(model: ir.Model) -> tuple[InputSpec, ...]:
     return tuple(_spec(value) for value in _fed(model))
 
 
-def synthesise(model: ir.Model, *, seed: int, count: int = 4, dims: Mapping[str, int] = MappingProxyType({})) -> Feeds:
-    """Feeds with the likeliest sizes; see `synthesise_choices`."""
-    return synthesise_choices(model, seed=seed, count=count, dims=dims)[0]
-
-
 def synthesise_choices(
     model: ir.Model, *, seed: int, count: int = 4, dims: Mapping[str, int] = MappingProxyType({})
 ) -> tuple[Feeds, ...]:

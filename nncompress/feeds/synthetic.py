@@ -48,10 +48,6 @@ class Synthetic:
     def __len__(self) -> int:
         return self.count
 
-    def samples(self) -> tuple[int, ...]:
-        shape = self.recipes[0].shape if self.recipes else ()
-        return (shape[0] if shape else 1,) * self.count
-
     def read(self, indices: Sequence[int]) -> Iterator[tuple[Feed, tuple[str, ...]]]:
         for index in indices:
             yield {recipe.name: recipe.make(self.seed, index) for recipe in self.recipes}, ()

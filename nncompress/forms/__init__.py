@@ -1,0 +1,17 @@
+"""All forms, at equal cost the first one counts: the one place where a new form is entered."""
+
+from __future__ import annotations
+
+from nncompress.forms.dense import Dense
+from nncompress.forms.dequantize import Dequantize
+from nncompress.forms.folded import Folded
+from nncompress.forms.form import DEFAULT_FORM, Form
+from nncompress.forms.gather_dequantize import GatherDequantize
+from nncompress.forms.half import Half
+
+ALL_FORMS: tuple[Form, ...] = (GatherDequantize(), Folded(), Dequantize(), Half(), Dense())  # type: ignore[assignment]
+
+
+def form_names() -> list[str]:
+    """What a run may ask for: the default, and the forms that are taken on request only."""
+    return [DEFAULT_FORM, *(form.name for form in ALL_FORMS if form.on_request)]

@@ -10,40 +10,58 @@ A session holds the table as codes, a quarter of the float one. Least opset 7.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import onnx_ir as ir
 
-from nncompress.model.edit import Draft, home_of, insert_before, put_instead
-from nncompress.model.model import Model, Scope
+from nncompress.forms.folded import parameter_bytes
+from nncompress.forms.form import PORTABLE, Storing, Target
+from nncompress.forms.layouts import Layout, Payload
+from nncompress.model.edit import Draft, Editor, home_of, insert_before, put_instead
 from nncompress.model.weights import Weight
 from nncompress.numerics.affine import Affine
 
-LEAST_OPSET = 7
 
+class GatherDequantize:
+    """See the module."""
 
-def obstacle(weight: Weight, affine: Affine) -> str | None:
-    """Why lookups in this weight cannot be rewired; None if they can."""
-    if not weight.only_gathered:
-        return "it is not only looked up"
-    axis = weight.uses[0].channel_axes[0]
-    if any(d > 1 for d in affine.scale.shape[:axis]):
-        return "its scales differ along an axis before the one that is looked up"
-    if affine.input_scale is not None and any(d > 1 for d in affine.input_scale.shape[: axis + 1]):
-        return "its second scale does not lie behind the axis that is looked up"
-    return None
+    name: ClassVar[str] = "gather-dequantize"
+    holds: ClassVar[type] = Affine
+    on_request: ClassVar[bool] = False
+    least_opset: ClassVar[int] = 7
+    targets: ClassVar[frozenset[Target]] = PORTABLE
+    decoded_at_load: ClassVar[bool] = False
+    node_bytes: ClassVar[int] = 150
 
+    def obstacle(self, weight: Weight, affine: Affine, storing: Storing) -> str | None:
+        if not weight.only_gathered:
+            return "it is not only looked up"
+        axis = weight.uses[0].channel_axes[0]
+        if any(d > 1 for d in affine.scale.shape[:axis]):
+            return "its scales differ along an axis before the one that is looked up"
+        if affine.input_scale is not None and any(d > 1 for d in affine.input_scale.shape[: axis + 1]):
+            return "its second scale does not lie behind the axis that is looked up"
+        return None
 
-def replace_lookups(model: Model, weight: Weight, draft: Draft, codes: ir.Value, affine: Affine) -> None:
-    """Rewires every Gather of the weight to `codes`, then puts `draft` with the shared constants in its place."""
-    axis = weight.uses[0].channel_axes[0]
-    zero = None if affine.zero_point is None else _constant(draft, affine.zero_point.astype(np.float32), axis, "z")
-    scale = _constant(draft, affine.scale, axis, "s")
-    second = None if affine.input_scale is None else _constant(draft, affine.input_scale, axis, "s")
-    for use in weight.uses:
+    def payload(self, weight: Weight, affine: Affine) -> Payload:
+        """Dense: what is unpacked at load would be held as floats."""
+        return Payload(affine.codes, affine.shape, affine.code_type, nonzeros=None)
+
+    def size_bytes(self, weight: Weight, affine: Affine, layout: Layout) -> int:
+        return layout.size_bytes + parameter_bytes(affine)
+
+    def write(self, editor: Editor, weight: Weight, affine: Affine, layout: Layout) -> None:
+        """Rewires every Gather of the weight; they share the constants, which come in its place."""
+        axis, draft = weight.uses[0].channel_axes[0], editor.draft()
+        codes = layout.draft(draft)
+        zero = None if affine.zero_point is None else _constant(draft, affine.zero_point.astype(np.float32), axis, "z")
+        scale = _constant(draft, affine.scale, axis, "s")
+        second = None if affine.input_scale is None else _constant(draft, affine.input_scale, axis, "s")
         operands = _Operands(codes, zero, scale, second, axis, weight.dtype)
-        _lookup(model, home_of(use.node), use.node, Draft(draft.names), operands)
-    put_instead(model, weight, draft)
+        for use in weight.uses:
+            _lookup(editor, use.node, operands)
+        put_instead(editor.model, weight, draft)
 
 
 @dataclass(frozen=True)
@@ -63,8 +81,8 @@ def _constant(draft: Draft, array: np.ndarray, axis: int, prefix: str) -> ir.Val
     return draft.constant(array if array.shape[axis] > 1 else array.reshape(array.shape[axis + 1 :]), prefix)
 
 
-def _lookup(model: Model, scope: Scope, node: ir.Node, draft: Draft, operands: _Operands) -> None:
-    ids, rank = node.inputs[1], len(operands.codes.shape or ())
+def _lookup(editor: Editor, node: ir.Node, operands: _Operands) -> None:
+    ids, rank, draft, scope = node.inputs[1], len(operands.codes.shape or ()), editor.draft(), home_of(node)
 
     def looked_up(table: ir.Value) -> ir.Value:
         whole = len(table.shape or ()) == rank
@@ -79,7 +97,7 @@ def _lookup(model: Model, scope: Scope, node: ir.Node, draft: Draft, operands: _
         value = draft.node("Cast", [value], {"to": int(operands.dtype)})
     old = node.outputs[0]
     name = old.name
-    insert_before(model, scope, draft, node)
+    insert_before(editor.model, scope, draft, node)
     old.replace_all_uses_with(value, replace_graph_outputs=True)
     scope.remove(node, safe=True)
     value.name, value.type, value.shape = name, old.type, old.shape

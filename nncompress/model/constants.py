@@ -9,6 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from nncompress.model.model import Model, Scope
+from nncompress.model.node_attributes import standard_op
 from nncompress.model.origins import constant_tensor
 from nncompress.model.tensors import FileTensor
 
@@ -49,7 +50,7 @@ def find_constants(model: Model) -> Iterator[tuple[ir.Value, ir.TensorProtocol, 
     """Initializers and the outputs of Constant nodes that hold a tensor, each with the scope in which it lies."""
     for scope in model.scopes():
         values = list(getattr(scope, "initializers", {}).values())
-        values += [node.outputs[0] for node in scope if node.op_type == "Constant"]
+        values += [node.outputs[0] for node in scope if standard_op(node) == "Constant"]
         for value in values:
             tensor = constant_tensor(value)
             if tensor is not None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from nncompress.model.model import Model
+from nncompress.model.node_attributes import operand, standard_op
 from nncompress.model.origins import constant_tensor
 from nncompress.model.roles import operand_roles
 
@@ -42,23 +43,23 @@ def decoded_weights(model: Model) -> list[Decoded]:
     for scope in model.scopes():
         for node in scope:
             for role in operand_roles(node):
-                operand = node.inputs[role.index] if role.index < len(node.inputs) else None
-                parts = _parts(operand, is_table=role.kind == "table") if operand is not None else ()
-                if operand is not None and parts:
-                    found.setdefault(id(operand), (operand, parts, []))[2].append(node)
+                value = operand(node, role.index)
+                parts = _parts(value, is_table=role.kind == "table") if value is not None else ()
+                if value is not None and parts:
+                    found.setdefault(id(value), (value, parts, []))[2].append(node)
     return [
         Decoded(value, parts, tuple(sorted({node.op_type for node in nodes})), len(nodes))
         for value, parts, nodes in found.values()
     ]
 
 
-def _parts(operand: ir.Value, *, is_table: bool) -> tuple[ir.Value, ...]:
+def _parts(read: ir.Value, *, is_table: bool) -> tuple[ir.Value, ...]:
     """The constants behind an operand that is computed from codes alone; () for anything else."""
-    if _are_codes(operand) and is_table:
-        decoded = any(use.node.op_type == "Gather" and _is_decoded(use.node) for use in operand.uses())
-        return (operand,) if decoded else ()
+    if _are_codes(read) and is_table:
+        decoded = any(standard_op(use.node) == "Gather" and _is_decoded(use.node) for use in read.uses())
+        return (read,) if decoded else ()
     parts: list[ir.Value] = []
-    stack, seen = [operand], {id(operand)}
+    stack, seen = [read], {id(read)}
     while stack:
         value = stack.pop()
         node = value.producer()
@@ -75,7 +76,7 @@ def _parts(operand: ir.Value, *, is_table: bool) -> tuple[ir.Value, ...]:
 
 
 def _is_decoded(gather: ir.Node) -> bool:
-    return any(use.node.op_type in _DECODES_LOOKUPS for use in gather.outputs[0].uses())
+    return any(standard_op(use.node) in _DECODES_LOOKUPS for use in gather.outputs[0].uses())
 
 
 def _are_codes(value: ir.Value) -> bool:

@@ -63,6 +63,18 @@ class Draft:
         return made.outputs[0]
 
 
+class Editor:
+    """A model that is being rewired, and the names that are free in it."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self._names = Names(model)
+
+    def draft(self) -> Draft:
+        """An empty one."""
+        return Draft(self._names)
+
+
 def home_of(node: ir.Node) -> Scope:
     """The graph or function in which `node` lies."""
     home = node.graph

@@ -18,7 +18,7 @@ import onnx_ir as ir
 from nncompress.model.constants import stored_bytes
 from nncompress.model.macs import Shapes, count_macs, infer_shapes
 from nncompress.model.model import Model, Scope, op_name
-from nncompress.model.node_attributes import int_of
+from nncompress.model.node_attributes import int_of, operand, standard_op
 from nncompress.model.origins import FLOATS, constant_tensor
 
 _NOT_PARAMETERS = {ir.DataType.INT64, ir.DataType.INT32, ir.DataType.BOOL, ir.DataType.STRING}
@@ -30,6 +30,7 @@ _QUANTIZED_OPS = {
 }  # fmt: skip
 _LARGEST_COUNTED = 1 << 28  # elements: non-zeros of larger constants are not worth reading them
 _TYPED_BY = {"DequantizeLinear": 1, "Where": 1, "OneHot": 2}  # the input that has the type of the result, if not 0
+_ZERO_POINTS = {"Sub": 1, "DequantizeLinear": 2}  # the input that is the zero point of codes
 _MOVES = {"Gather", "Identity", "Reshape", "Transpose", "Slice", "Squeeze", "Unsqueeze"}
 
 
@@ -57,7 +58,7 @@ def take_inventory(model: Model, *, count_nonzeros: bool = True) -> Inventory:
     by_op: Counter[str] = Counter()
     parameters = nonzeros = loaded = stored = 0
     for scope in model.scopes():
-        ops.update(op_name(node) for node in scope if node.op_type != "Constant")
+        ops.update(op_name(node) for node in scope if standard_op(node) != "Constant")
         for value, tensor in _constants(scope):
             size = stored_bytes(value, tensor)
             stored += size
@@ -83,7 +84,7 @@ def quantized_parts(model: Model) -> tuple[tuple[str, int], ...]:
         for node in scope:
             if op_name(node) in _QUANTIZED_OPS:
                 found[op_name(node)] += 1
-            elif node.op_type == "Cast" and int_of(node, "to", 0) in FLOATS and _holds_codes(node.inputs[0]):
+            elif standard_op(node) == "Cast" and int_of(node, "to", 0) in FLOATS and _holds_codes(operand(node, 0)):
                 found["integer weights behind Cast"] += 1
     return tuple(found.most_common())
 
@@ -95,13 +96,16 @@ def _holds_codes(value: ir.Value | None) -> bool:
         if tensor is not None:
             return tensor.dtype.name.startswith(("INT", "UINT")) and tensor.dtype.bitwidth <= 8 and tensor.size > 1
         node = value.producer()
-        value = node.inputs[0] if node is not None and node.op_type in _MOVES and node.inputs else None
+        value = operand(node, 0) if node is not None and standard_op(node) in _MOVES else None
     return False
 
 
 # ------------------------------------------------------------------------------------------------ constants
 def _constants(scope: Scope) -> list[tuple[ir.Value, ir.TensorProtocol]]:
-    values = [*getattr(scope, "initializers", {}).values(), *(n.outputs[0] for n in scope if n.op_type == "Constant")]
+    values = [
+        *getattr(scope, "initializers", {}).values(),
+        *(n.outputs[0] for n in scope if standard_op(n) == "Constant"),
+    ]
     return [(value, tensor) for value in values if (tensor := constant_tensor(value)) is not None]
 
 
@@ -130,18 +134,20 @@ def _loaded_values(scope: Scope, shapes: Shapes) -> list[tuple[ir.Value, ir.Data
 
 
 def _result_type(node: ir.Node, dtypes: dict[int, ir.DataType]) -> ir.DataType:
-    if node.op_type == "Cast":
+    op = standard_op(node)
+    if op == "Cast":
         to = int_of(node, "to", int(ir.DataType.FLOAT))
         return ir.DataType(to) if to in _KNOWN_TYPES else ir.DataType.FLOAT
-    if node.op_type == "ConstantOfShape":
+    if op == "ConstantOfShape":
         fill = node.attributes.get("value")
         return ir.DataType.FLOAT if fill is None or fill.is_ref() else fill.as_tensor().dtype
-    if node.op_type in ("Shape", "Size"):
+    if op in ("Shape", "Size"):
         return ir.DataType.INT64
-    if node.op_type in ("Equal", "Greater", "Less", "And", "Or", "Not"):
+    if op in ("Equal", "Greater", "Less", "And", "Or", "Not"):
         return ir.DataType.BOOL
-    typed = [v for v in node.inputs[_TYPED_BY.get(node.op_type, 0) :] if v is not None]
-    return dtypes[id((typed or node.inputs)[0])]
+    inputs = [v for v in node.inputs if v is not None]
+    typed = [v for v in node.inputs[_TYPED_BY.get(op or "", 0) :] if v is not None]
+    return dtypes[id((typed or inputs)[0])]
 
 
 def _decoding_constants(scope: Scope) -> set[int]:
@@ -149,29 +155,32 @@ def _decoding_constants(scope: Scope) -> set[int]:
     found = set()
     for node in scope:
         operands: list[ir.Value | None] = []
-        if node.op_type in ("DequantizeLinear", "QuantizeLinear"):
+        op = standard_op(node)
+        if op in ("DequantizeLinear", "QuantizeLinear"):
             operands = list(node.inputs[1:])
-        elif node.op_type in ("Mul", "Sub") and any(map(_is_cast_of_codes, node.inputs)):
+        elif op in ("Mul", "Sub") and any(map(_is_cast_of_codes, node.inputs)):
             operands = list(node.inputs)
-        elif node.op_type == "Mul" and any(map(_is_scaled, node.inputs)):
+        elif op == "Mul" and any(map(_is_scaled, node.inputs)):
             operands = [v for v in node.inputs if (tensor := constant_tensor(v)) is not None and tensor.size > 1]
         for value in operands:
             producer = value.producer() if value is not None else None
-            found.add(id(producer.inputs[0] if producer is not None and producer.op_type == "Gather" else value))
+            looked_up = producer is not None and standard_op(producer) == "Gather"
+            found.add(id(operand(producer, 0) if producer is not None and looked_up else value))
     return found
 
 
 def _is_cast_of_codes(value: ir.Value | None) -> bool:
     node = value.producer() if value is not None else None
-    if node is not None and node.op_type == "Sub":
-        return _is_cast_of_codes(node.inputs[0])
-    return node is not None and node.op_type == "Cast" and _holds_codes(node.inputs[0])
+    if node is not None and standard_op(node) == "Sub":
+        codes = operand(node, 0)
+        node = codes.producer() if codes is not None else None
+    return node is not None and standard_op(node) == "Cast" and _holds_codes(operand(node, 0))
 
 
 def _is_scaled(value: ir.Value | None) -> bool:
     """True for codes times their scale; a second scale may follow, along the other axis."""
     node = value.producer() if value is not None else None
-    return node is not None and node.op_type == "Mul" and any(map(_is_cast_of_codes, node.inputs))
+    return node is not None and standard_op(node) == "Mul" and any(map(_is_cast_of_codes, node.inputs))
 
 
 def _nonzeros(value: ir.Value, tensor: ir.TensorProtocol | None, elements: int) -> int:
@@ -187,12 +196,12 @@ def _nonzeros(value: ir.Value, tensor: ir.TensorProtocol | None, elements: int) 
             continue
         seen.add(id(node))
         zeros += [zero] if (zero := _zero_point(node)) is not None else []
-        for operand in node.inputs:
-            found = constant_tensor(operand)
-            if found is not None:
-                behind.append(found)
-            elif operand is not None:
-                stack.append(operand)
+        for read in node.inputs:
+            tensor = constant_tensor(read)
+            if tensor is not None:
+                behind.append(tensor)
+            elif read is not None:
+                stack.append(read)
     largest = max(behind, key=lambda t: t.size, default=None)
     if largest is None:
         return elements
@@ -204,13 +213,13 @@ def _nonzeros(value: ir.Value, tensor: ir.TensorProtocol | None, elements: int) 
 
 def _zero_point(node: ir.Node) -> np.ndarray | None:
     """The code that a decoding node maps to zero, in a shape that broadcasts to the codes."""
-    index = {"Sub": 1, "DequantizeLinear": 2}.get(node.op_type)
-    tensor = constant_tensor(node.inputs[index]) if index is not None and len(node.inputs) > index else None
+    op = standard_op(node) or ""
+    tensor = constant_tensor(operand(node, _ZERO_POINTS.get(op, -1)))
     if tensor is None:
         return None
     zero = tensor.numpy()
-    codes = constant_tensor(node.inputs[0])
-    if node.op_type == "Sub" or zero.ndim != 1 or codes is None:
+    codes = constant_tensor(operand(node, 0))
+    if op == "Sub" or zero.ndim != 1 or codes is None:
         return zero
     shape = [1] * len(codes.shape.numpy())
     axis = int_of(node, "axis", 1)

@@ -1,12 +1,25 @@
-"""Reads attributes of a node whose values may not be there to read.
+"""Reads operator, operands and attributes of a node, which may not be there to read, or not be what they are called.
 
-Inside a function an attribute may be a reference to one that each caller gives; operators of other domains are not
-checked for the types of theirs. Both read as None, which callers take as "not known".
+Inside a function an attribute may be a reference to one that each caller gives. Operators of other domains may be
+called like standard ones, and nothing checks the types of their attributes. All this reads as None: not known.
 """
 
 from __future__ import annotations
 
 import onnx_ir as ir
+
+
+def standard_op(node: ir.Node) -> str | None:
+    """The name of a standard operator; None for one of another domain, whatever it is called.
+
+    onnxruntime never takes a function for a standard operator, not even one without a domain.
+    """
+    return node.op_type if node.domain == "" else None  # onnx-ir has made "" of "ai.onnx"
+
+
+def operand(node: ir.Node, index: int) -> ir.Value | None:
+    """The input at `index`; None where it is left out."""
+    return node.inputs[index] if 0 <= index < len(node.inputs) else None
 
 
 def int_of(node: ir.Node, name: str, default: int) -> int | None:

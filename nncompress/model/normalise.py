@@ -16,6 +16,7 @@ import onnx_ir as ir
 from nncompress.model.edit import Names, drop_if_unread, keeps_constants_as_nodes
 from nncompress.model.lineage import note_duplicate, note_name
 from nncompress.model.model import Model, Scope
+from nncompress.model.node_attributes import standard_op
 from nncompress.model.origins import constant_tensor
 from nncompress.model.tensors import FileTensor, raw_blocks, same_data
 from nncompress.model.weights import GIVEN_NAME, Weight, find_weights
@@ -42,7 +43,7 @@ def lift_constants(model: Model) -> int:
             continue
         for node in list(scope):
             value = node.outputs[0] if node.outputs else None
-            tensor = constant_tensor(value) if node.op_type == "Constant" else None
+            tensor = constant_tensor(value) if standard_op(node) == "Constant" else None
             if value is None or tensor is None or value.is_graph_output() or not value.name:
                 continue
             name = value.name
@@ -72,7 +73,7 @@ def drop_dead_constants(model: Model) -> int:
         for value in list(getattr(scope, "initializers", {}).values()):
             count += value.name not in annotating and drop_if_unread(scope, value)
         for node in list(scope):
-            if node.op_type == "Constant" and node.domain == "":
+            if standard_op(node) == "Constant":
                 count += drop_if_unread(scope, node.outputs[0])
     return count
 

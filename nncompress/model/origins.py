@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
-from nncompress.model.node_attributes import int_of, ints_of
+from nncompress.model.node_attributes import int_of, ints_of, operand, standard_op
 
 FLOATS = {ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE}
 Axes = tuple[int | None, ...] | None
@@ -30,7 +30,7 @@ def constant_tensor(value: ir.Value | None) -> ir.TensorProtocol | None:
     node = value.producer()
     if node is None:
         return value.const_value
-    if node.op_type == "Constant" and node.domain == "":
+    if standard_op(node) == "Constant":
         attr = node.attributes.get("value")
         if attr is None or attr.is_ref() or attr.type != ir.AttributeType.TENSOR:
             return None
@@ -63,7 +63,7 @@ class Origins:
             shape = [int(d) for d in tensor.shape.numpy()]
             return shape, [(value, tuple(range(len(shape))))]
         node = value.producer()
-        if node is None or node.domain not in ("", "ai.onnx") or depth > _DEEPEST or not node.inputs:
+        if node is None or standard_op(node) is None or depth > _DEEPEST or not node.inputs:
             return None
         if node.op_type == "Concat":
             return self._concat(node, depth)
@@ -173,7 +173,7 @@ def _flatten(node: ir.Node, shape: _Shape) -> _Step | None:
 
 
 def _squeeze(node: ir.Node, shape: _Shape) -> _Step | None:
-    given = _axes_of(node)
+    given = axes_of(node)
     if ints_of(node, "axes") is None:
         return None
     if given is None and len(node.inputs) > 1 and node.inputs[1] is not None:
@@ -184,7 +184,7 @@ def _squeeze(node: ir.Node, shape: _Shape) -> _Step | None:
 
 
 def _unsqueeze(node: ir.Node, shape: _Shape) -> _Step | None:
-    given = _axes_of(node)
+    given = axes_of(node)
     if given is None:
         return None
     rank = len(shape) + len(given)
@@ -217,17 +217,18 @@ def _moved(axes: Axes, by: Sequence[int | None]) -> Axes:
 
 
 def _integers(node: ir.Node, index: int) -> list[int] | None:
-    value = node.inputs[index] if index < len(node.inputs) else None
+    value = operand(node, index)
     tensor = constant_tensor(value)
     if tensor is not None:
         whole = tensor.dtype in (ir.DataType.INT64, ir.DataType.INT32)
         return [int(i) for i in tensor.numpy().reshape(-1)] if whole else None
-    constant = value.producer() if value is not None else None
-    given = constant.attributes.get("value_ints") if constant is not None and constant.op_type == "Constant" else None
-    return None if given is None or given.is_ref() else list(given.as_ints())
+    producer = value.producer() if value is not None else None
+    if producer is None or standard_op(producer) != "Constant" or "value_ints" not in producer.attributes:
+        return None
+    return ints_of(producer, "value_ints")
 
 
-def _axes_of(node: ir.Node) -> list[int] | None:
+def axes_of(node: ir.Node) -> list[int] | None:
     """Axes of Squeeze and Unsqueeze: an attribute before opset 13, an input since."""
     given = _integers(node, 1)
     return given if given is not None else ints_of(node, "axes") or None

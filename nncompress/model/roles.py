@@ -21,7 +21,7 @@ from typing import Literal
 
 import onnx_ir as ir
 
-from nncompress.model.node_attributes import int_of, text_of
+from nncompress.model.node_attributes import int_of, operand, text_of
 
 Kind = Literal["linear", "table", "recurrent"]
 
@@ -38,25 +38,23 @@ class Role:
 
 def operand_roles(node: ir.Node) -> tuple[Role, ...]:
     """The weight operands of `node`; () for operators without any."""
-    if node.domain not in ("", "ai.onnx", "com.microsoft"):
-        return ()
-    match node.op_type:
-        case "Conv" | "FusedConv":
+    match node.domain, node.op_type:
+        case ("", "Conv") | ("com.microsoft", "FusedConv"):
             return (Role(1, "linear", (0,), "rest"),)
-        case "ConvTranspose":
+        case "", "ConvTranspose":
             return (Role(1, "linear", (0, 1) if _depthwise(node) else (1,), "rest"),)
-        case "MatMul":
+        case "", "MatMul":
             return (Role(1, "linear", "rest", (-2,)), Role(0, "linear", "rest", (-1,)))
-        case "FusedMatMul" | "Gemm" | "FusedGemm":
+        case ("", "Gemm") | ("com.microsoft", "FusedMatMul" | "FusedGemm"):
             return _transposable_roles(node)
-        case "Attention" if node.domain == "com.microsoft":
+        case "com.microsoft", "Attention":
             return (Role(1, "linear", (1,), "rest"),)
-        case "Gather":
+        case "", "Gather":
             axis = int_of(node, "axis", 0)
             return () if axis is None else (Role(0, "table", (axis,), ()),)
-        case "LSTM" | "GRU" | "RNN":
+        case "", "LSTM" | "GRU" | "RNN":
             return (Role(1, "recurrent", (0, 1), (2,)), Role(2, "recurrent", (0, 1), (2,)))
-        case "Einsum":
+        case "", "Einsum":
             return _einsum_roles(node)
     return ()
 
@@ -73,7 +71,8 @@ def _transposable_roles(node: ir.Node) -> tuple[Role, ...]:
 
 
 def _depthwise(node: ir.Node) -> bool:
-    shape = node.inputs[1].shape if len(node.inputs) > 1 and node.inputs[1] is not None else None
+    weight = operand(node, 1)
+    shape = weight.shape if weight is not None else None
     group = int_of(node, "group", 1)
     return shape is not None and len(shape) > 1 and group is not None and group > 1 and shape[0] == group
 

@@ -16,6 +16,7 @@ import onnx_ir as ir
 
 from nncompress.model.freeze import INITIALIZERS_FROM_IR
 from nncompress.model.model import OLDEST_OPSET, Model, Scope, op_name, standard_opset
+from nncompress.model.node_attributes import operand, standard_op
 from nncompress.model.origins import Axes, Origins, constant_tensor
 from nncompress.model.roles import Kind, Role, operand_roles
 
@@ -118,9 +119,9 @@ def find_weights(model: Model) -> list[Weight]:
     for scope in model.scopes():
         for node in scope:
             for role, op in signatures.roles(node):
-                operand = node.inputs[role.index] if role.index < len(node.inputs) else None
-                for value, axes in origins.of(operand):
-                    use = _use(node, role, op, axes, operand is value and not signatures.are_of_call(node))
+                read = operand(node, role.index)
+                for value, axes in origins.of(read):
+                    use = _use(node, role, op, axes, read is value and not signatures.are_of_call(node))
                     if use is not None:
                         found.setdefault(id(value), (value, []))[1].append(use)
     return [
@@ -135,7 +136,7 @@ def _homes(model: Model) -> Iterator[tuple[int, Scope]]:
         for value in getattr(scope, "initializers", {}).values():
             yield id(value), scope
         for node in scope:
-            if node.op_type == "Constant":
+            if standard_op(node) == "Constant":
                 yield id(node.outputs[0]), scope
 
 
@@ -185,9 +186,9 @@ class _Signatures:
         position = {id(value): index for index, value in enumerate(function.inputs)}
         for node in function:
             for role, op in self.roles(node):
-                operand = node.inputs[role.index] if role.index < len(node.inputs) else None
-                if operand is not None and id(operand) in position:
-                    yield Role(position[id(operand)], role.kind, role.channel, role.contraction), op
+                value = operand(node, role.index)
+                if value is not None and id(value) in position:
+                    yield Role(position[id(value)], role.kind, role.channel, role.contraction), op
 
 
 def _use(node: ir.Node, role: Role, op: str, axes: Axes, direct: bool) -> Use | None:

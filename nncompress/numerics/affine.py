@@ -40,6 +40,11 @@ class Affine:
     nonzeros: int
     input_scale: np.ndarray | None = None
 
+    @property
+    def code_type(self) -> np.dtype:
+        """int8 or uint8."""
+        return np.dtype(np.int8 if self.signed else np.uint8)
+
     def decode(self) -> np.ndarray:
         """The values as float32."""
         out = self.codes.load().astype(np.float32)

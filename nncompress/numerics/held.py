@@ -30,6 +30,17 @@ class Plain:
         return self.array
 
 
+@dataclass(frozen=True)
+class Reshaped:
+    """Another array, seen in a shape of as many elements."""
+
+    held: Held
+    shape: tuple[int, ...]
+
+    def load(self) -> np.ndarray:
+        return self.held.load().reshape(self.shape)
+
+
 class _InMemory:
     def __init__(self, array: np.ndarray, store: Store) -> None:
         self._array, self._store = array, store

@@ -79,8 +79,3 @@ def largest_and_sqnr_db(matrix: np.ndarray, a: np.ndarray, b: np.ndarray) -> tup
         signal += float(np.sum(block**2))
         noise += float(np.sum((block - product) ** 2))
     return largest, 10 * math.log10(signal / noise) if noise > 0 else None
-
-
-def largest_paying_rank(rows: int, columns: int) -> int:
-    """The largest rank at which both factors together are smaller than the matrix: r (m + n) < m n."""
-    return (rows * columns - 1) // (rows + columns)

@@ -1,4 +1,4 @@
-"""What a run offers to its passes: a store for intermediate arrays, threads."""
+"""What a run offers to its passes: a store for intermediate arrays, threads, and what is asked of forms."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from nncompress.errors import NoOutputError, reason
+from nncompress.forms.form import Storing
 from nncompress.numerics.held import Held, Store
 
 
@@ -14,6 +15,7 @@ from nncompress.numerics.held import Held, Store
 class Context:
     """What a run lends to its passes."""
 
+    storing: Storing
     store: Store = field(default_factory=lambda: _Store())
     threads: int = 1
 

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import onnx_ir as ir
 
+from nncompress.forms.factors import largest_saving_rank
 from nncompress.model.edit import Draft, Names, put_instead
 from nncompress.model.lineage import inherit_origin
 from nncompress.model.model import Model
@@ -16,13 +17,11 @@ from nncompress.model.tensors import lazy
 from nncompress.model.weights import Weight
 from nncompress.numerics.affine import largest_finite
 from nncompress.numerics.held import Held
-from nncompress.numerics.low_rank import factors, largest_and_sqnr_db, largest_paying_rank, spectrum
+from nncompress.numerics.low_rank import factors, largest_and_sqnr_db, spectrum
 from nncompress.passes.base import Stage, WeightPass, unfit
 from nncompress.passes.context import Context
 from nncompress.passes.parallel import in_parallel
 from nncompress.results.record import Outcome, Rewritten, Skipped
-
-OVERHEAD_BYTES = 200  # the second node, names and headers; measured, rounded up
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ class Factorize(WeightPass):
         reason = unfit(matrix)
         if reason:
             return reason
-        paying = self._largest_rank(weight)
+        paying = largest_saving_rank(weight)
         wanted = self._given_rank(matrix.shape)
         if wanted is not None and wanted > paying:
             return f"rank {wanted} would not pay; only up to {paying} would"
@@ -109,12 +108,6 @@ class Factorize(WeightPass):
         if self.ratio is not None:
             return max(1, int(self.ratio * shape[0] * shape[1] / (shape[0] + shape[1])))
         return self.rank
-
-    def _largest_rank(self, weight: Weight) -> int:
-        """The largest rank at which the result is smaller, names and nodes included."""
-        k, n = matrix_shape(weight)
-        overhead = OVERHEAD_BYTES * len(weight.uses) // max(1, weight.dtype.numpy().itemsize)
-        return min(largest_paying_rank(k, n), max(0, (k * n - overhead - 1) // (k + n)))
 
 
 def _replace(model: Model, weight: Weight, names: Names, rank: int, a: Held, b: Held) -> None:

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from nncompress.errors import NoOutputError
 from nncompress.model.weights import Weight
+from nncompress.numerics.blas_threads import limit_new_thread
 
 IN_FLIGHT_BYTES = 512 << 20  # weights that are read and worked on at the same time
 
@@ -25,7 +26,7 @@ def in_parallel(weights: list[Weight], work: Callable[[Weight], T], threads: int
     if threads <= 1:
         yield from ((weight, work(weight)) for weight in weights)
         return
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(threads, initializer=limit_new_thread) as pool:
         running: deque[tuple[Weight, int, Future[T]]] = deque()
         in_flight = 0
         for weight in weights:

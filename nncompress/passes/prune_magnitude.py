@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from nncompress.forms.layouts import LEAST_OPSET, cheapest_layout
+from nncompress.forms.choice import cheapest, saves
+from nncompress.forms.layouts import LEAST_OPSET
 from nncompress.model.encoding import attach
 from nncompress.model.model import Model
 from nncompress.model.weights import Weight
@@ -62,14 +63,13 @@ class PruneMagnitude(WeightPass):
                 outcomes.append(Skipped(weight.name, self.name, "no value is small enough to become zero"))
             else:
                 held = context.store.hold(kept.values.astype(weight.dtype.numpy(), copy=False))
-                outcomes.append(self._attached(weight, Pruned(held, weight.shape, kept.nonzeros), kept, model.opset))
+                outcomes.append(self._attached(weight, Pruned(held, weight.shape, kept.nonzeros), kept, context))
         return outcomes
 
-    def _attached(self, weight: Weight, pruned: Pruned, kept: Kept, opset: int) -> Outcome:
+    def _attached(self, weight: Weight, pruned: Pruned, kept: Kept, context: Context) -> Outcome:
         """Attaches the zeros, unless they would be stored as they are and gain nothing."""
-        layout = cheapest_layout(pruned.values, pruned.shape, weight.dtype.numpy(), pruned.nonzeros, opset)
-        if self.only_if_smaller and layout.name == "dense":
-            return Skipped(weight.name, self.name, _no_gain(opset))
+        if self.only_if_smaller and not saves(weight, cheapest(weight, pruned, context.storing)):
+            return Skipped(weight.name, self.name, _no_gain(context.storing.opset))
         attach(weight, pruned)
         share = 1 - kept.nonzeros / weight.size
         return Rewritten(weight.name, self.name, f"{share:.1%} zeros", kept.sqnr_db)

@@ -1,4 +1,4 @@
-"""Pass `quantize-weights`: weights become 8-bit integers with a scale."""
+"""Pass `quantize-weights`: weights become 8-bit integers with a scale, or half-precision floats."""
 
 from __future__ import annotations
 
@@ -7,16 +7,20 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from nncompress.forms import folded
+from nncompress.forms.choice import cheapest, obstacle, saves
 from nncompress.model.encoding import attach
 from nncompress.model.model import Model
 from nncompress.model.weights import Weight
 from nncompress.numerics.affine import Quantized, Range, quantize
+from nncompress.numerics.encoded import Encoded
 from nncompress.numerics.equalise import equalised
+from nncompress.numerics.half import HALVES, rounded_to_half
 from nncompress.passes.base import Stage, WeightPass, unfit
 from nncompress.passes.context import Context
 from nncompress.passes.parallel import in_parallel
 from nncompress.results.record import Outcome, Rewritten, Skipped
+
+_LEAST_HALF_DB = 40.0  # float16 has about 74 dB and bfloat16 55; below this, values are too small for the type
 
 
 @dataclass(frozen=True)
@@ -24,13 +28,14 @@ class QuantizeWeights(WeightPass):
     """Stores each weight as 8-bit integers with a scale (and a zero point): about a quarter of the size.
 
     Computation stays in floating point, so speed does not change. One scale for each output channel keeps the error
-    small; tables that are looked up get one scale a row.
+    small; tables that are looked up get one scale a row. As float16 or bfloat16, a weight takes half of its size and
+    loses next to nothing.
     """
 
     bits: Literal[8] = 8
-    """bits of one weight"""
-    dtype: Literal["int8", "uint8"] = "int8"
-    """type of the integers"""
+    """bits of one integer"""
+    dtype: Literal["int8", "uint8", "float16", "bfloat16"] = "int8"
+    """type of the stored numbers"""
     symmetric: bool = field(default=True, metadata={"option": "--symmetric/--asymmetric"})
     """zero point in the middle; otherwise the range of the values is used in full"""
     granularity: Literal["channel", "tensor"] = field(default="channel", metadata={"option": "--per"})
@@ -45,55 +50,83 @@ class QuantizeWeights(WeightPass):
     name: ClassVar[str] = "quantize-weights"
     stage: ClassVar[Stage] = Stage.ENCODINGS
 
+    def problem(self) -> str | None:
+        changed = [
+            name for name in ("symmetric", "granularity", "range") if getattr(self, name) != getattr(type(self), name)
+        ]
+        if self.dtype in HALVES and changed:
+            return f"{' and '.join(changed)}: only for integers, and {self.dtype} is none"
+        return None
+
     def apply(self, model: Model, context: Context) -> list[Outcome]:
         weights, outcomes = self.select(model)
-        worth = []
-        for weight in weights:
-            reason = self._too_small(weight) if self.only_if_smaller else None
-            if reason:
-                outcomes.append(Skipped(weight.name, self.name, reason))
-            else:
-                worth.append(weight)
-        for weight, made in in_parallel(worth, lambda weight: self._quantized(weight, context), context.threads):
-            if isinstance(made, str):
-                outcomes.append(Skipped(weight.name, self.name, made))
-            else:
-                attach(weight, made.affine)
-                second = ", equalised" if made.affine.input_scale is not None else ""
-                outcomes.append(Rewritten(weight.name, self.name, self._detail(weight) + second, made.sqnr_db))
+        for weight, encoding in in_parallel(weights, lambda weight: self._encoded(weight, context), context.threads):
+            outcomes.append(self._attached(weight, encoding, context))
         return outcomes
 
-    def _axes(self, weight: Weight) -> tuple[int, ...]:
-        return weight.channel_axes if self.granularity == "channel" else ()
+    def _attached(self, weight: Weight, encoding: str | _Encoding, context: Context) -> Outcome:
+        """Attaches the encoding, unless it cannot be stored or takes more than it saves."""
+        if isinstance(encoding, str):
+            return Skipped(weight.name, self.name, encoding)
+        reason = obstacle(weight, encoding.encoded, context.storing)
+        if reason:
+            return Skipped(weight.name, self.name, reason)
+        choice, before = cheapest(weight, encoding.encoded, context.storing), weight.tensor.nbytes
+        if self.only_if_smaller and not saves(weight, choice):
+            after = f"{before} bytes would become about {choice.total_bytes}"
+            return Skipped(weight.name, self.name, f"scales and decoding nodes would eat the gain ({after})")
+        attach(weight, encoding.encoded)
+        return Rewritten(weight.name, self.name, encoding.detail, encoding.sqnr_db)
 
-    def _too_small(self, weight: Weight) -> str | None:
-        """The reason against a weight whose scales and nodes would eat the gain; numbers of scales decide."""
-        scales = int(np.prod([weight.shape[axis] for axis in self._axes(weight)], dtype=np.int64))
-        after = weight.size + folded.size_bytes(scales, zero_points=not self.symmetric)
-        before = weight.tensor.nbytes
-        if after < before:
-            return None
-        return f"scales and decoding nodes would eat the gain ({before} bytes would become about {after})"
-
-    def _quantized(self, weight: Weight, context: Context) -> str | Quantized:
+    def _encoded(self, weight: Weight, context: Context) -> str | _Encoding:
         """What it becomes; or the reason to leave it alone."""
-        array, dtype = weight.array(), weight.dtype.numpy()
+        array = weight.array()
         reason = unfit(array)
         if reason:
             return reason
-        axes, signed = self._axes(weight), self.dtype == "int8"
-        made = quantize(
+        if self.dtype in HALVES:
+            return self._half(weight, array, context)
+        integers = self._quantized(weight, array, context)
+        second = ", equalised" if integers.affine.input_scale is not None else ""
+        return _Encoding(integers.affine, self._detail(weight) + second, integers.sqnr_db)
+
+    def _half(self, weight: Weight, array: np.ndarray, context: Context) -> str | _Encoding:
+        if weight.dtype.itemsize <= 2:
+            return "it is stored in half precision already"
+        try:
+            half, sqnr_db = rounded_to_half(array, HALVES[self.dtype], context.store)
+        except OverflowError:
+            return f"holds values beyond the range of {self.dtype}"
+        if sqnr_db is not None and sqnr_db < _LEAST_HALF_DB:
+            return f"most of its values are too small for {self.dtype}: only {sqnr_db:.1f} dB would be left"
+        return _Encoding(half, self.dtype, sqnr_db)
+
+    def _quantized(self, weight: Weight, array: np.ndarray, context: Context) -> Quantized:
+        dtype, axes, signed = weight.dtype.numpy(), self._axes(weight), self.dtype == "int8"
+        plain = quantize(
             array, axes, bits=self.bits, signed=signed, symmetric=self.symmetric, range_=self.range,
             store=context.store, dtype=dtype,
         )  # fmt: skip
         axis = weight.input_axis
         if not (self.equalise and signed and self.symmetric) or self.granularity == "tensor" or axis is None:
-            return made
+            return plain
         return equalised(
-            array, made, axes, axis, bits=self.bits, range_=self.range, store=context.store, dtype=dtype
+            array, plain, axes, axis, bits=self.bits, range_=self.range, store=context.store, dtype=dtype
         )  # fmt: skip
+
+    def _axes(self, weight: Weight) -> tuple[int, ...]:
+        return weight.channel_axes if self.granularity == "channel" else ()
 
     def _detail(self, weight: Weight) -> str:
         axes = self._axes(weight)
         grain = f"per channel (axis {', '.join(map(str, axes))})" if axes else "per tensor"
         return f"{self.dtype}, {'symmetric' if self.symmetric else 'asymmetric'}, {grain}"
+
+
+@dataclass(frozen=True)
+class _Encoding:
+    """What is made of a weight, in words and in decibels."""
+
+    encoded: Encoded
+    detail: str
+    sqnr_db: float | None

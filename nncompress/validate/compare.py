@@ -46,7 +46,6 @@ class Request:
     exact: bool = False  # also run the result without integer arithmetic behind DequantizeLinear
     metrics: tuple[str, ...] = ()  # (): top-1 and top-5 where there are labels
     metric_output: str | None = None  # output that they are about; None: the first that suits
-    constants_bytes: int | None = None  # of the larger model, once decoded; None: taken from the files
     free_bytes: int | None = None  # memory that may be used; None: what the system has free
 
 
@@ -57,11 +56,9 @@ def measure(request: Request, announce: Announce = silent) -> Run:
     """
     if len(request.feeds) == 0:
         raise InputError(f"{request.feeds.origin}: there are no feeds to run the models on")
-    constants = request.constants_bytes
-    if constants is None:
-        constants = max(model_bytes(request.reference), model_bytes(request.candidate))
+    larger = max(model_bytes(request.reference), model_bytes(request.candidate))
     free = free_memory_bytes() if request.free_bytes is None else request.free_bytes
-    if fit_together(constants, 2, free):
+    if fit_together(larger, 2, free):
         return _side_by_side(request, announce)
     return _one_after_the_other(request, announce)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nncompress.errors import NoOutputError
-from nncompress.forms.choice import FormChoice
+from nncompress.forms.form import DEFAULT_FORM
 from nncompress.model.inventory import quantized_parts
 from nncompress.model.model import Model
 from nncompress.onnx_file.facts import file_bytes, file_facts
@@ -32,7 +32,7 @@ from nncompress.workflow.proof import Proof, Stopwatch, _complaint, feeds_of, ru
 class Writing:
     """How the result is stored."""
 
-    form: FormChoice = "folded"
+    form: str = DEFAULT_FORM
     external_data: bool = False
     force: bool = False
     keep_failed: bool = False  # keep a result that fails a gate

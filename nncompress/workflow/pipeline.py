@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from nncompress.errors import UsageError
-from nncompress.forms.choice import FormChoice
-from nncompress.forms.planned import planned_bytes
+from nncompress.forms.choice import constant_bytes
+from nncompress.forms.form import DEFAULT_FORM, Storing
 from nncompress.forms.store import store
 from nncompress.model.freeze import freeze_inputs
 from nncompress.model.model import Model
 from nncompress.model.normalise import normalise
+from nncompress.numerics.blas_threads import one_blas_thread
 from nncompress.passes.base import Pass
 from nncompress.passes.context import Context
 from nncompress.results.record import LedgerLine, Outcome, Rewritten, SizeStep, WeightValues
@@ -55,15 +56,15 @@ class Compressed:
 
 
 def compress_graph(
-    model: Model, passes: Sequence[Pass], *, form: FormChoice = "folded", threads: int = 1, freeze: bool = False
+    model: Model, passes: Sequence[Pass], *, form: str = DEFAULT_FORM, threads: int = 1, freeze: bool = False
 ) -> Compressed:
     """Applies `passes` to a copy of `model` and stores what they made. Raises UsageError as `apply_passes` does."""
-    return store_applied(apply_passes(model, passes, Context(threads=threads), form=form, freeze=freeze), form)
+    context = Context(Storing(model.opset, form), threads=threads)
+    return store_applied(apply_passes(model, passes, context, freeze=freeze), context.storing)
 
 
-def apply_passes(
-    model: Model, passes: Sequence[Pass], context: Context, *, form: FormChoice = "folded", freeze: bool = False
-) -> Applied:
+@one_blas_thread()
+def apply_passes(model: Model, passes: Sequence[Pass], context: Context, *, freeze: bool = False) -> Applied:
     """Applies `passes` to a copy of `model`. Raises UsageError for an order or options that cannot be meant.
 
     Where no pass changes anything, the copy is the model as it was. `freeze`: initializers that are also inputs,
@@ -78,13 +79,13 @@ def apply_passes(
     steps: list[SizeStep] = []
     for done, current in zip(["normalise", *(earlier.name for earlier in passes)], passes, strict=False):
         if len(passes) > 1:
-            steps.append(SizeStep(done, planned_bytes(copy, form)))
+            steps.append(SizeStep(done, constant_bytes(copy, context.storing)))
         outcomes += current.apply(copy, context)
     applied = Applied(model, copy, ledger, tuple(outcomes), tuple(steps), notes)
     return applied if applied.changed else _unchanged(applied, freeze=freeze)
 
 
-def store_applied(applied: Applied, form: FormChoice = "folded") -> Compressed:
+def store_applied(applied: Applied, storing: Storing) -> Compressed:
     """Writes what rides on the weights of `applied` into its graph, which is an ordinary model afterwards."""
     if not applied.changed:
         lines = applied.ledger.close(
@@ -93,10 +94,10 @@ def store_applied(applied: Applied, form: FormChoice = "folded") -> Compressed:
         return Compressed(applied.model, applied.outcomes, lines, applied.notes)
     worst = worst_values(applied.original, applied.model, applied.outcomes)
     sizes = applied.ledger.sizes_before_store(applied.model)
-    stored = store(applied.model, form)
-    forms = {key: (weight.form, weight.size_bytes) for key, weight in stored.items()}
+    stored = store(applied.model, storing)
+    forms = {key: (choice.name, choice.size_bytes) for key, (_, choice) in stored.items()}
     lines = applied.ledger.close(applied.model, sizes, forms, applied.outcomes)
-    notes = dict.fromkeys(f"{weight.weight}: {weight.note}" for weight in stored.values() if weight.note)
+    notes = dict.fromkeys(f"{name}: {choice.note}" for name, choice in stored.values() if choice.note)
     return Compressed(applied.model, applied.outcomes, lines, (*applied.notes, *notes), applied.steps, worst)
 
 

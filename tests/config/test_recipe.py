@@ -33,7 +33,7 @@ BAD_STEPS = [
     ("quantize-weights:dtyp=int8", "quantize-weights: unknown option 'dtyp' (did you mean 'dtype'?)"),
     ("quantize-weights:dtype", "'quantize-weights:dtype': 'dtype' is not option=value"),
     ("quantize-weights:dtype=int8,dtype=uint8", "dtype is given twice"),
-    ("quantize-weights:dtype=int7", "dtype: input should be 'int8' or 'uint8', not 'int7'"),
+    ("quantize-weights:dtype=int7", "dtype: input should be 'int8', 'uint8', 'float16' or 'bfloat16', not 'int7'"),
     ("quantize-weights:symmetric=perhaps", "symmetric: input should be a valid boolean"),
     ("quantize-weights:min_size=many", "min_size: input should be a valid integer"),
     ("quantize-weights:name=other", "unknown option 'name'"),

@@ -6,8 +6,8 @@ import numpy as np
 import onnx
 import pytest
 
-from nncompress.errors import InputError, UsageError
-from nncompress.feeds.feeds import InputSpec, load_feeds, split_feeds
+from nncompress.errors import InputError
+from nncompress.feeds.feeds import InputSpec, load_feeds
 
 X = InputSpec("x", np.dtype("float32"), ("batch", 3))
 FIXED = InputSpec("x", np.dtype("float32"), (2, 3))
@@ -240,29 +240,3 @@ def test_external_data_in_a_tensor_file_is_refused(tmp_path):
     (tmp_path / "test_data_set_0" / "input_0.pb").write_bytes(tensor.SerializeToString())
     with pytest.raises(InputError, match="external data is not read from test data"):
         load_feeds(tmp_path, [X])
-
-
-def test_a_split_is_disjoint_complete_and_evenly_spread(folder):
-    calibration, validation = split_feeds(load_feeds(folder, [X]), 0.5)
-    assert numbers(calibration) == [[2, 3], [6, 7]]
-    assert numbers(validation) == [[0, 1], [4, 5]]
-
-
-def test_labels_go_with_their_feeds_when_split(folder, tmp_path):
-    np.savez(tmp_path / "labels.npz", labels=np.arange(8))
-    calibration, validation = split_feeds(load_feeds(folder, [X], tmp_path / "labels.npz"), 0.25)
-    assert calibration.labels.tolist() == [6, 7]
-    assert validation.labels.tolist() == [0, 1, 2, 3, 4, 5]
-    assert numbers(calibration) == [[6, 7]]
-
-
-def test_a_split_that_cannot_be_is_refused(folder, tmp_path):
-    feeds = load_feeds(folder, [X])
-    with pytest.raises(UsageError, match="the calibration share is 1: it must lie between 0 and 1"):
-        split_feeds(feeds, 1)
-    one, _ = split_feeds(feeds, 0.25)
-    with pytest.raises(InputError, match="1 feed cannot serve calibration and validation; give --calibration"):
-        split_feeds(one, 0.5)
-    np.savez(tmp_path / "labels.npz", labels=np.arange(9))
-    with pytest.raises(InputError, match="9 labels for 8 samples"):
-        split_feeds(load_feeds(folder, [X], tmp_path / "labels.npz"), 0.5)

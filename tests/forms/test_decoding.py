@@ -8,11 +8,16 @@ import numpy as np
 import onnx
 import pytest
 
-from nncompress.forms import dequantize, gather_dequantize
-from nncompress.forms.store import FormChoice, Stored, store
+from nncompress.forms.choice import Choice, obstacle
+from nncompress.forms.dequantize import Dequantize
+from nncompress.forms.form import Storing
+from nncompress.forms.store import store
+from nncompress.model.constants import find_constants
 from nncompress.model.encoding import attach
 from nncompress.model.model import Model
 from nncompress.numerics.affine import Affine, quantize
+from nncompress.numerics.encoded import Encoded
+from nncompress.numerics.half import rounded_to_half
 from nncompress.numerics.held import Store
 from nncompress.numerics.sparse import Pruned
 from tests.models import model_of, noise, only_weight, proto_from, run, session
@@ -37,11 +42,17 @@ def encoded(
     return quantize(weight, axes, bits=8, signed=signed, symmetric=symmetric, range_="minmax", store=Store()).affine
 
 
-def stored(model: Model, encoding: object, form: FormChoice = "folded") -> Stored:
-    attach(only_weight(model), encoding)  # type: ignore[arg-type]
-    (result,) = store(model, form).values()
+def stored(model: Model, encoding: Encoded, form: str = "folded") -> Choice:
+    attach(only_weight(model), encoding)
+    others = constants_bytes(model) - only_weight(model).tensor.nbytes
+    ((_, choice),) = store(model, Storing(model.opset, form)).values()
     onnx.checker.check_model(proto_from(model), full_check=True)
-    return result
+    assert choice.size_bytes == constants_bytes(model) - others, "exact to the byte"
+    return choice
+
+
+def constants_bytes(model: Model) -> int:
+    return sum(tensor.nbytes for _, tensor, _ in find_constants(model))
 
 
 def handed_out(model: Model, dtype: type) -> np.ndarray:
@@ -61,7 +72,7 @@ def test_folded_codes_decode_to_the_bit(kind: str, opset: int, symmetric: bool, 
     dtype = DTYPES[kind]
     model = matmul(kind, noise(*SHAPE, dtype=dtype), opset)
     encoding = encoded(kind, 0, symmetric=symmetric, signed=signed)
-    assert stored(model, encoding).form == "folded"
+    assert stored(model, encoding).name == "folded"
     assert np.array_equal(handed_out(model, dtype), encoding.decode().astype(dtype))
 
 
@@ -77,7 +88,7 @@ def test_sparse_codes_decode_to_the_bit(kind: str, sparsity: float, opset: int) 
     weight[np.random.default_rng(1).random(BIG) < sparsity] = 0
     encoding = quantize(weight, (1,), bits=8, signed=True, symmetric=True, range_="minmax", store=Store()).affine
     model = matmul(kind, weight.astype(dtype), opset)
-    assert stored(model, encoding).form == f"folded{layout_for(sparsity, opset)}"
+    assert stored(model, encoding).name == f"folded{layout_for(sparsity, opset)}"
     out = run(model, x=np.eye(BIG[0], dtype=dtype))[0]
     assert np.array_equal(out, encoding.decode().astype(dtype))
 
@@ -91,7 +102,7 @@ def test_sparse_floats_decode_to_the_bit(kind: str, sparsity: float, opset: int)
     weight[np.random.default_rng(1).random(BIG) < sparsity] = 0
     model = matmul(kind, weight, opset)
     made = stored(model, Pruned(Store().hold(weight), BIG, int(np.count_nonzero(weight))))
-    assert made.form == (layout_for(sparsity, opset).removeprefix(", ") or "dense")
+    assert made.name == (layout_for(sparsity, opset).removeprefix(", ") or "dense")
     assert np.array_equal(run(model, x=np.eye(BIG[0], dtype=dtype))[0], weight)
 
 
@@ -102,7 +113,7 @@ def test_sizes_that_fill_no_whole_byte_of_a_mask_decode_to_the_bit(sparsity: flo
     weight[np.random.default_rng(1).random(weight.shape) < sparsity] = 0
     model = matmul("float", weight, 17)
     made = stored(model, Pruned(Store().hold(weight), weight.shape, int(np.count_nonzero(weight))))
-    assert made.form == layout_for(sparsity, 17).removeprefix(", ")
+    assert made.name == layout_for(sparsity, 17).removeprefix(", ")
     assert np.array_equal(run(model, x=np.eye(121, dtype=np.float32))[0], weight)
 
 
@@ -118,10 +129,10 @@ def test_dequantize_linear_decodes_to_the_bit(
     encoding = encoded(kind, 0, symmetric=symmetric, signed=signed, axes=axes)
     made = stored(model, encoding, "dequantize")
     if opset < 13 and axes:
-        assert made.form == "folded"
-        assert made.note == "DequantizeLinear needs opset 13 for this and the model has 10"
+        assert made.name == "folded"
+        assert made.note == "DequantizeLinear with one scale a channel needs opset 13, not 10"
     else:
-        assert made.form == "dequantize"
+        assert made.name == "dequantize"
         assert "DequantizeLinear" in [node.op_type for node in proto_from(model).graph.node]
     out = exact(model, np.eye(SHAPE[0], dtype=dtype))
     assert np.array_equal(out, encoding.decode().astype(dtype))
@@ -134,7 +145,7 @@ def exact(model: Model, x: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("form", ["folded", "dequantize"])
 @pytest.mark.parametrize("axes", [(0, 1), (1, 2), (0, 2)])
-def test_scales_along_two_axes_decode_to_the_bit(form: FormChoice, axes: tuple[int, ...]) -> None:
+def test_scales_along_two_axes_decode_to_the_bit(form: str, axes: tuple[int, ...]) -> None:
     body = "g (float[3,4,4] x) => (float[3,4,5] y) { y = MatMul(x, w) }"
     model = model_of(body, w=noise(3, 4, 5))
     encoding = quantize(
@@ -143,16 +154,16 @@ def test_scales_along_two_axes_decode_to_the_bit(form: FormChoice, axes: tuple[i
     made = stored(model, encoding, form)
     if form == "dequantize" and axes != (0, 1):
         assert made.note == "DequantizeLinear cannot scale along two axes that are not the first ones"
-    assert made.form == ("dequantize" if form == "dequantize" and axes == (0, 1) else "folded")
+    assert made.name == ("dequantize" if form == "dequantize" and axes == (0, 1) else "folded")
     assert np.array_equal(exact(model, np.stack([np.eye(4, dtype=np.float32)] * 3)), encoding.decode())
 
 
 @pytest.mark.parametrize("form", ["folded", "dequantize"])
-def test_a_second_scale_decodes_to_the_bit(form: FormChoice) -> None:
+def test_a_second_scale_decodes_to_the_bit(form: str) -> None:
     second = np.random.default_rng(2).uniform(0.5, 2, (SHAPE[0], 1)).astype(np.float32)
     encoding = replace(encoded("float", 0), input_scale=second)
     model = matmul("float", noise(*SHAPE), 17)
-    assert stored(model, encoding, form).form == form
+    assert stored(model, encoding, form).name == form
     assert np.array_equal(exact(model, np.eye(SHAPE[0], dtype=np.float32)), encoding.decode())
 
 
@@ -163,7 +174,7 @@ def test_bfloat16_weights_decode_to_the_bit() -> None:
     for opset in (13, 17, 21):
         model = model_of(body, opset=opset, ir_version=10, w=weight)
         encoding = encoded("float", 0)
-        assert stored(model, encoding).form == "folded"
+        assert stored(model, encoding).name == "folded"
         expected = encoding.decode().astype(ml_dtypes.bfloat16).astype(np.float32)
         assert np.array_equal(handed_out(model, np.float32), expected)
 
@@ -191,7 +202,7 @@ def test_looked_up_codes_decode_to_the_bit(kind: str, channels: str, symmetric: 
     model = model_of(body, opset=opset, ir_version=10, w=noise(*SHAPE, dtype=dtype))
     encoding = encoded(kind, 0, symmetric=symmetric, axes=scaled)
     made = stored(model, encoding)
-    assert made.form == "gather-dequantize"
+    assert made.name == "gather-dequantize"
     assert np.array_equal(run(model, x=ids)[0], np.take(encoding.decode(), ids, axis).astype(dtype))
     constants = sum(len(t.raw_data) for t in proto_from(model).graph.initializer)
     assert made.size_bytes == constants
@@ -200,7 +211,7 @@ def test_looked_up_codes_decode_to_the_bit(kind: str, channels: str, symmetric: 
 def test_a_table_whose_scales_lie_before_the_looked_up_axis_is_folded() -> None:
     model = model_of("g (int64[2] x) => (float[24,2] y) { y = Gather<axis=1>(w, x) }", w=noise(*SHAPE))
     encoding = encoded("float", 0, axes=(0,))
-    assert stored(model, encoding).form == "folded"
+    assert stored(model, encoding).name == "folded"
     assert np.array_equal(run(model, x=np.array([3, 0]))[0], encoding.decode()[:, [3, 0]])
 
 
@@ -222,16 +233,56 @@ def test_a_second_scale_of_a_table_is_applied_to_what_is_looked_up() -> None:
     second = np.random.default_rng(2).uniform(0.5, 2, (1, SHAPE[1])).astype(np.float32)
     encoding = replace(encoded("float", 0, axes=(0,)), input_scale=second)
     model = model_of("g (int64[2,2] x) => (float[2,2,40] y) { y = Gather(w, x) }", w=noise(*SHAPE))
-    assert stored(model, encoding).form == "gather-dequantize"
+    assert stored(model, encoding).name == "gather-dequantize"
     ids = np.array([[1, 2], [3, 23]])
     assert np.array_equal(run(model, x=ids)[0], encoding.decode()[ids])
 
 
 def test_forms_say_from_which_opset_they_work() -> None:
     weight = only_weight(model_of("g (float[2,24] x) => (float[2,40] y) { y = MatMul(x, w) }", w=noise(*SHAPE)))
-    assert dequantize.obstacle(weight, encoded("float", 0, axes=()), 9) is not None
-    assert dequantize.obstacle(weight, encoded("float", 0, axes=()), 10) is None
-    assert gather_dequantize.LEAST_OPSET == 7
+    per_tensor, per_channel = encoded("float", 0, axes=()), encoded("float", 0, axes=(1,))
+    assert Dequantize.least_opset == 10
+    assert Dequantize().obstacle(weight, per_tensor, Storing(10)) is None
+    assert "needs opset 13, not 10" in str(Dequantize().obstacle(weight, per_channel, Storing(10)))
+    assert Dequantize().obstacle(weight, per_channel, Storing(13)) is None
+
+
+@pytest.mark.parametrize(("opset", "form"), [(9, "folded"), (10, "dequantize")])
+def test_a_form_that_the_opset_does_not_have_is_not_taken_and_the_reason_said(opset: int, form: str) -> None:
+    model = matmul("float", noise(*SHAPE), opset)
+    choice = stored(model, encoded("float", 0, axes=()), "dequantize")
+    assert choice.name == form
+    assert choice.note == (None if opset == 10 else "form dequantize needs opset 10, and the model has 9")
+
+
+def test_dequantize_linear_always_has_a_zero_point() -> None:
+    model = matmul("float", noise(*SHAPE), 17)
+    stored(model, encoded("float", 0), "dequantize")
+    (node,) = (node for node in proto_from(model).graph.node if node.op_type == "DequantizeLinear")
+    zero = next(t for t in proto_from(model).graph.initializer if t.name == node.input[2])
+    assert (zero.data_type, onnx.numpy_helper.to_array(zero).tolist()) == (onnx.TensorProto.INT8, [0] * SHAPE[1])
+
+
+# ------------------------------------------------------------------------------------------------ halves
+@pytest.mark.parametrize("opset", [7, 11, 13, 20])
+@pytest.mark.parametrize("sparsity", [0.0, 0.8, 0.97])
+@pytest.mark.parametrize("kind", ["float", "double"])
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
+def test_halves_decode_to_the_bit_in_every_layout(dtype: type, kind: str, sparsity: float, opset: int) -> None:
+    weight = noise(*BIG, dtype=DTYPES[kind])
+    weight[np.random.default_rng(1).random(BIG) < sparsity] = 0
+    half, _ = rounded_to_half(weight, np.dtype(dtype), Store())
+    model = matmul(kind, weight, opset)
+    if dtype == ml_dtypes.bfloat16 and opset < 13:
+        said = obstacle(only_weight(model), half, Storing(opset))
+        assert said == f"bfloat16 needs opset 13, and the model has {opset}"
+        return
+    expected = layout_for(sparsity, opset)
+    if dtype == ml_dtypes.bfloat16 and opset < 20:
+        expected = expected.replace("gaps", "mask")
+    assert stored(model, half).name == f"half{expected}"
+    out = run(model, x=np.eye(BIG[0], dtype=DTYPES[kind]))[0]
+    assert np.array_equal(out, half.decode().astype(DTYPES[kind]))
 
 
 def test_a_transposed_weight_before_a_vector_is_stored_folded() -> None:
@@ -239,7 +290,7 @@ def test_a_transposed_weight_before_a_vector_is_stored_folded() -> None:
     model = model_of("g (float[24] x) => (float[40] y) { t = Transpose(w) y = MatMul(t, x) }", w=noise(*SHAPE))
     encoding = encoded("float", 0, axes=())
     made = stored(model, encoding, form="dequantize")
-    assert made.form == "folded"
+    assert made.name == "folded"
     assert made.note == "onnxruntime multiplies a transposed matrix that is no constant and a vector wrongly"
     x = noise(24)
     np.testing.assert_allclose(run(model, x=x)[0], encoding.decode().T @ x, rtol=1e-4, atol=1e-4)

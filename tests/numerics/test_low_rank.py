@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from nncompress.numerics.low_rank import factors, largest_and_sqnr_db, largest_paying_rank, spectrum
+from nncompress.numerics.low_rank import factors, largest_and_sqnr_db, spectrum
 from tests.models import noise
 
 EPS = float(np.finfo(np.float32).eps)
@@ -70,13 +70,6 @@ def test_the_rank_for_an_energy_is_the_least_that_keeps_it(m: int, n: int, share
     assert 1 <= rank <= min(m, n)
     assert squared[:rank].sum() >= share * squared.sum() * (1 - 1e-9)
     assert squared[: rank - 1].sum() < share * squared.sum() * (1 + 1e-9)
-
-
-@given(st.integers(1, 400), st.integers(1, 400))
-def test_the_largest_paying_rank_is_smaller_and_the_next_one_is_not(m: int, n: int) -> None:
-    rank = largest_paying_rank(m, n)
-    assert rank == 0 or rank * (m + n) < m * n
-    assert (rank + 1) * (m + n) >= m * n
 
 
 def test_nothing_is_lost_at_full_rank() -> None:

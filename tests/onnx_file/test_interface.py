@@ -11,7 +11,6 @@ import pytest
 from google.protobuf.message import Message
 from onnx import TensorProto, helper
 
-from nncompress.forms.choice import FormChoice
 from nncompress.onnx_file.read import load
 from nncompress.onnx_file.write import write
 from nncompress.passes.base import Pass
@@ -21,7 +20,7 @@ from nncompress.passes.quantize_weights import QuantizeWeights
 from nncompress.workflow.pipeline import compress_graph
 from tests.models import noise, proto_of, run, saved
 
-WAYS: dict[str, tuple[Pass, FormChoice]] = {
+WAYS: dict[str, tuple[Pass, str]] = {
     "nothing": (QuantizeWeights(min_size=1 << 30), "folded"),
     "folded": (QuantizeWeights(), "folded"),
     "dequantize": (QuantizeWeights(), "dequantize"),

@@ -17,7 +17,7 @@ from nncompress.passes.prune_magnitude import PruneMagnitude
 from nncompress.passes.quantize_weights import QuantizeWeights
 from nncompress.results.record import Outcome, Rewritten, Skipped
 from nncompress.workflow.pipeline import check_passes, compress_graph
-from tests.models import as_model, model_of, noise, proto_of
+from tests.models import CONTEXT, as_model, context_for, model_of, noise, proto_of
 
 F, P, Q = Factorize(rank=2, min_size=64), PruneMagnitude(), QuantizeWeights()
 
@@ -32,7 +32,7 @@ def model() -> Model:
 
 def outcomes(one: Pass, of: Model) -> dict[str, str]:
     """{weight: reason or "rewritten"}"""
-    return {o.subject: o.reason if isinstance(o, Skipped) else "rewritten" for o in one.apply(of, Context())}
+    return {o.subject: o.reason if isinstance(o, Skipped) else "rewritten" for o in one.apply(of, context_for(of))}
 
 
 # ------------------------------------------------------------------------------------------------ select
@@ -62,10 +62,10 @@ def test_a_glob_that_matches_nothing_is_an_error_with_the_nearest_name(kind: typ
     with pytest.raises(
         UsageError, match=r"'enc_2' matches no weight and no node that reads one \(did you mean 'enc_"
     ) as e:
-        kind(**{option: ("enc_0", "enc_2")}).apply(model(), Context())  # type: ignore[arg-type]
+        kind(**{option: ("enc_0", "enc_2")}).apply(model(), CONTEXT)  # type: ignore[arg-type]
     assert e.value.exit_code == EXIT_USAGE
     with pytest.raises(UsageError, match=r"'ENC_\*' matches no weight"):
-        kind(**{option: ("ENC_*",)}).apply(model(), Context())  # type: ignore[arg-type]
+        kind(**{option: ("ENC_*",)}).apply(model(), CONTEXT)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("kind", ALL_PASSES)
@@ -107,7 +107,7 @@ def test_empty_weights_are_left_alone(kind: type[Pass], shape: tuple[int, int]) 
 
 def test_a_model_without_weights_has_no_outcomes() -> None:
     of = model_of("g (float[2] x) => (float[2] y) { y = Relu(x) }")
-    assert [kind().apply(of, Context()) for kind in ALL_PASSES] == [[], [], []]
+    assert [kind().apply(of, context_for(of)) for kind in ALL_PASSES] == [[], [], []]
     compressed = compress_graph(of, [Q])
     assert not compressed.changed
 
@@ -205,7 +205,7 @@ def test_results_come_in_order_whatever_the_threads_do() -> None:
 def test_outcomes_do_not_depend_on_the_number_of_threads(kind: type[Pass]) -> None:
     options = {"rank": 2} if kind is Factorize else {}
     runs: list[list[Outcome]] = [
-        kind(min_size=1, **options).apply(model(), Context(threads=threads))  # type: ignore[arg-type]
+        kind(min_size=1, **options).apply(model(), Context(CONTEXT.storing, threads=threads))  # type: ignore[arg-type]
         for threads in (1, 2, 8)
     ]
     assert runs[0] == runs[1] == runs[2]

@@ -9,16 +9,14 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from nncompress.forms.choice import FormChoice
 from nncompress.model.model import Model
 from nncompress.passes.base import Pass
-from nncompress.passes.context import Context
 from nncompress.passes.factorize import Factorize
 from nncompress.passes.prune_magnitude import PruneMagnitude
 from nncompress.passes.quantize_weights import QuantizeWeights
 from nncompress.results.record import Rewritten, Skipped
 from nncompress.workflow.pipeline import compress_graph
-from tests.models import constants_of, linear, model_of, noise, only_weight, proto_from, session
+from tests.models import CONTEXT, constants_of, context_for, linear, model_of, noise, only_weight, proto_from, session
 
 K, N = 40, 56
 TYPES: dict[str, Any] = {
@@ -93,7 +91,7 @@ def sqnr_db(before: np.ndarray, after: np.ndarray) -> float:
     return float(10 * np.log10(signal / noise_)) if noise_ > 0 else np.inf
 
 
-def check(kind: str, weights: dict[str, np.ndarray], one: Pass, form: FormChoice, *, as_tables: bool) -> None:
+def check(kind: str, weights: dict[str, np.ndarray], one: Pass, form: str, *, as_tables: bool) -> None:
     compressed = compress_graph(read_everywhere(kind, weights, as_tables=as_tables), [one], form=form)
     stored, outcomes = constants_of(proto_from(compressed.model)), {o.subject: o for o in compressed.outcomes}
     assert len(outcomes) >= len(weights) - 3, "only zeros are the same twice"
@@ -147,9 +145,9 @@ def test_factors_stay_finite_and_are_as_close_as_stated(kind: str) -> None:
 def test_factors_whose_product_would_overflow_are_not_made(kind: str) -> None:
     limit = float(np.finfo(TYPES[kind]).max)
     weight = np.where(noise(K, N) > 0, limit, -limit).astype(TYPES[kind])
-    (outcome,) = Factorize(ratio=0.6, min_size=1).apply(linear(weight / 8), Context())
+    (outcome,) = Factorize(ratio=0.6, min_size=1).apply(linear(weight / 8), CONTEXT)
     assert isinstance(outcome, Rewritten)
-    (outcome,) = Factorize(ratio=0.6, min_size=1).apply(linear(weight), Context())
+    (outcome,) = Factorize(ratio=0.6, min_size=1).apply(linear(weight), CONTEXT)
     assert isinstance(outcome, Skipped)
     assert outcome.reason == f"products of its factors would be more than {np.dtype(TYPES[kind]).name} can hold"
 
@@ -163,7 +161,7 @@ def test_values_that_float32_cannot_express_are_left_alone(one: Pass, value: flo
     weight = noise(K, N, dtype=np.float64) if abs(value) > 1 or np.isnan(value) else np.zeros((K, N))
     weight[7, 9] = value
     model = linear(weight)
-    (outcome,) = one.apply(model, Context())
+    (outcome,) = one.apply(model, context_for(model))
     assert isinstance(outcome, Skipped)
     assert outcome.reason.startswith(reason)
     assert only_weight(model).array().tobytes() == weight.tobytes()
@@ -174,7 +172,7 @@ def test_shares_of_all_weights_together_leave_out_what_is_not_finite() -> None:
     broken = np.full((40, 40), np.nan, np.float32)
     for scope in ("lamp", "global"):
         model = model_of(body, u=noise(40, 40), v=broken)
-        outcomes = PruneMagnitude(sparsity=0.25, scope=scope).apply(model, Context())  # type: ignore[arg-type]
+        outcomes = PruneMagnitude(sparsity=0.25, scope=scope).apply(model, context_for(model))  # type: ignore[arg-type]
         assert {type(outcome) for outcome in outcomes} == {Rewritten, Skipped}
         zeros = int(np.sum(constants_of(proto_from(model))["u"] == 0))
         assert zeros == 400

@@ -7,17 +7,16 @@ from nncompress.model.encoding import encoded_of
 from nncompress.model.model import Model
 from nncompress.numerics.affine import Affine
 from nncompress.passes.base import Pass
-from nncompress.passes.context import Context
 from nncompress.passes.factorize import Factorize
 from nncompress.passes.prune_magnitude import PruneMagnitude
 from nncompress.passes.quantize_weights import QuantizeWeights
 from nncompress.results.record import Rewritten, Skipped
 from nncompress.workflow.pipeline import compress_graph
-from tests.models import linear, model_of, noise, only_weight, op_types, proto_from, run, weight_named
+from tests.models import context_for, linear, model_of, noise, only_weight, op_types, proto_from, run, weight_named
 
 
 def applied(one: Pass, model: Model) -> Rewritten | Skipped:
-    (outcome,) = one.apply(model, Context())
+    (outcome,) = one.apply(model, context_for(model))
     return outcome
 
 
@@ -62,11 +61,11 @@ def test_quantizing_says_how_and_how_well(options: dict[str, object], detail: st
 
 def test_tables_have_a_scale_for_each_row_and_tied_weights_one_for_each_output() -> None:
     table = model_of("g (int64[3] i) => (float[3,32] y) { y = Gather(w, i) }", w=noise(50, 32))
-    QuantizeWeights(equalise=False).apply(table, Context())
+    QuantizeWeights(equalise=False).apply(table, context_for(table))
     assert affine(table).scale.shape == (50, 1)
     tied = "g (int64[3] i) => (float[3,50] y) { e = Gather(w, i) t = Transpose(w) y = MatMul(e, t) }"
     model = model_of(tied, w=noise(50, 32))
-    QuantizeWeights(equalise=False).apply(model, Context())
+    QuantizeWeights(equalise=False).apply(model, context_for(model))
     assert affine(model).scale.shape == (50, 1)
 
 
@@ -80,7 +79,7 @@ def test_outliers_along_inputs_get_a_second_scale_unless_told_not_to() -> None:
     assert outcome.sqnr_db == pytest.approx(sqnr_db(weight, only_weight(model).array()), abs=1e-2)
     for options in ({"equalise": False}, {"symmetric": False}, {"dtype": "uint8"}, {"granularity": "tensor"}):
         other = linear(weight)
-        QuantizeWeights(**options).apply(other, Context())  # type: ignore[arg-type]
+        QuantizeWeights(**options).apply(other, context_for(other))  # type: ignore[arg-type]
         assert affine(other).input_scale is None
 
 
@@ -100,6 +99,43 @@ def test_what_is_quantized_is_never_larger_in_the_file() -> None:
             assert proto_from(compressed.model).ByteSize() < before, rows
 
 
+@pytest.mark.parametrize(("dtype", "least_db"), [("float16", 70), ("bfloat16", 52)])
+def test_halves_take_half_and_lose_next_to_nothing(dtype: str, least_db: float) -> None:
+    model = linear(noise(64, 48))
+    outcome = applied(QuantizeWeights(dtype=dtype), model)  # type: ignore[arg-type]
+    assert isinstance(outcome, Rewritten)
+    assert (outcome.detail, outcome.sqnr_db) == (
+        dtype, pytest.approx(sqnr_db(noise(64, 48), only_weight(model).array()), abs=1e-3),
+    )  # fmt: skip
+    assert sqnr_db(noise(64, 48), only_weight(model).array()) > least_db
+
+
+def test_zeros_of_halves_are_stored_small() -> None:
+    compressed = compress_graph(
+        linear(noise(128, 96)), [PruneMagnitude(sparsity=0.8), QuantizeWeights(dtype="float16")]
+    )
+    (line,) = (line for line in compressed.lines if line.kind == "weight")
+    assert line.form == "half, sparse-mask"
+    assert line.bytes_after < 0.2 * 2 * 128 * 96 + 128 * 96 / 8 + 200
+
+
+def test_what_half_precision_cannot_hold_stays_as_it_is() -> None:
+    large, small = noise(64, 48) * 1e5, noise(64, 48) * 1e-7
+    assert reason(QuantizeWeights(dtype="float16"), linear(large)) == "holds values beyond the range of float16"
+    assert reason(QuantizeWeights(dtype="float16"), linear(small)).startswith("most of its values are too small for")
+    for values in (large, small):
+        assert isinstance(applied(QuantizeWeights(dtype="bfloat16"), linear(values)), Rewritten)
+    half = linear(noise(64, 48, dtype=np.float16))
+    assert reason(QuantizeWeights(dtype="float16"), half) == "it is stored in half precision already"
+    old = linear(noise(64, 48), opset=11)
+    assert reason(QuantizeWeights(dtype="bfloat16"), old) == "bfloat16 needs opset 13, and the model has 11"
+
+
+def test_options_of_integers_are_refused_for_halves() -> None:
+    problem = QuantizeWeights(dtype="float16", symmetric=False, range="minmax").problem()
+    assert problem == "symmetric and range: only for integers, and float16 is none"
+
+
 # ------------------------------------------------------------------------------------------------ prune-magnitude
 def test_pruning_drops_the_asked_share_of_each_weight() -> None:
     model = linear(noise(40, 50))
@@ -115,7 +151,7 @@ def test_pruning_drops_the_asked_share_of_each_weight() -> None:
 def test_a_global_share_takes_more_from_weights_with_small_values() -> None:
     body = "g (float[2,32] x) => (float[2,32] y) { a = MatMul(x, u) y = MatMul(a, v) }"
     model = model_of(body, u=noise(32, 32), v=10 * noise(32, 32, seed=1))
-    PruneMagnitude(sparsity=0.5, scope="global", only_if_smaller=False).apply(model, Context())
+    PruneMagnitude(sparsity=0.5, scope="global", only_if_smaller=False).apply(model, context_for(model))
     zeros = {name: int(np.sum(weight_named(model, name).array() == 0)) for name in "uv"}
     assert sum(zeros.values()) == 1024
     assert zeros["u"] > 5 * zeros["v"]
@@ -150,7 +186,7 @@ def test_pruning_leaves_weights_alone_in_which_nothing_is_small() -> None:
 
 def test_pruning_keeps_float64_exact() -> None:
     model = linear(noise(40, 50, dtype=np.float64))
-    PruneMagnitude(sparsity=0.5).apply(model, Context())
+    PruneMagnitude(sparsity=0.5).apply(model, context_for(model))
     after, before = only_weight(model).array(), noise(40, 50, dtype=np.float64)
     assert np.array_equal(after[after != 0], before[after != 0])
 
@@ -203,7 +239,7 @@ def test_factorizing_says_what_cannot_be_split() -> None:
 @pytest.mark.parametrize("kind", [np.float16, np.float64])
 def test_factors_have_the_type_of_the_weight(kind: type) -> None:
     model = linear(noise(64, 80, dtype=kind))
-    Factorize(rank=4).apply(model, Context())
+    Factorize(rank=4).apply(model, context_for(model))
     factors = [weight_named(model, name) for name in ("w.a0", "w.b0")]
     assert {factor.tensor.numpy().dtype for factor in factors} == {np.dtype(kind)}
 
@@ -211,5 +247,5 @@ def test_factors_have_the_type_of_the_weight(kind: type) -> None:
 def test_a_rank_beyond_that_of_the_matrix_gives_finite_factors() -> None:
     weight = np.outer(np.arange(64), np.ones(80)).astype(np.float32)
     model = linear(weight)
-    Factorize(rank=35).apply(model, Context())
+    Factorize(rank=35).apply(model, context_for(model))
     assert np.isfinite(run(model, x=noise(2, 64))[0]).all()

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 import nncompress.workflow.pipeline as module
-from nncompress.forms.choice import FormChoice
 from nncompress.model.constants import find_constants
 from nncompress.passes import Factorize, PruneMagnitude, QuantizeWeights
 from nncompress.passes.base import Pass
@@ -20,14 +19,12 @@ from tests.models import linear, model_of, noise
 from tests.support import SAMPLE_DATA, SAMPLES
 
 CHAIN: list[Pass] = [Factorize(ratio=0.7), PruneMagnitude(sparsity=0.5), QuantizeWeights()]
-SMALL_CONSTANTS = 140  # bytes of numbers that unpack one sparse weight, see tests/forms/test_planned.py
 
 
-def constant_bytes(passes: list[Pass], form: FormChoice) -> tuple[int, int]:
-    """Bytes of all constants after these passes and `store`, and the number of sparse weights."""
+def stored_bytes(passes: list[Pass], form: str) -> int:
+    """Bytes of all constants after these passes and `store`."""
     compressed = compress_graph(MODEL, passes, form=form)
-    sparse = sum(line.form.count("sparse") for line in compressed.lines)
-    return sum(tensor.nbytes for _, tensor, _ in find_constants(compressed.model)), sparse
+    return sum(tensor.nbytes for _, tensor, _ in find_constants(compressed.model))
 
 
 BODY = "g (float[2,80] x) => (float[2,80] y) { a = MatMul(x, u) b = MatMul(a, v) c = MatMul(b, w) y = Add(c, d) }"
@@ -36,18 +33,16 @@ MODEL = model_of(BODY, u=SAME, v=SAME.copy(), w=noise(80, 80, seed=1), d=noise(8
 
 
 @pytest.mark.parametrize("form", ["folded", "dequantize"])
-def test_each_step_is_what_would_be_stored_if_the_passes_ended_there(form: FormChoice) -> None:
+def test_each_step_is_what_would_be_stored_if_the_passes_ended_there(form: str) -> None:
     steps = compress_graph(MODEL, CHAIN, form=form).steps
     assert [step.name for step in steps] == ["normalise", "factorize", "prune-magnitude"]
     assert steps[0].size_bytes == 4 * (2 * 80 * 80 + 80)  # u and v are one
-    assert steps[1].size_bytes == constant_bytes(CHAIN[:1], form)[0]
-    stored, sparse = constant_bytes(CHAIN[:2], form)
-    assert sparse > 0
-    assert 0 < stored - steps[2].size_bytes <= SMALL_CONSTANTS * sparse
+    assert steps[1].size_bytes == stored_bytes(CHAIN[:1], form)
+    assert steps[2].size_bytes == stored_bytes(CHAIN[:2], form)
 
 
 def test_one_pass_has_no_steps_and_nothing_is_planned(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(module, "planned_bytes")
+    monkeypatch.delattr(module, "constant_bytes")
     assert compress_graph(linear(noise(64, 64)), [QuantizeWeights()]).steps == ()
 
 

@@ -1,0 +1,52 @@
+"""What a form is: how an encoding is stored in a graph, for which readers, and in how many bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal, Protocol
+
+from nncompress.forms.layouts import Layout, Payload
+from nncompress.model.edit import Editor
+from nncompress.model.weights import Weight
+from nncompress.numerics.encoded import Encoded
+
+Target = Literal["portable", "ort"]
+PORTABLE: frozenset[Target] = frozenset({"portable", "ort"})
+DEFAULT_FORM = "folded"
+
+
+@dataclass(frozen=True)
+class Storing:
+    """What a run asks of the forms of its weights."""
+
+    opset: int  # of the model
+    form: str = DEFAULT_FORM  # taken wherever it can hold a weight
+    target: Target = "portable"  # ort: operators of com.microsoft are allowed
+
+
+class Form(Protocol):
+    """One way to store an encoding. `Encoded` below is always of the type that the form holds."""
+
+    name: ClassVar[str]
+    holds: ClassVar[type]
+    on_request: ClassVar[bool]  # only where a run asks for it by name; otherwise wherever it is the cheapest
+    least_opset: ClassVar[int]
+    targets: ClassVar[frozenset[Target]]  # for which its operators are allowed
+    decoded_at_load: ClassVar[bool]  # onnxruntime computes the floats once, when a session is made
+    node_bytes: ClassVar[int]  # nodes, names and headers of one weight besides tensor data; measured, rounded up
+
+    def obstacle(self, weight: Weight, encoded: Encoded, storing: Storing) -> str | None:
+        """Why it cannot hold the weight; None if it can."""
+        ...
+
+    def payload(self, weight: Weight, encoded: Encoded) -> Payload:
+        """The large array, for which the cheapest layout is looked for."""
+        ...
+
+    def size_bytes(self, weight: Weight, encoded: Encoded, layout: Layout) -> int:
+        """Bytes of tensor data of everything that `write` adds, exactly."""
+        ...
+
+    def write(self, editor: Editor, weight: Weight, encoded: Encoded, layout: Layout) -> None:
+        """Puts constants and nodes in the place of the weight."""
+        ...

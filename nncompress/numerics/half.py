@@ -1,0 +1,61 @@
+"""Half precision: the values of a weight rounded to float16 (11 bits, up to 65504) or bfloat16 (8 bits, the range of
+float32), to nearest, ties to even."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import ml_dtypes
+import numpy as np
+
+from nncompress.numerics.affine import sum_of_squares
+from nncompress.numerics.held import Held, Store
+
+HALVES = {"float16": np.dtype(np.float16), "bfloat16": np.dtype(ml_dtypes.bfloat16)}
+_BLOCK = 1 << 20  # elements that are converted at a time
+
+
+@dataclass(frozen=True)
+class HalfPrecision:
+    """A weight in half precision: `values` in its shape, of `dtype`."""
+
+    values: Held
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    nonzeros: int
+
+    def decode(self) -> np.ndarray:
+        """The values as float32."""
+        return self.values.load().astype(np.float32)
+
+    def decode_at(self, places: np.ndarray) -> np.ndarray:
+        """The values at row-major positions `places`, as float32."""
+        values: np.ndarray = self.values.load().reshape(-1)[places].astype(np.float32)
+        return values
+
+    def arrays(self) -> Mapping[str, Held]:
+        """The values."""
+        return {"values": self.values}
+
+
+def rounded_to_half(weight: np.ndarray, dtype: np.dtype, store: Store) -> tuple[HalfPrecision, float | None]:
+    """`weight` (float32 or float64, any finite values) as `dtype`, and the SQNR in dB, None where nothing was lost.
+
+    Raises OverflowError where a value would become infinite.
+    """
+    flat = weight.reshape(-1)
+    rounded = np.empty(flat.shape, dtype)
+    signal = noise = 0.0
+    for start in range(0, len(flat), _BLOCK):
+        block = flat[start : start + _BLOCK]
+        with np.errstate(over="ignore"):
+            rounded[start : start + _BLOCK] = block
+        error = block - rounded[start : start + _BLOCK].astype(block.dtype)
+        if not np.isfinite(error).all():
+            raise OverflowError(f"a value lies beyond the range of {dtype.name}")
+        signal += sum_of_squares(block)
+        noise += sum_of_squares(error)
+    half = HalfPrecision(store.hold(rounded.reshape(weight.shape)), weight.shape, dtype, int(np.count_nonzero(rounded)))
+    return half, 10 * math.log10(signal / noise) if noise > 0 else None
