@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nncompress.errors import UsageError
 from nncompress.files.opened import data_digest
-from nncompress.forms import form_names
+from nncompress.forms import check_form
 from nncompress.forms.form import DEFAULT_FORM
 from nncompress.model.model import Model
 from nncompress.onnx_file.output import Output, check_result
@@ -47,8 +47,7 @@ def compress(
     Where no pass finds anything to do, the copy is the model as it was. `freeze_inputs`: initializers that are also
     graph inputs become constants and are compressed as well. Raises UsageError for impossible options.
     """
-    if form not in form_names():
-        raise UsageError(f"unknown form {form!r}: it is {' or '.join(form_names())}")
+    check_form(form)
     compressed = compress_graph(model, _checked(passes), form=form, threads=threads, freeze=freeze_inputs)
     compressed.model.ledger = compressed.lines
     return compressed.model

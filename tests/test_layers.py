@@ -28,14 +28,14 @@ ALLOWED: dict[str, set[str]] = {
     "passes": {"numerics", "results.record", "model", "forms"},
     "runtime": {"results.record", "feeds"},
     "validate": {"results.record", "feeds", "runtime"},
-    "config": {"files", "results.limits", "passes", "validate.metrics"},
+    "config": {"forms", "files", "results.limits", "passes", "validate.metrics"},
     "workflow": {
         "numerics", "files", "results", "report.saved", "model", "onnx_file", "feeds", "forms", "passes", "runtime",
         "validate", "config",
     },
     "search": {"files", "results", "report.json_report", "onnx_file", "passes", "runtime", "workflow"},
     "api": {"files", "results", "model", "onnx_file", "forms", "passes", "workflow", "search"},
-    "cli": {"files", "results", "report", "passes", "runtime", "validate", "config", "workflow", "search"},
+    "cli": {"forms", "files", "results", "report", "passes", "runtime", "validate", "config", "workflow", "search"},
     "__init__": {"api"},
     "__main__": {"cli"},
 }  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import typing
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +12,9 @@ from typing import Any
 
 from nncompress.cli.options import LimitOptions, ProofOptions, RunOptions, StoreOptions, WriteOptions
 from nncompress.errors import UsageError
+from nncompress.forms import check_form
 from nncompress.report.json_text import LARGEST_NUMBER
-from nncompress.results.limits import Limits, limits_in
+from nncompress.results.limits import Aim, Limits, limits_in
 from nncompress.validate.metrics.names import require_metric
 from nncompress.workflow.compress import Writing
 from nncompress.workflow.proof import Proof
@@ -80,12 +82,17 @@ def writing_of(options: WriteOptions) -> Writing:
 
 def storing_of(options: StoreOptions) -> Writing:
     """Raises UsageError for an unknown form."""
-    if options.form not in ("folded", "dequantize"):
-        raise UsageError(f"unknown form {options.form!r}: it is folded or dequantize")
     return Writing(
-        "dequantize" if options.form == "dequantize" else "folded", options.external_data,
-        keep_failed=options.keep_failed, freeze_inputs=options.freeze_inputs,
+        check_form(options.form), _aim(options.aim), options.external_data, keep_failed=options.keep_failed,
+        freeze_inputs=options.freeze_inputs,
     )  # fmt: skip
+
+
+def _aim(name: str) -> Aim:
+    for aim in typing.get_args(Aim):
+        if name == aim:
+            return aim  # type: ignore[no-any-return]
+    raise UsageError(f"unknown aim --for {name!r}: it is {', '.join(typing.get_args(Aim))}")
 
 
 def target_of(target: Path | None, writing: Writing, source: Path) -> Path:

@@ -1,7 +1,8 @@
 """What a signal does: before a command works it ends the process at once, and while it works by an exception.
 
 The exception lets temporary files be removed, and comes only once, for a second one would stop that. Python drops what
-is raised in a callback of its own, such as that of a weak reference: an exception lost so is raised again.
+is raised in a callback of its own, such as that of a weak reference: an exception lost so is raised again. One that
+came in the middle of an import waits for its end: C extensions do not survive it.
 """
 
 from __future__ import annotations
@@ -59,7 +60,9 @@ def ignore() -> None:
 
 def _came(number: int, frame: FrameType | None) -> None:
     if _State.works:
-        _raise(number)
+        _State.number = number
+        _raise_unless_importing(frame)
+        return
     if not _State.ends_s:
         _end(number, MESSAGE)
     if not came():
@@ -68,9 +71,14 @@ def _came(number: int, frame: FrameType | None) -> None:
         _end(number, "interrupted again; temporary files may be left behind: the next run removes them")
 
 
-def _raise(number: int) -> None:
-    _State.works, _State.number, _State.ends_s = False, number, time.monotonic()
-    raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
+def _raise_unless_importing(frame: FrameType | None) -> None:
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            signal.setitimer(signal.ITIMER_REAL, _AGAIN_S)
+            return
+        frame = frame.f_back
+    _State.works, _State.ends_s = False, time.monotonic()
+    raise KeyboardInterrupt if _State.number == signal.SIGINT else SystemExit(128 + _State.number)
 
 
 def _end(number: int, message: str) -> None:
@@ -93,4 +101,4 @@ def _could_not_be_raised(lost: sys.UnraisableHookArgs) -> None:
 
 def _raise_again(number: int, frame: FrameType | None) -> None:
     if _State.works:
-        _raise(_State.number)
+        _raise_unless_importing(frame)

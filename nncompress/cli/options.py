@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from nncompress.cli.completion import completing
+from nncompress.cli.recipe_schema import values_of
 from nncompress.cli.settings import PREFIX, variables
 from nncompress.report.formats import ALL_FORMATS, formats_of
 from nncompress.results.limits import Limit, Limits, limits_in
@@ -179,9 +180,14 @@ class StoreOptions:
 
     form: Annotated[
         str,
-        shared_option("--form", group="Output", metavar="folded|dequantize", text="How integers are stored: folded "
-                "runs at float speed everywhere; dequantize is standard DequantizeLinear."),
+        shared_option("--form", group="Output", metavar="|".join(values_of("form")), text="How integers are stored: "
+                "folded runs at float speed everywhere; dequantize is standard DequantizeLinear."),
     ] = "folded"  # fmt: skip
+    aim: Annotated[
+        str,
+        shared_option("--for", group="Output", metavar="|".join(values_of("aim")), text="What it is for. Only where "
+                "that is size, a result that is not smaller is refused."),
+    ] = "size"  # fmt: skip
     external_data: Annotated[
         bool, shared_option("--external-data", group="Output", text="Weights in a data file beside the model.")
     ] = False

@@ -7,13 +7,12 @@ the passes takes three times as long as the help of a command may.
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, make_dataclass
-from importlib.resources import files
 from typing import TYPE_CHECKING, Annotated, Any
 
 from nncompress.cli.options import option
+from nncompress.cli.recipe_schema import recipe_schema
 
 if TYPE_CHECKING:
     from nncompress.passes.base import Pass
@@ -54,8 +53,7 @@ def passes_of(names: Sequence[str], options: Any) -> list[Pass]:
 
 @functools.cache
 def _fields_by_pass() -> dict[str, Fields]:
-    schema = json.loads(files("nncompress.config").joinpath("recipe.schema.json").read_text(encoding="utf-8"))
-    steps = [dict(step["properties"]) for step in schema["properties"]["steps"]["items"]["oneOf"]]
+    steps = [dict(step["properties"]) for step in recipe_schema()["properties"]["steps"]["items"]["oneOf"]]
     return {step.pop("pass")["const"]: step for step in steps}
 
 

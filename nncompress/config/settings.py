@@ -1,6 +1,6 @@
 """What a recipe or a configuration file may set besides passes and budgets: the options that commands share.
 
-`seed`, `seconds`, `threads`, `bench_threads`, `form` and `external_data` stand at the top, the data in a table
+`seed`, `seconds`, `threads`, `bench_threads`, `form`, `aim` and `external_data` stand at the top, the data in a table
 `[data]` (path, labels, dims, metric, metric_output), and the limits in `[limits]`. Paths are relative to the folder
 of the file.
 """
@@ -12,12 +12,13 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, StrictBool, StrictStr, TypeAdapter, ValidationError, WithJsonSchema
 
 from nncompress.errors import UsageError, nearest
-from nncompress.results.limits import Limits, limits_in, names_of
+from nncompress.forms import check_form, form_names
+from nncompress.results.limits import Aim, Limits, limits_in, names_of
 from nncompress.validate.metrics.names import check_metric, metric_for, metric_from
 
 _Whole = Annotated[int, Field(strict=True, ge=0)]
@@ -45,6 +46,16 @@ Metrics = Annotated[
 ]
 
 
+def _form(value: Any) -> Any:
+    try:
+        return None if value is None else check_form(value)
+    except UsageError as error:
+        raise ValueError(str(error)) from error
+
+
+_FormName = Annotated[str, BeforeValidator(_form), WithJsonSchema({"enum": form_names(), "type": "string"})]
+
+
 @dataclass(frozen=True)
 class DataSettings:
     """What both models are run on."""
@@ -64,7 +75,8 @@ class Settings:
     seconds: _Seconds | None = None
     bench_threads: _AtLeastOne | None = None
     threads: _Whole | None = None
-    form: Literal["folded", "dequantize"] | None = None
+    form: _FormName | None = None
+    aim: Aim | None = None
     external_data: StrictBool | None = None
     data: DataSettings = DataSettings()
     limits: Limits = Limits()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nncompress.errors import UsageError
 from nncompress.forms.dense import Dense
 from nncompress.forms.dequantize import Dequantize
 from nncompress.forms.folded import Folded
@@ -15,3 +16,10 @@ ALL_FORMS: tuple[Form, ...] = (GatherDequantize(), Folded(), Dequantize(), Half(
 def form_names() -> list[str]:
     """What a run may ask for: the default, and the forms that are taken on request only."""
     return [DEFAULT_FORM, *(form.name for form in ALL_FORMS if form.on_request)]
+
+
+def check_form(name: object) -> str:
+    """`name` where a run may ask for it. Raises UsageError with the names that there are."""
+    if name not in form_names():
+        raise UsageError(f"unknown form {name!r}: it is {' or '.join(form_names())}")
+    return str(name)

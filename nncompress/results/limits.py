@@ -9,7 +9,7 @@ import dataclasses
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from nncompress.errors import UsageError
 from nncompress.results.units import (
@@ -21,6 +21,9 @@ from nncompress.results.units import (
     parse_ratio,
     parse_share,
 )
+
+Aim = Literal["size", "speed", "accuracy"]
+"""What a compression is for. Only where it is size, a result that is not smaller is refused."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from nncompress.onnx_file.output import Output, check_result, check_target
 from nncompress.onnx_file.read import load
 from nncompress.passes.base import Pass
 from nncompress.passes.spec import described
-from nncompress.results.limits import Limits
+from nncompress.results.limits import Aim, Limits
 from nncompress.results.record import Comparison, Report, Skipped
 from nncompress.results.rules.verdict import judge
 from nncompress.runtime.environment import environment
@@ -33,6 +33,7 @@ class Writing:
     """How the result is stored."""
 
     form: str = DEFAULT_FORM
+    aim: Aim = "size"
     external_data: bool = False
     force: bool = False
     keep_failed: bool = False  # keep a result that fails a gate
@@ -66,7 +67,8 @@ def compress_file(
             made = out.write(compressed.model, external_data=writing.external_data)
             result = load(made)
             check_result(result, original)
-            _require_smaller(original, result, compressed)
+            if writing.aim == "size":
+                _require_smaller(original, result)
         with watch.stage("validate"):
             run = run_both(source, made, compressed.model, feeds, proof)
             original.check_in_place()  # onnxruntime has opened it by its path
@@ -74,7 +76,7 @@ def compress_file(
             candidate = file_facts(result, shown_as=target, in_full=proof.validate)
         lines = with_graph_line(compressed.lines, reference.file_bytes, candidate.file_bytes)
         comparison = Comparison(reference, candidate, run)
-        verdict = judge(comparison, limits, lines)
+        verdict = judge(comparison, limits, lines, writing.aim)
         written = not writing.dry_run and (verdict.level != "fail" or writing.keep_failed)
         if written:
             out.commit()
@@ -123,7 +125,7 @@ def _require_change(original: Model, compressed: Compressed) -> None:
     raise NoOutputError(f"nothing was compressed: {'; '.join(said)}")
 
 
-def _require_smaller(original: Model, result: Model, compressed: Compressed) -> None:
+def _require_smaller(original: Model, result: Model) -> None:
     before, after = file_bytes(original), file_bytes(result)
     if after >= before:
         raise NoOutputError(f"the result would not be smaller ({before:,} bytes became {after:,}): nothing was written")

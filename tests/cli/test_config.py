@@ -74,7 +74,7 @@ def test_the_environment_is_read_as_flags_are(here: Path, monkeypatch: pytest.Mo
         ("seed = -1", "seed: input should be greater than or equal to 0"),
         ("[limits]\nmin_cosin = 1", "limits: unknown key 'min_cosin' (did you mean 'min_cosine'?)"),
         ("[limits]\nmax_drop = 3", "limits.max_drop: share '3' is ambiguous"),
-        ("form = 'nbits'", "form: input should be 'folded' or 'dequantize'"),
+        ("form = 'nbits'", "form: unknown form 'nbits': it is folded or dequantize"),
         ("[data]\ndims = { batch = 0 }", "data.dims.batch: input should be greater than or equal to 1"),
         ("data = 'x.npz'", "data: input should be"),
     ],

@@ -23,12 +23,12 @@ def changed_rule(comparison: Comparison, ledger: Sequence[LedgerLine]) -> RuleRe
 
 
 def shrunk_rule(comparison: Comparison) -> RuleResult:
-    """A compression has to end smaller."""
+    """A compression whose aim is size has to end smaller."""
     return _size_rule(comparison, "fail")
 
 
 def grown_rule(comparison: Comparison) -> RuleResult:
-    """Of two files that were given the second may be larger, but it is said."""
+    """Of two given files the second may be larger, as the result of a compression with another aim, but it is said."""
     return _size_rule(comparison, "warn")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nncompress.results.limits import Limits
+from nncompress.results.limits import Aim, Limits
 from nncompress.results.record import Comparison, LedgerLine, RuleResult, Verdict
 from nncompress.results.rules.on_fidelity import fidelity_rules
 from nncompress.results.rules.on_files import changed_rule, grown_rule, max_size_rule, min_ratio_rule, shrunk_rule
@@ -24,14 +24,17 @@ from nncompress.results.rules.on_runs import (
 from nncompress.results.rules.rule import WHEN_COMPARING, WHEN_COMPRESSING
 
 
-def judge(comparison: Comparison, limits: Limits, ledger: Sequence[LedgerLine] | None = None) -> Verdict:
+def judge(
+    comparison: Comparison, limits: Limits, ledger: Sequence[LedgerLine] | None = None, aim: Aim = "size"
+) -> Verdict:
     """All rules on `comparison`; `ledger` is that of the compression, None for a plain comparison of two files.
 
-    A compression has to change something and to end smaller; of two given files the second may well be larger.
+    A compression has to change something and, where size is its aim, to end smaller; of two given files the second may
+    well be larger.
     """
     run, remedies = comparison.run, WHEN_COMPARING if ledger is None else WHEN_COMPRESSING
     rules: list[RuleResult | None] = [
-        grown_rule(comparison) if ledger is None else shrunk_rule(comparison),
+        grown_rule(comparison) if ledger is None or aim != "size" else shrunk_rule(comparison),
         None if ledger is None else changed_rule(comparison, ledger),
         max_size_rule(comparison, limits.max_size),
         min_ratio_rule(comparison, limits.min_ratio),

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from nncompress.report.text import render_text
-from nncompress.results.limits import Limits
+from nncompress.results.limits import Aim, Limits
 from nncompress.results.record import FeedFacts, RuleResult, Run, Skipped, TaskMetric
 from nncompress.results.rules.verdict import judge
 from nncompress.results.summary import headline
@@ -53,6 +53,12 @@ def test_a_good_compression_passes_every_rule_and_gives_no_advice() -> None:
 
 
 # ------------------------------------------------------------------------------------------------ the file
+@pytest.mark.parametrize(("aim", "level"), [("size", "fail"), ("speed", "warn"), ("accuracy", "warn")])
+def test_a_result_that_is_not_smaller_fails_only_where_size_is_the_aim(aim: Aim, level: str) -> None:
+    compared = comparison(labelled_run(), before=1000, after=1001)
+    assert judge(compared, Limits(), LEDGER, aim).rules[0].level == level
+
+
 @pytest.mark.parametrize("after", [1000, 1001])
 def test_a_compression_that_does_not_shrink_the_file_fails_and_a_comparison_warns(after: int) -> None:
     compared = comparison(labelled_run(), before=1000, after=after)
