@@ -15,6 +15,7 @@ from __future__ import annotations
 TYPE_CHECKING = False  # as in typing, which takes longer to import than everything before the first signal is handled
 if TYPE_CHECKING:
     from nncompress.api import (
+        CorrectBiases as CorrectBiases,
         Factorize as Factorize,
         Model as Model,
         PruneMagnitude as PruneMagnitude,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from nncompress.errors import NncompressError as NncompressError
 
 __all__ = [
+    "CorrectBiases",
     "Factorize",
     "Model",
     "NncompressError",

@@ -15,6 +15,7 @@ from nncompress.model.model import Model
 from nncompress.onnx_file.output import Output, check_result
 from nncompress.onnx_file.read import load
 from nncompress.passes.base import Pass
+from nncompress.passes.correct_biases import CorrectBiases
 from nncompress.passes.factorize import Factorize
 from nncompress.passes.prune_magnitude import PruneMagnitude
 from nncompress.passes.quantize_weights import QuantizeWeights
@@ -24,13 +25,15 @@ from nncompress.results.sweep import Ended, Lost
 from nncompress.search.pool import run_trials
 from nncompress.search.sweep import check_places, trial_names, write_plan
 from nncompress.search.trial import Trial, model_digest, trial_key
+from nncompress.workflow.calibration import samples_for
 from nncompress.workflow.compare import compare_files
 from nncompress.workflow.inputs import Inputs
 from nncompress.workflow.pipeline import check_passes, compress_graph
 from nncompress.workflow.proof import Proof
 
 __all__ = [
-    "Factorize", "Model", "PruneMagnitude", "QuantizeWeights", "Report", "compare", "compress", "load", "save", "sweep",
+    "CorrectBiases", "Factorize", "Model", "PruneMagnitude", "QuantizeWeights", "Report", "compare", "compress", "load",
+    "save", "sweep",
 ]  # fmt: skip
 
 
@@ -41,14 +44,18 @@ def compress(
     form: str = DEFAULT_FORM,
     threads: int = 1,
     freeze_inputs: bool = False,
+    calibration: str | Path | None = None,
 ) -> Model:
     """A compressed copy of `model`, whose `ledger` says what was done to each weight.
 
     Where no pass finds anything to do, the copy is the model as it was. `freeze_inputs`: initializers that are also
-    graph inputs become constants and are compressed as well. Raises UsageError for impossible options.
+    graph inputs become constants and are compressed as well. `calibration`: samples, as `data` of `compare`, for
+    passes that need them, such as CorrectBiases. Raises UsageError for impossible options.
     """
     check_form(form)
-    compressed = compress_graph(model, _checked(passes), form=form, threads=threads, freeze=freeze_inputs)
+    checked = _checked(passes)
+    samples = samples_for(checked, model, Path(calibration) if calibration is not None else None)
+    compressed = compress_graph(model, checked, form=form, threads=threads, freeze=freeze_inputs, samples=samples)
     compressed.model.ledger = compressed.lines
     return compressed.model
 
@@ -79,6 +86,7 @@ def sweep(
     folder: str | Path,
     *,
     data: str | Path | None = None,
+    calibration: str | Path | None = None,
     seconds: float = 1.0,
     jobs: int = 1,
     executor: Executor | None = None,
@@ -87,9 +95,9 @@ def sweep(
 
     Each runs in a process of its own and leaves MODEL--RECIPE.onnx and its report .json in `folder`; what has ended
     there before is not run again. `jobs` trials run at a time, or as many as the `executor` (any of
-    concurrent.futures, of workers that see the same files) takes. `seconds`: spent on latency, 0 for none. Raises
-    UsageError for passes that do not go together and for files in `folder` that no sweep made, NoOutputError if it
-    cannot be written.
+    concurrent.futures, of workers that see the same files) takes. `calibration`: samples for passes that need them.
+    `seconds`: spent on latency, 0 for none. Raises UsageError for passes that do not go together and for files in
+    `folder` that no sweep made, NoOutputError if it cannot be written.
     """
     if isinstance(models, str | Path):
         raise UsageError(f"models are given as a list, such as [{str(models)!r}]")
@@ -97,15 +105,18 @@ def sweep(
     names = trial_names([Path(model) for model in models], list(recipes))
     proof = Proof(data=Path(data) if data else None, seconds=seconds)
     digest = data_digest(proof.data) if proof.data else ""
-    options = (("data_sha256", digest), ("seconds", str(seconds)))
+    samples = Path(calibration) if calibration is not None else None
+    options = [("data_sha256", digest), ("seconds", str(seconds))]
+    options += [("calibration_sha256", data_digest(samples))] if samples is not None else []
     trials = []
     for model in map(Path, models):
         files = model_digest(model)
         for recipe, passes in recipes.items():
             checked = _checked(passes)
-            check_passes(checked)
+            check_passes(checked, calibrated=samples is not None)
             key = trial_key(files, checked, options)
-            trials.append(Trial(names[model, recipe], model, recipe, tuple(checked), place, key, proof).absolute())
+            trial = Trial(names[model, recipe], model, recipe, tuple(checked), place, key, proof, calibration=samples)
+            trials.append(trial.absolute())
     check_places(trials, place, Inputs(tuple(map(Path, models)), (proof.data,) if proof.data else ()))
     write_plan(trials, place)
     return run_trials(trials, jobs=jobs, executor=executor)

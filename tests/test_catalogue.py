@@ -9,25 +9,34 @@ import numpy as np
 import onnx
 import pytest
 
+from nncompress.feeds.synthesise import synthesise_choices
 from nncompress.model.model import Model
 from nncompress.onnx_file.read import load
 from nncompress.passes import ALL_PASSES
-from nncompress.passes.base import Pass
+from nncompress.passes.base import Pass, Stage
+from nncompress.passes.correct_biases import CorrectBiases
 from nncompress.passes.document import document, summary
 from nncompress.passes.factorize import Factorize
 from nncompress.passes.prune_magnitude import PruneMagnitude
 from nncompress.passes.quantize_weights import QuantizeWeights
 from nncompress.results.record import Rewritten, Skipped
-from nncompress.workflow.pipeline import compress_graph
+from nncompress.runtime import child
+from nncompress.workflow.pipeline import Compressed, compress_graph
 from tests.models import as_model, file_of, model_of, noise, proto_from, proto_of, run, saved, session
 
 SAMPLES = sorted((Path(__file__).parents[1] / "sample_models").rglob("*.onnx"))
-STRONG: dict[type[Pass], Pass] = {  # options at which every pass finds something to do
-    Factorize: Factorize(ratio=0.5, min_size=256),
-    PruneMagnitude: PruneMagnitude(sparsity=0.3),
-    QuantizeWeights: QuantizeWeights(),
+STRONG: dict[type[Pass], tuple[Pass, ...]] = {  # options at which every pass finds something to do, and what for
+    Factorize: (Factorize(ratio=0.5, min_size=256),),
+    PruneMagnitude: (PruneMagnitude(sparsity=0.3),),
+    QuantizeWeights: (QuantizeWeights(),),
+    CorrectBiases: (QuantizeWeights(), CorrectBiases()),
 }
-LEAST_SQNR_DB = {Factorize: 2.0, PruneMagnitude: 6.0, QuantizeWeights: 25.0}  # of the outputs of the sample models
+LEAST_SQNR_DB = {
+    Factorize: 2.0,
+    PruneMagnitude: 6.0,
+    QuantizeWeights: 25.0,
+    CorrectBiases: 25.0,
+}  # of the outputs of the sample models
 each_pass = pytest.mark.parametrize("kind", ALL_PASSES, ids=lambda kind: kind.name)
 each_sample = pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.parent.name + "/" + path.name)
 
@@ -37,6 +46,18 @@ def feeds(path: Path) -> dict[str, np.ndarray]:
     (name,) = [i.name for i in onnx.load(path, load_external_data=False).graph.input]
     with np.load(data / f"{name}_evaluation.npz") as arrays:
         return {name: arrays[name][:64]}
+
+
+@pytest.fixture(autouse=True)
+def _models_run_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Statistics take a process of their own otherwise, and a second each time."""
+    monkeypatch.setattr(child, "_in_process", True)
+
+
+def strong(model: Model, kind: type[Pass], threads: int = 1) -> Compressed:
+    """What the pass makes of the model, on made-up samples where it needs some."""
+    samples = synthesise_choices(model.ir, seed=0)[0] if kind.needs else None
+    return compress_graph(model, STRONG[kind], threads=threads, samples=samples)
 
 
 def test_every_pass_has_options_at_which_it_is_tested() -> None:
@@ -93,7 +114,7 @@ def test_it_prints_nothing_and_runs_no_model(kind: type[Pass]) -> None:
 @each_sample
 def test_its_result_is_valid_and_close_to_the_original(tmp_path: Path, path: Path, kind: type[Pass]) -> None:
     model = load(path)
-    compressed = compress_graph(model, [STRONG[kind]])
+    compressed = strong(model, kind)
     made = file_of(compressed.model, tmp_path / "o.onnx")
     onnx.checker.check_model(str(made), full_check=True)
     for before, after in zip(run(path, **feeds(path)), run(made, **feeds(path)), strict=True):
@@ -106,7 +127,7 @@ def test_its_result_is_valid_and_close_to_the_original(tmp_path: Path, path: Pat
 @each_pass
 @each_sample
 def test_inputs_and_outputs_keep_names_types_and_order(tmp_path: Path, path: Path, kind: type[Pass]) -> None:
-    made = session(file_of(compress_graph(load(path), [STRONG[kind]]).model, tmp_path / "o.onnx"))
+    made = session(file_of(strong(load(path), kind).model, tmp_path / "o.onnx"))
     original = session(path)
     for get in ("get_inputs", "get_outputs"):
         before, after = ([(i.name, i.type, i.shape) for i in getattr(s, get)()] for s in (original, made))
@@ -118,7 +139,7 @@ def test_inputs_and_outputs_keep_names_types_and_order(tmp_path: Path, path: Pat
 def test_it_leaves_the_model_that_it_is_given_alone(tmp_path: Path, path: Path, kind: type[Pass]) -> None:
     model = load(path)
     before, bytes_before = proto_from(model).SerializeToString(deterministic=True), path.read_bytes()
-    compress_graph(model, [STRONG[kind]])
+    strong(model, kind)
     assert proto_from(model).SerializeToString(deterministic=True) == before
     assert path.read_bytes() == bytes_before
 
@@ -129,8 +150,7 @@ def test_the_same_model_gives_the_same_bytes_with_any_number_of_threads(
     tmp_path: Path, path: Path, kind: type[Pass]
 ) -> None:
     made = {
-        file_of(compress_graph(load(path), [STRONG[kind]], threads=threads).model, tmp_path / f"{threads}").read_bytes()
-        for threads in (1, 3)
+        file_of(strong(load(path), kind, threads).model, tmp_path / f"{threads}").read_bytes() for threads in (1, 3)
     }
     assert len(made) == 1
 
@@ -138,21 +158,23 @@ def test_the_same_model_gives_the_same_bytes_with_any_number_of_threads(
 @each_pass
 @each_sample
 def test_every_weight_gets_an_outcome_and_every_skip_a_reason(path: Path, kind: type[Pass]) -> None:
-    compressed = compress_graph(load(path), [STRONG[kind]])
+    compressed = strong(load(path), kind)
     assert compressed.changed
     weights = [line for line in compressed.lines if line.kind == "weight"]
     for line in weights:
-        assert [outcome.by for outcome in line.outcomes] == [kind.name]
-        (outcome,) = line.outcomes
+        assert [outcome.by for outcome in line.outcomes] == [each.name for each in STRONG[kind]]
+        outcome = line.outcomes[-1]
         assert outcome.subject == line.name
         assert (outcome.reason if isinstance(outcome, Skipped) else outcome.detail).strip()
+        if kind.stage == Stage.CORRECTIONS:
+            continue  # it is about biases
         if isinstance(outcome, Rewritten):
             # a few zeros alone do not pay for a sparse layout: then the weight stays dense
             dense = line.form == "dense" and outcome.by == "prune-magnitude"
             assert line.bytes_after == line.bytes_before if dense else line.bytes_after < line.bytes_before
         else:
             assert line.bytes_after == line.bytes_before
-    assert len(compressed.outcomes) == len(weights)
+    assert len(compressed.outcomes) == len(weights) * len(STRONG[kind])
 
 
 # ------------------------------------------------------------------------------------------------ odd places
@@ -179,7 +201,7 @@ PLACES = {
 @pytest.mark.parametrize("place", PLACES)
 def test_it_copes_with_weights_in_odd_places(place: str, kind: type[Pass]) -> None:
     proto = proto_of(PLACES[place], u=noise(64, 64) / 8, v=noise(64, 64, seed=1) / 8)
-    compressed = compress_graph(as_model(proto), [STRONG[kind]])
+    compressed = strong(as_model(proto), kind)
     onnx.checker.check_model(proto_from(compressed.model), full_check=True)
     assert {outcome.subject for outcome in compressed.outcomes} == {"u", "v"}
     for c in (True, False):
@@ -193,7 +215,7 @@ def test_a_second_run_on_its_own_result_is_valid_too(tmp_path: Path, kind: type[
     body = "g (float[N,64] x) => (float[N,64] y) { a = MatMul(x, u) y = MatMul(a, v) }"
     path = saved(proto_of(body, u=noise(64, 64), v=noise(64, 64, seed=1)), tmp_path / "m.onnx")
     for index in range(2):
-        compressed = compress_graph(load(path), [STRONG[kind]])
+        compressed = strong(load(path), kind)
         path = file_of(compressed.model, tmp_path / f"{index}.onnx")
         onnx.checker.check_model(str(path), full_check=True)
         assert run(path, x=noise(2, 64))[0].shape == (2, 64)
@@ -208,7 +230,7 @@ def test_it_works_from_the_oldest_opset_on(opset: int, kind: type[Pass]) -> None
     model: Model = model_of(
         "g (float[N,64] x) => (float[N,64] y) { y = MatMul(x, w) }", opset=opset, ir_version=8, w=noise(64, 64)
     )
-    compressed = compress_graph(model, [STRONG[kind]])
+    compressed = strong(model, kind)
     assert compressed.changed is (opset >= LEAST_OPSET.get(kind, 7))
     assert compressed.model.opset == opset
     onnx.checker.check_model(proto_from(compressed.model), full_check=True)

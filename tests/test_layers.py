@@ -27,12 +27,13 @@ ALLOWED: dict[str, set[str]] = {
     "feeds": {"model"},
     "forms": {"numerics", "model"},
     "passes": {"numerics", "results.record", "model", "forms"},
-    "runtime": {"results.record", "feeds"},
+    "runtime": {"numerics", "results.record", "model", "onnx_file", "feeds"},
+    "calibrate": {"numerics", "model", "feeds", "passes.statistics", "runtime"},
     "validate": {"results.record", "feeds", "runtime"},
-    "config": {"forms", "files", "results.limits", "passes", "validate.metrics"},
+    "config": {"forms", "files", "results", "passes", "validate.metrics"},
     "workflow": {
         "numerics", "files", "results", "report.saved", "model", "onnx_file", "feeds", "forms", "passes", "runtime",
-        "validate", "config",
+        "calibrate", "validate", "config",
     },
     "search": {"files", "results", "report.json_report", "onnx_file", "passes", "runtime", "workflow"},
     "api": {"files", "results", "model", "onnx_file", "forms", "passes", "workflow", "search"},
@@ -44,7 +45,8 @@ ALLOWED: dict[str, set[str]] = {
 # Where third-party libraries may be imported; those not named here nowhere.
 HOMES = {
     "numpy": {
-        "numerics", "files", "model", "onnx_file", "feeds", "forms", "passes", "runtime", "validate", "workflow",
+        "numerics", "files", "model", "onnx_file", "feeds", "forms", "passes", "runtime", "calibrate", "validate",
+        "workflow",
     },
     "onnx_ir": {"model", "onnx_file", "feeds", "forms", "passes", "workflow"},
     "onnx": {"model", "onnx_file", "feeds"},

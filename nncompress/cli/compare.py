@@ -26,11 +26,11 @@ def compare(
     Example: nncompress compare model.onnx small.onnx --max-latency-ratio 1.5 --markdown report.md
     """
     from nncompress.cli.from_options import limits_of, proof_of
-    from nncompress.cli.inputs import inputs_of, proof_files
+    from nncompress.cli.inputs import data_files, inputs_of
     from nncompress.cli.outputs import check_reports, finish
     from nncompress.cli.unchanged import options_used
     from nncompress.workflow.compare import compare_files
 
-    check_reports(report, inputs_of([reference, candidate], proof_files(proof)))
+    check_reports(report, inputs_of([reference, candidate], data_files(proof)))
     result = compare_files(reference, candidate, proof=proof_of(proof), limits=limits_of(limits))
     finish(replace(result, options=options_used(proof, limits)), report)

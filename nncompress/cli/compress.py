@@ -13,6 +13,8 @@ import typer
 from nncompress.cli.completion import pass_names
 from nncompress.cli.interrupts import end_work
 from nncompress.cli.options import (
+    CalibrationOptions,
+    CorrectionOptions,
     LimitOptions,
     ProofOptions,
     ReportOptions,
@@ -23,7 +25,7 @@ from nncompress.cli.options import (
     shared_values,
 )
 from nncompress.cli.pass_commands import PassCommand
-from nncompress.cli.pass_options import pass_options, passes_of
+from nncompress.cli.pass_options import corrections, pass_options, passes_of
 from nncompress.cli.printing import say
 from nncompress.cli.settings import Layer, configured
 from nncompress.cli.with_options import with_options
@@ -38,14 +40,15 @@ def pass_command(entry: PassCommand) -> Callable[..., None]:
     kind = pass_options(entry.passes)
 
     def command(
-        source: Source, *, target: Target = None, options: Any, proof: ProofOptions, limits: LimitOptions,
-        write: WriteOptions, report: ReportOptions,
+        source: Source, *, target: Target = None, options: Any, calibration: CorrectionOptions, proof: ProofOptions,
+        limits: LimitOptions, write: WriteOptions, report: ReportOptions,
     ) -> None:  # fmt: skip
-        _compress(entry.name, source, target, passes_of(entry.passes, options), proof, limits, write, report)
+        passes = [*passes_of(entry.passes, options), *corrections(calibration)]
+        _compress(entry.name, source, target, passes, calibration, proof, limits, write, report)
 
     command.__name__, command.__doc__ = entry.name, entry.help
     command.__annotations__["options"] = kind
-    return with_options(kind, ProofOptions, LimitOptions, WriteOptions, ReportOptions)(command)
+    return with_options(kind, CorrectionOptions, ProofOptions, LimitOptions, WriteOptions, ReportOptions)(command)
 
 
 def _from_recipe(options: Mapping[str, Any]) -> list[Layer]:
@@ -59,7 +62,7 @@ def _from_recipe(options: Mapping[str, Any]) -> list[Layer]:
     return [Layer(str(path), load_recipe(path, options["changes"] or ()).options), *layers]
 
 
-@with_options(ProofOptions, LimitOptions, WriteOptions, ReportOptions, layers=_from_recipe)
+@with_options(CalibrationOptions, ProofOptions, LimitOptions, WriteOptions, ReportOptions, layers=_from_recipe)
 def run(
     paths: Annotated[
         list[Path], typer.Argument(metavar="[RECIPE] MODEL", help="A recipe (TOML or JSON), and the model.")
@@ -80,6 +83,7 @@ def run(
         list[str] | None,
         typer.Option("--set", metavar="PLACE=VALUE", help="Change the recipe: steps.0.sparsity=0.4 (steps from 0)."),
     ] = None,
+    calibration: CalibrationOptions,
     proof: ProofOptions,
     limits: LimitOptions,
     write: WriteOptions,
@@ -101,15 +105,15 @@ def run(
     if steps and changes:
         raise UsageError("--set changes a recipe, and there is none: write it into the -p option")
     passes = [parse_step(step) for step in steps] if steps else load_recipe(paths[0], changes or ()).steps
-    _compress("run", paths[-1], target, passes, proof, limits, write, report, read=paths[:-1])
+    _compress("run", paths[-1], target, passes, calibration, proof, limits, write, report, read=paths[:-1])
 
 
 def _compress(
-    command: str, source: Path, target: Path | None, passes: Sequence[Pass], proof: ProofOptions,
-    limits: LimitOptions, write: WriteOptions, report: ReportOptions, read: Sequence[Path] = (),
+    command: str, source: Path, target: Path | None, passes: Sequence[Pass], calibration: CalibrationOptions,
+    proof: ProofOptions, limits: LimitOptions, write: WriteOptions, report: ReportOptions, read: Sequence[Path] = (),
 ) -> None:  # fmt: skip
     from nncompress.cli.from_options import limits_of, proof_of, target_of, writing_of
-    from nncompress.cli.inputs import inputs_of, proof_files
+    from nncompress.cli.inputs import data_files, inputs_of
     from nncompress.cli.outputs import check_reports, finish, write_files, write_text
     from nncompress.cli.unchanged import made_already, options_used
     from nncompress.config.recipe import recipe_text
@@ -117,22 +121,26 @@ def _compress(
 
     writing, proving, gates = writing_of(write), proof_of(proof, validate=write.validate), limits_of(limits)
     where = target_of(target, writing, source)
-    others = [*proof_files(proof), *read]
+    others = [*data_files(proof, calibration), *read]
     check_reports(report, inputs_of([source], others), [where], write.save_recipe)
     if inputs_of((), others).holds(where):
         raise UsageError(f"{where} is an input of this command: inputs are never modified, name another output")
     if write.save_recipe is not None and os.path.lexists(write.save_recipe) and not (write.force or write.if_changed):
         raise UsageError(f"{write.save_recipe} exists (--force overwrites it)")
-    options = options_used(proof, limits, write)
+    options = options_used(calibration, proof, limits, write)
     if write.if_changed and not write.dry_run:
         saved = made_already(source, where, passes, options, report)
         if saved is not None:
             say(printable(f"{where} is up to date"))
             write_files(saved, SummaryOptions(github_summary=report.github_summary))
             return
-    result = compress_file(source, where, passes, command=command, proof=proving, writing=writing, limits=gates)
+    result = compress_file(
+        source, where, passes, command=command, proof=proving, writing=writing, limits=gates,
+        calibration=calibration.calibration,
+    )  # fmt: skip
     end_work()  # an interrupt could no longer leave nothing behind
     if write.save_recipe is not None:
-        write_text(write.save_recipe, recipe_text(passes, shared_values(proof, limits, write), write.save_recipe))
+        values = shared_values(calibration, proof, limits, write)
+        write_text(write.save_recipe, recipe_text(passes, values, write.save_recipe))
     notes = ("dry run: nothing was written",) if write.dry_run else ()
     finish(replace(result, options=options, notes=(*result.notes, *notes)), report)

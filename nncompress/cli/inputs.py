@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nncompress.cli.options import ProofOptions
+from nncompress.cli.options import CalibrationOptions, ProofOptions
 from nncompress.config.budget import Config, settings_files
 from nncompress.validate.metrics.names import metric_file, metric_from
 from nncompress.workflow.inputs import Inputs
@@ -20,9 +20,10 @@ def inputs_of(models: Iterable[Path], others: Iterable[Path | None] = ()) -> Inp
     return Inputs(tuple(models), (*(path for path in others if path is not None), *settings_files(Path())))
 
 
-def proof_files(proof: ProofOptions) -> list[Path | None]:
-    """Data, labels, and the files of metrics of one's own."""
-    return [proof.data, proof.labels, *map(metric_file, proof.metric or ())]
+def data_files(proof: ProofOptions, calibration: CalibrationOptions | None = None) -> list[Path | None]:
+    """Data, labels, the files of metrics of one's own, and calibration data."""
+    calibrating = calibration.calibration if calibration is not None else None
+    return [proof.data, proof.labels, *map(metric_file, proof.metric or ()), calibrating]
 
 
 def check_inputs(config: Config, baseline: Path | None) -> Inputs:
@@ -38,5 +39,6 @@ def sweep_inputs(trials: Sequence[Trial], recipes: Iterable[Path]) -> Inputs:
     """What a sweep reads. The data differ from model to model, and recipes name some, too."""
     proofs = [trial.proof for trial in trials]
     data = {path for proof in proofs for path in (proof.data, proof.labels)}
+    data |= {trial.calibration for trial in trials}
     metrics = {name for proof in proofs for name in proof.metrics}
     return inputs_of({trial.model for trial in trials}, [*recipes, *data, *map(metric_file, metrics)])

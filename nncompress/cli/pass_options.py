@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, make_dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
-from nncompress.cli.options import option
+from nncompress.cli.options import CorrectionOptions, option
 from nncompress.cli.recipe_schema import recipe_schema
 
 if TYPE_CHECKING:
@@ -49,6 +49,13 @@ def passes_of(names: Sequence[str], options: Any) -> list[Pass]:
     return [
         make_pass(name, {f: value for f, value in values.items() if f in _fields_by_pass()[name]}) for name in names
     ]
+
+
+def corrections(options: CorrectionOptions) -> list[Pass]:
+    """The passes that make up for the errors of others where there are data for them."""
+    from nncompress.passes.correct_biases import CorrectBiases
+
+    return [CorrectBiases()] if options.calibration is not None and options.correct_biases else []
 
 
 @functools.cache

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nncompress.cli.options import FileOptions, LimitOptions, ProofOptions, ResultsFiles, StoreOptions
+from nncompress.cli.options import (
+    CalibrationOptions,
+    FileOptions,
+    LimitOptions,
+    ProofOptions,
+    ResultsFiles,
+    StoreOptions,
+)
 from nncompress.cli.printing import complain, say, say_error
 from nncompress.cli.settings import Layer, configured
 from nncompress.cli.with_options import Invocation, with_options
@@ -26,9 +33,10 @@ if TYPE_CHECKING:
 _SHARD = re.compile(r"([1-9][0-9]{0,8})/([1-9][0-9]{0,8})", re.ASCII)
 
 
-@with_options(ProofOptions, LimitOptions, StoreOptions, ResultsFiles)
+@with_options(CalibrationOptions, ProofOptions, LimitOptions, StoreOptions, ResultsFiles)
 def sweep(
     models: Annotated[list[Path], typer.Argument(metavar="MODEL...", help="The models.", show_default=False)],
+    calibration: CalibrationOptions,
     proof: ProofOptions,
     limits: LimitOptions,
     store: StoreOptions,
@@ -52,8 +60,8 @@ def sweep(
 ) -> None:
     """Run models x recipes, each trial in a process of its own; what has ended is not run again.
 
-    {stem} in --data, --labels and the data of a recipe is the name of the model without .onnx. The folder gets
-    MODEL--RECIPE.onnx and its report .json for each trial.
+    {stem} in --data, --labels, --calibration and the data of a recipe is the name of the model without .onnx. The
+    folder gets MODEL--RECIPE.onnx and its report .json for each trial.
 
     Example: nncompress sweep *.onnx --recipe int8.toml --recipe sparse.toml -o results --data "feeds/{stem}" --jobs 2
     """
@@ -115,11 +123,12 @@ def _trial(
 
     proof, limits, store = options["proof"], options["limits"], options["store"]
     proof = replace(proof, data=_for(model, proof.data), labels=_for(model, proof.labels))
-    used = options_used(proof, limits, store)
+    samples = _for(model, options["calibration"].calibration)
+    used = options_used(CalibrationOptions(samples), proof, limits, store)
     return Trial(
         name, model, str(recipe), tuple(steps), folder, trial_key(digest, steps, used),
         proof_of(proof, validate=store.validate), storing_of(store), limits_of(limits), used,
-        (BESIDE_OTHERS,) if shared and store.validate and proof.seconds > 0 else (),
+        (BESIDE_OTHERS,) if shared and store.validate and proof.seconds > 0 else (), samples,
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nncompress.cli.options import LimitOptions, ProofOptions, ReportOptions, StoreOptions
+from nncompress.cli.options import CalibrationOptions, LimitOptions, ProofOptions, ReportOptions, StoreOptions
 from nncompress.errors import InputError, UsageError
 from nncompress.files.opened import data_digest
 from nncompress.passes.base import Pass
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 _NO_MATTER = {"threads", "force", "dry_run", "if_changed", "save_recipe"}  # to the result
 
 
-def options_used(*kinds: ProofOptions | LimitOptions | StoreOptions) -> tuple[tuple[str, str], ...]:
+def options_used(
+    *kinds: ProofOptions | LimitOptions | StoreOptions | CalibrationOptions,
+) -> tuple[tuple[str, str], ...]:
     """(name, value) of each option that is not at its default, and the digest of the data."""
     used = []
     for kind in kinds:

@@ -1,8 +1,8 @@
 """What a recipe or a configuration file may set besides passes and budgets: the options that commands share.
 
 `seed`, `seconds`, `threads`, `bench_threads`, `form`, `aim` and `external_data` stand at the top, the data in a table
-`[data]` (path, labels, dims, metric, metric_output), and the limits in `[limits]`. Paths are relative to the folder
-of the file.
+`[data]` (path, labels, calibration, dims, metric, metric_output), and the limits in `[limits]`. Paths are relative to
+the folder of the file.
 """
 
 from __future__ import annotations
@@ -58,10 +58,11 @@ _FormName = Annotated[str, BeforeValidator(_form), WithJsonSchema({"enum": form_
 
 @dataclass(frozen=True)
 class DataSettings:
-    """What both models are run on."""
+    """What both models are run on, and what is calibrated on."""
 
     path: StrictStr | None = None
     labels: StrictStr | None = None
+    calibration: StrictStr | None = None
     dims: dict[str, _AtLeastOne] | None = None  # of made-up inputs
     metric: Metrics | None = None
     metric_output: StrictStr | None = None
@@ -85,6 +86,7 @@ class Settings:
 KEYS = tuple(field.name for field in dataclasses.fields(Settings))
 _TABLES: dict[str, type] = {"data": DataSettings, "limits": Limits}
 _LIMITS = limits_in(Limits)
+_PATHS = {"path": "data", "labels": "labels", "calibration": "calibration"}  # {key in [data]: option}
 _SETTINGS: TypeAdapter[Settings] = TypeAdapter(Settings)
 
 
@@ -113,7 +115,7 @@ def option_values(table: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     for name, value in table.get("limits", {}).items():  # with a unit as typed: the options read it themselves
         values[name] = str(value) if _LIMITS[name].metavar else getattr(settings.limits, name)
     data = settings.data
-    values |= {name: folder / path for name, path in (("data", data.path), ("labels", data.labels)) if path}
+    values |= {name: folder / path for key, name in _PATHS.items() if (path := getattr(data, key))}
     values["metric"] = [metric_from(folder, name) for name in data.metric] if data.metric else None
     values["metric_output"] = data.metric_output
     values["dim"] = [f"{name}={size}" for name, size in data.dims.items()] if data.dims else None
@@ -124,7 +126,7 @@ def settings_table(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """The table that option_values reads as `values`, for a file in `folder`."""
     limits = {name: values[name] for name in names_of(Limits) if name in values}
     data: dict[str, Any] = {}
-    for key, name in (("path", "data"), ("labels", "labels")):
+    for key, name in _PATHS.items():
         if name in values:
             data[key] = Path(os.path.relpath(values[name], folder)).as_posix()
     if values.get("dim"):

@@ -27,10 +27,15 @@ def attach(weight: Weight, encoded: Encoded) -> None:
 def set_values(weight: Weight, tensor: ir.TensorProtocol) -> None:
     """Other values, in the same place and under the same name. An encoding that rode on the weight is dropped: it
     would be stored in their stead."""
-    value, producer = weight.value, weight.value.producer()
+    set_constant(weight.value, tensor)
+
+
+def set_constant(value: ir.Value, tensor: ir.TensorProtocol) -> None:
+    """The same for a constant that need not be a weight."""
     value.meta.pop(_KEY, None)
     tensor.name = value.name
     forget_stored_bytes(value)
+    producer = value.producer()
     if producer is None:
         value.const_value = tensor
     else:

@@ -41,9 +41,29 @@ class Reshaped:
         return self.held.load().reshape(self.shape)
 
 
+class _Budget:
+    """Bytes that arrays may still take in memory."""
+
+    def __init__(self, left: int) -> None:
+        self._left = left
+        self.lock = threading.Lock()
+
+    def takes(self, count: int) -> bool:
+        """True if there is room, which is taken then."""
+        with self.lock:
+            fits = count <= self._left
+            self._left -= count if fits else 0
+            return fits
+
+    def give_back(self, count: int) -> None:
+        """Memory of an array that is gone."""
+        with self.lock:
+            self._left += count
+
+
 class _InMemory:
-    def __init__(self, array: np.ndarray, store: Store) -> None:
-        self._array, self._store = array, store
+    def __init__(self, array: np.ndarray, budget: _Budget) -> None:
+        self._array, self._budget = array, budget
 
     def load(self) -> np.ndarray:
         view = self._array.view()
@@ -51,7 +71,7 @@ class _InMemory:
         return view
 
     def __del__(self) -> None:
-        self._store.give_back(self._array.nbytes)
+        self._budget.give_back(self._array.nbytes)
 
 
 class _Spill:
@@ -98,20 +118,19 @@ class Store:
     """Takes arrays and hands them out again; not more than `budget_bytes` of them lie in memory."""
 
     def __init__(self, budget_bytes: int = BUDGET_BYTES) -> None:
-        self._left = budget_bytes
-        self._lock = threading.Lock()
+        self._budget = _Budget(budget_bytes)
         self._spill: _Spill | None = None
+
+    def apart(self) -> Store:
+        """One that shares the budget of this one, and has a temporary file of its own, which goes with its arrays."""
+        other = type(self)()
+        other._budget = self._budget
+        return other
 
     def hold(self, array: np.ndarray) -> Held:
         """Keeps `array`, which nobody may change any more."""
-        with self._lock:
-            if array.nbytes <= self._left:
-                self._left -= array.nbytes
-                return _InMemory(array, self)
+        if self._budget.takes(array.nbytes):
+            return _InMemory(array, self._budget)
+        with self._budget.lock:
             self._spill = self._spill or _Spill()
             return _InFile(self._spill, self._spill.write(array), array)
-
-    def give_back(self, count: int) -> None:
-        """Memory of an array that is gone."""
-        with self._lock:
-            self._left += count

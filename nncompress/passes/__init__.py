@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from nncompress.errors import UsageError, nearest
 from nncompress.passes.base import Pass
+from nncompress.passes.correct_biases import CorrectBiases
 from nncompress.passes.factorize import Factorize
 from nncompress.passes.prune_magnitude import PruneMagnitude
 from nncompress.passes.quantize_weights import QuantizeWeights
 
-ALL_PASSES: tuple[type[Pass], ...] = (Factorize, PruneMagnitude, QuantizeWeights)
+ALL_PASSES: tuple[type[Pass], ...] = (Factorize, PruneMagnitude, QuantizeWeights, CorrectBiases)
 
 
 def pass_named(name: str) -> type[Pass]:

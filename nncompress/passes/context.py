@@ -1,4 +1,4 @@
-"""What a run offers to its passes: a store for intermediate arrays, threads, and what is asked of forms."""
+"""What a run offers to its passes: a store, threads, calibration data, and what is asked of forms."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from nncompress.errors import NoOutputError, reason
 from nncompress.forms.form import Storing
 from nncompress.numerics.held import Held, Store
+from nncompress.passes.statistics import Calibration
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,7 @@ class Context:
     storing: Storing
     store: Store = field(default_factory=lambda: _Store())
     threads: int = 1
+    calibration: Calibration | None = None  # None: there are no calibration data
 
 
 class _Store(Store):

@@ -1,8 +1,20 @@
-"""Which statistics of activations a pass may ask for, and of whom: it never learns how a model is run."""
+"""Which statistics of activations a pass may ask for, and of whom: it never learns how a model is run.
+
+What HOUSE calls ranges, gram and cross become fields of `Needs` and of `Deviation` when a pass asks for them; their
+accumulators are in numerics (Ranges, Gram).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from nncompress.model.linear import Linear
+from nncompress.model.model import Model
+from nncompress.numerics.moments import Moments
 
 
 @dataclass(frozen=True)
@@ -10,7 +22,33 @@ class Needs:
     """What a pass declares, so that a run without calibration data is refused before any work."""
 
     means: bool = False
-    """means and variances, in the network as it was and as it is now"""
+    """means and variances of results, in the network as it was and as it is now"""
 
     def __bool__(self) -> bool:
         return self.means
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """How the result of one node moved: the original's minus what it is now, channel by channel."""
+
+    moved: Moments  # by its own weights and by all that comes before it
+    variance: np.ndarray  # of the mean of `moved`, as feeds differ [channels]
+    alone: Moments  # by its own weights alone: on the inputs that it has in the original
+    signal: float  # sum of the squares of the original result
+
+
+class Calibration(Protocol):
+    """Sample inputs, run through the model as it was and as it is now."""
+
+    @property
+    def feeds(self) -> int:
+        """How many there are."""
+
+    def walk(
+        self, model: Model, linears: Sequence[Linear], needs: Needs
+    ) -> Generator[tuple[Linear, Deviation | str], None, None]:
+        """Each of `linears` in the order of the graph, with what is known of it or the reason why nothing is.
+
+        What was changed in `model` before the next one is asked for is what that one is computed with.
+        """

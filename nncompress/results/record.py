@@ -22,6 +22,7 @@ class Rewritten:
     by: str  # name of the pass
     detail: str  # such as "int8, per channel (axis 1)"
     sqnr_db: float | None = None  # of the new values against those that the pass found; None: exact or not defined
+    output_sqnr_db: float | None = None  # of what a weight computes from the original's inputs; None: not measured
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Skipped:
     subject: str
     by: str
     reason: str  # something that a user can act on
+    output_sqnr_db: float | None = None  # of what a weight computes from the original's inputs; None: not measured
 
 
 Outcome = Rewritten | Skipped

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -10,7 +11,15 @@ from typing import Any, cast
 from nncompress.errors import InputError, NncompressError, NoOutputError
 from nncompress.feeds.feeds import Feeds
 from nncompress.results.record import Loaded, Timing
-from nncompress.runtime.child_process import Call, ChildDied, ChildLacksMemory, ChildTimedOut, call_in_process
+from nncompress.runtime.child_process import (
+    Announced,
+    Call,
+    ChildDied,
+    ChildLacksMemory,
+    ChildTimedOut,
+    call_in_process,
+    serving_process,
+)
 from nncompress.runtime.memory import free_memory_bytes
 
 DEFAULT_TIMEOUT_S = 600.0  # between two signs of life: a model loaded, a feed run, a latency measured
@@ -65,6 +74,26 @@ def call_in_child(task: Task, timeout_s: float | None = None) -> Any:
     """
     if _in_process:
         return task.function(*task.arguments, lambda role, what: None)
+    with _guarded(task, timeout_s) as (call, announced, limit_s):
+        return call_in_process(call, announced, limit_s)
+
+
+@contextmanager
+def serve_in_child(task: Task, timeout_s: float | None = None) -> Iterator[Callable[[Any], Any]]:
+    """What the task's function returns: a callable of one argument, which lives in the child until the block ends.
+
+    It answers as `call_in_child` does.
+    """
+    if _in_process:
+        yield task.function(*task.arguments, lambda role, what: None)
+        return
+    with _guarded(task, timeout_s) as (call, announced, limit_s), serving_process(call, announced, limit_s) as ask:
+        yield ask
+
+
+@contextmanager
+def _guarded(task: Task, timeout_s: float | None) -> Iterator[tuple[Call, Announced, float]]:
+    """What to call in a process, and how; what happens to that process becomes a deliberate error."""
     limit_s = DEFAULT_TIMEOUT_S if timeout_s is None else timeout_s
     free = free_memory_bytes()
     call = Call(task.function, task.arguments, memory_bytes=None if free is None else max(free, LEAST_MEMORY_BYTES))
@@ -75,7 +104,7 @@ def call_in_child(task: Task, timeout_s: float | None = None) -> Any:
         stage = (role, what)
 
     try:
-        return call_in_process(call, announced, limit_s)
+        yield call, announced, limit_s
     except ChildTimedOut as error:
         raise _blamed(task, stage)(f"{_doing(task, stage)} took longer than {limit_s:g} s: stopped") from error
     except ChildLacksMemory as error:

@@ -2,7 +2,8 @@
 
 Parent to child: one pickled call on stdin, which then stays open; when it closes, the parent is gone and the child
 ends. Child to parent: pickled messages on what was its stdout: ("stage", role, what), then one of ("done", result),
-("error", class, message, whether the machine is the cause), ("memory",), ("bug", traceback).
+("error", class, message, whether the machine is the cause), ("memory",), ("bug", traceback). Where the call is of
+`serving_process`, its result stays in the child and is called with each request that comes on stdin, and answers alike.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from queue import Empty, Queue
 from types import FrameType
 from typing import IO, Any
@@ -60,22 +61,54 @@ class Call:
     tidy_s: float = 0.0  # time to remove temporary files when it has to end
     environment: Mapping[str, str] = field(default_factory=dict)
     memory_bytes: int | None = None  # that it may use; None: no limit
+    serves: bool = False  # the result stays there and is called with what is asked
 
 
-def call_in_process(call: Call, announced: Callable[[str, str], None], timeout_s: float | None = None) -> Any:
+Announced = Callable[[str, str], None]
+
+
+def call_in_process(call: Call, announced: Announced, timeout_s: float | None = None) -> Any:
     """The function's result. Deliberate errors are raised again here. `timeout_s`: between two signs of life.
 
     Raises ChildDied, ChildTimedOut, ChildLacksMemory, and RuntimeError with the traceback for a bug.
     """
     with tempfile.TemporaryFile() as stderr, _started(call, stderr) as process:
-        assert process.stdin is not None
-        with suppress(BrokenPipeError):  # it died at once: its messages end, which is dealt with below
-            process.stdin.write(pickle.dumps(call))
-            process.stdin.flush()
-        for message in _messages(process, timeout_s):
+        return _Talk(process, stderr, announced, timeout_s).ask(call)
+
+
+@contextmanager
+def serving_process(call: Call, announced: Announced, timeout_s: float | None = None) -> Iterator[Callable[[Any], Any]]:
+    """What the function returns, as a callable of one argument that lives in the child. Raises as `call_in_process`."""
+    call = replace(call, serves=True)
+    with tempfile.TemporaryFile() as stderr, _started(call, stderr) as process:
+        talk = _Talk(process, stderr, announced, timeout_s)
+        talk.ask(call)
+        yield talk.ask
+
+
+@dataclass(frozen=True)
+class _Talk:
+    """The parent's end of the two pipes."""
+
+    process: subprocess.Popen[bytes]
+    stderr: IO[bytes]
+    announced: Announced
+    timeout_s: float | None
+    queue: Queue[tuple[Any, ...] | None] = field(default_factory=Queue)
+
+    def __post_init__(self) -> None:
+        threading.Thread(target=_receive, args=(self.process.stdout, self.queue), daemon=True).start()
+
+    def ask(self, question: Any) -> Any:
+        """The child's answer."""
+        assert self.process.stdin is not None
+        with suppress(BrokenPipeError):  # it died: its messages end, which is dealt with below
+            self.process.stdin.write(pickle.dumps(question))
+            self.process.stdin.flush()
+        while (message := self._next_message()) is not None:
             match message:
                 case ("stage", role, what):
-                    announced(role, what)
+                    self.announced(role, what)
                 case ("done", result):
                     return result
                 case ("error", name, text, of_machine):
@@ -84,11 +117,16 @@ def call_in_process(call: Call, announced: Callable[[str, str], None], timeout_s
                     raise ChildLacksMemory
                 case ("bug", trace):
                     raise RuntimeError(f"a child process failed unexpectedly:\n{trace}")
-                case ("timeout",):
-                    raise ChildTimedOut
-        process.wait()
-        died = ChildKilled if process.returncode in _KILLED else ChildDied
-        raise died(_cause(process.returncode, stderr))
+        self.process.wait()
+        died = ChildKilled if self.process.returncode in _KILLED else ChildDied
+        raise died(_cause(self.process.returncode, self.stderr))
+
+    def _next_message(self) -> tuple[Any, ...] | None:
+        """None when the child has ended. Raises ChildTimedOut when it is silent for too long."""
+        try:
+            return self.queue.get(timeout=self.timeout_s)
+        except Empty:
+            raise ChildTimedOut from None
 
 
 def stop_children() -> None:
@@ -106,7 +144,8 @@ def main() -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (call.memory_bytes, call.memory_bytes))
     if call.tidy_s:
         signal.signal(signal.SIGTERM, _end)
-    threading.Thread(target=_end_with_parent, args=(call.tidy_s,), daemon=True).start()
+    requests: Queue[Any] = Queue()
+    threading.Thread(target=_read_requests, args=(requests, call.tidy_s), daemon=True).start()
 
     def send(*message: Any) -> None:
         pickle.dump(message, channel)
@@ -114,6 +153,10 @@ def main() -> None:
 
     try:
         result = call.function(*call.arguments, lambda role, what: send("stage", role, what))
+        if call.serves:
+            send("done", None)
+        while call.serves:
+            send("done", result(requests.get()))
     except NncompressError as error:
         send("error", type(error).__name__, str(error), need_not_repeat(error))
     except Exception as error:  # noqa: BLE001  # the parent shows it: nothing is swallowed
@@ -132,8 +175,13 @@ def _end(number: int, frame: FrameType | None) -> None:
     raise SystemExit(128 + number)  # so that temporary files are removed
 
 
-def _end_with_parent(tidy_s: float) -> None:
-    sys.stdin.buffer.read()
+def _read_requests(requests: Queue[Any], tidy_s: float) -> None:
+    """Whatever comes, until the parent is gone: then the process ends."""
+    try:
+        while True:
+            requests.put(pickle.load(sys.stdin.buffer))
+    except (EOFError, pickle.UnpicklingError):  # perhaps within a request
+        pass
     if tidy_s:
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(tidy_s)
@@ -166,21 +214,6 @@ def _started(call: Call, stderr: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]
             if pipe is not None:
                 with suppress(BrokenPipeError):  # closing writes what a child that died early did not read
                     pipe.close()
-
-
-def _messages(process: subprocess.Popen[bytes], timeout_s: float | None) -> Iterator[tuple[Any, ...]]:
-    """The child's messages until it ends; ("timeout",) when it is silent for longer than `timeout_s`."""
-    queue: Queue[tuple[Any, ...] | None] = Queue()
-    threading.Thread(target=_receive, args=(process.stdout, queue), daemon=True).start()
-    while True:
-        try:
-            message = queue.get(timeout=timeout_s)
-        except Empty:
-            yield ("timeout",)
-            return
-        if message is None:
-            return
-        yield message
 
 
 def _receive(pipe: IO[bytes], queue: Queue[tuple[Any, ...] | None]) -> None:

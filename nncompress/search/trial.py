@@ -50,6 +50,7 @@ class Trial:
     limits: Limits = Limits()
     options: tuple[tuple[str, str], ...] = ()  # as the report lists them
     notes: tuple[str, ...] = ()
+    calibration: Path | None = None
 
     @property
     def target(self) -> Path:
@@ -73,9 +74,11 @@ class Trial:
 
     def absolute(self) -> Trial:
         """The same for workers that run in another folder."""
-        data, labels = (path and path.absolute() for path in (self.proof.data, self.proof.labels))
+        paths = (self.proof.data, self.proof.labels, self.calibration)
+        data, labels, calibration = (path and path.absolute() for path in paths)
         proof = replace(self.proof, data=data, labels=labels)
-        return replace(self, model=self.model.absolute(), folder=self.folder.absolute(), proof=proof)
+        model, folder = self.model.absolute(), self.folder.absolute()
+        return replace(self, model=model, folder=folder, proof=proof, calibration=calibration)
 
 
 def trial_key(model_digest: str, passes: Sequence[Pass], options: Sequence[tuple[str, str]]) -> str:
@@ -142,6 +145,7 @@ def _perform(trial: Trial, announce: Callable[[str, str], None]) -> Ended:
         report = compress_file(
             trial.model, trial.target, trial.passes, command="sweep", proof=trial.proof,
             writing=replace(trial.writing, force=True, threads=1), limits=trial.limits,
+            calibration=trial.calibration,
         )  # fmt: skip
     except NncompressError as error:
         if need_not_repeat(error):

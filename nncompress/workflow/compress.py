@@ -23,6 +23,7 @@ from nncompress.results.limits import Aim, Limits
 from nncompress.results.record import Comparison, Report, Skipped
 from nncompress.results.rules.verdict import judge
 from nncompress.runtime.environment import environment
+from nncompress.workflow.calibration import calibration_notes, samples_for
 from nncompress.workflow.ledger import with_graph_line
 from nncompress.workflow.pipeline import Compressed, check_passes, compress_graph
 from nncompress.workflow.proof import Proof, Stopwatch, _complaint, feeds_of, run_both
@@ -44,24 +45,27 @@ class Writing:
 
 def compress_file(
     source: Path, target: Path, passes: Sequence[Pass], *, command: str,
-    proof: Proof = Proof(), writing: Writing = Writing(), limits: Limits = Limits(),
+    proof: Proof = Proof(), writing: Writing = Writing(), limits: Limits = Limits(), calibration: Path | None = None,
 ) -> Report:  # fmt: skip
     """Compresses `source` to `target`. The report says if a gate failed, and then nothing is kept unless asked for.
 
     Raises UsageError, InputError (source or data), NoOutputError (nothing changed, larger, refused by a runtime).
     """
     watch = Stopwatch()
-    check_passes(passes)
+    check_passes(passes, calibrated=calibration is not None)
     with watch.stage("load"):
         original = load(source)
         if not writing.dry_run:
             check_target(target, original, force=writing.force, external_data=writing.external_data)
         feeds = feeds_of(original, source, proof)
+        samples = samples_for(passes, original, calibration, feeds)
     with watch.stage("compress"), _hashed_meanwhile(original):
         compressed = compress_graph(
-            original, passes, form=writing.form, threads=writing.threads, freeze=writing.freeze_inputs
+            original, passes, form=writing.form, threads=writing.threads, freeze=writing.freeze_inputs, samples=samples
         )
         _require_change(original, compressed)
+        notes = (*original.notes, *_complaint(original), *compressed.notes)
+        notes += calibration_notes(compressed.outcomes, samples)
     with _output(target, original, writing) as out:
         with watch.stage("write"):
             made = out.write(compressed.model, external_data=writing.external_data)
@@ -82,12 +86,9 @@ def compress_file(
             out.commit()
     return Report(
         command, tuple(described(one) for one in passes), comparison, lines, verdict, environment(), proof.seed,
-        tuple(watch.seconds), (*original.notes, *_complaint(original), *compressed.notes),
+        tuple(watch.seconds), notes,
         steps=compressed.steps, worst_values=compressed.worst_values, written=written,
     )  # fmt: skip
-
-
-# ------------------------------------------------------------------------------------------------ proof
 
 
 # ------------------------------------------------------------------------------------------------ what may be written

@@ -60,8 +60,10 @@ class Ledger:
         for index, line in enumerate(self._lines):
             parts = forms.get(index, ["removed"])
             form = parts[0] if len(parts) == 1 else f"factors ({', '.join(dict.fromkeys(parts))})"
-            size, own = after[index], tuple(outcomes[index])
-            lines.append(replace(line, bytes_after=size, form=form, outcomes=own, sqnr_db=errors[index]))
+            line = replace(line, bytes_after=after[index], form=form, outcomes=tuple(outcomes[index]))
+            measured = [outcome.output_sqnr_db for outcome in outcomes[index] if outcome.output_sqnr_db is not None]
+            output_error = measured[-1] if measured else None
+            lines.append(replace(line, sqnr_db=errors[index], output_sqnr_db=output_error))
         others = sum(tensor.nbytes for _, tensor, _ in find_constants(model)) - sum(after.values())
         rest = LedgerLine("(other constants)", "constants", (), (), "", self._other_before, others, "")
         return (*lines, rest)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
+from nncompress.calibrate.walk import CalibrationRun
 from nncompress.errors import UsageError
+from nncompress.feeds.feeds import Feeds
 from nncompress.forms.choice import constant_bytes
 from nncompress.forms.form import DEFAULT_FORM, Storing
 from nncompress.forms.store import store
@@ -57,25 +59,30 @@ class Compressed:
 
 
 def compress_graph(
-    model: Model, passes: Sequence[Pass], *, form: str = DEFAULT_FORM, threads: int = 1, freeze: bool = False
-) -> Compressed:
+    model: Model, passes: Sequence[Pass], *, form: str = DEFAULT_FORM, threads: int = 1, freeze: bool = False,
+    samples: Feeds | None = None,
+) -> Compressed:  # fmt: skip
     """Applies `passes` to a copy of `model` and stores what they made. Raises UsageError as `apply_passes` does."""
     context = Context(Storing(model.opset, form), threads=threads)
-    return store_applied(apply_passes(model, passes, context, freeze=freeze), context.storing)
+    return store_applied(apply_passes(model, passes, context, freeze=freeze, samples=samples), context.storing)
 
 
 @one_blas_thread()
-def apply_passes(model: Model, passes: Sequence[Pass], context: Context, *, freeze: bool = False) -> Applied:
+def apply_passes(
+    model: Model, passes: Sequence[Pass], context: Context, *, freeze: bool = False, samples: Feeds | None = None
+) -> Applied:
     """Applies `passes` to a copy of `model`. Raises UsageError for an order or options that cannot be meant.
 
     Where no pass changes anything, the copy is the model as it was. `freeze`: initializers that are also inputs,
-    which callers may override, become constants first.
+    which callers may override, become constants first. `samples`: for passes that need calibration.
     """
-    check_passes(passes)
+    check_passes(passes, calibrated=samples is not None)
     copy = model.clone()
     notes = _freeze(copy) if freeze else ()
     ledger = Ledger(copy)
     normalise(copy)
+    if samples is not None:
+        context = replace(context, calibration=CalibrationRun(copy.clone(), samples))
     outcomes: list[Outcome] = []
     steps: list[SizeStep] = []
     for done, current in zip(["normalise", *(earlier.name for earlier in passes)], passes, strict=False):
@@ -122,14 +129,16 @@ def _freeze(model: Model) -> tuple[str, ...]:
     return (f"--freeze-inputs: {inputs}{raised}",)
 
 
-def check_passes(passes: Sequence[Pass]) -> None:
-    """Raises UsageError where an option is impossible or a later pass would undo an earlier one."""
+def check_passes(passes: Sequence[Pass], *, calibrated: bool) -> None:
+    """Raises UsageError where an option is impossible, data are missing, or a later pass would undo an earlier one."""
     if not passes:
         raise UsageError("no passes given: name at least one")
     for current in passes:
         problem = current.problem()
         if problem:
             raise UsageError(f"{current.name}: {problem}")
+        if current.needs and not calibrated:
+            raise UsageError(f"{current.name} needs --calibration: samples like those that the model will be used on")
     for earlier, later in pairwise(passes):
         if later.stage < earlier.stage:
             order = ", ".join(ordered.name for ordered in sorted(passes, key=lambda ordered: ordered.stage))

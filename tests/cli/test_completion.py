@@ -55,7 +55,7 @@ def in_bash(home: Path, program: str) -> str:
         (["quantize", "--equ"], ["--equalise"]),
         (["prune", "--scope", ""], ["lamp", "weight", "global"]),
         (["passes", "p"], ["prune-magnitude"]),
-        (["run", "-p", ""], ["factorize", "prune-magnitude", "quantize-weights"]),
+        (["run", "-p", ""], ["factorize", "prune-magnitude", "quantize-weights", "correct-biases"]),
         (["schema", "re"], ["recipe", "report"]),
         (["quantize", "mod"], []),  # then bash offers files
     ],

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from nncompress.errors import InputError, NoOutputError, UsageError
-from nncompress.runtime.child import Task, call_in_child
+from nncompress.runtime import child_process
+from nncompress.runtime.child import Task, call_in_child, serve_in_child
 from nncompress.validate.compare import Request
 from nncompress.validate.in_child import measure_in_child
 from tests.runtime.models import feeds_of, linear
@@ -157,3 +158,52 @@ def wait_for(condition):
             return found
         time.sleep(0.05)
     raise AssertionError("waited ten seconds in vain")
+
+
+# ------------------------------------------------------------------------------------------------ a child that serves
+class Adder:
+    """Adds up what it is asked, and remembers it."""
+
+    def __init__(self, total, announce):
+        self.total, self.announce = total, announce
+
+    def __call__(self, number):
+        self.announce("original", f"adding {number} to")
+        if number is None:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        if number < 0:
+            raise InputError("it is negative")
+        self.total += number
+        return self.total
+
+
+def test_a_child_answers_until_the_block_ends():
+    with serve_in_child(task(Adder, 10)) as ask:
+        assert [ask(1), ask(2), ask(3)] == [11, 13, 16]
+
+
+def test_its_errors_and_crashes_come_back_as_errors_that_name_the_model():
+    with pytest.raises(InputError, match=r"^it is negative$"), serve_in_child(task(Adder, 0)) as ask:
+        ask(-1)
+    said = r"^adding None to the original a\.onnx: onnxruntime crashed \(SIGSEGV\)$"
+    with pytest.raises(InputError, match=said), serve_in_child(task(Adder, 0)) as ask:
+        [ask(number) for number in (1, None)]
+
+
+def test_it_ends_with_the_block_whatever_happens_in_it():
+    def interrupted():
+        with serve_in_child(task(Adder, 0)) as ask:
+            ask(1)
+            assert len(child_process._running - before) == 1
+            raise KeyboardInterrupt
+
+    before = set(child_process._running)
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert child_process._running == before
+
+
+def test_in_process_it_serves_too(monkeypatch):
+    monkeypatch.setattr("nncompress.runtime.child._in_process", True)
+    with serve_in_child(task(Adder, 10)) as ask:
+        assert [ask(1), ask(2)] == [11, 13]

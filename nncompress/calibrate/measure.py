@@ -1,0 +1,108 @@
+"""What the child process of a walk does: runs one block of either network, and sums up how a result moved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from nncompress.feeds.feeds import Feeds
+from nncompress.model.blocks import Kind
+from nncompress.numerics.held import Store
+from nncompress.numerics.moments import Moments, variance_of_mean
+from nncompress.passes.statistics import Deviation
+from nncompress.runtime.blocks import BUDGET_BYTES, Activations, Block, kinds_of, run_block, start
+
+
+@dataclass(frozen=True)
+class Advance:
+    """Compute a block of the original, whose results are kept. Pickles."""
+
+    block: Block
+    doing: str  # for messages
+
+
+@dataclass(frozen=True)
+class Compare:
+    """Compute a block of the network as it is now, and compare one result with the original's. Pickles."""
+
+    now: Block  # shows the result
+    alone: Block  # the node with the weights that it has now, on what it reads in the original; shows the result
+    result: str
+    axis: int  # of its channels
+    live_original: frozenset[str]  # what is kept afterwards
+    live_now: frozenset[str]
+    doing: str
+
+
+Kinds = Mapping[str, Kind]
+"""What values are like that were kept."""
+
+
+class Bench:
+    """Both networks with the activations that are still needed."""
+
+    def __init__(self, feeds: Feeds, announce: Callable[[str, str], None]) -> None:
+        self._announce = announce
+        announce("original", "reading calibration data for")
+        self._original = start(feeds, Store(BUDGET_BYTES))
+        self._now = Activations(self._original.store, dict(self._original.arrays))
+        self._count = len(feeds)
+
+    def __call__(self, request: Advance | Compare | None) -> Kinds | tuple[Kinds, Deviation | str]:
+        """What was kept, and of a comparison how the result moved; for None what the inputs are like."""
+        if request is None:
+            return kinds_of(self._original)
+        self._announce("original", request.doing)
+        if isinstance(request, Advance):
+            return run_block(request.block, self._original, self._count, lambda index, results: None)
+        moved, alone = _Differences(self, request), _Differences(self, request)
+        kinds = run_block(request.now, self._now, self._count, moved.add)
+        run_block(request.alone, self._original, self._count, alone.add)
+        self._original.keep(request.live_original)
+        self._now.keep(request.live_now)
+        return kinds, _deviation(moved, alone)
+
+    def original(self, name: str, index: int) -> np.ndarray:
+        """A value of the original network for one feed."""
+        return self._original.of([name], index)[name]
+
+
+class _Differences:
+    """Original minus other, of one result, feed by feed."""
+
+    def __init__(self, bench: Bench, request: Compare) -> None:
+        self._bench, self._request = bench, request
+        self.total: Moments | None = None
+        self.feeds: list[Moments] = []
+        self.signal = 0.0
+        self.reason: str | None = None
+
+    def add(self, index: int, results: dict[str, np.ndarray]) -> None:
+        """The other result for one feed."""
+        before, after = self._bench.original(self._request.result, index), results[self._request.result]
+        if before.shape != after.shape:
+            self.reason = "its result has another shape than in the original"
+            return
+        exact = np.moveaxis(before, self._request.axis, -1).astype(np.float64)
+        with np.errstate(invalid="ignore", over="ignore"):  # infinite values: the channel counts as not known
+            rows = (exact - np.moveaxis(after, self._request.axis, -1)).reshape(-1, exact.shape[-1])
+            own = Moments(rows.shape[1])
+            own.add(rows)
+            self.signal += float(np.square(exact).sum())
+            self.total = self.total or Moments(rows.shape[1])
+            self.total.merge(own)
+        if own.count:
+            self.feeds.append(own)
+
+
+def _deviation(moved: _Differences, alone: _Differences) -> Deviation | str:
+    reason = moved.reason or alone.reason
+    if reason is not None:
+        return reason
+    if moved.total is None or alone.total is None or not moved.feeds:
+        return "its result is empty for every feed"
+    means = np.stack([feed.mean for feed in moved.feeds])
+    counts = np.array([feed.count for feed in moved.feeds])
+    return Deviation(moved.total, variance_of_mean(means, counts), alone.total, moved.signal)

@@ -1,0 +1,136 @@
+"""Walks through a model node by node, as it was and as it is now, and says how each result moved.
+
+Both networks run in one child process, which keeps what later nodes read; what is no longer needed goes. A node whose
+result was measured is computed again by the next block, for it may have been changed since.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from nncompress.calibrate.measure import Advance, Bench, Compare, Kinds
+from nncompress.errors import InputError
+from nncompress.feeds.feeds import Feeds
+from nncompress.model.blocks import Kind, nodes_behind
+from nncompress.model.linear import Linear
+from nncompress.model.model import Model
+from nncompress.model.network import Network, Plan
+from nncompress.passes.statistics import Deviation, Needs
+from nncompress.runtime.blocks import Block, write_block
+from nncompress.runtime.child import Task, serve_in_child
+
+_MODEL = Path("(model)")  # what messages call one that is not in a file
+
+
+@dataclass(frozen=True)
+class CalibrationRun:
+    """Feeds for a model; `original` is what every later state of it is compared with."""
+
+    original: Model
+    samples: Feeds
+
+    @property
+    def feeds(self) -> int:
+        return len(self.samples)
+
+    def walk(
+        self, model: Model, linears: Sequence[Linear], needs: Needs
+    ) -> Generator[tuple[Linear, Deviation | str], None, None]:
+        """See `passes.statistics.Calibration`."""
+        assert needs.means, "nothing else is asked for yet"
+        route = _Route(self.original, model, linears)
+        yield from route.excluded
+        if not route.targets:
+            return
+        path = self.original.path or _MODEL
+        task = Task(Bench, (self.samples,), path, None)
+        with tempfile.TemporaryDirectory(prefix="nncompress-") as folder, serve_in_child(task) as ask:
+            walker = _Walker(route, Path(folder), path, ask)
+            for number, linear in enumerate(route.targets):
+                yield linear, walker.measure(number)
+
+
+class _Route:
+    """What is measured, in the order of the graph, and what is not, with the reason."""
+
+    def __init__(self, original: Model, model: Model, linears: Sequence[Linear]) -> None:
+        self.original, self.now = Network(original), Network(model)
+        self.excluded: list[tuple[Linear, str]] = []
+        before, after = self.original.values(), self.now.values()
+        comparable = []
+        for linear in linears:
+            name = linear.result.name or ""
+            if linear.node.graph is not model.ir.graph:
+                self.excluded.append((linear, "it lies in a graph inside a node (If, Loop, Scan) or in a function"))
+            elif name not in before or name not in after:
+                self.excluded.append((linear, "its result is not one of the original's"))
+            elif linear.channel_axis is None:
+                self.excluded.append((linear, "its result has no channels that are known"))
+            else:
+                comparable.append(linear)
+        names = [str(linear.result.name) for linear in comparable]
+        random = self.now.random(names) | self.original.random(names)
+        self.excluded += [(one, "it comes after random numbers") for one in comparable if one.result.name in random]
+        order = {id(node): place for place, node in enumerate(nodes_behind([after[name] for name in names], ()))}
+        kept = (linear for linear in comparable if linear.result.name not in random)
+        self.targets = sorted(kept, key=lambda linear: order[id(linear.node)])
+        unknown = Kind(None, None)
+        shared = dict.fromkeys(self.original.variable(before), unknown)
+        self.results = [str(linear.result.name) for linear in self.targets]
+        self.reads = [list(self.now.apart(name, shared).inputs) for name in self.results]
+
+
+class _Walker:
+    """Goes along a route, block by block, and has the child run them."""
+
+    def __init__(self, route: _Route, folder: Path, path: Path, ask: Callable[[Any], Any]) -> None:
+        self._route, self._folder, self._path, self._ask = route, folder, path, ask
+        self._count = 0
+        kinds: Kinds = ask(None)
+        route.original.there, route.now.there = dict(kinds), dict(kinds)
+        self._wanted = [[name, *reads] for name, reads in zip(route.results, route.reads, strict=True)]
+
+    def measure(self, number: int) -> Deviation | str:
+        """How the result of that target moved; or why it cannot be known."""
+        linear, original, now = self._route.targets[number], self._route.original, self._route.now
+        assert linear.channel_axis is not None, "others are no targets"
+        wanted, later = self._wanted[number], self._wanted[number + 1 :]
+        first = original.plan(wanted, {name for names in later for name in names})
+        second = now.plan(wanted[:1], {names[0] for names in later}, again=linear.node)
+        obstacle = first.obstacle or second.obstacle
+        if obstacle is not None:
+            return f"calibration cannot stop there: {obstacle}"
+        doing = f"calibrating block {number + 1} of {len(self._route.targets)} of"
+        there = dict(original.there)
+        if first.nodes:
+            there |= self._answer(Advance(self._written(original, first), doing))
+        alone = now.apart(wanted[0], {name: there[name] for name in wanted})
+        request = Compare(
+            self._written(now, second, wanted[:1]), self._written(now, alone, wanted[:1]), wanted[0],
+            linear.channel_axis, first.live, second.live, doing,
+        )  # fmt: skip
+        kinds, deviation = self._answer(request)
+        original.follow(first, there)
+        now.follow(second, kinds)
+        return cast("Deviation | str", deviation)
+
+    def _written(self, network: Network, plan: Plan, seen: Sequence[str] = ()) -> Block:
+        self._count += 1
+        return write_block(network.model, plan, seen, self._folder / f"{self._count}.onnx")
+
+    def _answer(self, request: Advance | Compare) -> Any:
+        """What the child says; the files that it read are gone then."""
+        try:
+            return self._ask(request)
+        except InputError as error:  # that names a file which nobody knows
+            said = str(error)
+            for file in self._folder.iterdir():
+                said = said.replace(f"the original {file}: ", "")
+            raise InputError(f"{self._path}: {request.doing} it: {said}") from error
+        finally:
+            for file in self._folder.iterdir():
+                file.unlink()

@@ -1,0 +1,107 @@
+"""Runs a model block by block over feeds: what later blocks read is kept, within a budget of memory, else in files.
+
+A block is written to a file by the process that has the model, and run by a child process (see child.py), which alone
+holds activations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from nncompress.errors import InputError
+from nncompress.feeds.feeds import Feeds
+from nncompress.model.blocks import Kind, block_model
+from nncompress.model.model import Model
+from nncompress.model.network import Plan
+from nncompress.numerics.held import Held, Plain, Store
+from nncompress.onnx_file.write import write
+from nncompress.runtime.session import open_session
+
+BUDGET_BYTES = 128 << 20  # of activations in memory
+
+
+@dataclass(frozen=True)
+class Block:
+    """A file, what it reads of what is there, and which of its results are kept. Pickles."""
+
+    path: Path
+    inputs: tuple[str, ...]
+    kept: tuple[str, ...]
+    seen: tuple[str, ...] = ()  # other results, which are looked at as they come
+
+
+def write_block(model: Model, plan: Plan, seen: Collection[str], path: Path) -> Block:
+    """The planned block in the new file `path`; a large one has a data file beside it."""
+    write(block_model(model, plan.nodes, plan.inputs, [*plan.kept, *seen]), path)
+    return Block(path, tuple(plan.inputs), tuple(plan.kept), tuple(seen))
+
+
+@dataclass
+class Activations:
+    """Values by name, each of them for every feed."""
+
+    store: Store
+    arrays: dict[str, list[Held]] = field(default_factory=dict)
+
+    def add(self, name: str, array: np.ndarray, own: Store) -> None:
+        """The value for one feed more; `own` is the store of its name."""
+        held = Plain(array) if array.dtype.hasobject else own.hold(np.ascontiguousarray(array).reshape(array.shape))
+        self.arrays.setdefault(name, []).append(held)
+
+    def of(self, names: Collection[str], index: int) -> dict[str, np.ndarray]:
+        """These values for one feed."""
+        return {name: self.arrays[name][index].load() for name in names}
+
+    def keep(self, names: Collection[str]) -> None:
+        """Drops all others."""
+        self.arrays = {name: arrays for name, arrays in self.arrays.items() if name in names}
+
+
+def start(feeds: Feeds, store: Store) -> Activations:
+    """The inputs of the model for every feed."""
+    activations = Activations(store)
+    stores: dict[str, Store] = {}
+    for feed in feeds:
+        for name, array in feed.items():
+            activations.add(name, array, stores.setdefault(name, store.apart()))
+    return activations
+
+
+def run_block(
+    block: Block, activations: Activations, count: int, look: Callable[[int, dict[str, np.ndarray]], None]
+) -> dict[str, Kind]:
+    """Runs `block` on `count` feeds; what it keeps goes to `activations`, what it has to show to `look`.
+
+    Returns what the kept values are like. Raises InputError for a value that Python cannot take.
+    """
+    session = open_session(block.path, "original")
+    stores = {name: activations.store.apart() for name in block.kept}
+    kinds: dict[str, Kind] = {}
+    for index in range(count):
+        results = dict(zip(session.outputs, session.run(activations.of(block.inputs, index)), strict=True))
+        for name in block.kept:
+            array = results[name]
+            if not isinstance(array, np.ndarray) or not session.outputs[name].startswith("tensor("):
+                raise InputError(f"{name!r} is a {session.outputs[name]}, which calibration cannot keep")
+            activations.add(name, array, stores[name])
+            kinds[name] = _joined(kinds.get(name), array)
+        look(index, {name: results[name] for name in block.seen})
+    return kinds
+
+
+def kinds_of(activations: Activations) -> dict[str, Kind]:
+    """What all values are like."""
+    kinds: dict[str, Kind] = {}
+    for name, arrays in activations.arrays.items():
+        for held in arrays:
+            kinds[name] = _joined(kinds.get(name), held.load())
+    return kinds
+
+
+def _joined(kind: Kind | None, array: np.ndarray) -> Kind:
+    dtype = None if array.dtype.kind in "OUST" else array.dtype
+    return Kind(dtype, array.ndim if kind is None or kind.rank == array.ndim else None)

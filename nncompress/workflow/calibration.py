@@ -1,0 +1,59 @@
+"""The samples that passes take statistics from: loaded, and kept apart from those that prove the result."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from nncompress.errors import UsageError
+from nncompress.feeds.feeds import Feeds, load_feeds
+from nncompress.feeds.specs import Feed
+from nncompress.feeds.synthesise import input_specs
+from nncompress.files.places import place_of
+from nncompress.model.model import Model
+from nncompress.passes.base import Pass
+from nncompress.passes.correct_biases import CorrectBiases
+from nncompress.results.record import Outcome, Rewritten
+
+_APART = "the same sample never serves both, for a result has to prove itself on data that it has not seen"
+
+
+def samples_for(passes: Sequence[Pass], model: Model, path: Path | None, proof: Feeds | None = None) -> Feeds | None:
+    """The samples at `path` if one of the passes needs some. Raises UsageError where `proof` has the same ones."""
+    if path is None or not any(each.needs for each in passes):
+        return None
+    proof = None if proof is None or proof.synthetic else proof
+    if proof is not None and place_of(Path(proof.origin)) == place_of(path):
+        raise UsageError(f"--calibration and --data are both {path}: {_APART}")
+    samples = load_feeds(path, input_specs(model.ir))
+    if proof is not None:
+        _check_apart(samples, proof)
+    return samples
+
+
+def _check_apart(samples: Feeds, proof: Feeds) -> None:
+    """Raises UsageError for the first feed that is in both."""
+    seen = {digest: number for number, digest in enumerate(map(_digest, proof), 1)}
+    for number, digest in enumerate(map(_digest, samples), 1):
+        if digest in seen:
+            twice = f"feed {number} of --calibration {samples.origin} is feed {seen[digest]} of --data {proof.origin}"
+            raise UsageError(f"{twice}: {_APART}")
+
+
+def calibration_notes(outcomes: Sequence[Outcome], samples: Feeds | None) -> tuple[str, ...]:
+    """What the report says about them."""
+    if samples is None:
+        return ()
+    moved = [one for one in outcomes if one.by == CorrectBiases.name and isinstance(one, Rewritten)]
+    biases = "the bias of 1 weight was" if len(moved) == 1 else f"the biases of {len(moved) or 'no'} weights were"
+    return (f"{biases} corrected on {len(samples)} feeds of {samples.origin}", *samples.notes)
+
+
+def _digest(feed: Feed) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(feed):
+        array = feed[name]
+        content = array.tobytes() if not array.dtype.hasobject else repr(array.tolist()).encode()
+        digest.update(f"{name} {array.dtype} {array.shape} ".encode() + content)
+    return digest.hexdigest()
