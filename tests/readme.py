@@ -84,26 +84,28 @@ def is_shown_truly(shown: list[str], printed: list[str]) -> bool:
     return gap or position == len(lines)
 
 
-def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+def run(command: list[str], folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return subprocess.run(
-        command, cwd=folder, env={**plain_environment(), "PATH": path}, capture_output=True, text=True, check=False
-    )
+    environment = {**plain_environment(), "PATH": path, **variables}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
-def what_happens(text: str, folder: Path) -> Iterator[tuple[Command, list[str]]]:
-    """Follows the text in `folder`: each command with the lines that it prints. A failing step raises an error."""
+def what_happens(text: str, folder: Path, **variables: str) -> Iterator[tuple[Command, list[str]]]:
+    """Follows the text in `folder`: each command with the lines that it prints. A failing step raises an error.
+
+    `variables` of the environment may shorten what takes time.
+    """
     shutil.copytree(SAMPLES, folder / "sample_models")
     for block in blocks(text):
         if block.language in {"toml", "make"}:
             name = block.text.partition("\n")[0].removeprefix("# ")
             (folder / name).write_text(block.text)
         elif block.language == "python":
-            ended = run([sys.executable, "-W", "error", "-c", block.text], folder)
+            ended = run([sys.executable, "-W", "error", "-c", block.text], folder, **variables)
             assert ended.returncode == 0, f"{block.text}\n{ended.stderr}"
         elif block.language == "console":
             for one in commands_of(block.text):
-                ended = run(["bash", "-c", one.command], folder)
+                ended = run(["bash", "-c", one.command], folder, **variables)
                 assert ended.returncode == 0, f"{one.command}\n{ended.stderr}"
                 yield one, ended.stdout.splitlines()
 

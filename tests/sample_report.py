@@ -83,7 +83,9 @@ def comparison(run: Run | None = None, before: int = 1_210_000, after: int = 313
 
 def weight(name: str, before: int, after: int, *outcomes: Rewritten | Skipped) -> LedgerLine:
     form = "folded" if before != after else "dense"
-    return LedgerLine(name, "weight", ("Conv",), (before // 4,), "float32", before, after, form, outcomes)
+    errors = [o.sqnr_db for o in outcomes if isinstance(o, Rewritten) and o.sqnr_db is not None]
+    shape, error = (before // 4,), errors[-1] if errors else None
+    return LedgerLine(name, "weight", ("Conv",), shape, "float32", before, after, form, outcomes, error)
 
 
 LEDGER = (

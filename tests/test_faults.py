@@ -402,6 +402,7 @@ main()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="tells how much memory is used on Linux only")
 def test_too_little_memory_for_a_weight_is_one_line(tmp_path: Path, out: Path) -> None:
     model = dense_model(tmp_path / "model.onnx", [("large", 4096, 4096)])

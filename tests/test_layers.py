@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,9 +71,14 @@ def part_of(file: Path) -> str:
     return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-def imports_of(source: str) -> Iterator[str]:
+@functools.cache
+def parsed(file: Path) -> ast.Module:
+    return ast.parse(file.read_text())
+
+
+def imports_of(source: ast.Module) -> Iterator[str]:
     """Dotted names of all imported modules, wherever the import stands."""
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(source):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -115,7 +121,7 @@ def test_parts_are_imported_as_a_whole_with_few_exceptions() -> None:
 def test_no_permission_is_left_over() -> None:
     used: dict[str, set[str]] = {part: set() for part in ALLOWED}
     for file in FILES:
-        for imported in imports_of(file.read_text()):
+        for imported in imports_of(parsed(file)):
             _, *rest = imported.split(".")
             used[part_of(file)] |= {".".join(rest[:n]) for n in (1, 2)} if imported.startswith("nncompress") else set()
     left_over = {part: names for part, allowed in ALLOWED.items() if (names := allowed - used[part])}
@@ -126,7 +132,7 @@ def test_imports_point_one_way() -> None:
     violations = [
         f"{file.relative_to(PACKAGE.parent)} imports {imported}: {problem}"
         for file in FILES
-        for imported in imports_of(file.read_text())
+        for imported in imports_of(parsed(file))
         if (problem := problem_with(part_of(file), imported))
     ]
     assert not violations, "\n".join(violations)
@@ -156,7 +162,7 @@ def test_functions_are_short() -> None:
     long = [
         f"{file.relative_to(PACKAGE)}:{node.lineno} {node.name}"
         for file in FILES
-        for node in ast.walk(ast.parse(file.read_text()))
+        for node in ast.walk(parsed(file))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and (node.end_lineno or 0) - node.lineno + 1 > MOST_FUNCTION_LINES
     ]
@@ -164,5 +170,5 @@ def test_functions_are_short() -> None:
 
 
 def test_every_file_says_first_what_it_is_for() -> None:
-    silent = [f for f in FILES if f.read_text().strip() and not ast.get_docstring(ast.parse(f.read_text()))]
+    silent = [f for f in FILES if parsed(f).body and not ast.get_docstring(parsed(f))]
     assert not silent, [str(f.relative_to(PACKAGE)) for f in silent]

@@ -21,7 +21,7 @@ MAKEFILE = (ROOT / "Makefile").read_text()
 def test_commands_and_programs_do_what_is_shown(tmp_path: Path) -> None:
     untrue = [
         f"{one.command}\nprints\n" + "\n".join(printed)
-        for one, printed in what_happens(TEXT, tmp_path / "reader")
+        for one, printed in what_happens(TEXT, tmp_path / "reader", NNCOMPRESS_SECONDS="0.1")
         if not is_shown_truly(one.shown, printed)
     ]
     assert not untrue, "\n".join([*untrue, "make readme puts what is printed into the README"])

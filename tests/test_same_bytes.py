@@ -1,10 +1,11 @@
-"""The same model and options give the same bytes, whatever the number of threads, of passes or of linear algebra."""
+"""The same model and options give the same bytes, whatever the hash seed and the number of threads."""
 
 from __future__ import annotations
 
-import os
+import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,33 +13,30 @@ import pytest
 
 from nncompress.onnx_file.read import load
 from nncompress.passes import ALL_PASSES
-from nncompress.passes.base import Pass
-from nncompress.passes.factorize import Factorize
-from nncompress.passes.prune_magnitude import PruneMagnitude
-from nncompress.passes.quantize_weights import QuantizeWeights
+from nncompress.passes.spec import parse_step
 from nncompress.results.record import Rewritten
 from nncompress.workflow.pipeline import compress_graph
 from tests.models import noise, proto_of, saved
+from tests.support import SAMPLES, plain_environment
 
-ROOT = Path(__file__).resolve().parent.parent
 BODY = "g (float[N,384] x) => (float[N,96] y) { a = MatMul(x, w) b = Relu(a) y = MatMul(b, v) }"
-ALONE: list[Pass] = [Factorize(ratio=0.9), PruneMagnitude(), QuantizeWeights(), QuantizeWeights(symmetric=False)]
-RECIPES: list[list[Pass]] = [*([one] for one in ALONE), ALONE[:3]]
+ALONE = ["factorize:ratio=0.9", "prune-magnitude:sparsity=0.6", "quantize-weights", "quantize-weights:symmetric=false"]
+CHAIN = ["factorize:ratio=0.7", "prune-magnitude:sparsity=0.5,scope=global", "quantize-weights"]
 SCRIPT = """
-import sys
+import json, sys
 from hashlib import sha256
 from pathlib import Path
-from nncompress.onnx_file.read import load
-from nncompress.onnx_file.write import write
-from nncompress.workflow.pipeline import compress_graph
-from tests.test_same_bytes import RECIPES
+from tests.support import nncompress
 
-source, target = map(Path, sys.argv[1:])
-for passes in RECIPES:
-    for threads in (1, 2):
-        write(compress_graph(load(source), passes, threads=threads).model, target)
-        print(sha256(target.read_bytes()).hexdigest())
-        target.unlink()
+QUIETLY = ("--no-validate", "-q", "--force")
+models, recipes, target = json.loads(sys.argv[1]), json.loads(sys.argv[2]), Path(sys.argv[3])
+for model in models:
+    for recipe in recipes:
+        for threads in (1, 2):
+            steps = [part for step in recipe for part in ("-p", step)]
+            ended = nncompress("run", *steps, model, "-o", target, "--threads", threads, *QUIETLY)
+            assert ended.exit_code == 0, ended.stderr
+            print(sha256(target.read_bytes()).hexdigest())
 """
 
 
@@ -50,26 +48,40 @@ def matrix(rows: int, columns: int, seed: int) -> np.ndarray:
 
 
 @pytest.fixture
-def model(tmp_path: Path) -> Path:
+def large(tmp_path: Path) -> Path:
     return saved(proto_of(BODY, w=matrix(384, 1536, 0), v=matrix(1536, 96, 1)), tmp_path / "model.onnx")
 
 
-def test_bytes_do_not_depend_on_the_number_of_threads(tmp_path: Path, model: Path) -> None:
+def hashes(models: Sequence[Path], recipes: list[list[str]], folder: Path) -> list[set[str]]:
+    """Of each model with each recipe the different results of three processes with one and two threads each."""
     processes = []
-    for count in "123":
+    for count, hash_seed in ("1", "0"), ("2", "1"), ("3", "12345"):
         counts = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), count)
-        command = [sys.executable, "-c", SCRIPT, str(model), str(tmp_path / count)]
-        environment = {**os.environ, **counts, "PYTHONPATH": str(ROOT)}
+        given = (json.dumps(list(map(str, models))), json.dumps(recipes), str(folder / f"{count}.onnx"))
+        environment = {**plain_environment(), **counts, "PYTHONHASHSEED": hash_seed}
+        command = [sys.executable, "-c", SCRIPT, *given]
         processes.append(subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True))
-    hashes = [process.communicate()[0].split() for process in processes]
-    assert [process.returncode for process in processes] == [0, 0, 0]
-    by_recipe = [{of_process[2 * i + j] for of_process in hashes for j in (0, 1)} for i in range(len(RECIPES))]
-    assert [len(different) for different in by_recipe] == [1] * len(RECIPES)
-    assert len(set.union(*by_recipe)) == len(RECIPES)  # and each pass did something of its own
+    printed = [process.communicate()[0].split() for process in processes]
+    assert [process.returncode for process in processes] == [0] * len(processes)
+    return [{line for lines in printed for line in lines[i : i + 2]} for i in range(0, len(printed[0]), 2)]
 
 
-def test_every_pass_is_in_it_and_changes_both_matrices(model: Path) -> None:
-    assert {type(one) for one in ALONE} == {kind for kind in ALL_PASSES if not kind.needs}  # see cli/test_calibration
-    for passes in RECIPES[:-1]:
-        outcomes = compress_graph(load(model), passes).outcomes
-        assert [type(outcome) for outcome in outcomes] == [Rewritten, Rewritten]
+def test_bytes_of_large_matrices_do_not_depend_on_threads(tmp_path: Path, large: Path) -> None:
+    recipes = [*([step] for step in ALONE), CHAIN]
+    different = hashes([large], recipes, tmp_path)
+    assert [len(results) for results in different] == [1] * len(recipes)
+    assert len(set.union(*different)) == len(recipes)  # and each pass did something of its own
+
+
+def test_every_pass_is_in_it_and_changes_both_matrices(large: Path) -> None:
+    passes = [parse_step(step) for step in ALONE]
+    assert {type(one) for one in passes} == {kind for kind in ALL_PASSES if not kind.needs}  # see cli/test_calibration
+    for one in passes:
+        assert [type(outcome) for outcome in compress_graph(load(large), [one]).outcomes] == [Rewritten, Rewritten]
+
+
+@pytest.mark.slow
+def test_bytes_of_real_models_do_not_depend_on_threads(tmp_path: Path) -> None:
+    models = [SAMPLES / "digits_cnn.onnx", SAMPLES / "digits_transformer.onnx", SAMPLES / "digits_wide/model.onnx"]
+    different = hashes(models, [*([step] for step in ALONE), CHAIN], tmp_path)
+    assert [len(results) for results in different] == [1] * len(models) * (len(ALONE) + 1)

@@ -20,6 +20,16 @@ try:
 finally:
     print("MODULES", *sys.modules, file=sys.stderr)
 """
+ALL_HELP = """
+import sys
+from nncompress.__main__ import main
+for command in sys.argv[1:]:
+    sys.argv = ["nncompress", command, "--help"]
+    try:
+        main()
+    except SystemExit:
+        print(command, *sys.modules, file=sys.stderr)
+"""
 
 
 def modules_after(*arguments: str, **variables: str) -> set[str]:
@@ -43,9 +53,16 @@ def test_help_imports_no_large_library(option: str) -> None:
     assert modules & HEAVY == set()
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_help_of_a_command_imports_no_large_library(command: str) -> None:
-    assert modules_after(command, "--help") & HEAVY <= TYPERS_OWN
+def test_help_of_no_command_imports_a_large_library() -> None:
+    """One process for all: what the help of a command imports is there after all others as well."""
+    ended = subprocess.run(
+        [sys.executable, "-c", ALL_HELP, *COMMANDS], env=plain_environment(), capture_output=True, text=True, check=True
+    )
+    modules = dict(line.split(" ", 1) for line in ended.stderr.splitlines())
+    assert list(modules) == COMMANDS
+    large = {command: {name.partition(".")[0] for name in names.split()} & HEAVY for command, names in modules.items()}
+    assert set.union(*large.values()) <= TYPERS_OWN, large
+    assert ended.stdout.count("Usage: ") == len(COMMANDS)
 
 
 def test_completing_an_option_imports_no_large_library() -> None:

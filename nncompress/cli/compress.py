@@ -51,15 +51,15 @@ def pass_command(entry: PassCommand) -> Callable[..., None]:
     return with_options(kind, CorrectionOptions, ProofOptions, LimitOptions, WriteOptions, ReportOptions)(command)
 
 
-def _from_recipe(given: Mapping[str, Any]) -> list[Layer]:
+def _from_recipe(options: Mapping[str, Any]) -> list[Layer]:
     """What the recipe of `run` sets comes before the configuration files."""
     from nncompress.config.recipe import load_recipe
 
-    layers = configured(given)
-    if given["steps"] or len(given["paths"]) != 2:
+    layers = configured(options)
+    if options["steps"] or len(options["paths"]) != 2:
         return layers
-    path = given["paths"][0]
-    return [Layer(str(path), load_recipe(path, given["changes"] or ()).options), *layers]
+    path = options["paths"][0]
+    return [Layer(str(path), load_recipe(path, options["changes"] or ()).options), *layers]
 
 
 @with_options(CalibrationOptions, ProofOptions, LimitOptions, WriteOptions, ReportOptions, layers=_from_recipe)
@@ -105,12 +105,12 @@ def run(
     if steps and changes:
         raise UsageError("--set changes a recipe, and there is none: write it into the -p option")
     passes = [parse_step(step) for step in steps] if steps else load_recipe(paths[0], changes or ()).steps
-    _compress("run", paths[-1], target, passes, calibration, proof, limits, write, report, taken=paths[:-1])
+    _compress("run", paths[-1], target, passes, calibration, proof, limits, write, report, read=paths[:-1])
 
 
 def _compress(
     command: str, source: Path, target: Path | None, passes: Sequence[Pass], calibration: CalibrationOptions,
-    proof: ProofOptions, limits: LimitOptions, write: WriteOptions, report: ReportOptions, taken: Sequence[Path] = (),
+    proof: ProofOptions, limits: LimitOptions, write: WriteOptions, report: ReportOptions, read: Sequence[Path] = (),
 ) -> None:  # fmt: skip
     from nncompress.cli.from_options import limits_of, proof_of, target_of, writing_of
     from nncompress.cli.inputs import data_files, inputs_of
@@ -121,7 +121,7 @@ def _compress(
 
     writing, proving, gates = writing_of(write), proof_of(proof, validate=write.validate), limits_of(limits)
     where = target_of(target, writing, source)
-    others = [*data_files(proof, calibration), *taken]
+    others = [*data_files(proof, calibration), *read]
     check_reports(report, inputs_of([source], others), [where], write.save_recipe)
     if inputs_of((), others).holds(where):
         raise UsageError(f"{where} is an input of this command: inputs are never modified, name another output")

@@ -13,17 +13,17 @@ def doctor() -> None:
     from nncompress.runtime.environment import environment
     from nncompress.runtime.providers import providers
 
-    found = environment()
+    machine = environment()
     rows = {
-        "nncompress": found.nncompress,
-        "Python": found.python,
-        "onnx": found.onnx,
-        "onnx-ir": found.onnx_ir,
-        "numpy": found.numpy,
-        "onnxruntime": f"{found.onnxruntime} ({', '.join(providers())})",
-        "platform": found.platform,
-        "processor": f"{found.cpu}, {found.cores} cores",
-        "integer instructions": ", ".join(found.cpu_flags) or "none known",
+        "nncompress": machine.nncompress,
+        "Python": machine.python,
+        "onnx": machine.onnx,
+        "onnx-ir": machine.onnx_ir,
+        "numpy": machine.numpy,
+        "onnxruntime": f"{machine.onnxruntime} ({', '.join(providers())})",
+        "platform": machine.platform,
+        "processor": f"{machine.cpu}, {machine.cores} cores",
+        "integer instructions": ", ".join(machine.cpu_flags) or "none known",
     }
     width = max(map(len, rows))
     say("\n".join(f"{key:{width}}  {value}" for key, value in rows.items()))

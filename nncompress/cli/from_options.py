@@ -50,9 +50,9 @@ def made_up_proof_of(options: RunOptions) -> Proof:
     )
 
 
-def _dims(given: Sequence[str]) -> dict[str, int]:
+def _dims(texts: Sequence[str]) -> dict[str, int]:
     dims: dict[str, int] = {}
-    for text in given:
+    for text in texts:
         name, _, size = text.rpartition("=")
         if not name or not _SIZE.fullmatch(size):
             raise UsageError(f"--dim {text!r} is not NAME=SIZE, such as batch=1")

@@ -96,17 +96,17 @@ class Documented(TyperCommand):
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """What stands behind the command in the usage line: arguments as their metavars have them."""
-        return ["[OPTIONS]", *(str(one.metavar) for one in self.get_params(ctx) if _is_argument(one))]
+        return ["[OPTIONS]", *(str(parameter.metavar) for parameter in self.get_params(ctx) if _is_argument(parameter))]
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Writes the arguments, the command's own options, and then those that it shares with others."""
         groups: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
-        for one in self.get_params(ctx):
-            name, text = one.get_help_record(ctx) or ("", "")
-            if _is_argument(one):
-                groups["Arguments"].append((str(one.metavar), text))
+        for parameter in self.get_params(ctx):
+            name, text = parameter.get_help_record(ctx) or ("", "")
+            if _is_argument(parameter):
+                groups["Arguments"].append((str(parameter.metavar), text))
             elif name:
-                groups.setdefault(getattr(one, "rich_help_panel", None) or "Options", []).append((name, text))
+                groups.setdefault(getattr(parameter, "rich_help_panel", None) or "Options", []).append((name, text))
         for title, records in groups.items():
             if records:
                 with formatter.section(title):

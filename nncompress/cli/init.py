@@ -26,21 +26,21 @@ def init(
     """
     from nncompress.config.budget import CONFIG_NAME
     from nncompress.files.texts import write_whole
-    from nncompress.workflow.init import Found, find_models, measure, starter_text
+    from nncompress.workflow.init import Measured, find_models, measure, starter_text
 
     target, here = Path(CONFIG_NAME), Path()
     if os.path.lexists(target) and not force:
         raise UsageError(f"{CONFIG_NAME} exists (--force overwrites it)")
-    found: list[Found] = []
+    measured: list[Measured] = []
     for path in models or find_models(here):
         try:
-            found.append(measure(path, here))
+            measured.append(measure(path, here))
         except InputError as error:
             if models:
                 raise
             complain(f"left out: {error}")
-    if not found:
+    if not measured:
         raise UsageError("there is no model below this folder: name one, such as nncompress init path/to/model.onnx")
-    write_whole(target, starter_text(found))
-    count = f"{len(found)} budget{'s' * (len(found) != 1)}"
+    write_whole(target, starter_text(measured))
+    count = f"{len(measured)} budget{'s' * (len(measured) != 1)}"
     say(f"wrote {CONFIG_NAME} with {count}; edit the limits, then run nncompress check")

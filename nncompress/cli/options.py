@@ -145,7 +145,7 @@ class FileOptions:
     @property
     def paths(self) -> dict[str, Path]:
         """{format: path} of what is to be written."""
-        paths = {one.name: getattr(self, one.name, None) for one in ALL_FORMATS}
+        paths = {entry.name: getattr(self, entry.name, None) for entry in ALL_FORMATS}
         return {name: path for name, path in paths.items() if path is not None}
 
     @property
@@ -157,9 +157,9 @@ class FileOptions:
 def _files(kind: str) -> Any:
     """FileOptions for the formats that show results of this type."""
     options: list[tuple[str, Any, Any]] = []
-    for one in formats_of(kind):
-        told = option(f"--{one.name}", group="Report", metavar="FILE", text=one.text)
-        options.append((one.name, Annotated[Path | None, told], None))
+    for entry in formats_of(kind):
+        told = option(f"--{entry.name}", group="Report", metavar="FILE", text=entry.text)
+        options.append((entry.name, Annotated[Path | None, told], None))
     return make_dataclass(f"_{kind}Files", options, bases=(FileOptions,), frozen=True)
 
 

@@ -44,9 +44,11 @@ def passes_of(names: Sequence[str], options: Any) -> list[Pass]:
     """The passes with what was given of `options`. Raises UsageError for options that cannot be meant."""
     from nncompress.passes.spec import make_pass
 
-    given = {field.name: getattr(options, field.name) for field in fields(options)}
-    given = {field: value for field, value in given.items() if value not in (None, [])}
-    return [make_pass(name, {f: value for f, value in given.items() if f in _fields_by_pass()[name]}) for name in names]
+    values = {field.name: getattr(options, field.name) for field in fields(options)}
+    values = {field: value for field, value in values.items() if value not in (None, [])}
+    return [
+        make_pass(name, {f: value for f, value in values.items() if f in _fields_by_pass()[name]}) for name in names
+    ]
 
 
 def corrections(options: CorrectionOptions) -> list[Pass]:
@@ -64,16 +66,17 @@ def _fields_by_pass() -> dict[str, Fields]:
 
 # ------------------------------------------------------------------------------------------------ one option
 def _annotated(field: str, by_pass: Mapping[str, Mapping[str, Any]]) -> Any:
-    """Its type with what typer has to know; text and spelling are those of the first pass that has the field."""
+    """Its type with what typer has to know; type and spelling are those of the first pass that has the field."""
     first, schema = next(iter(by_pass.items()))
     spelled = schema.get("x-option", _spelled(field, schema))
     values = schema.get("enum", [schema["const"]] if "const" in schema else [])
     metavar = "|".join(map(str, values)) or {"array": "GLOB"}.get(schema.get("type", ""))
-    defaults = {name: _default(one["default"], spelled) for name, one in by_pass.items()}
-    text = f"{schema['description'][0].upper()}{schema['description'][1:]}.{_shown(defaults)}"
+    text = _by_pass({name: other["description"] for name, other in by_pass.items()})
+    default = _by_pass({name: _default(other["default"], spelled) for name, other in by_pass.items()})
+    shown = f"{text[0].upper()}{text[1:]}." + (f" [default: {default}]" if default else "")
     group = "Weights" if field in _SELECTING else first.replace("-", " ").capitalize()
     kind = str if values else _TYPES[_type(schema)]  # of listed values the pass says itself what is wrong with one
-    return Annotated[kind | None, option(spelled, group=group, text=text, metavar=metavar)]
+    return Annotated[kind | None, option(spelled, group=group, text=shown, metavar=metavar)]
 
 
 def _spelled(field: str, schema: Mapping[str, Any]) -> str:
@@ -83,7 +86,7 @@ def _spelled(field: str, schema: Mapping[str, Any]) -> str:
 
 def _type(schema: Mapping[str, Any]) -> str:
     """The name of the JSON type, null left out."""
-    (name,) = {one["type"] for one in schema.get("anyOf", [schema])} - {"null"}
+    (name,) = {variant["type"] for variant in schema.get("anyOf", [schema])} - {"null"}
     return str(name)
 
 
@@ -94,9 +97,9 @@ def _default(value: Any, spelled: str) -> str:
     return "" if value in (None, []) else str(value)
 
 
-def _shown(defaults: Mapping[str, str]) -> str:
-    """Of passes with different defaults each one."""
-    if len(set(defaults.values())) == 1:
-        (default,) = set(defaults.values())
-        return f" [default: {default}]" if default else ""
-    return f" [default: {'; '.join(f'{name}: {default}' for name, default in defaults.items() if default)}]"
+def _by_pass(texts: Mapping[str, str]) -> str:
+    """One text where all passes say the same; else each with the name of its pass."""
+    different = set(texts.values())
+    if len(different) == 1:
+        return different.pop()
+    return "; ".join(f"{name}: {text}" for name, text in texts.items() if text)

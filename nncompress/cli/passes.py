@@ -25,7 +25,7 @@ def passes(
     from nncompress.passes.document import document, summary
 
     if name is None:
-        width = max(len(one.name) for one in ALL_PASSES)
-        say("\n".join(f"{one.name:{width}}  {summary(one)}" for one in ALL_PASSES))
+        width = max(len(kind.name) for kind in ALL_PASSES)
+        say("\n".join(f"{kind.name:{width}}  {summary(kind)}" for kind in ALL_PASSES))
     else:
         say(document(pass_named(name)))

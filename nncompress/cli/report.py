@@ -85,7 +85,9 @@ def _render_check(saved: Sequence[Report | CheckReport], paths: Sequence[Path], 
     from nncompress.report.check_text import check_text
     from nncompress.results.check import CheckReport
 
-    path, report = next((path, one) for path, one in zip(paths, saved, strict=True) if isinstance(one, CheckReport))
+    path, report = next(
+        (path, result) for path, result in zip(paths, saved, strict=True) if isinstance(result, CheckReport)
+    )
     if len(saved) > 1:
         raise UsageError(f"{path} is a report of nncompress check, which is in no table with others: render it alone")
     _require_formats(files, "CheckReport", f"{path}, a report of nncompress check")
@@ -96,8 +98,8 @@ def _render_check(saved: Sequence[Report | CheckReport], paths: Sequence[Path], 
 
 def _require_formats(files: ReportOptions, kind: str, shown: str) -> None:
     """Raises UsageError for a format that results of this type cannot be written as."""
-    known = [one.name for one in formats_of(kind)]
+    known = [entry.name for entry in formats_of(kind)]
     for name in files.paths:
         if name not in known:
-            listed = ", ".join(f"--{one}" for one in known)
+            listed = ", ".join(f"--{format_name}" for format_name in known)
             raise UsageError(f"--{name} cannot show {shown}: take {listed}, or the text")

@@ -41,11 +41,11 @@ class Resolved:
     sources: Mapping[str, str]
 
 
-def configured(given: Mapping[str, Any]) -> list[Layer]:
+def configured(options: Mapping[str, Any]) -> list[Layer]:
     """nncompress.toml and pyproject.toml of the current folder, or the file that --config names."""
     from nncompress.config.budget import load_settings, settings_files
 
-    files = [given["config"]] if given.get("config") is not None else settings_files(Path())
+    files = [options["config"]] if options.get("config") is not None else settings_files(Path())
     return [Layer(str(path), load_settings(path)) for path in files]
 
 
@@ -53,15 +53,15 @@ def check_variables() -> None:
     """Raises UsageError for a variable that is nearly one of an option: a limit with a typo would be lost."""
     for name in sorted(os.environ):
         if name.startswith(PREFIX) and name not in variables:
-            likely = nearest(name.removeprefix(PREFIX), sorted(one.removeprefix(PREFIX) for one in variables))
+            likely = nearest(name.removeprefix(PREFIX), sorted(known.removeprefix(PREFIX) for known in variables))
             if likely:
                 raise UsageError(f"unknown variable {name}{likely} after {PREFIX}")
 
 
-def resolve(context: typer.Context, given: Mapping[str, Any], layers: list[Layer]) -> Resolved:
+def resolve(context: typer.Context, parsed: Mapping[str, Any], layers: list[Layer]) -> Resolved:
     """`given` completed from `layers`. Labels do not outlive data that is set in a place that counts more."""
     names = {p.name or "": str(p.envvar) for p in context.command.params if str(p.envvar or "").startswith(PREFIX)}
-    values, ranks, sources = dict(given), {}, {}
+    values, ranks, sources = dict(parsed), {}, {}
     for name, variable in names.items():
         kind = getattr(context.get_parameter_source(name), "name", "DEFAULT")
         if kind != "DEFAULT":

@@ -23,7 +23,7 @@ from nncompress.cli.options import (
 )
 from nncompress.cli.printing import complain, say, say_error
 from nncompress.cli.settings import Layer, configured
-from nncompress.cli.with_options import Asked, with_options
+from nncompress.cli.with_options import Invocation, with_options
 from nncompress.errors import EXIT_GATE_FAILED, EXIT_INTERRUPTED, InputError, UsageError, printable
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def sweep(
     limits: LimitOptions,
     store: StoreOptions,
     files: ResultsFiles,
-    asked: Asked,
+    invocation: Invocation,
     recipes: Annotated[
         list[Path] | None,
         typer.Option("--recipe", metavar="FILE", help="A recipe (TOML or JSON); several may be given."),
@@ -75,9 +75,9 @@ def sweep(
     if folder is None or not recipes:
         raise UsageError(f"name {'the folder of the results with -o DIR' if folder is None else 'a recipe: --recipe'}")
     workers = jobs or os.cpu_count() or 1
-    trials = _planned(models, recipes, folder, asked, shared=workers > 1 or dask is not None)
+    trials = _planned(models, recipes, folder, invocation, shared=workers > 1 or dask is not None)
     inputs = sweep_inputs(trials, recipes)
-    check_reports(files, inputs, [folder / PLAN_NAME, *(path for one in trials for path in one.files)])
+    check_reports(files, inputs, [folder / PLAN_NAME, *(path for trial in trials for path in trial.files)])
     check_places(trials, folder, inputs)
     ours = shard_of(trials, *part)
     if dry_run:
@@ -94,7 +94,7 @@ def sweep(
 
 # ------------------------------------------------------------------------------------------------ the plan
 def _planned(
-    models: Sequence[Path], recipes: Sequence[Path], folder: Path, asked: Asked, *, shared: bool
+    models: Sequence[Path], recipes: Sequence[Path], folder: Path, invocation: Invocation, *, shared: bool
 ) -> list[Trial]:
     """All trials, model by model. Raises UsageError for recipes and options that are wrong, before anything runs."""
     from nncompress.config.recipe import load_recipe
@@ -109,7 +109,7 @@ def _planned(
     for model in models:
         digest = model_digest(model)
         for path, recipe in read.items():
-            options = asked.completed([Layer(str(path), recipe.options), *rest])
+            options = invocation.completed([Layer(str(path), recipe.options), *rest])
             trials.append(_trial(names[model, str(path)], model, path, recipe.steps, folder, digest, options, shared))
     return trials
 
@@ -137,12 +137,12 @@ def _for(model: Path, path: Path | None) -> Path | None:
 
 
 def _part(shard: str | None) -> tuple[int, int]:
-    found = _SHARD.fullmatch(shard) if shard is not None else None
+    match = _SHARD.fullmatch(shard) if shard is not None else None
     if shard is None:
         return 1, 1
-    if found is None or int(found[1]) > int(found[2]):
+    if match is None or int(match[1]) > int(match[2]):
         raise UsageError(f"--shard {shard!r} is not I/N with I from 1 to N, such as 1/4")
-    return int(found[1]), int(found[2])
+    return int(match[1]), int(match[2])
 
 
 def _list(trials: Sequence[Trial]) -> None:
@@ -160,10 +160,10 @@ def _run(trials: Sequence[Trial], workers: int, dask: str | None) -> int:
     from nncompress.search.pool import run_trials
 
     progress = _Progress(trials)
-    asked = trials if dask is None else [one.absolute() for one in trials]
+    sent = trials if dask is None else [trial.absolute() for trial in trials]
     try:
         with _pool(dask) as executor:
-            outcomes = run_trials(asked, jobs=workers, executor=executor, progress=progress)
+            outcomes = run_trials(sent, jobs=workers, executor=executor, progress=progress)
     except KeyboardInterrupt:
         complain(f"error: interrupted; {progress.done} of {len(trials)} trials have ended: the same command goes on")
         raise typer.Exit(EXIT_INTERRUPTED) from None
@@ -179,11 +179,11 @@ class _Progress:
     def __init__(self, trials: Sequence[Trial]) -> None:
         self.done, self._total = 0, len(trials)
 
-    def __call__(self, one: Ended | Lost, again: bool) -> None:
+    def __call__(self, outcome: Ended | Lost, again: bool) -> None:
         from nncompress.report.sweep_text import progress_line
 
         self.done += 1
-        complain(progress_line(one, self.done, self._total, again=again))
+        complain(progress_line(outcome, self.done, self._total, again=again))
 
 
 @contextmanager
@@ -210,21 +210,21 @@ def _finish(folders: Sequence[Path], files: ResultsFiles) -> list[str]:
     from nncompress.report.sweep_text import unsatisfied
     from nncompress.search.sweep import results_in
 
-    found = results_in(folders)
-    show_sweep(found, files)
-    without = unsatisfied(found)
+    trials = results_in(folders)
+    show_sweep(trials, files)
+    without = unsatisfied(trials)
     for model in without:
         say_error("sweep", f"{model} has no result that passes")
     return without
 
 
-def show_sweep(found: SweepResults, files: FileOptions, *, quiet: bool = False) -> None:
+def show_sweep(trials: SweepResults, files: FileOptions, *, quiet: bool = False) -> None:
     """The table on stdout unless a report goes there, and the reports that were asked for."""
     from nncompress.cli.outputs import write_files
     from nncompress.report.results_text import results_text
     from nncompress.report.sweep_text import sweep_results
 
-    results = sweep_results(found)
+    results = sweep_results(trials)
     if not write_files(results, files):
         text = results_text(results)
         say(text.partition("\n")[0] if quiet else text)

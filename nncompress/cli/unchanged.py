@@ -60,8 +60,8 @@ def made_already(
     files_then = (Path(report.comparison.reference.path), Path(report.comparison.candidate.path))
     same = (
         [place_of(path) for path in files_then] == [place_of(source), place_of(target)]
-        and all(one.outcome == "same" for one in verified)
-        and report.passes == tuple(described(one) for one in passes)
+        and all(file.outcome == "same" for file in verified)
+        and report.passes == tuple(described(step) for step in passes)
         and report.options == options
         and report.environment.nncompress == environment().nncompress
         and report.verdict.level != "fail"

@@ -20,7 +20,7 @@ from nncompress.cli.settings import Layer, Layers, check_variables, configured, 
 
 
 @dataclasses.dataclass(frozen=True)
-class Asked:
+class Invocation:
     """What was asked for on the command line and in the environment; a command may complete it in several ways."""
 
     completed: Callable[[list[Layer]], dict[str, Any]]
@@ -38,10 +38,10 @@ def with_options(*kinds: type, layers: Layers = configured) -> Callable[[Callabl
         hints = typing.get_type_hints(command, include_extras=True)
         parameters: list[inspect.Parameter] = []
         places: dict[str, type] = {}
-        asking = [name for name, hint in hints.items() if hint is Asked]
+        invocations = [name for name, hint in hints.items() if hint is Invocation]
         for name, parameter in inspect.signature(command).parameters.items():
             kind = hints[name]
-            if kind is Asked:
+            if kind is Invocation:
                 continue
             if kind not in kinds:
                 parameters.append(parameter.replace(annotation=kind))
@@ -54,18 +54,18 @@ def with_options(*kinds: type, layers: Layers = configured) -> Callable[[Callabl
             ]
 
         @functools.wraps(command)
-        def run(ctx: typer.Context, show_config: bool = False, **given: Any) -> None:
-            as_given = Asked(lambda more: _built(places, resolve(ctx, given, more).values))
-            values: typing.Mapping[str, Any] = given
+        def run(ctx: typer.Context, show_config: bool = False, **parsed: Any) -> None:
+            invocation = Invocation(lambda more: _built(places, resolve(ctx, parsed, more).values))
+            values: typing.Mapping[str, Any] = parsed
             if shares:
                 check_variables()
-                resolved = resolve(ctx, given, layers(given))
+                resolved = resolve(ctx, parsed, layers(parsed))
                 values = resolved.values
                 if show_config:
                     say(shown(resolved))
                     return
             own = {key: value for key, value in values.items() if not _belongs(key, places.values())}
-            command(**own, **_built(places, values), **dict.fromkeys(asking, as_given))
+            command(**own, **_built(places, values), **dict.fromkeys(invocations, invocation))
 
         parameters.sort(key=lambda p: p.default is not inspect.Parameter.empty)
         parameters += [_SHOW_CONFIG] if shares else []

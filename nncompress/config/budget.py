@@ -119,7 +119,7 @@ def _budget(table: dict[str, Any]) -> tuple[Budget | None, list[str]]:
     try:
         budget = TypeAdapter(Budget).validate_python({key: value for key, value in table.items() if key in known})
     except ValidationError as error:
-        return None, problems + [_explained(one) for one in error.errors()]
+        return None, problems + [_explained(each) for each in error.errors()]
     return budget, problems + _contradictions(budget, guessing=bool(problems))
 
 
@@ -164,12 +164,12 @@ def _missing_files(config: Config) -> Sequence[str]:
     """Globs that match nothing, and references and data that do not exist."""
     problems = []
     for budget in config.budgets:
-        found = config.models(budget)
-        if budget.path and not found and not budget.optional:
+        models = config.models(budget)
+        if budget.path and not models and not budget.optional:
             problems.append(f"path {budget.path!r} matches no file (optional = true allows that)")
         for key in ("reference", "data", "labels"):
             name = getattr(budget, key)
-            if name is not None and (found or not budget.optional) and not (config.folder / name).exists():
+            if name is not None and (models or not budget.optional) and not (config.folder / name).exists():
                 problems.append(f"{key} {name!r} does not exist (paths are relative to {config.path.name})")
         problems += _missing_metrics(config.folder, budget)
     return list(dict.fromkeys(problems))
@@ -201,5 +201,5 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 
 def _table(content: dict[str, Any], key: str) -> dict[str, Any]:
-    found = content.get(key, {})
-    return found if isinstance(found, dict) else {}
+    table = content.get(key, {})
+    return table if isinstance(table, dict) else {}

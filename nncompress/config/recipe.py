@@ -61,7 +61,7 @@ def load_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
 
 def recipe_text(steps: Sequence[Pass], options: Mapping[str, Any], path: Path) -> str:
     """The text of the recipe that load_recipe reads as these steps and options, JSON if the name says so."""
-    tables = [{"pass": one.name, **_given(one)} for one in steps]
+    tables = [{"pass": step.name, **_options_set(step)} for step in steps]
     content = {**settings_table(options, path.parent), "steps": tables}
     return json.dumps(content, indent=2) + "\n" if path.suffix == ".json" else _toml(content)
 
@@ -88,11 +88,11 @@ def _read(path: Path) -> Any:
         raise UsageError(f"{path} is no {'JSON' if path.suffix == '.json' else 'TOML'}: {error}") from error
 
 
-def _steps(found: object) -> tuple[list[Pass], list[str]]:
-    if not isinstance(found, list) or not found or not all(isinstance(step, dict) for step in found):
+def _steps(tables: object) -> tuple[list[Pass], list[str]]:
+    if not isinstance(tables, list) or not tables or not all(isinstance(step, dict) for step in tables):
         return [], ['it needs [[steps]] with pass = "NAME"']
     passes, problems = [], []
-    for number, step in enumerate(found, 1):
+    for number, step in enumerate(tables, 1):
         options = {key: value for key, value in step.items() if key != "pass"}
         try:
             passes.append(make_pass(str(step.get("pass", "")), options))
@@ -133,10 +133,10 @@ def _value(text: str) -> Any:
 
 
 # ------------------------------------------------------------------------------------------------ writing
-def _given(one: Pass) -> dict[str, Any]:
+def _options_set(step: Pass) -> dict[str, Any]:
     """The options that differ from their defaults."""
-    fields = [field for field in dataclasses.fields(one) if getattr(one, field.name) != field.default]
-    values = {field.name: getattr(one, field.name) for field in fields}
+    fields = [field for field in dataclasses.fields(step) if getattr(step, field.name) != field.default]
+    values = {field.name: getattr(step, field.name) for field in fields}
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 

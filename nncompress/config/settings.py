@@ -93,18 +93,18 @@ _SETTINGS: TypeAdapter[Settings] = TypeAdapter(Settings)
 def settings_problems(table: Mapping[str, Any]) -> list[str]:
     """Everything wrong with the settings in `table`; other keys are not looked at."""
     problems = []
-    given = {key: value for key, value in table.items() if key in KEYS}
+    values = {key: value for key, value in table.items() if key in KEYS}
     for key, kind in _TABLES.items():
-        if isinstance(given.get(key), dict):
+        if isinstance(values.get(key), dict):
             known = [field.name for field in dataclasses.fields(kind)]
             problems += [
-                f"{key}: unknown key {name!r}{nearest(name, known, 1)}" for name in given[key] if name not in known
+                f"{key}: unknown key {name!r}{nearest(name, known, 1)}" for name in values[key] if name not in known
             ]
-            given[key] = {name: value for name, value in given[key].items() if name in known}
+            values[key] = {name: value for name, value in values[key].items() if name in known}
     try:
-        _SETTINGS.validate_python(given)
+        _SETTINGS.validate_python(values)
     except ValidationError as error:
-        problems += [_explained(one) for one in error.errors()]
+        problems += [_explained(each) for each in error.errors()]
     return problems
 
 

@@ -29,11 +29,11 @@ def shape_with(spec: InputSpec, sizes: Mapping[str, int]) -> tuple[int, ...]:
     return tuple(s if isinstance(s, int) else sizes[key_of(spec, axis)] for axis, s in enumerate(spec.shape))
 
 
-def size_choices(specs: Sequence[InputSpec], given: Mapping[str, int], known: Mapping[str, int]) -> list[Sizes]:
-    """Assignments worth trying, best first: `given` by the user wins over `known` from the graph over guesses."""
+def size_choices(specs: Sequence[InputSpec], dims: Mapping[str, int], known: Mapping[str, int]) -> list[Sizes]:
+    """Assignments worth trying, best first: `dims` of the user win over what is `known` from the graph over guesses."""
     roles = _roles(specs)
-    _check_given(given, list(roles))
-    settled = {**known, **given}
+    _check_dims(dims, list(roles))
+    settled = {**known, **dims}
     choices: list[Sizes] = []
     for sequence, image, past in _trials(roles):
         guess = {"batch": 1, "sequence": sequence, "image": image, "past": past}
@@ -92,8 +92,8 @@ def _total(key: str, sizes: Mapping[str, int], roles: Mapping[str, str]) -> int:
     return past + next((sizes[k] for k, role in roles.items() if role == "sequence"), _SEQUENCE_SIZE)
 
 
-def _check_given(given: Mapping[str, int], known: Sequence[str]) -> None:
-    for name, size in given.items():
+def _check_dims(dims: Mapping[str, int], known: Sequence[str]) -> None:
+    for name, size in dims.items():
         if name not in known:
             listed = ", ".join(repr(key) for key in known)
             hint = nearest(name, known) or (f" (free ones: {listed})" if known else " (all sizes are fixed)")

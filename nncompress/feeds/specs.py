@@ -57,11 +57,11 @@ def conform(arrays: Mapping[str, Array], specs: Sequence[InputSpec], where: str)
     feed: Feed = {}
     notes = []
     for spec in specs:
-        found = arrays[spec.name]
-        feed[spec.name] = _converted(found, spec)
-        if spec.dtype is not None and found.dtype.newbyteorder("=").name != spec.dtype.name and found.dtype.kind != "V":
-            notes.append(f"input {spec.name!r}: {found.dtype.name} data converted to {spec.dtype.name}")
-        if found.dtype.kind == "f" and not np.isfinite(found).all():
+        array = arrays[spec.name]
+        feed[spec.name] = _converted(array, spec)
+        if spec.dtype is not None and array.dtype.newbyteorder("=").name != spec.dtype.name and array.dtype.kind != "V":
+            notes.append(f"input {spec.name!r}: {array.dtype.name} data converted to {spec.dtype.name}")
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
             notes.append(f"input {spec.name!r}: the data holds values that are not finite")
     return feed, tuple(notes)
 
@@ -74,34 +74,34 @@ def fits(shape: Sequence[int], spec: InputSpec) -> bool:
     )
 
 
-def _check_dtype(found: np.dtype[Any], spec: InputSpec, where: str) -> None:
-    if found.hasobject:
+def _check_dtype(dtype: np.dtype[Any], spec: InputSpec, where: str) -> None:
+    if dtype.hasobject:
         raise InputError(f"{where}: array {spec.name!r} holds Python objects, which are not read")
     if spec.dtype is None:
-        if found.kind != "U":
-            raise InputError(f"{where}: input {spec.name!r} is no numeric tensor and the data is {found.name}")
+        if dtype.kind != "U":
+            raise InputError(f"{where}: input {spec.name!r} is no numeric tensor and the data is {dtype.name}")
         return
-    same = found.newbyteorder("=") == spec.dtype
-    stored_raw = found.kind == "V" and found.names is None and found.itemsize == spec.dtype.itemsize
+    same = dtype.newbyteorder("=") == spec.dtype
+    stored_raw = dtype.kind == "V" and dtype.names is None and dtype.itemsize == spec.dtype.itemsize
     raw_wanted = spec.dtype.isbuiltin != 1  # bfloat16 and its kin come back from .npz as raw bytes
-    if not (same or (found.name, spec.dtype.name) in _CASTS or (stored_raw and raw_wanted)):
-        raise InputError(f"{where}: array {spec.name!r} is {found.name}, the model's input is {spec.dtype.name}")
+    if not (same or (dtype.name, spec.dtype.name) in _CASTS or (stored_raw and raw_wanted)):
+        raise InputError(f"{where}: array {spec.name!r} is {dtype.name}, the model's input is {spec.dtype.name}")
 
 
-def _check_shape(found: tuple[int, ...], spec: InputSpec, where: str) -> None:
-    if not fits(found, spec):
+def _check_shape(shape: tuple[int, ...], spec: InputSpec, where: str) -> None:
+    if not fits(shape, spec):
         wanted = ", ".join("?" if size is None else str(size) for size in spec.shape or ())
-        shown = ", ".join(map(str, found))
+        shown = ", ".join(map(str, shape))
         raise InputError(f"{where}: array {spec.name!r} has shape [{shown}], the model's input is [{wanted}]")
 
 
-def _converted(found: Array, spec: InputSpec) -> Array:
+def _converted(array: Array, spec: InputSpec) -> Array:
     if spec.dtype is None:
-        return found
-    if found.dtype.kind == "V":
-        return np.ascontiguousarray(found).view(spec.dtype)
+        return array
+    if array.dtype.kind == "V":
+        return np.ascontiguousarray(array).view(spec.dtype)
     # asarray rather than ascontiguousarray: the latter turns a scalar into a vector
-    return np.asarray(found, dtype=spec.dtype, order="C")
+    return np.asarray(array, dtype=spec.dtype, order="C")
 
 
 def _hint(name: str, known: Sequence[str]) -> str:

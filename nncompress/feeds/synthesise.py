@@ -103,8 +103,8 @@ def _largest(dtype: str) -> int:
 
 def _limits(model: ir.Model) -> dict[str, int]:
     limits = IndexLimits(model)
-    found = {value.name or "": limits.limit(value) for value in _fed(model)}
-    return {name: limit for name, limit in found.items() if limit is not None}
+    rows = {value.name or "": limits.limit(value) for value in _fed(model)}
+    return {name: limit for name, limit in rows.items() if limit is not None}
 
 
 def _fed(model: ir.Model) -> list[ir.Value]:

@@ -27,7 +27,7 @@ class SparseSize:
 
 def note_stored_bytes(model: Model, stored: Iterable[SparseSize]) -> None:
     """Remembers how many bytes these constants take in the file."""
-    sizes = {(one.name, one.shape): one.size_bytes for one in stored}
+    sizes = {(sparse.name, sparse.shape): sparse.size_bytes for sparse in stored}
     if not sizes:
         return
     for value, tensor, _ in find_constants(model):

@@ -39,17 +39,17 @@ class Decoded:
 
 def decoded_weights(model: Model) -> list[Decoded]:
     """All of them, in the order in which their first readers stand in the model."""
-    found: dict[int, tuple[ir.Value, tuple[ir.Value, ...], list[ir.Node]]] = {}
+    readers: dict[int, tuple[ir.Value, tuple[ir.Value, ...], list[ir.Node]]] = {}
     for scope in model.scopes():
         for node in scope:
             for role in operand_roles(node):
                 value = operand(node, role.index)
                 parts = _parts(value, is_table=role.kind == "table") if value is not None else ()
                 if value is not None and parts:
-                    found.setdefault(id(value), (value, parts, []))[2].append(node)
+                    readers.setdefault(id(value), (value, parts, []))[2].append(node)
     return [
         Decoded(value, parts, tuple(sorted({node.op_type for node in nodes})), len(nodes))
-        for value, parts, nodes in found.values()
+        for value, parts, nodes in readers.values()
     ]
 
 

@@ -79,14 +79,14 @@ def take_inventory(model: Model, *, count_nonzeros: bool = True) -> Inventory:
 
 def quantized_parts(model: Model) -> tuple[tuple[str, int], ...]:
     """What of the model is quantized already, and how many times."""
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for scope in model.scopes():
         for node in scope:
             if op_name(node) in _QUANTIZED_OPS:
-                found[op_name(node)] += 1
+                counts[op_name(node)] += 1
             elif standard_op(node) == "Cast" and int_of(node, "to", 0) in FLOATS and _holds_codes(operand(node, 0)):
-                found["integer weights behind Cast"] += 1
-    return tuple(found.most_common())
+                counts["integer weights behind Cast"] += 1
+    return tuple(counts.most_common())
 
 
 def _holds_codes(value: ir.Value | None) -> bool:
@@ -152,7 +152,7 @@ def _result_type(node: ir.Node, dtypes: dict[int, ir.DataType]) -> ir.DataType:
 
 def _decoding_constants(scope: Scope) -> set[int]:
     """Scales and zero points of codes that are decoded after they were looked up, and of activations: no parameters."""
-    found = set()
+    decoding = set()
     for node in scope:
         operands: list[ir.Value | None] = []
         op = standard_op(node)
@@ -165,8 +165,8 @@ def _decoding_constants(scope: Scope) -> set[int]:
         for value in operands:
             producer = value.producer() if value is not None else None
             looked_up = producer is not None and standard_op(producer) == "Gather"
-            found.add(id(operand(producer, 0) if producer is not None and looked_up else value))
-    return found
+            decoding.add(id(operand(producer, 0) if producer is not None and looked_up else value))
+    return decoding
 
 
 def _is_cast_of_codes(value: ir.Value | None) -> bool:

@@ -12,12 +12,24 @@ _ORIGIN = "nncompress.origin"
 
 
 @dataclass
-class _Origin:
+class Origin:
     """Rides on a weight, and on what is made of it."""
 
     line: int
     known_as: str  # what outcomes call it
     same_as: str | None = None  # the weight that took its place, because it holds the same values
+
+
+def mark_origin(value: ir.Value, line: int, name: str) -> Origin:
+    """Notes that this is the weight of that line of the ledger, called so."""
+    value.meta[_ORIGIN] = origin = Origin(line, name)
+    return origin
+
+
+def origin_of(value: ir.Value) -> Origin | None:
+    """What was noted; None for what is no weight of the original, nor made of one."""
+    origin: Origin | None = value.meta.get(_ORIGIN)
+    return origin
 
 
 def inherit_origin(value: ir.Value, from_: ir.Value) -> None:

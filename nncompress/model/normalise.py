@@ -80,17 +80,17 @@ def drop_dead_constants(model: Model) -> int:
 
 def _annotating(model: Model) -> set[str]:
     """Initializers that no node reads but quantization_annotation names: scales and zero points of activations."""
-    found: set[str] = set()
+    names: set[str] = set()
     for graph in (model.ir.graph, *model.ir.graph.subgraphs()):
         values = [*graph.inputs, *graph.initializers.values(), *(out for node in graph for out in node.outputs)]
-        found.update(name for value in values for name in (value.meta.get(_QUANT_PARAMETERS) or {}).values())
-    return found
+        names.update(name for value in values for name in (value.meta.get(_QUANT_PARAMETERS) or {}).values())
+    return names
 
 
 def set_names_apart(model: Model) -> int:
     """Renames what has the name of a constant in a graph around its own, and weights called like others; how many."""
     names = Names(model)
-    hiding = [found for scope in _inner(model.ir.graph) for found in _hiding(scope)]
+    hiding = [pair for scope in _inner(model.ir.graph) for pair in _hiding(scope)]
     for scope, value in hiding:
         _rename(scope, value, names.new(f"{value.name}_"))
     by_name: dict[str, list[Weight]] = {}
@@ -117,8 +117,8 @@ def _hiding(graphs: tuple[ir.Graph, ...]) -> list[tuple[Scope, ir.Value]]:
     """Values of the last graph that are called like a constant of one before."""
     *around, own = graphs
     values = [*own.inputs, *own.initializers.values(), *(out for node in own for out in node.outputs)]
-    found = {id(v): v for v in values if v.name and any(v.name in graph.initializers for graph in around)}
-    return [(own, value) for value in found.values()]
+    hiding = {id(v): v for v in values if v.name and any(v.name in graph.initializers for graph in around)}
+    return [(own, value) for value in hiding.values()]
 
 
 def _all_but_one(model: Model, weights: list[Weight]) -> list[Weight]:

@@ -74,12 +74,12 @@ class Origins:
         inner = self._trace(node.inputs[0], depth + 1)
         if inner is None:
             return None
-        before, found = inner
+        before, constants = inner
         step = _STEPS[node.op_type](node, before) if before is not None else None
         if step is None:
-            return (None, [(v, None) for v, _ in found]) if _only_moves(node) else None
+            return (None, [(v, None) for v, _ in constants]) if _only_moves(node) else None
         new, moved = step
-        return new, [(v, _moved(axes, moved)) for v, axes in found]
+        return new, [(v, _moved(axes, moved)) for v, axes in constants]
 
     def _scaled(self, node: ir.Node, depth: int) -> _Traced | None:
         """A weight times a smaller float constant, such as a scalar or one number a channel.
@@ -103,8 +103,8 @@ class Origins:
             return None
         shape[axis] = sum(part[axis] for part, _ in known if part is not None)
         origins: dict[tuple[int, Axes], tuple[ir.Value, Axes]] = {}
-        for _, found in known:
-            origins.update({(id(v), axes): (v, axes) for v, axes in found})
+        for _, constants in known:
+            origins.update({(id(v), axes): (v, axes) for v, axes in constants})
         return (shape, list(origins.values())) if len(origins) <= _MOST_ORIGINS else None
 
 
@@ -173,22 +173,22 @@ def _flatten(node: ir.Node, shape: _Shape) -> _Step | None:
 
 
 def _squeeze(node: ir.Node, shape: _Shape) -> _Step | None:
-    given = axes_of(node)
+    named = axes_of(node)
     if ints_of(node, "axes") is None:
         return None
-    if given is None and len(node.inputs) > 1 and node.inputs[1] is not None:
+    if named is None and len(node.inputs) > 1 and node.inputs[1] is not None:
         return None
-    dropped = {a % len(shape) for a in given} if given and shape else {i for i, d in enumerate(shape) if d == 1}
+    dropped = {a % len(shape) for a in named} if named and shape else {i for i, d in enumerate(shape) if d == 1}
     kept = [i for i in range(len(shape)) if i not in dropped]
     return [shape[i] for i in kept], kept
 
 
 def _unsqueeze(node: ir.Node, shape: _Shape) -> _Step | None:
-    given = axes_of(node)
-    if given is None:
+    named = axes_of(node)
+    if named is None:
         return None
-    rank = len(shape) + len(given)
-    ones, rest = {a % rank for a in given}, iter(range(len(shape)))
+    rank = len(shape) + len(named)
+    ones, rest = {a % rank for a in named}, iter(range(len(shape)))
     old = [None if i in ones else next(rest, None) for i in range(rank)]
     return [1 if i is None else shape[i] for i in old], old
 
@@ -230,8 +230,8 @@ def _integers(node: ir.Node, index: int) -> list[int] | None:
 
 def axes_of(node: ir.Node) -> list[int] | None:
     """Axes of Squeeze and Unsqueeze: an attribute before opset 13, an input since."""
-    given = _integers(node, 1)
-    return given if given is not None else ints_of(node, "axes") or None
+    axes = _integers(node, 1)
+    return axes if axes is not None else ints_of(node, "axes") or None
 
 
 def _after_reshape(old: _Shape, new: _Shape) -> list[int | None]:

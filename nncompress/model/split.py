@@ -76,6 +76,13 @@ def as_stored(weight: Weight, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray,
     return np.ascontiguousarray(a).reshape(shapes[0]), np.ascontiguousarray(b).reshape(shapes[1])
 
 
+def product(weight: Weight, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """What factors in the shapes of `factor_shapes` stand for, in the shape of the weight; float64."""
+    left, right = (factor.reshape(factor.shape[:2]).astype(np.float64) for factor in (a, b))
+    matrix = (right @ left).T if weight.uses[0].op == "Conv" else left @ right
+    return (matrix.T if weight.uses[0].channel_axes == (0,) else matrix).reshape(weight.shape)
+
+
 def split_readers(model: Model, weight: Weight, constants: Draft, a: ir.Value, b: ir.Value) -> None:
     """Rewires every reader of `weight` to the factors `a` and `b`, which `constants` holds."""
     for use in weight.uses:

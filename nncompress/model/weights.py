@@ -113,7 +113,7 @@ class Weight:
 
 def find_weights(model: Model) -> list[Weight]:
     """All weights, in the order in which their first readers stand in the model."""
-    found: dict[int, tuple[ir.Value, list[Use]]] = {}
+    uses_of: dict[int, tuple[ir.Value, list[Use]]] = {}
     homes, unstorable = dict(_homes(model)), _unstorable(model)
     signatures, origins = _Signatures(model), Origins()
     for scope in model.scopes():
@@ -123,10 +123,10 @@ def find_weights(model: Model) -> list[Weight]:
                 for value, axes in origins.of(read):
                     use = _use(node, role, op, axes, read is value and not signatures.are_of_call(node))
                     if use is not None:
-                        found.setdefault(id(value), (value, []))[1].append(use)
+                        uses_of.setdefault(id(value), (value, []))[1].append(use)
     return [
         Weight(value, homes[id(value)], tuple(uses), unstorable.get(id(homes[id(value)])))
-        for value, uses in found.values()
+        for value, uses in uses_of.values()
         if id(value) in homes
     ]
 
@@ -142,7 +142,7 @@ def _homes(model: Model) -> Iterator[tuple[int, Scope]]:
 
 def _unstorable(model: Model) -> dict[int, str]:
     """{id of a scope: why no form can be written into it}."""
-    found: dict[int, str] = {}
+    reasons: dict[int, str] = {}
     roots: list[Scope] = [model.ir.graph, *model.ir.functions.values()]
     for root in roots:
         opset = standard_opset(root, model.opset) if isinstance(root, ir.Function) else model.opset
@@ -157,8 +157,8 @@ def _unstorable(model: Model) -> dict[int, str]:
         elif nodes_only and opset < INTEGER_CONSTANTS_FROM_OPSET:
             reason = f"it is in a Constant node, which cannot hold integers before opset {INTEGER_CONSTANTS_FROM_OPSET}"
         if reason is not None:
-            found.update({id(scope): reason for scope in (root, *root.subgraphs())})
-    return found
+            reasons.update({id(scope): reason for scope in (root, *root.subgraphs())})
+    return reasons
 
 
 class _Signatures:
@@ -202,8 +202,8 @@ def _use(node: ir.Node, role: Role, op: str, axes: Axes, direct: bool) -> Use | 
     def stored(picked: list[int]) -> tuple[int, ...]:
         return tuple(sorted(axis for i in picked if (axis := axes[i]) is not None))
 
-    def absolute(given: tuple[int, ...]) -> list[int] | None:
-        picked = [axis + rank if axis < 0 else axis for axis in given]
+    def absolute(relative: tuple[int, ...]) -> list[int] | None:
+        picked = [axis + rank if axis < 0 else axis for axis in relative]
         return picked if all(0 <= axis < rank for axis in picked) else None
 
     contraction = None if role.contraction == "rest" else role.contraction

@@ -8,7 +8,6 @@ equalise.py). Everything works on blocks that fit a processor's cache.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -19,6 +18,7 @@ import numpy as np
 from nncompress.numerics.channels import blocks, channel_view, undo_view
 from nncompress.numerics.clipping import narrow_range, value_range
 from nncompress.numerics.held import Held, Plain, Store
+from nncompress.numerics.sqnr import decibels
 
 Range = Literal["minmax", "mse"]
 _LARGEST_FLOAT = float(np.finfo(np.float32).max) * (1 - 1e-6)
@@ -87,7 +87,7 @@ class Quantized:
     @property
     def sqnr_db(self) -> float | None:
         """10 log10(signal / noise); None where nothing was lost."""
-        return 10 * math.log10(self.signal / self.noise) if self.noise > 0 and self.signal > 0 else None
+        return decibels(self.signal, self.noise)
 
 
 def levels(bits: int, *, signed: bool, symmetric: bool) -> tuple[int, int]:

@@ -3,7 +3,6 @@ float32), to nearest, ties to even."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ import numpy as np
 
 from nncompress.numerics.affine import sum_of_squares
 from nncompress.numerics.held import Held, Store
+from nncompress.numerics.sqnr import decibels
 
 HALVES = {"float16": np.dtype(np.float16), "bfloat16": np.dtype(ml_dtypes.bfloat16)}
 _BLOCK = 1 << 20  # elements that are converted at a time
@@ -58,4 +58,4 @@ def rounded_to_half(weight: np.ndarray, dtype: np.dtype, store: Store) -> tuple[
         signal += sum_of_squares(block)
         noise += sum_of_squares(error)
     half = HalfPrecision(store.hold(rounded.reshape(weight.shape)), weight.shape, dtype, int(np.count_nonzero(rounded)))
-    return half, 10 * math.log10(signal / noise) if noise > 0 else None
+    return half, decibels(signal, noise)

@@ -8,10 +8,11 @@ singular values are split evenly between the factors, so that both quantize well
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
+
+from nncompress.numerics.sqnr import decibels
 
 _NULL = 1e-14  # of the largest squared singular value: what is below is rounding noise
 _COLUMNS = 4096  # of W that are converted to float64 at a time
@@ -38,7 +39,7 @@ class Spectrum:
     def sqnr_db(self, rank: int) -> float | None:
         """10 log10(energy / what rank `rank` drops); None where nothing is dropped."""
         dropped = float(self.squared[rank:].sum())
-        return 10 * math.log10(self.energy / dropped) if dropped > 0 else None
+        return decibels(self.energy, dropped)
 
 
 def spectrum(matrix: np.ndarray) -> Spectrum:
@@ -78,4 +79,4 @@ def largest_and_sqnr_db(matrix: np.ndarray, a: np.ndarray, b: np.ndarray) -> tup
         largest = max(largest, float((np.abs(left) @ np.abs(right)).max()))
         signal += float(np.sum(block**2))
         noise += float(np.sum((block - product) ** 2))
-    return largest, 10 * math.log10(signal / noise) if noise > 0 else None
+    return largest, decibels(signal, noise)

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nncompress.numerics.sqnr import decibels
+
 _BUCKETS = 1 << 16
 _FINITE_BUCKETS = 0x7F80  # upper halves of the bits of finite, positive float32 numbers
 
@@ -33,7 +35,7 @@ class Kept:
     @property
     def sqnr_db(self) -> float | None:
         """10 log10(signal / noise); None where nothing was lost."""
-        return 10 * math.log10(self.signal / self.noise) if self.noise > 0 and self.signal > 0 else None
+        return decibels(self.signal, self.noise)
 
 
 def keep_largest(weight: np.ndarray, sparsity: float) -> Kept:

@@ -8,7 +8,6 @@ import io
 from nncompress.errors import printable
 from nncompress.report.ledger_table import is_rewritten, largest_first
 from nncompress.results.record import LedgerLine, Report, Rewritten, Skipped
-from nncompress.results.worst import lowest_sqnr_db
 
 COLUMNS = (
     "name",
@@ -21,6 +20,7 @@ COLUMNS = (
     "form",
     "status",
     "sqnr_db",
+    "output_sqnr_db",
     "passes",
     "detail",
     "reason",
@@ -41,7 +41,6 @@ def render_csv(report: Report) -> str:
 
 
 def _row(line: LedgerLine) -> list[str | int]:
-    sqnr = lowest_sqnr_db(line)
     return [
         inert_cell(line.name),
         line.kind,
@@ -52,11 +51,16 @@ def _row(line: LedgerLine) -> list[str | int]:
         line.bytes_after,
         line.form,
         "rewritten" if is_rewritten(line) else "left alone" if line.kind == "weight" else "",
-        "" if sqnr is None else f"{sqnr:.3f}",
+        _decibels(line.sqnr_db),
+        _decibels(line.output_sqnr_db),
         inert_cell("; ".join(outcome.by for outcome in line.outcomes)),
         inert_cell("; ".join(o.detail for o in line.outcomes if isinstance(o, Rewritten))),
         inert_cell("; ".join(o.reason for o in line.outcomes if isinstance(o, Skipped))),
     ]
+
+
+def _decibels(figure: float | None) -> str:
+    return "" if figure is None else f"{figure:.3f}"
 
 
 def inert_cell(text: str) -> str:

@@ -61,12 +61,12 @@ ALL_FORMATS = (
 
 def formats_of(kind: str) -> list[Format]:
     """Those that can show results of the type of this name."""
-    return [one for one in ALL_FORMATS if kind in one.renderers]
+    return [entry for entry in ALL_FORMATS if kind in entry.renderers]
 
 
 def rendered(result: object, name: str) -> str:
     """The result in the format of this name, which has to be one of `formats_of` its type."""
-    (renderer,) = (one.renderers[type(result).__name__] for one in ALL_FORMATS if one.name == name)
+    (renderer,) = (entry.renderers[type(result).__name__] for entry in ALL_FORMATS if entry.name == name)
     module, _, function = renderer.partition(":")
     render: Callable[[Any], str] = getattr(import_module(f"nncompress.report.{module}"), function)
     return render(result)

@@ -45,7 +45,7 @@ class Suite:
 
 
 def _suite(report: Report, *, several: bool) -> Suite:
-    seconds = sum(taken for _, taken in report.seconds)
+    seconds = sum(spent for _, spent in report.seconds)
     name = f"nncompress {report.command}" + (f" {report.comparison.candidate.path}" if several else "")
     return Suite(name, name.replace(" ", ".", 1), report.verdict.rules, seconds, headline(report))
 
@@ -54,12 +54,12 @@ def _document(suites: list[Suite], missing: tuple[NoResult, ...] = ()) -> str:
     every = tuple(rule for suite in suites for rule in suite.rules)
     counts = _counts(every, sum(suite.seconds for suite in suites), missing)
     root = ET.Element("testsuites", {"name": "nncompress", **counts})
-    for one in suites:
-        element = ET.SubElement(root, "testsuite", {"name": _safe(one.name), **_counts(one.rules, one.seconds)})
-        for rule in one.rules:
-            _add_case(element, rule, classname=_safe(one.classname))
-        if one.said:
-            ET.SubElement(element, "system-out").text = _safe(one.said)
+    for suite in suites:
+        element = ET.SubElement(root, "testsuite", {"name": _safe(suite.name), **_counts(suite.rules, suite.seconds)})
+        for rule in suite.rules:
+            _add_case(element, rule, classname=_safe(suite.classname))
+        if suite.said:
+            ET.SubElement(element, "system-out").text = _safe(suite.said)
     if missing:
         _add_missing(root, missing)
     ET.indent(root)
@@ -68,11 +68,11 @@ def _document(suites: list[Suite], missing: tuple[NoResult, ...] = ()) -> str:
 
 def _add_missing(root: ET.Element, missing: tuple[NoResult, ...]) -> None:
     suite = ET.SubElement(root, "testsuite", {"name": "nncompress sweep", **_counts((), 0, missing)})
-    for one in missing:
-        names = {"classname": "nncompress.sweep", "name": _safe(one.name), "time": "0"}
+    for trial in missing:
+        names = {"classname": "nncompress.sweep", "name": _safe(trial.name), "time": "0"}
         case = ET.SubElement(suite, "testcase", names)
-        said = "has not ended" if one.exit_code is None else f"exit code {one.exit_code}"
-        ET.SubElement(case, "error", {"message": _safe(one.reason), "type": said})
+        said = "has not ended" if trial.exit_code is None else f"exit code {trial.exit_code}"
+        ET.SubElement(case, "error", {"message": _safe(trial.reason), "type": said})
 
 
 def _counts(rules: tuple[RuleResult, ...], seconds: float, missing: tuple[NoResult, ...] = ()) -> dict[str, str]:

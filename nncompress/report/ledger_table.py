@@ -8,10 +8,21 @@ from collections.abc import Sequence
 from nncompress.report.tables import Table, make_table
 from nncompress.results.record import LedgerLine, Report, Rewritten, Skipped
 from nncompress.results.units import format_bytes, format_db, format_smaller
-from nncompress.results.worst import lowest_sqnr_db
 
-HEADER = ["weight", "read by", "shape", "before", "after", "change", "stored as", "SQNR", "what was done"]
-NUMERIC = {3, 4, 7}
+HEADER = [
+    "weight",
+    "read by",
+    "shape",
+    "before",
+    "after",
+    "change",
+    "stored as",
+    "SQNR",
+    "SQNR of result",
+    "what was done",
+]
+NUMERIC = {3, 4, 7, 8}
+_RESULT = HEADER.index("SQNR of result")  # only where calibration data told it
 NOT_CONSIDERED = "no pass considered it"
 NAMES_SHOWN = 3
 
@@ -29,7 +40,7 @@ def is_rewritten(line: LedgerLine) -> bool:
 def full_ledger_table(report: Report) -> Table:
     """Every line, and their sum."""
     rows = [_row(line) for line in largest_first(report.ledger)]
-    return make_table("Ledger", HEADER, [*rows, _sum_row("total", report.ledger)], NUMERIC)
+    return _table([*rows, _sum_row("total", report.ledger)])
 
 
 def short_ledger_table(report: Report, count: int) -> Table:
@@ -42,7 +53,15 @@ def short_ledger_table(report: Report, count: int) -> Table:
     rows += [_sum_row(f"... {_weights(len(rest), 'more ')}", rest)] if rest else []
     rows += [_sum_row(f"left alone: {_weights(len(alone))}", alone)] if alone else []
     rows += [_row(line) for line in ordered if line.kind != "weight"]
-    return make_table("Ledger", HEADER, [*rows, _sum_row("total", report.ledger)], NUMERIC)
+    return _table([*rows, _sum_row("total", report.ledger)])
+
+
+def _table(rows: list[list[str]]) -> Table:
+    """Without the column that nobody measured."""
+    if any(row[_RESULT] for row in rows):
+        return make_table("Ledger", HEADER, rows, NUMERIC)
+    kept = [[cell for index, cell in enumerate(row) if index != _RESULT] for row in (HEADER, *rows)]
+    return make_table("Ledger", kept[0], kept[1:], NUMERIC - {_RESULT})
 
 
 def skipped_table(report: Report) -> Table:
@@ -73,7 +92,6 @@ def shape_text(shape: tuple[int, ...]) -> str:
 
 
 def _row(line: LedgerLine) -> list[str]:
-    sqnr = lowest_sqnr_db(line)
     return [
         line.name,
         ", ".join(line.ops),
@@ -82,15 +100,20 @@ def _row(line: LedgerLine) -> list[str]:
         format_bytes(line.bytes_after),
         format_smaller(line.bytes_before, line.bytes_after),
         line.form if line.kind == "weight" else "",
-        "" if sqnr is None else format_db(sqnr),
+        _decibels(line.sqnr_db),
+        _decibels(line.output_sqnr_db),
         describe_outcomes(line),
     ]
+
+
+def _decibels(figure: float | None) -> str:
+    return "" if figure is None else format_db(figure)
 
 
 def _sum_row(label: str, lines: Sequence[LedgerLine]) -> list[str]:
     before, after = sum(line.bytes_before for line in lines), sum(line.bytes_after for line in lines)
     change = format_smaller(before, after)
-    return [label, "", "", format_bytes(before), format_bytes(after), change, "", "", ""]
+    return [label, "", "", format_bytes(before), format_bytes(after), change, "", "", "", ""]
 
 
 def _reasons(line: LedgerLine) -> list[tuple[str, str]]:

@@ -20,24 +20,24 @@ NOTE = "* on the Pareto front: no other result of the same original is as small,
 _HEADER = ["result", "front", "original", "size", "change", "cosine", "lost", "latency", "verdict", "passes"]
 
 
-def results_table(found: Results) -> Table:
+def results_table(results: Results) -> Table:
     """One row a result."""
-    names = _short({one.name for one in found.results})
-    originals = _short({one.original for one in found.results})
+    names = _short({result.name for result in results.results})
+    originals = _short({result.original for result in results.results})
     rows = [
         [
-            names[one.name],
-            "*" if one.on_front else "",
-            originals[one.original],
-            format_bytes(one.size_bytes),
-            format_smaller(one.original_bytes, one.size_bytes),
-            format_cosine(one.worst_cosine),
-            _lost(one),
-            one.latency_text,
-            one.level.upper(),
-            " + ".join(one.passes),
+            names[result.name],
+            "*" if result.on_front else "",
+            originals[result.original],
+            format_bytes(result.size_bytes),
+            format_smaller(result.original_bytes, result.size_bytes),
+            format_cosine(result.worst_cosine),
+            _lost(result),
+            result.latency_text,
+            result.level.upper(),
+            " + ".join(result.passes),
         ]
-        for one in found.results
+        for result in results.results
     ]
     return make_table("Results", _HEADER, rows, {3, 5, 6})
 
@@ -48,20 +48,23 @@ def _lost(result: Result) -> str:
     return f"{result.metric} {format_drop(result.metric_drop, is_share=bool(result.metric_is_share))}"
 
 
-def missing_table(found: Results) -> Table:
+def missing_table(results: Results) -> Table:
     """One row a trial that made no report."""
-    rows = [[one.name, "-" if one.exit_code is None else str(one.exit_code), one.reason] for one in found.missing]
+    rows = [
+        [trial.name, "-" if trial.exit_code is None else str(trial.exit_code), trial.reason]
+        for trial in results.missing
+    ]
     return make_table("Without result", ["trial", "exit code", "why"], rows, {1})
 
 
-def results_headline(found: Results) -> str:
+def results_headline(results: Results) -> str:
     """Such as "4 results, 2 on the Pareto front, 1 failed, 1 without result"."""
-    front = sum(one.on_front for one in found.results)
-    failed = sum(one.level == "fail" for one in found.results)
-    parts = [f"{len(found.results)} result{'s' * (len(found.results) != 1)}", f"{front} on the Pareto front"]
+    front = sum(result.on_front for result in results.results)
+    failed = sum(result.level == "fail" for result in results.results)
+    parts = [f"{len(results.results)} result{'s' * (len(results.results) != 1)}", f"{front} on the Pareto front"]
     parts += [f"{failed} failed"] if failed else []
-    parts += [f"{len(found.missing)} without result"] if found.missing else []
-    parts += [f"no result that passes for {printable(', '.join(found.unsatisfied))}"] if found.unsatisfied else []
+    parts += [f"{len(results.missing)} without result"] if results.missing else []
+    parts += [f"no result that passes for {printable(', '.join(results.unsatisfied))}"] if results.unsatisfied else []
     return ", ".join(parts)
 
 

@@ -16,24 +16,24 @@ from nncompress.results.front import Result, Results
 _COLUMNS = [field.name for field in dataclasses.fields(Result)]
 
 
-def results_text(found: Results) -> str:
+def results_text(results: Results) -> str:
     """Plain lines, nothing cut."""
-    head = f"{found.level.upper()}  {results_headline(found)}"
+    head = f"{results.level.upper()}  {results_headline(results)}"
     lines = [head]
-    if found.results:
-        lines += ["", *aligned(results_table(found)), "", NOTE]
-    if found.missing:
-        missing = missing_table(found)
+    if results.results:
+        lines += ["", *aligned(results_table(results)), "", NOTE]
+    if results.missing:
+        missing = missing_table(results)
         lines += ["", missing.title, *aligned(missing)]
     return "\n".join(lines) + "\n"
 
 
-def results_markdown(found: Results) -> str:
+def results_markdown(results: Results) -> str:
     """A table that is cut where it gets too long."""
-    head = f"## {MARKS[found.level]} {results_headline(found)}"
+    head = f"## {MARKS[results.level]} {results_headline(results)}"
     for room in ROOMS:
-        parts = [head, markdown_table(results_table(found), room), inert(NOTE, room)]
-        parts += [markdown_table(missing_table(found), room)] if found.missing else []
+        parts = [head, markdown_table(results_table(results), room), inert(NOTE, room)]
+        parts += [markdown_table(missing_table(results), room)] if results.missing else []
         text = "\n\n".join(parts) + "\n"
         if len(text.encode()) < MOST_BYTES:
             break
@@ -47,12 +47,12 @@ def results_json(results: Results) -> str:
     return dumped(tree)
 
 
-def results_csv(found: Results) -> str:
+def results_csv(results: Results) -> str:
     """A header and one row a result."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(_COLUMNS)
-    for one in found.results:
-        values = {**dataclasses.asdict(one), "passes": " + ".join(one.passes)}
+    for result in results.results:
+        values = {**dataclasses.asdict(result), "passes": " + ".join(result.passes)}
         writer.writerow([inert_cell(value) if isinstance(value, str) else value for value in values.values()])
     return stream.getvalue()

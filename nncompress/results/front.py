@@ -97,21 +97,21 @@ def _loss_of(metric: str | None, is_share: bool | None) -> str:
     return f"lost {metric}, in {'points' if is_share else '%'}"
 
 
-def _loss(one: Result, *, by_metric: bool) -> float:
-    figure = one.metric_drop if by_metric else None if one.worst_cosine is None else 1 - one.worst_cosine
+def _loss(result: Result, *, by_metric: bool) -> float:
+    figure = result.metric_drop if by_metric else None if result.worst_cosine is None else 1 - result.worst_cosine
     return math.inf if figure is None or math.isnan(figure) else 100 * figure if by_metric else max(0.0, figure)
 
 
-def _is_on_front(one: Result, every: Sequence[Result]) -> bool:
-    rivals = [other for other in every if other.original_sha256 == one.original_sha256 and other.level != "fail"]
-    return one.level != "fail" and not any(_dominates(_costs(other), _costs(one)) for other in rivals)
+def _is_on_front(result: Result, every: Sequence[Result]) -> bool:
+    rivals = [other for other in every if other.original_sha256 == result.original_sha256 and other.level != "fail"]
+    return result.level != "fail" and not any(_dominates(_costs(other), _costs(result)) for other in rivals)
 
 
-def _costs(one: Result) -> tuple[float, float, float]:
-    ratio = one.latency_ratio
+def _costs(result: Result) -> tuple[float, float, float]:
+    ratio = result.latency_ratio
     if ratio is None or math.isnan(ratio):
-        return one.size_bytes, one.loss, math.inf
-    return one.size_bytes, one.loss, ratio if one.latency_distinguishable else 1.0
+        return result.size_bytes, result.loss, math.inf
+    return result.size_bytes, result.loss, ratio if result.latency_distinguishable else 1.0
 
 
 def _dominates(one: tuple[float, ...], other: tuple[float, ...]) -> bool:

@@ -51,6 +51,7 @@ class LedgerLine:
     bytes_after: int
     form: str  # how it is stored now: "dense", "folded", "gather-dequantize", "sparse-gaps", "factors" ...
     outcomes: tuple[Outcome, ...] = ()
+    sqnr_db: float | None = None  # of its values after all passes against the original's; None: exact or not defined
     output_sqnr_db: float | None = None  # of what it computes, on calibration data, from the inputs of the original
 
 
@@ -67,7 +68,7 @@ class WeightValues:
     """Values of one weight in the original and in the result; of a large weight an even sample."""
 
     weight: str
-    sqnr_db: float  # the lowest among the passes, as in the ledger
+    sqnr_db: float  # of all values, as in the ledger
     low: float  # ends of the axis of both histograms
     high: float
     counts_before: tuple[int, ...]  # by bins of equal width

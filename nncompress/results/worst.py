@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from nncompress.results.record import LedgerLine, OutputComparison, Rewritten, Run, TaskMetric
+from nncompress.results.record import LedgerLine, OutputComparison, Run, TaskMetric
 
 
 @dataclass(frozen=True)
@@ -58,14 +58,16 @@ def largest_drop(metrics: Sequence[TaskMetric]) -> TaskMetric | None:
 
 
 def worst_weight(ledger: Sequence[LedgerLine]) -> Worst | None:
-    """The rewritten weight with the lowest SQNR; None where none has one."""
-    return _lowest([Worst(db, line.name) for line in ledger if (db := lowest_sqnr_db(line)) is not None])
+    """The weight that did most damage; None where none was measured."""
+    return _lowest([Worst(db, line.name) for line in ledger if (db := damage_db(line)) is not None])
 
 
-def lowest_sqnr_db(line: LedgerLine) -> float | None:
-    """The lowest SQNR among the passes that rewrote this weight; None where none was measured."""
-    found = [o.sqnr_db for o in line.outcomes if isinstance(o, Rewritten) and o.sqnr_db is not None]
-    return min(found, default=None)
+def damage_db(line: LedgerLine) -> float | None:
+    """The SQNR of what a weight computes, where calibration data told it, else of its values over all passes.
+
+    Repair makes values worse and what they compute better: where both are known, the values say little.
+    """
+    return line.sqnr_db if line.output_sqnr_db is None else line.output_sqnr_db
 
 
 def _lowest(candidates: list[Worst]) -> Worst | None:

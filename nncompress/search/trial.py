@@ -85,7 +85,7 @@ def trial_key(model_digest: str, passes: Sequence[Pass], options: Sequence[tuple
     """SHA-256 of what the outcome depends on: the model's bytes, the passes, the options and the version."""
     digests = {name for name, _ in options if name.endswith("_sha256")}
     bearing = [(name, value) for name, value in options if f"{name}_sha256" not in digests]  # a path does not matter
-    content = [model_digest, [described(one) for one in passes], bearing, environment().nncompress]
+    content = [model_digest, [described(step) for step in passes], bearing, environment().nncompress]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 

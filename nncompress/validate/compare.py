@@ -158,7 +158,7 @@ def _latency(
     reference.run(feed)
     quick = time.perf_counter() - start < _QUICK_CALL_S
     sessions = _several(reference, candidate, request.seconds) if quick else [(reference, candidate)]
-    calls = [(one.binder(feed), other.binder(feed)) for one, other in sessions]
+    calls = [(original.binder(feed), result.binder(feed)) for original, result in sessions]
     return guarded(
         lambda: timing.interleaved(calls, request.seconds, request.threads), "time", request.candidate, "result"
     )

@@ -33,7 +33,7 @@ _HEAD = f"""\
 
 
 @dataclass(frozen=True)
-class Found:
+class Measured:
     """One model and its figures today."""
 
     path: Path  # relative to the folder of the configuration
@@ -45,16 +45,16 @@ def find_models(folder: Path) -> list[Path]:
     return sorted(_below(folder))
 
 
-def measure(path: Path, folder: Path) -> Found:
+def measure(path: Path, folder: Path) -> Measured:
     """Reads one model. Raises InputError, also for a name that TOML could not hold."""
     if not str(path).isascii() and str(path) != str(path).encode("utf-8", "replace").decode():
         raise InputError(f"{path}: its name is not UTF-8, which a configuration has to be")
-    return Found(Path(os.path.relpath(path, folder)), file_facts(load(path)))
+    return Measured(Path(os.path.relpath(path, folder)), file_facts(load(path)))
 
 
-def starter_text(found: Sequence[Found]) -> str:
+def starter_text(models: Sequence[Measured]) -> str:
     """The configuration, one budget a model."""
-    return "\n".join([_HEAD, *map(_budget, found)])
+    return "\n".join([_HEAD, *map(_budget, models)])
 
 
 def _below(folder: Path) -> Iterator[Path]:
@@ -68,9 +68,9 @@ def _is_skipped(folder: Path) -> bool:
 
 
 # ------------------------------------------------------------------------------------------------ text
-def _budget(found: Found) -> str:
-    facts = found.facts
-    lines = ["[[budget]]", f"path = {_quoted(glob.escape(found.path.as_posix()))}"]
+def _budget(model: Measured) -> str:
+    facts = model.facts
+    lines = ["[[budget]]", f"path = {_quoted(glob.escape(model.path.as_posix()))}"]
     lines.append(_line("max_size", _size(facts.file_bytes), format_bytes(facts.file_bytes)))
     if facts.packed_bytes is not None:
         lines.append(_line("max_packed_size", _size(facts.packed_bytes), f"{format_bytes(facts.packed_bytes)} by zstd"))

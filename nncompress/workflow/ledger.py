@@ -6,8 +6,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+import onnx_ir as ir
+
 from nncompress.model.constants import find_constants, stored_bytes
-from nncompress.model.lineage import _ORIGIN, _Origin
+from nncompress.model.lineage import Origin, mark_origin, origin_of
 from nncompress.model.model import Model
 from nncompress.model.weights import Weight, find_weights
 from nncompress.results.record import LedgerLine, Outcome, Rewritten
@@ -19,20 +21,21 @@ class Ledger:
     """Opened on the model as loaded; `close` compares it with the model after all passes and `store`."""
 
     def __init__(self, model: Model) -> None:
-        self._lines: list[dict[str, object]] = []
-        self._origins: list[_Origin] = []
+        self._lines: list[LedgerLine] = []  # of the weights, with nothing about the result yet
+        self._origins: list[Origin] = []
+        self.originals: dict[int, tuple[Weight, ir.TensorProtocol]] = {}  # by line
         for index, weight in enumerate(find_weights(model)):
-            weight.value.meta[_ORIGIN] = origin = _Origin(index, weight.name)
-            self._origins.append(origin)
-            self._lines.append(_facts(weight))
+            self.originals[index] = (weight, weight.tensor)
+            self._origins.append(mark_origin(weight.value, index, weight.name))
+            self._lines.append(_line(weight))
         every = sum(stored_bytes(value, tensor) for value, tensor, _ in find_constants(model))
-        self._other_before = every - sum(int(line["bytes_before"]) for line in self._lines)  # type: ignore[call-overload]
+        self._other_before = every - sum(line.bytes_before for line in self._lines)
 
     def sizes_before_store(self, model: Model) -> dict[int, tuple[int, int]]:
         """{id of a value: (its line, its bytes)} of the weights as they are between the passes and `store`."""
         found = {}
         for weight in find_weights(model):
-            origin = weight.value.meta.get(_ORIGIN)
+            origin = origin_of(weight.value)
             if origin is not None:
                 found[id(weight.value)] = (origin.line, weight.tensor.nbytes)
         return found
@@ -42,29 +45,31 @@ class Ledger:
         model: Model,
         sizes: dict[int, tuple[int, int]],
         stored: dict[int, tuple[str, int]],
-        outcomes: Sequence[Outcome],
+        outcomes: Sequence[Sequence[Outcome]],
+        errors: Sequence[float | None],
     ) -> tuple[LedgerLine, ...]:
-        """The lines of all weights, and one for all other constants. `stored`: (form, bytes) by id of the old value."""
+        """The lines of all weights, and one for all other constants. `stored`: (form, bytes) by id of the old value;
+        `outcomes` as `by_line` orders them, `errors` as `chain_errors` does."""
         after: dict[int, int] = dict.fromkeys(range(len(self._lines)), 0)
         forms: dict[int, list[str]] = {}
         for key, (index, plain) in sizes.items():
             form, size = stored.get(key, ("dense", plain))
             after[index] += size
             forms.setdefault(index, []).append(form)
-        own = self._outcomes_by_line(outcomes)
         lines = []
-        for index, facts in enumerate(self._lines):
-            made = forms.get(index, ["removed"])
-            form = made[0] if len(made) == 1 else f"factors ({', '.join(dict.fromkeys(made))})"
-            line = LedgerLine(**facts, kind="weight", bytes_after=after[index], form=form, outcomes=own[index])  # type: ignore[arg-type]
-            measured = [outcome.output_sqnr_db for outcome in own[index] if outcome.output_sqnr_db is not None]
-            lines.append(replace(line, output_sqnr_db=measured[-1]) if measured else line)
+        for index, line in enumerate(self._lines):
+            parts = forms.get(index, ["removed"])
+            form = parts[0] if len(parts) == 1 else f"factors ({', '.join(dict.fromkeys(parts))})"
+            line = replace(line, bytes_after=after[index], form=form, outcomes=tuple(outcomes[index]))
+            measured = [outcome.output_sqnr_db for outcome in outcomes[index] if outcome.output_sqnr_db is not None]
+            output_error = measured[-1] if measured else None
+            lines.append(replace(line, sqnr_db=errors[index], output_sqnr_db=output_error))
         others = sum(tensor.nbytes for _, tensor, _ in find_constants(model)) - sum(after.values())
         rest = LedgerLine("(other constants)", "constants", (), (), "", self._other_before, others, "")
         return (*lines, rest)
 
-    def _outcomes_by_line(self, outcomes: Sequence[Outcome]) -> list[tuple[Outcome, ...]]:
-        """Those of a weight and of its factors, in the order of the passes; for a duplicate, of whom it is one."""
+    def by_line(self, outcomes: Sequence[Outcome]) -> list[tuple[Outcome, ...]]:
+        """Outcomes of a weight and of its factors, in the order of the passes; for a duplicate, of whom it is one."""
         lines = {origin.known_as: origin.line for origin in self._origins if origin.same_as is None}
         own: list[dict[str, list[Outcome]]] = [{} for _ in self._lines]
         for outcome in outcomes:
@@ -87,8 +92,6 @@ def with_graph_line(lines: tuple[LedgerLine, ...], bytes_before: int, bytes_afte
     return (*lines, LedgerLine("(graph)", "graph", (), (), "", bytes_before - before, bytes_after - after, ""))
 
 
-def _facts(weight: Weight) -> dict[str, object]:
-    return {
-        "name": weight.given_name, "ops": weight.ops, "shape": weight.shape, "dtype": weight.dtype.name.lower(),
-        "bytes_before": stored_bytes(weight.value, weight.tensor),
-    }  # fmt: skip
+def _line(weight: Weight) -> LedgerLine:
+    size, dtype = stored_bytes(weight.value, weight.tensor), weight.dtype.name.lower()
+    return LedgerLine(weight.given_name, "weight", weight.ops, weight.shape, dtype, size, bytes_after=0, form="")

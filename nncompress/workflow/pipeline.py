@@ -19,6 +19,7 @@ from nncompress.numerics.blas_threads import one_blas_thread
 from nncompress.passes.base import Pass
 from nncompress.passes.context import Context
 from nncompress.results.record import LedgerLine, Outcome, Rewritten, SizeStep, WeightValues
+from nncompress.workflow.chain_error import chain_errors
 from nncompress.workflow.ledger import Ledger
 from nncompress.workflow.worst_values import worst_values
 
@@ -92,20 +93,21 @@ def apply_passes(
     return applied if applied.changed else _unchanged(applied, freeze=freeze)
 
 
+@one_blas_thread()
 def store_applied(applied: Applied, storing: Storing) -> Compressed:
     """Writes what rides on the weights of `applied` into its graph, which is an ordinary model afterwards."""
+    ledger, model = applied.ledger, applied.model
+    sizes, outcomes = ledger.sizes_before_store(model), ledger.by_line(applied.outcomes)
     if not applied.changed:
-        lines = applied.ledger.close(
-            applied.model, applied.ledger.sizes_before_store(applied.model), {}, applied.outcomes
-        )
-        return Compressed(applied.model, applied.outcomes, lines, applied.notes)
-    worst = worst_values(applied.original, applied.model, applied.outcomes)
-    sizes = applied.ledger.sizes_before_store(applied.model)
-    stored = store(applied.model, storing)
+        lines = ledger.close(model, sizes, {}, outcomes, [None] * len(outcomes))
+        return Compressed(model, applied.outcomes, lines, applied.notes)
+    errors = chain_errors(ledger.originals, model, outcomes)
+    worst = worst_values(applied.original, model, errors)
+    stored = store(model, storing)
     forms = {key: (choice.name, choice.size_bytes) for key, (_, choice) in stored.items()}
-    lines = applied.ledger.close(applied.model, sizes, forms, applied.outcomes)
+    lines = ledger.close(model, sizes, forms, outcomes, errors)
     notes = dict.fromkeys(f"{name}: {choice.note}" for name, choice in stored.values() if choice.note)
-    return Compressed(applied.model, applied.outcomes, lines, (*applied.notes, *notes), applied.steps, worst)
+    return Compressed(model, applied.outcomes, lines, (*applied.notes, *notes), applied.steps, worst)
 
 
 def _unchanged(applied: Applied, *, freeze: bool) -> Applied:

@@ -10,41 +10,42 @@ import onnx_ir as ir
 
 from nncompress.model.constants import elements_of, find_constants
 from nncompress.model.encoding import encoded_of
+from nncompress.model.lineage import origin_of
 from nncompress.model.model import Model
 from nncompress.model.weights import Weight
 from nncompress.numerics.sampling import sampled_places
 from nncompress.numerics.value_change import compare_values
-from nncompress.results.record import Outcome, Rewritten, WeightValues
+from nncompress.results.record import WeightValues
 
 MOST_WEIGHTS = 4
 MOST_ELEMENTS = 1 << 24
 
 
-def worst_values(original: Model, result: Model, outcomes: Sequence[Outcome]) -> tuple[WeightValues, ...]:
-    """The MOST_WEIGHTS encoded weights of lowest SQNR, the lowest first. `result`: between the passes and `store`.
+def worst_values(original: Model, result: Model, errors: Sequence[float | None]) -> tuple[WeightValues, ...]:
+    """The MOST_WEIGHTS encoded weights of lowest SQNR, the lowest first. `result`: between the passes and `store`;
+    `errors` by line of the ledger.
 
     Weights that were split, of more than MOST_ELEMENTS elements, or whose name does not single out their original
     are left out. One weight is read at a time, and of a large one a sample.
     """
-    lowest = _lowest_sqnr_db(outcomes)
-    if not lowest:
-        return ()
-    weights = [Weight(value, scope, ()) for value, _, scope in find_constants(result) if value.name in lowest]
+    weights = [
+        Weight(value, scope, ()) for value, _, scope in find_constants(result) if _error(value, errors) is not None
+    ]
     originals = _by_name(original, {weight.given_name for weight in weights})
-    kept = [weight for weight in weights if _can_be_shown(weight, originals.get(weight.given_name))]
-    kept.sort(key=lambda weight: lowest[weight.name])
-    return tuple(
-        _values(weight, originals[weight.given_name], lowest[weight.name]) for weight in kept[:MOST_WEIGHTS]
-    )  # fmt: skip
+    shown = [
+        (sqnr_db, weight)
+        for weight in weights
+        if (sqnr_db := _error(weight.value, errors)) is not None
+        and _can_be_shown(weight, originals.get(weight.given_name))
+    ]
+    shown.sort(key=lambda pair: pair[0])
+    return tuple(_values(weight, originals[weight.given_name], sqnr_db) for sqnr_db, weight in shown[:MOST_WEIGHTS])
 
 
-def _lowest_sqnr_db(outcomes: Sequence[Outcome]) -> dict[str, float]:
-    """By name, the lowest among the passes, as the ledger shows it."""
-    found: dict[str, float] = {}
-    for one in outcomes:
-        if isinstance(one, Rewritten) and one.sqnr_db is not None and math.isfinite(one.sqnr_db):
-            found[one.subject] = min(one.sqnr_db, found.get(one.subject, math.inf))
-    return found
+def _error(value: ir.Value, errors: Sequence[float | None]) -> float | None:
+    origin = origin_of(value)
+    sqnr_db = None if origin is None or origin.same_as is not None else errors[origin.line]
+    return sqnr_db if sqnr_db is not None and math.isfinite(sqnr_db) else None
 
 
 def _by_name(model: Model, names: set[str]) -> dict[str, ir.TensorProtocol]:

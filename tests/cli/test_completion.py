@@ -66,6 +66,7 @@ def test_bash_is_offered(typed: list[str], offered: list[str], home: Path) -> No
     assert (found.returncode, found.stdout.split(), found.stderr) == (0, offered, "")
 
 
+@pytest.mark.slow
 def test_zsh_and_fish_are_offered_the_same_and_files_otherwise(home: Path) -> None:
     zsh = asked(home, _NNCOMPRESS_COMPLETE="complete_zsh", _TYPER_COMPLETE_ARGS="nncompress passes q")
     assert '"quantize-weights"' in zsh.stdout

@@ -48,12 +48,14 @@ def test_functions_deeper_than_the_checker_looks_are_run_all_the_same(tmp_path: 
     assert "outputs identical" in ended.stdout
 
 
+@pytest.mark.slow
 def test_functions_so_deep_that_onnxruntime_would_crash_are_refused(tmp_path: Path) -> None:
     ended = compared(chain(tmp_path / "ref.onnx", 0), chain(tmp_path / "deep.onnx", 5000))
     assert (ended.returncode, ended.stdout) == (3, "")
     assert ended.stderr.endswith("deep.onnx: its functions call one another more than 500 deep\n")
 
 
+@pytest.mark.slow
 def test_a_crash_of_onnxruntime_is_reported_and_survived(tmp_path: Path) -> None:
     reference, candidate = chain(tmp_path / "ref.onnx", 0), chain(tmp_path / "deep.onnx", 480)
     ended = compared(reference, candidate, stack_kib=512)

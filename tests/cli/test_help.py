@@ -91,8 +91,8 @@ def test_every_field_of_its_passes_is_an_option_with_its_text_and_default(comman
         texts = field_texts(kind)
         for field in fields(kind):
             option = field.metadata.get("option", f"--{field.name.replace('_', '-')}").partition("/")[0]
-            text = texts[field.name][0].upper() + texts[field.name][1:]
-            entry = re.search(rf"{option} [^.]*?{re.escape(text)}\.(?: \[default: ([^\]]+)\])?", shown)
+            text = f"(?i:{re.escape(texts[field.name][0])}){re.escape(texts[field.name][1:])}"
+            entry = re.search(rf"{option} [^.]*?{text}[^\[.]*\.(?: \[default: ([^\]]+)\])?", shown)
             assert entry, f"{field.name} of {kind.name} is not in the help of {command.name}"
             if field.default in (None, ()):
                 assert entry[1] is None

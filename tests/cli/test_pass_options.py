@@ -75,7 +75,7 @@ def test_passes_share_the_options_of_the_same_name_and_each_default_is_said() ->
         "digits", "share", "mode", "careful", "whole", "include", "exclude", "min_size",
     ]  # fmt: skip
     texts = {name: told.help for name, (_, told) in both.items()}
-    assert texts["share"] == "Share of the weights."
+    assert texts["share"] == "Round-weights: share of the weights; move-biases: share of the biases."
     assert texts["whole"] == "All at once. [default: whole]"
     assert "[default: round-weights: 64; move-biases: 7]" in texts["min_size"]
     groups = {name: told.rich_help_panel for name, (_, told) in both.items()}

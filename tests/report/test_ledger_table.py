@@ -54,6 +54,11 @@ def test_a_weight_that_one_pass_skipped_and_another_rewrote_tells_both() -> None
     assert skipped_table(report).rows == ()
 
 
-def test_the_lowest_sqnr_of_several_passes_counts() -> None:
-    twice = replace(LEDGER[0], outcomes=(Rewritten("w", "prune", "a", 12.0), Rewritten("w", "quantize", "b", 40.0)))
-    assert full_ledger_table(sample_report(ledger=(twice,))).rows[0][7] == "12.0 dB"
+def test_the_error_is_that_of_all_passes_together_and_of_what_a_weight_computes_where_it_was_measured() -> None:
+    steps = (Rewritten("w", "prune", "a", 12.0), Rewritten("w", "quantize", "b", 40.0))
+    line = replace(LEDGER[0], outcomes=steps, sqnr_db=11.9)
+    table = full_ledger_table(sample_report(ledger=(line,)))
+    assert table.rows[0][7] == "11.9 dB"
+    assert "SQNR of result" not in table.header
+    table = full_ledger_table(sample_report(ledger=(replace(line, output_sqnr_db=25.0), LEDGER[1])))
+    assert [row[table.header.index("SQNR of result")] for row in table.rows] == ["", "25.0 dB", ""]

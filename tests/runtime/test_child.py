@@ -122,7 +122,8 @@ def test_the_child_does_not_load_onnx():
 
 def test_an_interrupt_of_the_parent_ends_the_child(tmp_path):
     script = textwrap.dedent(f"""
-        import sys
+        import signal, sys
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
         sys.path[:0] = {sys.path!r}
         from pathlib import Path
         from tests.runtime.test_child import note_and_hang

@@ -103,6 +103,7 @@ def test_the_time_limit_is_that_between_two_signs_of_life() -> None:
         call_in_process(Call(speak, (1,)), quiet, timeout_s=0.2)
 
 
+@pytest.mark.slow
 def test_in_process_starts_no_other(tmp_path: Path) -> None:
     """A Python that cannot start another one compresses and compares all the same."""
     (tmp_path / "sitecustomize.py").write_text(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from nncompress.workflow.init import Found, measure, starter_text
+from nncompress.workflow.init import Measured, measure, starter_text
 from tests.support import MLP
 
 
@@ -23,5 +23,5 @@ def test_any_name_is_quoted_so_that_it_can_be_seen(name: str) -> None:
 
 def test_limits_are_the_figures_of_today_and_a_margin() -> None:
     facts = replace(measure(MLP, MLP.parent).facts, file_bytes=1000, packed_bytes=None, parameters=12_345, macs=None)
-    (budget,) = tomllib.loads(starter_text([Found(Path("m.onnx"), facts)]))["budget"]
+    (budget,) = tomllib.loads(starter_text([Measured(Path("m.onnx"), facts)]))["budget"]
     assert budget == {"path": "m.onnx", "max_size": "1.10 kB", "max_params": 13_600}

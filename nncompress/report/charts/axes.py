@@ -11,7 +11,7 @@ from nncompress.errors import printable
 from nncompress.report.ledger_table import largest_first
 from nncompress.results.record import Latency, LedgerLine, Timing
 from nncompress.results.units import format_bytes, format_db, format_smaller
-from nncompress.results.worst import lowest_sqnr_db
+from nncompress.results.worst import damage_db
 
 LONGEST_LABEL = 32  # characters that fit in front of a bar
 BAR_WIDTH = 440.0  # pixels of the longest bar
@@ -111,7 +111,7 @@ def shortened(name: str) -> str:
 # ------------------------------------------------------------------------------------------------ scatter
 def size_against_sqnr(ledger: Sequence[LedgerLine]) -> Scatter | None:
     """Rewritten weights with a finite SQNR: bytes now (logarithmic) against SQNR; None where there are none."""
-    measured = [(line, sqnr) for line in ledger if (sqnr := lowest_sqnr_db(line)) is not None and math.isfinite(sqnr)]
+    measured = [(line, sqnr) for line in ledger if (sqnr := damage_db(line)) is not None and math.isfinite(sqnr)]
     if not measured:
         return None
     decades = [math.log10(max(1, line.bytes_after)) for line, _ in measured]

@@ -41,19 +41,19 @@ class Front:
     y_ticks: tuple[Tick, ...]
 
 
-def fronts(found: Results) -> list[Front]:
+def fronts(results: Results) -> list[Front]:
     """A chart for each original with at least two results whose loss was measured."""
     groups: dict[str, list[Result]] = {}
-    for one in found.results:
-        if math.isfinite(one.loss):
-            groups.setdefault(one.original_sha256, []).append(one)
-    return [_front(group, found.loss_name) for group in groups.values() if len(group) > 1]
+    for result in results.results:
+        if math.isfinite(result.loss):
+            groups.setdefault(result.original_sha256, []).append(result)
+    return [_front(group, results.loss_name) for group in groups.values() if len(group) > 1]
 
 
 def _front(group: Sequence[Result], loss_name: str) -> Front:
-    x_low, x_high, x_step = round_axis(0.0, max(one.size_bytes for one in group))
+    x_low, x_high, x_step = round_axis(0.0, max(result.size_bytes for result in group))
     logarithmic = loss_name.startswith("1 - ")
-    heights = [round(math.log10(max(one.loss, LEAST_LOSS)), 6) if logarithmic else one.loss for one in group]
+    heights = [round(math.log10(max(result.loss, LEAST_LOSS)), 6) if logarithmic else result.loss for result in group]
     if logarithmic:
         y_low = float(math.floor(min(heights)))
         y_high, y_step = max(y_low + 1, math.ceil(max(heights))), 1.0
@@ -61,12 +61,12 @@ def _front(group: Sequence[Result], loss_name: str) -> Front:
         y_low, y_high, y_step = round_axis(min(0.0, *heights), max(heights))
     marks = [
         _mark(
-            one,
-            scaled(one.size_bytes, x_low, x_high, PLOT_WIDTH),
+            result,
+            scaled(result.size_bytes, x_low, x_high, PLOT_WIDTH),
             PLOT_HEIGHT - scaled(y, y_low, y_high, PLOT_HEIGHT),
-            f"{loss_name}: {one.loss:.3g}",
+            f"{loss_name}: {result.loss:.3g}",
         )
-        for one, y in zip(group, heights, strict=True)
+        for result, y in zip(group, heights, strict=True)
     ]
     x_ticks = [Tick(at, format_bytes(round(float(label)))) for at, label in ticks_of(x_low, x_high, x_step, PLOT_WIDTH)]
     y_ticks = [
@@ -76,12 +76,13 @@ def _front(group: Sequence[Result], loss_name: str) -> Front:
     return Front(printable(group[0].original), loss_name, tuple(marks), _line(marks), tuple(x_ticks), tuple(y_ticks))
 
 
-def _mark(one: Result, x: float, y: float, lost: str) -> Mark:
-    name, latency = printable(PurePath(one.name).name), "" if one.latency_ratio is None else f", {one.latency_text}"
+def _mark(result: Result, x: float, y: float, lost: str) -> Mark:
+    name = printable(PurePath(result.name).name)
+    latency = "" if result.latency_ratio is None else f", {result.latency_text}"
     short = name if len(name) <= LONGEST_LABEL else "…" + name[1 - LONGEST_LABEL :]
-    full = f"{printable(one.name)}: {format_bytes(one.size_bytes)}, {lost}{latency}"
+    full = f"{printable(result.name)}: {format_bytes(result.size_bytes)}, {lost}{latency}"
     right = x > 0.7 * PLOT_WIDTH
-    return Mark(x, round(y, 1), short, "end" if right else "", full, one.on_front, one.level == "fail")
+    return Mark(x, round(y, 1), short, "end" if right else "", full, result.on_front, result.level == "fail")
 
 
 def _line(marks: Sequence[Mark]) -> str:
