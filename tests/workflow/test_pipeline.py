@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
+import onnx_ir as ir
 import pytest
 
 import nncompress.workflow.pipeline as module
 from nncompress.model.constants import find_constants
+from nncompress.model.encoding import set_values
+from nncompress.model.model import Model
 from nncompress.passes import Factorize, PruneMagnitude, QuantizeWeights
-from nncompress.passes.base import Pass
+from nncompress.passes.base import Pass, Stage, WeightPass
+from nncompress.passes.context import Context
 from nncompress.report.charts.waterfall import waterfall
+from nncompress.results.record import Outcome, Rewritten
 from nncompress.workflow.compress import Writing, compress_file
 from nncompress.workflow.pipeline import compress_graph
 from nncompress.workflow.proof import Proof
-from tests.models import linear, model_of, noise
+from tests.models import linear, model_of, noise, run
 from tests.support import SAMPLE_DATA, SAMPLES
 
 CHAIN: list[Pass] = [Factorize(ratio=0.7), PruneMagnitude(sparsity=0.5), QuantizeWeights()]
@@ -83,3 +90,26 @@ def test_the_report_hands_them_on_and_the_waterfall_ends_at_the_file(sample: str
     for one in report.worst_values:
         assert sum(one.counts_before) == min(16384, int(np.prod(lines[one.weight].shape)))
         assert "factors" not in lines[one.weight].form
+
+
+@dataclass(frozen=True)
+class DoubleValues(WeightPass):
+    """Gives each weight twice its values."""
+
+    name: ClassVar[str] = "double-values"
+    stage: ClassVar[Stage] = Stage.VALUES
+
+    def apply(self, model: Model, context: Context) -> list[Outcome]:
+        weights, outcomes = self.select(model)
+        for weight in weights:
+            set_values(weight, ir.Tensor(2 * weight.array()))
+            outcomes.append(Rewritten(weight.name, self.name, "doubled"))
+        return outcomes
+
+
+def test_values_given_after_pruning_are_those_in_the_file() -> None:
+    weight = noise(64, 80)
+    pruned = compress_graph(linear(weight), [PruneMagnitude(sparsity=0.6)])
+    doubled = compress_graph(linear(weight), [PruneMagnitude(sparsity=0.6), DoubleValues()])
+    unit = np.eye(64, dtype=np.float32)
+    assert np.array_equal(run(doubled.model, x=unit)[0], 2 * run(pruned.model, x=unit)[0])
