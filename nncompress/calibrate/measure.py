@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -36,6 +38,14 @@ class Compare:
     doing: str
 
 
+@dataclass(frozen=True)
+class CompareOutputs:
+    """Compute the whole network as it is now, and compare its outputs with the original's. Pickles."""
+
+    block: Block  # shows the outputs
+    doing: str
+
+
 Kinds = Mapping[str, Kind]
 """What values are like that were kept."""
 
@@ -50,11 +60,18 @@ class Bench:
         self._now = Activations(self._original.store, dict(self._original.arrays))
         self._count = len(feeds)
 
-    def __call__(self, request: Advance | Compare | None) -> Kinds | tuple[Kinds, Deviation | str]:
-        """What was kept, and of a comparison how the result moved; for None what the inputs are like."""
+    def __call__(self, request: Advance | Compare | CompareOutputs | None) -> Any:
+        """Kinds of what was kept; of a comparison also how the result moved, and of outputs only their error.
+
+        For None what the inputs are like.
+        """
         if request is None:
             return kinds_of(self._original)
         self.go_on(request)
+        if isinstance(request, CompareOutputs):
+            errors = _OutputErrors(self, request)
+            run_block(request.block, self._now, self._count, errors.add)
+            return errors.worst()
         if isinstance(request, Advance):
             return run_block(request.block, self._original, self._count, lambda index, results: self.go_on(request))
         moved, alone = _Differences(self, request), _Differences(self, request)
@@ -65,7 +82,7 @@ class Bench:
         self._now.keep(request.live_now)
         return kinds, deviation
 
-    def go_on(self, request: Advance | Compare) -> None:
+    def go_on(self, request: Advance | Compare | CompareOutputs) -> None:
         """A sign of life."""
         self._announce("original", request.doing)
 
@@ -104,6 +121,28 @@ class _Differences:
             self.total.merge(own)
         if own.count:
             self.feeds.append(own)
+
+
+class _OutputErrors:
+    """Sums of squares of outputs, and of their differences, where both are finite."""
+
+    def __init__(self, bench: Bench, request: CompareOutputs) -> None:
+        self._bench, self._request = bench, request
+        self._sums = {name: np.zeros(2) for name in request.block.seen}
+
+    def add(self, index: int, results: dict[str, np.ndarray]) -> None:
+        """The outputs for one feed; those that are no floats, or differ in shape, do not count."""
+        self._bench.go_on(self._request)
+        for name, sums in self._sums.items():
+            before, after = self._bench.original(name, index), results[name]
+            if before.dtype.kind == "f" and before.shape == after.shape:
+                finite = np.isfinite(before) & np.isfinite(after)
+                exact = before[finite].astype(np.float64)
+                sums += np.square(exact - after[finite]).sum(), np.square(exact).sum()
+
+    def worst(self) -> float:
+        """|difference| / |original| of the output where that is largest; 0 where nothing counts."""
+        return max((math.sqrt(error / signal) for error, signal in self._sums.values() if signal > 0), default=0.0)
 
 
 def _deviation(moved: _Differences, alone: _Differences, signal: float) -> Deviation | str:

@@ -7,12 +7,13 @@ result was measured is computed again by the next block, for it may have been ch
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
-from nncompress.calibrate.measure import Advance, Bench, Compare, Kinds
+from nncompress.calibrate.measure import Advance, Bench, Compare, CompareOutputs, Kinds
 from nncompress.errors import InputError
 from nncompress.feeds.feeds import Feeds
 from nncompress.model.blocks import Kind, nodes_behind
@@ -46,12 +47,25 @@ class CalibrationRun:
         yield from route.excluded
         if not route.targets:
             return
-        path = self.original.path or _MODEL
-        task = Task(Bench, (self.samples,), path, None)
-        with tempfile.TemporaryDirectory(prefix="nncompress-") as folder, serve_in_child(task) as ask:
-            walker = _Walker(route, Path(folder), path, ask)
+        with _child(self.original, self.samples) as child:
+            walker = _Walker(route, child)
             for number, linear in enumerate(route.targets):
                 yield linear, walker.measure(number)
+
+    def output_errors(self, models: Sequence[Model]) -> list[float]:
+        """See `passes.statistics.Calibration`."""
+        original = Network(self.original)
+        outputs = original.outputs()
+        with _child(self.original, self.samples) as child:
+            original.there = dict(child.kinds())
+            inputs, plan = dict(original.there), original.plan(outputs, outputs)
+            original.follow(plan, dict(child.answer(Advance(child.written(original, plan), "running"))))
+            errors = []
+            for model in models:
+                network = Network(model, dict(inputs))
+                block = child.written(network, replace(network.plan(outputs, ()), kept=[]), outputs)
+                errors.append(float(child.answer(CompareOutputs(block, "running what became of"))))
+            return errors
 
 
 class _Route:
@@ -85,13 +99,50 @@ class _Route:
         self.reads = [list(self.now.apart(name, shared).inputs) for name in self.results]
 
 
+class _Child:
+    """The child process, and the folder through which it gets blocks."""
+
+    def __init__(self, folder: Path, path: Path, ask: Callable[[Any], Any]) -> None:
+        self._folder, self._path, self._ask = folder, path, ask
+        self._count = 0
+
+    def kinds(self) -> Kinds:
+        """What the inputs are like."""
+        return cast(Kinds, self._ask(None))
+
+    def written(self, network: Network, plan: Plan, seen: Sequence[str] = ()) -> Block:
+        """The planned block in a file."""
+        self._count += 1
+        return write_block(network.model, plan, seen, self._folder / f"{self._count}.onnx")
+
+    def answer(self, request: Advance | Compare | CompareOutputs) -> Any:
+        """What the child says; the files that it read are gone then."""
+        try:
+            return self._ask(request)
+        except InputError as error:  # that names a file which nobody knows
+            said = str(error)
+            for file in self._folder.iterdir():
+                said = said.replace(f"the original {file}: ", "")
+            raise InputError(f"{self._path}: {request.doing} it: {said}") from error
+        finally:
+            for file in self._folder.iterdir():
+                file.unlink()
+
+
+@contextmanager
+def _child(original: Model, samples: Feeds) -> Iterator[_Child]:
+    path = original.path or _MODEL
+    task = Task(Bench, (samples,), path, None)
+    with tempfile.TemporaryDirectory(prefix="nncompress-") as folder, serve_in_child(task) as ask:
+        yield _Child(Path(folder), path, ask)
+
+
 class _Walker:
     """Goes along a route, block by block, and has the child run them."""
 
-    def __init__(self, route: _Route, folder: Path, path: Path, ask: Callable[[Any], Any]) -> None:
-        self._route, self._folder, self._path, self._ask = route, folder, path, ask
-        self._count = 0
-        kinds: Kinds = ask(None)
+    def __init__(self, route: _Route, child: _Child) -> None:
+        self._route, self._child = route, child
+        kinds = child.kinds()
         route.original.there, route.now.there = dict(kinds), dict(kinds)
         self._wanted = [[name, *reads] for name, reads in zip(route.results, route.reads, strict=True)]
 
@@ -105,33 +156,16 @@ class _Walker:
         obstacle = first.obstacle or second.obstacle
         if obstacle is not None:
             return f"calibration cannot stop there: {obstacle}"
+        child, there = self._child, dict(original.there)
         doing = f"calibrating block {number + 1} of {len(self._route.targets)} of"
-        there = dict(original.there)
         if first.nodes:
-            there |= self._answer(Advance(self._written(original, first), doing))
+            there |= child.answer(Advance(child.written(original, first), doing))
         alone = now.apart(wanted[0], {name: there[name] for name in wanted})
         request = Compare(
-            self._written(now, second, wanted[:1]), self._written(now, alone, wanted[:1]), wanted[0],
+            child.written(now, second, wanted[:1]), child.written(now, alone, wanted[:1]), wanted[0],
             linear.channel_axis, first.live, second.live, doing,
         )  # fmt: skip
-        kinds, deviation = self._answer(request)
+        kinds, deviation = child.answer(request)
         original.follow(first, there)
         now.follow(second, kinds)
         return cast("Deviation | str", deviation)
-
-    def _written(self, network: Network, plan: Plan, seen: Sequence[str] = ()) -> Block:
-        self._count += 1
-        return write_block(network.model, plan, seen, self._folder / f"{self._count}.onnx")
-
-    def _answer(self, request: Advance | Compare) -> Any:
-        """What the child says; the files that it read are gone then."""
-        try:
-            return self._ask(request)
-        except InputError as error:  # that names a file which nobody knows
-            said = str(error)
-            for file in self._folder.iterdir():
-                said = said.replace(f"the original {file}: ", "")
-            raise InputError(f"{self._path}: {request.doing} it: {said}") from error
-        finally:
-            for file in self._folder.iterdir():
-                file.unlink()

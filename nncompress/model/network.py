@@ -73,6 +73,13 @@ class Network:
             if value.name and not value.is_initializer()
         }
 
+    def outputs(self) -> list[str]:
+        """The outputs of the graph that are computed from its inputs and can be kept."""
+        results = [value for value in self.model.ir.graph.outputs if value.producer() is not None]
+        variable = self.variable(str(value.name) for value in results)
+        kept = [str(value.name) for value in results if value.name in variable and obstacle_to_carry(value) is None]
+        return list(dict.fromkeys(kept))
+
     def variable(self, names: Iterable[str]) -> set[str]:
         """Those of the values `names` that something else than constants reaches."""
         values = self.values()

@@ -4,21 +4,23 @@
 
 with x the input of a node in the original and x' in the network as it is now, whose earlier biases are corrected
 already (Nagel et al., 2019, "Data-free quantization", section 4.2, here with real data and in the order of the graph).
-A mean that was measured on few samples is drawn towards 0 by the noise in it.
+A mean that was measured on few samples is drawn towards 0 by the noise in it. Each step brings its result closer to the
+original; where the outputs of the whole do not come closer (large errors, such as those of pruning, may be scaled down
+coherently, which this undoes), nothing is moved.
 """
 
 from __future__ import annotations
 
 import math
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
 
 from nncompress.errors import UsageError
 from nncompress.model.edit import Names
-from nncompress.model.linear import Linear, find_linears, move_bias
+from nncompress.model.linear import Bias, Linear, find_linears, move_bias
 from nncompress.model.model import Model
 from nncompress.model.weights import Weight
 from nncompress.numerics.moments import shrunk
@@ -35,7 +37,8 @@ class CorrectBiases(WeightPass):
     """Moves biases by what compression did to the mean of each result, measured on calibration data.
 
     Conv, ConvTranspose, Gemm, and MatMul with an Add behind it; in the order of the graph, each against a network whose
-    earlier biases are corrected already. Means that differ from sample to sample are corrected by less.
+    earlier biases are corrected already. Means that differ from sample to sample are corrected by less, and where the
+    outputs on the calibration data come out worse, no bias is moved.
     """
 
     min_size: int = 1
@@ -48,20 +51,43 @@ class CorrectBiases(WeightPass):
     def apply(self, model: Model, context: Context) -> list[Outcome]:
         weights, outcomes = self.select(model)
         chosen = {id(weight.value) for weight in weights}
-        linears = [
-            linear for linear in find_linears(model) if any(id(weight.value) in chosen for weight in linear.weights)
+        linears = find_linears(model)
+        able = [
+            isinstance(linear.bias, Bias) and any(id(weight.value) in chosen for weight in linear.weights)
+            for linear in linears
         ]
-        effects: dict[int, list[_Effect]] = {key: [] for key in chosen}
-        able = [linear for linear in linears if not isinstance(linear.bias, str)]
-        for linear in linears:
-            if isinstance(linear.bias, str):
-                _note(effects, linear, _Effect(reason=linear.bias))
-        if able:
-            names = Names(model)
-            with closing(self._calibration(context).walk(model, able, self.needs)) as walk:
-                for linear, deviation in walk:
-                    _note(effects, linear, _corrected(model, linear, deviation, names))
-        return outcomes + [self._outcome(weight, effects[id(weight.value)]) for weight in weights]
+        effects = [_Effect(linear.bias if isinstance(linear.bias, str) else "") for linear in linears]
+        if any(able):
+            effects = self._moved(model, linears, able, effects, self._calibration(context))
+        by_weight: dict[int, list[_Effect]] = {key: [] for key in chosen}
+        for linear, effect in zip(linears, effects, strict=True):
+            for weight in linear.weights:
+                by_weight.get(id(weight.value), []).append(effect)
+        return outcomes + [self._outcome(weight, by_weight[id(weight.value)]) for weight in weights]
+
+    def _moved(
+        self, model: Model, linears: list[Linear], able: list[bool], effects: list[_Effect], calibration: Calibration
+    ) -> list[_Effect]:
+        """Moves biases on a copy first, and then on the model unless that has made its outputs worse."""
+        copy = model.clone()
+        trial = find_linears(copy)
+        places = {id(linear.node): place for place, linear in enumerate(trial)}
+        names = Names(copy)
+        walked = [linear for linear, is_able in zip(trial, able, strict=True) if is_able]
+        with closing(calibration.walk(copy, walked, self.needs)) as walk:
+            for linear, deviation in walk:
+                effects[places[id(linear.node)]] = _corrected(copy, linear, deviation, names)
+        if not any(effect.channels for effect in effects):
+            return effects
+        without, corrected = calibration.output_errors([model, copy])
+        if corrected > without:
+            reason = f"moved biases would bring the error of the outputs from {without:.3g} to {corrected:.3g}"
+            return [effect.undone(reason) for effect in effects]
+        names = Names(model)
+        for linear, effect in zip(linears, effects, strict=True):
+            if effect.channels and isinstance(linear.bias, Bias):
+                move_bias(model, linear.bias, effect.by, names)
+        return effects
 
     def _calibration(self, context: Context) -> Calibration:
         calibration = context.calibration
@@ -88,43 +114,56 @@ class CorrectBiases(WeightPass):
         return Rewritten(weight.name, self.name, detail, output_sqnr_db=sqnr_db)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Effect:
     """What was done at one node."""
 
-    channels: int = 0  # whose bias was moved
-    largest: float = 0.0  # by how much
-    signal: float = 0.0  # sums of squares of the result, and of what its own weights add to it
-    noise: float = 0.0
-    reason: str = ""  # why nothing was moved
+    reason: str  # why nothing was moved; "": it was
+    by: np.ndarray = field(default_factory=lambda: np.zeros(0))  # what was added to the result [channels]
+    deviation: Deviation | None = None
 
+    @property
+    def channels(self) -> int:
+        """How many biases were moved."""
+        return int(np.count_nonzero(self.by))
 
-def _note(effects: dict[int, list[_Effect]], linear: Linear, effect: _Effect) -> None:
-    for weight in linear.weights:
-        effects.get(id(weight.value), []).append(effect)
+    @property
+    def largest(self) -> float:
+        return float(np.abs(self.by).max(initial=0))
+
+    @property
+    def signal(self) -> float:
+        """Sum of the squares of the original result; 0: not measured."""
+        return self.deviation.signal if self.deviation is not None else 0.0
+
+    @property
+    def noise(self) -> float:
+        """Sum of the squares of what the weights of the node add to its result, less what its bias makes up for.
+
+        The bias makes up for what came before the node, too: of the mean, the share counts that was corrected of all.
+        """
+        if self.deviation is None:
+            return 0.0
+        moved, alone = self.deviation.moved.mean, self.deviation.alone
+        by = self.by if self.channels else np.zeros_like(moved)
+        left = 1 - np.divide(by, moved, out=np.zeros_like(moved), where=moved != 0)
+        return float((alone.m2 + alone.count * np.square(alone.mean * left)).sum())
+
+    def undone(self, reason: str) -> _Effect:
+        """The same with its biases as they were."""
+        return _Effect(reason, deviation=self.deviation) if self.channels else self
 
 
 def _corrected(model: Model, linear: Linear, deviation: Deviation | str, names: Names) -> _Effect:
     if isinstance(deviation, str):
-        return _Effect(reason=deviation)
-    assert not isinstance(linear.bias, str), "only nodes with a bias are walked to"
+        return _Effect(deviation)
+    assert isinstance(linear.bias, Bias), "only nodes with a bias are walked to"
     by = shrunk(deviation.moved.mean, deviation.variance)
-    signal, noise = deviation.signal, _noise(deviation, by)
     if not deviation.moved.squares.any():
-        return _Effect(reason="its result is what it was", signal=signal)
+        return _Effect("its result is what it was", deviation=deviation)
     if not by.any():
-        return _Effect(reason="its mean moved by no more than the noise in it", signal=signal, noise=noise)
+        return _Effect("its mean moved by no more than the noise in it", deviation=deviation)
     if not np.isfinite(linear.bias.moved(by)).all():
-        return _Effect(reason=f"its bias would be more than {linear.bias.dtype} can hold", signal=signal, noise=noise)
+        return _Effect(f"its bias would be more than {linear.bias.dtype} can hold", deviation=deviation)
     move_bias(model, linear.bias, by, names)
-    return _Effect(int(np.count_nonzero(by)), float(np.abs(by).max()), signal, noise)
-
-
-def _noise(deviation: Deviation, by: np.ndarray) -> float:
-    """Sum of squares of what the weights of the node add to its result, less what its bias makes up for.
-
-    The bias makes up for what came before the node, too: of the mean, the share counts that was corrected of all.
-    """
-    moved, alone = deviation.moved.mean, deviation.alone
-    left = 1 - np.divide(by, moved, out=np.zeros_like(moved), where=moved != 0)
-    return float((alone.m2 + alone.count * np.square(alone.mean * left)).sum())
+    return _Effect("", by, deviation)

@@ -52,3 +52,6 @@ class Calibration(Protocol):
 
         What was changed in `model` before the next one is asked for is what that one is computed with.
         """
+
+    def output_errors(self, models: Sequence[Model]) -> list[float]:
+        """Of each state of the model |difference| / |original|, of the output where that is largest."""

@@ -282,3 +282,27 @@ def test_a_block_that_onnxruntime_refuses_names_the_model(
     model.ir.graph.node(0).attributes.add(ir.AttrInt64("nonsense", 1))
     with pytest.raises(InputError, match=r"^m\.onnx: calibrating block 1 of 1 of it: .*nonsense"):
         walked(original, model, tmp_path / "x", x_samples())
+
+
+# ------------------------------------------------------------------------------------------------ outputs
+@pytest.mark.usefixtures("here")
+def test_errors_of_outputs_are_those_of_both_models_run_as_a_whole(tmp_path: Path) -> None:
+    body = BRANCHES.replace("float[N,8] z)", "float[N,8] z, int64[K] i)").replace(
+        "z = Neg(q)", "z = Neg(q) i = Shape(q)"
+    )
+    original, samples = as_model(proto_of(body, w=W, v=V, u=U)), x_samples()
+    models = [coarser(original, "w"), original, coarser(original, "u", "v")]
+    expected = []
+    for model in models:
+        rows = [(by_definition(original, model, name, samples), results(original, name, samples)) for name in "yz"]
+        expected.append(max(np.linalg.norm(error) / np.linalg.norm(np.concatenate(signal)) for error, signal in rows))
+    run = CalibrationRun(original, samples_of(tmp_path / "x", original, samples))
+    assert run.output_errors(models) == pytest.approx(expected, rel=1e-3, abs=1e-6)
+
+
+@pytest.mark.usefixtures("here")
+def test_outputs_that_are_constants_or_no_numbers_do_not_count(tmp_path: Path) -> None:
+    body = "g (float[N,8] x) => (float[8,8] y, int64[K] i) { y = Neg(w) i = Shape(x) }"
+    original = as_model(proto_of(body, w=W))
+    run = CalibrationRun(original, samples_of(tmp_path / "x", original, x_samples()))
+    assert run.output_errors([coarser(original, "w")]) == [0]

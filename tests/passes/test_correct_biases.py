@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 
+from nncompress.calibrate.walk import CalibrationRun
 from nncompress.errors import UsageError
 from nncompress.forms.form import Storing
+from nncompress.model.linear import Linear
+from nncompress.model.model import Model
 from nncompress.passes.base import Pass
 from nncompress.passes.context import Context
 from nncompress.passes.correct_biases import CorrectBiases
 from nncompress.passes.factorize import Factorize
 from nncompress.passes.quantize_weights import QuantizeWeights
+from nncompress.passes.statistics import Needs
 from nncompress.results.record import Outcome, Rewritten, Skipped
 from nncompress.runtime import child
 from nncompress.workflow.pipeline import Applied, store_applied
-from tests.calibrate.samples import applied
-from tests.models import as_model, noise, proto_from, proto_of, run, session
+from tests.calibrate.samples import applied, samples_of
+from tests.models import CONTEXT, as_model, noise, proto_from, proto_of, run, session
 
 W, V, U, B = noise(16, 16), noise(16, 16, seed=1), noise(16, 16, seed=2), noise(16, seed=3)
 COARSE = QuantizeWeights(granularity="tensor", min_size=1, only_if_smaller=False)
@@ -182,3 +188,37 @@ def test_it_needs_calibration_data_and_more_than_one_sample(tmp_path: Path) -> N
         CorrectBiases().apply(as_model(proto), Context(Storing(17)))
     with pytest.raises(UsageError, match=r"^correct-biases needs at least 2 feeds .*; the calibration data have 1$"):
         corrected(proto, tmp_path, same_samples(6, 16, count=1))
+
+
+@dataclass(frozen=True)
+class Pessimist:
+    """Says of outputs that they came out worse."""
+
+    run: CalibrationRun
+
+    @property
+    def feeds(self) -> int:
+        return self.run.feeds
+
+    def walk(self, model: Model, linears: Sequence[Linear], needs: Needs) -> Any:
+        return self.run.walk(model, linears, needs)
+
+    def output_errors(self, models: Sequence[Model]) -> list[float]:
+        without, corrected = self.run.output_errors(models)
+        assert corrected < without
+        return [corrected, without]
+
+
+def test_where_the_outputs_come_out_worse_everything_stays_as_it_was(tmp_path: Path) -> None:
+    original = as_model(proto_of(RESIDUAL, w=W, v=V, u=U, b=B))
+    samples = samples_of(tmp_path / "samples", original, same_samples(6, 16))
+    model = original.clone()
+    COARSE.apply(model, CONTEXT)
+    before = proto_from(model).SerializeToString(deterministic=True)
+    context = Context(Storing(17), calibration=Pessimist(CalibrationRun(original, samples)))
+    outcomes = CorrectBiases().apply(model, context)
+    assert proto_from(model).SerializeToString(deterministic=True) == before
+    for outcome in outcomes:
+        assert isinstance(outcome, Skipped)
+        assert outcome.reason.startswith("moved biases would bring the error of the outputs from 0.")
+        assert outcome.output_sqnr_db is not None
