@@ -23,15 +23,15 @@ from nncompress.model.model import Model
 from nncompress.onnx_file.write import write
 
 
-class Output:
-    """`with Output(target, source) as out: out.write(model); ...; out.commit()`: nothing remains without commit."""
+class OutputFile:
+    """`with OutputFile(target, source) as out: out.write(model); ...; out.commit()`: nothing remains without commit."""
 
     def __init__(self, target: Path, source: Model | None = None, *, force: bool = False) -> None:
         self.target, self._source, self._force = target, source, force
         self._files: list[Path] = []
         check_target(target, source, force=force)
 
-    def __enter__(self) -> Output:
+    def __enter__(self) -> OutputFile:
         parent = self.target.parent
         _sweep(parent, self.target.name)
         try:
