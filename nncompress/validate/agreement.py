@@ -16,7 +16,7 @@ import numpy as np
 
 from nncompress.feeds.specs import Array
 from nncompress.results.record import Fidelity
-from nncompress.runtime.session import Output
+from nncompress.runtime.session import OutputArray
 
 _CHUNK = 1 << 20  # elements converted to float64 at a time
 _CLASSES = range(2, 100_001)  # lengths of a last axis that may be classes
@@ -35,7 +35,7 @@ class Agreement:
         self._floats = self._finite = self._elements = self._equal = 0
         self._rows = self._same_top = 0
 
-    def add(self, reference: Output, candidate: Output) -> None:
+    def add(self, reference: OutputArray, candidate: OutputArray) -> None:
         """Account for one output of one feed."""
         if self.problem is not None:
             return
@@ -113,7 +113,7 @@ def _chunks(reference: Array, candidate: Array) -> Iterator[tuple[Array, Array]]
         yield flat[part].astype(wide), other[part].astype(wide)
 
 
-def _pairs(reference: Output, candidate: Output) -> tuple[list[tuple[Array, Array]], str | None]:
+def _pairs(reference: OutputArray, candidate: OutputArray) -> tuple[list[tuple[Array, Array]], str | None]:
     """Arrays to compare with one another, and what forbids comparing."""
     ones, others = list(_leaves(reference)), list(_leaves(candidate))
     if len(ones) != len(others):
@@ -131,7 +131,7 @@ def _kind(array: Array) -> str:
     return "text" if array.dtype.kind in "OUS" else array.dtype.name
 
 
-def _leaves(output: Output) -> Iterator[Array]:
+def _leaves(output: OutputArray) -> Iterator[Array]:
     """The arrays of an output: itself, those of a sequence, keys and values of a map, nothing of an empty optional."""
     if isinstance(output, list | tuple):
         for item in output:
