@@ -62,9 +62,9 @@ def compress(
 
 def _checked(passes: Sequence[Pass]) -> list[Pass]:
     """The same passes. Raises UsageError for options of a wrong type or value: dataclasses take anything."""
-    if not isinstance(passes, Sequence) or not all(isinstance(one, Pass) for one in passes):
+    if not isinstance(passes, Sequence) or not all(isinstance(step, Pass) for step in passes):
         raise UsageError("passes are given as a list, such as [QuantizeWeights()]")
-    return [make_pass(one.name, {f.name: getattr(one, f.name) for f in dataclasses.fields(one)}) for one in passes]
+    return [make_pass(step.name, {f.name: getattr(step, f.name) for f in dataclasses.fields(step)}) for step in passes]
 
 
 def save(model: Model, path: str | Path, *, force: bool = False, external_data: bool = False) -> None:
