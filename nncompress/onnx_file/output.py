@@ -102,8 +102,8 @@ def _lies_in(target: Path, folder: Path) -> bool:
 
 def owner_of_data(name: str) -> str | None:
     """The name of the model that a data file was written for, by its own name; None for other files."""
-    found = re.fullmatch(r"(.+)\.[0-9a-f]{8}\.data", name, re.DOTALL)
-    return found[1] if found else None
+    match = re.fullmatch(r"(.+)\.[0-9a-f]{8}\.data", name, re.DOTALL)
+    return match[1] if match else None
 
 
 def _unnameable(target: Path) -> UsageError:
