@@ -40,13 +40,13 @@ class Agreement:
         if self.problem is not None:
             return
         pairs, self.problem = _pairs(reference, candidate)
-        for one, other in pairs:
-            self.dtype = self.dtype or one.dtype.name
-            if one.dtype.kind in "fc":
-                self._add_floats(one, other)
+        for r, c in pairs:
+            self.dtype = self.dtype or r.dtype.name
+            if r.dtype.kind in "fc":
+                self._add_floats(r, c)
             else:
-                self._elements += one.size
-                self._equal += int(np.count_nonzero(one == other))
+                self._elements += r.size
+                self._equal += int(np.count_nonzero(r == c))
 
     def verdict(self) -> str | None:
         """What is wrong with the output: changed shape or type, or new values that are not finite; None: nothing."""
@@ -79,21 +79,21 @@ class Agreement:
     def _add_floats(self, reference: Array, candidate: Array) -> None:
         self._floats += reference.size
         self._elements += reference.size
-        for one, other in _chunks(reference, candidate):
-            self._add_chunk(one, other)
+        for r, c in _chunks(reference, candidate):
+            self._add_chunk(r, c)
         if reference.ndim >= 2 and reference.shape[-1] in _CLASSES and reference.dtype.kind == "f":
             same = np.argmax(reference, axis=-1) == np.argmax(candidate, axis=-1)
             self._rows += same.size
             self._same_top += int(np.count_nonzero(same))
 
-    def _add_chunk(self, one: Array, other: Array) -> None:
-        finite_one, finite_other = np.isfinite(one), np.isfinite(other)
-        self._equal += int(np.count_nonzero((one == other) | (np.isnan(one) & np.isnan(other))))
-        both = finite_one & finite_other
-        self.nonfinite_reference += one.size - int(np.count_nonzero(finite_one))
-        self.nonfinite_candidate += other.size - int(np.count_nonzero(finite_other))
-        self._broken += int(np.count_nonzero(finite_one & ~finite_other))
-        r, c = one[both], other[both]
+    def _add_chunk(self, reference: Array, candidate: Array) -> None:
+        finite_reference, finite_candidate = np.isfinite(reference), np.isfinite(candidate)
+        self._equal += int(np.count_nonzero((reference == candidate) | (np.isnan(reference) & np.isnan(candidate))))
+        both = finite_reference & finite_candidate
+        self.nonfinite_reference += reference.size - int(np.count_nonzero(finite_reference))
+        self.nonfinite_candidate += candidate.size - int(np.count_nonzero(finite_candidate))
+        self._broken += int(np.count_nonzero(finite_reference & ~finite_candidate))
+        r, c = reference[both], candidate[both]
         if r.size == 0:
             return
         self._finite += r.size
@@ -115,15 +115,15 @@ def _chunks(reference: Array, candidate: Array) -> Iterator[tuple[Array, Array]]
 
 def _pairs(reference: OutputArray, candidate: OutputArray) -> tuple[list[tuple[Array, Array]], str | None]:
     """Arrays to compare with one another, and what forbids comparing."""
-    ones, others = list(_leaves(reference)), list(_leaves(candidate))
-    if len(ones) != len(others):
-        return [], f"{len(others)} parts instead of {len(ones)}"
-    for one, other in zip(ones, others, strict=True):
-        if _kind(one) != _kind(other):
-            return [], f"type changed from {one.dtype.name} to {other.dtype.name}"
-        if one.shape != other.shape:
-            return [], f"shape changed from {list(one.shape)} to {list(other.shape)}"
-    return list(zip(ones, others, strict=True)), None
+    ours, theirs = list(_leaves(reference)), list(_leaves(candidate))
+    if len(ours) != len(theirs):
+        return [], f"{len(theirs)} parts instead of {len(ours)}"
+    for r, c in zip(ours, theirs, strict=True):
+        if _kind(r) != _kind(c):
+            return [], f"type changed from {r.dtype.name} to {c.dtype.name}"
+        if r.shape != c.shape:
+            return [], f"shape changed from {list(r.shape)} to {list(c.shape)}"
+    return list(zip(ours, theirs, strict=True)), None
 
 
 def _kind(array: Array) -> str:

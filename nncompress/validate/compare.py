@@ -158,9 +158,9 @@ def _latency(
     reference.run(feed)
     quick = time.perf_counter() - start < _QUICK_CALL_S
     sessions = _several(reference, candidate, request.seconds) if quick else [(reference, candidate)]
-    calls = [(original.binder(feed), result.binder(feed)) for original, result in sessions]
+    inferences = [(original.binder(feed), result.binder(feed)) for original, result in sessions]
     return guarded(
-        lambda: timing.interleaved(calls, request.seconds, request.threads), "time", request.candidate, "result"
+        lambda: timing.interleaved(inferences, request.seconds, request.threads), "time", request.candidate, "result"
     )
 
 
@@ -187,8 +187,8 @@ def _timed_alone(session: Session, feed: Feed, request: Request, announce: Annou
     if request.seconds <= 0:
         return None
     announce(session.part, "time")
-    call = session.binder(feed)
-    return guarded(lambda: timing.alone(call, request.seconds / 2), "time", session.path, session.part)
+    inference = session.binder(feed)
+    return guarded(lambda: timing.alone(inference, request.seconds / 2), "time", session.path, session.part)
 
 
 def _run(request: Request, tally: Tally, latency: Latency | None, *, varies: bool, together: bool) -> Run:

@@ -41,8 +41,8 @@ class Tally:
         self._notes: dict[str, None] = {}
         self._metrics: list[Metric] = []
         if task.metrics or task.output or task.labels is not None:
-            made = make_metrics(task.metrics, task.labels, reference.outputs, task.output)
-            self._metrics = [one for one in made if one.output is None or one.output in self._theirs]
+            metrics = make_metrics(task.metrics, task.labels, reference.outputs, task.output)
+            self._metrics = [metric for metric in metrics if metric.output is None or metric.output in self._theirs]
 
     def add(
         self,
