@@ -58,7 +58,7 @@ def verify_report(path: Path, against: Path | None = None) -> list[Verified]:
         raise InputError(f"cannot look into {against}: there is no such folder")
     pairs = (("original", report.comparison.reference), ("result", report.comparison.candidate))
     return [
-        _verified(_found(model, name, path.parent, against), part, sha256)
+        _verified(_place(model, name, path.parent, against), part, sha256)
         for who, facts in pairs
         for part, model, name, sha256 in _files_of(who, facts)
     ]
@@ -72,7 +72,7 @@ def _files_of(who: str, facts: FileFacts) -> Iterator[tuple[str, Path, str, str]
         yield f"{who}'s data", model, name, sha256
 
 
-def _found(model: Path, name: str, beside: Path, against: Path | None) -> Path:
+def _place(model: Path, name: str, beside: Path, against: Path | None) -> Path:
     """The first place at which the file is; where it is nowhere, the first place at which it could have been."""
     places = [model.parent / name, beside / model.parent / name, beside / name]
     if against is not None:
@@ -90,9 +90,9 @@ def _is_there(path: Path) -> bool:
 
 def _verified(path: Path, part: str, sha256: str) -> Verified:
     try:
-        found = open_regular(path).sha256()
+        digest = open_regular(path).sha256()
     except InputError as error:
         return Verified(path, part, "unreadable", str(error))
-    if found == sha256.lower():
+    if digest == sha256.lower():
         return Verified(path, part, "same", "")
-    return Verified(path, part, "differs", f"SHA-256 is {found}, the report says {sha256}")
+    return Verified(path, part, "differs", f"SHA-256 is {digest}, the report says {sha256}")
