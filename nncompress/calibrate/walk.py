@@ -21,7 +21,7 @@ from nncompress.model.model import Model
 from nncompress.model.network import Network, Plan
 from nncompress.passes.statistics import Deviation, Needs
 from nncompress.runtime.blocks import Block, write_block
-from nncompress.runtime.child import Task, serve_in_child
+from nncompress.runtime.child import ModelCall, serve_in_child
 
 _MODEL = Path("(model)")  # what messages call one that is not in a file
 
@@ -47,7 +47,7 @@ class CalibrationRun:
         if not route.targets:
             return
         path = self.original.path or _MODEL
-        task = Task(Bench, (self.samples,), path, None)
+        task = ModelCall(Bench, (self.samples,), path, None)
         with tempfile.TemporaryDirectory(prefix="nncompress-") as folder, serve_in_child(task) as ask:
             walker = _Walker(route, Path(folder), path, ask)
             for number, linear in enumerate(route.targets):
