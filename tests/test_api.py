@@ -10,7 +10,7 @@ import pytest
 
 import nncompress
 from nncompress.errors import InputError, NoOutputError, UsageError
-from tests.support import IMAGES, MLP, dense_model, files_in
+from tests.support import IMAGES, MLP, SAMPLES, dense_model, files_in
 
 
 def test_everything_that_is_promised_is_there() -> None:
@@ -97,3 +97,11 @@ def test_mistakes_are_deliberate_errors(tmp_path: Path) -> None:
     with pytest.raises(NoOutputError, match="does not exist"):
         nncompress.save(model, tmp_path / "nowhere" / "small.onnx")
     assert files_in(tmp_path) == {"there.onnx"}
+
+
+def test_biases_are_corrected_on_samples(tmp_path: Path) -> None:
+    model, passes = nncompress.load(MLP), [nncompress.QuantizeWeights(), nncompress.CorrectBiases()]
+    small = nncompress.compress(model, passes, calibration=SAMPLES / "data/image_calibration.npz")
+    assert all(line.output_sqnr_db for line in small.ledger if line.kind == "weight")
+    with pytest.raises(nncompress.NncompressError, match="correct-biases needs --calibration"):
+        nncompress.compress(model, passes)

@@ -75,7 +75,7 @@ def test_bytes_of_large_matrices_do_not_depend_on_threads(tmp_path: Path, large:
 
 def test_every_pass_is_in_it_and_changes_both_matrices(large: Path) -> None:
     passes = [parse_step(step) for step in ALONE]
-    assert {type(one) for one in passes} == set(ALL_PASSES)
+    assert {type(one) for one in passes} == {kind for kind in ALL_PASSES if not kind.needs}  # see cli/test_calibration
     for one in passes:
         assert [type(outcome) for outcome in compress_graph(load(large), [one]).outcomes] == [Rewritten, Rewritten]
 

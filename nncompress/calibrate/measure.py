@@ -54,19 +54,30 @@ class Bench:
         """What was kept, and of a comparison how the result moved; for None what the inputs are like."""
         if request is None:
             return kinds_of(self._original)
-        self._announce("original", request.doing)
+        self.go_on(request)
         if isinstance(request, Advance):
-            return run_block(request.block, self._original, self._count, lambda index, results: None)
+            return run_block(request.block, self._original, self._count, lambda index, results: self.go_on(request))
         moved, alone = _Differences(self, request), _Differences(self, request)
         kinds = run_block(request.now, self._now, self._count, moved.add)
         run_block(request.alone, self._original, self._count, alone.add)
+        deviation = _deviation(moved, alone, self._signal(request.result))
         self._original.keep(request.live_original)
         self._now.keep(request.live_now)
-        return kinds, _deviation(moved, alone)
+        return kinds, deviation
+
+    def go_on(self, request: Advance | Compare) -> None:
+        """A sign of life."""
+        self._announce("original", request.doing)
 
     def original(self, name: str, index: int) -> np.ndarray:
         """A value of the original network for one feed."""
         return self._original.of([name], index)[name]
+
+    def _signal(self, name: str) -> float:
+        """Sum of the squares of a value of the original network."""
+        with np.errstate(invalid="ignore", over="ignore"):
+            squares = (np.square(self.original(name, index), dtype=np.float64) for index in range(self._count))
+            return float(sum(square.sum() for square in squares))
 
 
 class _Differences:
@@ -76,28 +87,26 @@ class _Differences:
         self._bench, self._request = bench, request
         self.total: Moments | None = None
         self.feeds: list[Moments] = []
-        self.signal = 0.0
         self.reason: str | None = None
 
     def add(self, index: int, results: dict[str, np.ndarray]) -> None:
         """The other result for one feed."""
+        self._bench.go_on(self._request)
         before, after = self._bench.original(self._request.result, index), results[self._request.result]
         if before.shape != after.shape:
             self.reason = "its result has another shape than in the original"
             return
-        exact = np.moveaxis(before, self._request.axis, -1).astype(np.float64)
         with np.errstate(invalid="ignore", over="ignore"):  # infinite values: the channel counts as not known
-            rows = (exact - np.moveaxis(after, self._request.axis, -1)).reshape(-1, exact.shape[-1])
-            own = Moments(rows.shape[1])
-            own.add(rows)
-            self.signal += float(np.square(exact).sum())
-            self.total = self.total or Moments(rows.shape[1])
+            moved = np.moveaxis(np.subtract(before, after, dtype=np.float64), self._request.axis, -1)
+            own = Moments(moved.shape[-1])
+            own.add(moved.reshape(-1, moved.shape[-1]))
+            self.total = self.total or Moments(moved.shape[-1])
             self.total.merge(own)
         if own.count:
             self.feeds.append(own)
 
 
-def _deviation(moved: _Differences, alone: _Differences) -> Deviation | str:
+def _deviation(moved: _Differences, alone: _Differences, signal: float) -> Deviation | str:
     reason = moved.reason or alone.reason
     if reason is not None:
         return reason
@@ -105,4 +114,4 @@ def _deviation(moved: _Differences, alone: _Differences) -> Deviation | str:
         return "its result is empty for every feed"
     means = np.stack([feed.mean for feed in moved.feeds])
     counts = np.array([feed.count for feed in moved.feeds])
-    return Deviation(moved.total, variance_of_mean(means, counts), alone.total, moved.signal)
+    return Deviation(moved.total, variance_of_mean(means, counts), alone.total, signal)

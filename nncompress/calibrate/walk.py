@@ -74,7 +74,8 @@ class _Route:
                 comparable.append(linear)
         names = [str(linear.result.name) for linear in comparable]
         random = self.now.random(names) | self.original.random(names)
-        self.excluded += [(one, "it comes after random numbers") for one in comparable if one.result.name in random]
+        noisy = [linear for linear in comparable if linear.result.name in random]
+        self.excluded += [(linear, "it comes after random numbers") for linear in noisy]
         order = {id(node): place for place, node in enumerate(nodes_behind([after[name] for name in names], ()))}
         kept = (linear for linear in comparable if linear.result.name not in random)
         self.targets = sorted(kept, key=lambda linear: order[id(linear.node)])

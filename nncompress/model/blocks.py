@@ -100,11 +100,11 @@ def obstacle_to_carry(value: ir.Value) -> str | None:
 
 def block_model(model: Model, nodes: list[ir.Node], inputs: Mapping[str, Kind], outputs: Collection[str]) -> Model:
     """A model of these nodes, in topological order, that shares the tensors of `model`."""
-    made = {value.name: value for node in nodes for value in node.outputs}
+    results = {value.name: value for node in nodes for value in node.outputs}
     read = {value.name: value for node in nodes for value in reads_of(node)}
     constants = [value for name, value in read.items() if name not in inputs and value.is_initializer()]
     view = ir.GraphView(
-        [read[name] for name in inputs], [made[name] for name in outputs], nodes=nodes, initializers=constants,
+        [read[name] for name in inputs], [results[name] for name in outputs], nodes=nodes, initializers=constants,
         opset_imports=model.ir.graph.opset_imports, name="block",
     )  # fmt: skip
     graph = view.clone()

@@ -19,7 +19,7 @@ import onnx_ir as ir
 from nncompress.model.edit import Draft, Names, home_of, insert_before
 from nncompress.model.encoding import set_constant
 from nncompress.model.model import Model, op_name
-from nncompress.model.node_attributes import int_of
+from nncompress.model.node_attributes import float_of, int_of
 from nncompress.model.origins import FLOATS, constant_tensor
 from nncompress.model.weights import Use, Weight, find_weights
 
@@ -114,8 +114,7 @@ def _own(weight: Weight, use: Use) -> Bias | str:
     """The bias of a Conv, ConvTranspose or Gemm."""
     node = use.node
     value = node.inputs[_OWN] if len(node.inputs) > _OWN else None
-    beta = node.attributes.get("beta")
-    times = float(beta.value) if beta is not None and node.op_type == "Gemm" else 1.0
+    times = float_of(node, "beta", 1.0) if node.op_type == "Gemm" else 1.0
     tensor = _float_constant(value)
     if value is None and (behind := _behind(weight, node)) is not None:
         return behind
@@ -123,8 +122,8 @@ def _own(weight: Weight, use: Use) -> Bias | str:
         return "its bias is computed, or an input"
     if tensor is None and not use.direct:
         return "it has no bias, and the weight is not read directly"
-    if times == 0:
-        return "its bias does not count: beta is 0"
+    if not times:
+        return "its bias does not count: beta is 0" if times == 0 else "how often its bias counts is not known"
     return Bias(node, _OWN, times, 0, (tensor or weight.tensor).dtype.numpy())
 
 

@@ -45,8 +45,8 @@ class Network:
         constant = constant_nodes(rest)
         done = {id(node) for node in nodes if id(node) not in constant and node is not again}
         read = {*names_read(node for node in rest if id(node) not in done), *later}
-        made = [value for node in nodes if id(node) in done for value in node.outputs if value.name]
-        kept = [value for value in made if value.name in read or value.name in wanted]
+        results = [value for node in nodes if id(node) in done for value in node.outputs if value.name]
+        kept = [value for value in results if value.name in read or value.name in wanted]
         names = [str(value.name) for value in kept]
         obstacle = next((reason for value in kept if (reason := obstacle_to_carry(value)) is not None), None)
         inputs = {name: self.there[name] for name in names_read(nodes) if name in self.there}
@@ -78,15 +78,17 @@ class Network:
         values = self.values()
         order = nodes_behind([values[name] for name in names], ())
         constant = constant_nodes(order)
-        made = {value.name for node in order if id(node) not in constant for value in node.outputs if value.name}
-        return {*made, *(value.name for value in self.model.ir.graph.inputs if value.name in values and value.name)}
+        results = {value.name for node in order if id(node) not in constant for value in node.outputs if value.name}
+        return {*results, *(value.name for value in self.model.ir.graph.inputs if value.name in values and value.name)}
 
     def random(self, names: Iterable[str]) -> set[str]:
-        """Those of the values `names` to which random numbers lead."""
-        wanted, values = list(names), self.values()
+        """Those of the values `names` to which random numbers lead, or may lead by way of a function."""
+        wanted, values, functions = list(names), self.values(), self.model.ir.functions
+        functions_draw = any(draws_random_numbers(node) for function in functions.values() for node in function)
         drawn: set[int] = set()
         for node in nodes_behind([values[name] for name in wanted], ()):
             producers = [value.producer() for value in reads_of(node)]
-            if draws_random_numbers(node) or any(id(producer) in drawn for producer in producers):
+            draws = draws_random_numbers(node) or (functions_draw and node.op_identifier() in functions)
+            if draws or any(id(producer) in drawn for producer in producers):
                 drawn.add(id(node))
         return {name for name in wanted if id(values[name].producer()) in drawn}

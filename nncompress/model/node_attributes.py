@@ -30,6 +30,14 @@ def int_of(node: ir.Node, name: str, default: int) -> int | None:
     return int(attr.as_int()) if not attr.is_ref() and attr.type == ir.AttributeType.INT else None
 
 
+def float_of(node: ir.Node, name: str, default: float) -> float | None:
+    """The number; its default where it is absent, None where it is not known."""
+    attr = node.attributes.get(name)
+    if attr is None:
+        return default
+    return float(attr.as_float()) if not attr.is_ref() and attr.type == ir.AttributeType.FLOAT else None
+
+
 def ints_of(node: ir.Node, name: str) -> list[int] | None:
     """The list of integers; [] where it is absent, None where it is not known."""
     attr = node.attributes.get(name)

@@ -27,7 +27,8 @@ class Moments:
         if len(rows):
             exact = rows.astype(np.float64, copy=False)
             mean = exact.mean(axis=0)
-            self._join(len(exact), mean, np.square(exact - mean).sum(axis=0))
+            apart = exact - mean
+            self._join(len(exact), mean, np.square(apart, out=apart).sum(axis=0))
 
     def merge(self, other: Moments) -> None:
         """Counts in what `other` has seen."""

@@ -23,8 +23,8 @@ EXTERNAL_FROM_BYTES = 1_800_000_000  # protobuf cannot hold 2 GiB
 _PAGE = 4096  # large tensors start at a page, so that a runtime can map them
 
 
-def write(model: Model, path: Path, *, external_data: bool = False) -> list[Path]:
-    """Writes `model` to the new file `path`; returns the files made, the data file first.
+def write(model: Model, path: Path, *, external_data: bool = False, lasting: bool = True) -> list[Path]:
+    """Writes `model` to the new file `path`; returns the files made, the data file first. `lasting`: to the disk.
 
     The weights go to a data file beside it if `external_data` or if protobuf could not hold them. Its name ends in
     the hash of its content, so that a new model never shares a data file with the one that it replaces.
@@ -33,12 +33,12 @@ def write(model: Model, path: Path, *, external_data: bool = False) -> list[Path
     proto, tensors = _message(model, mark)
     total = sum(tensor.nbytes for tensor in tensors)
     if external_data or total > EXTERNAL_FROM_BYTES:
-        data = _write_data(proto, mark, tensors, path) if tensors else None
-        _write_parts(path, [proto.SerializeToString(deterministic=True)], tensors)
+        data = _write_data(proto, mark, tensors, path, lasting) if tensors else None
+        _write_parts(path, [proto.SerializeToString(deterministic=True)], tensors, lasting)
         return [data, path] if data else [path]
     blob = proto.SerializeToString(deterministic=True)
     del proto
-    _write_parts(path, wire.splice(blob, mark, [tensor.nbytes for tensor in tensors]), tensors)
+    _write_parts(path, wire.splice(blob, mark, [tensor.nbytes for tensor in tensors]), tensors, lasting)
     return [path]
 
 
@@ -100,10 +100,10 @@ def _drop_repeated_metadata(proto: onnx.ModelProto) -> None:
                 tensor.metadata_props.add(key=key, value=value)
 
 
-def _write_data(proto: onnx.ModelProto, mark: str, tensors: list[ir.TensorProtocol], path: Path) -> Path:
+def _write_data(proto: onnx.ModelProto, mark: str, tensors: list[ir.TensorProtocol], path: Path, lasting: bool) -> Path:
     digest, places, position = hashlib.sha256(), [], 0
     temporary = path.with_name(path.name + ".data")
-    with _new_file(temporary) as out:
+    with _new_file(temporary, lasting) as out:
         for tensor in tensors:
             step = _PAGE if tensor.nbytes >= (1 << 20) else 64
             padding = bytes(-position % step)
@@ -123,8 +123,8 @@ def _write_data(proto: onnx.ModelProto, mark: str, tensors: list[ir.TensorProtoc
     return target
 
 
-def _write_parts(path: Path, parts: list[bytes | int], tensors: list[ir.TensorProtocol]) -> None:
-    with _new_file(path) as out:
+def _write_parts(path: Path, parts: list[bytes | int], tensors: list[ir.TensorProtocol], lasting: bool) -> None:
+    with _new_file(path, lasting) as out:
         for part in parts:
             if isinstance(part, bytes):
                 out.write(part)
@@ -133,9 +133,10 @@ def _write_parts(path: Path, parts: list[bytes | int], tensors: list[ir.TensorPr
 
 
 @contextmanager
-def _new_file(path: Path) -> Iterator[BinaryIO]:
-    """A file that must not exist yet, flushed to the disk at the end."""
+def _new_file(path: Path, lasting: bool) -> Iterator[BinaryIO]:
+    """A file that must not exist yet; a lasting one is flushed to the disk at the end."""
     with path.open("xb", buffering=1 << 20) as out:
         yield out
         out.flush()
-        os.fsync(out.fileno())
+        if lasting:
+            os.fsync(out.fileno())

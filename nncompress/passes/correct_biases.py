@@ -24,7 +24,7 @@ from nncompress.model.weights import Weight
 from nncompress.numerics.moments import shrunk
 from nncompress.passes.base import Stage, WeightPass
 from nncompress.passes.context import Context
-from nncompress.passes.statistics import Deviation, Needs
+from nncompress.passes.statistics import Calibration, Deviation, Needs
 from nncompress.results.record import Outcome, Rewritten, Skipped
 
 FEWEST_FEEDS = 2
@@ -46,26 +46,33 @@ class CorrectBiases(WeightPass):
     needs: ClassVar[Needs] = Needs(means=True)
 
     def apply(self, model: Model, context: Context) -> list[Outcome]:
-        if context.calibration is None:
-            raise UsageError(f"{self.name} needs calibration data")
-        if context.calibration.feeds < FEWEST_FEEDS:
-            raise UsageError(
-                f"{self.name} needs at least {FEWEST_FEEDS} feeds to tell means from noise; "
-                f"the calibration data have {context.calibration.feeds}"
-            )
         weights, outcomes = self.select(model)
         chosen = {id(weight.value) for weight in weights}
-        linears = [one for one in find_linears(model) if any(id(w.value) in chosen for w in one.weights)]
+        linears = [
+            linear for linear in find_linears(model) if any(id(weight.value) in chosen for weight in linear.weights)
+        ]
         effects: dict[int, list[_Effect]] = {key: [] for key in chosen}
         able = [linear for linear in linears if not isinstance(linear.bias, str)]
         for linear in linears:
             if isinstance(linear.bias, str):
                 _note(effects, linear, _Effect(reason=linear.bias))
-        names = Names(model)
-        with closing(context.calibration.walk(model, able, self.needs)) as walk:
-            for linear, deviation in walk:
-                _note(effects, linear, _corrected(model, linear, deviation, names))
+        if able:
+            names = Names(model)
+            with closing(self._calibration(context).walk(model, able, self.needs)) as walk:
+                for linear, deviation in walk:
+                    _note(effects, linear, _corrected(model, linear, deviation, names))
         return outcomes + [self._outcome(weight, effects[id(weight.value)]) for weight in weights]
+
+    def _calibration(self, context: Context) -> Calibration:
+        calibration = context.calibration
+        if calibration is None:
+            raise UsageError(f"{self.name} needs calibration data")
+        if calibration.feeds < FEWEST_FEEDS:
+            raise UsageError(
+                f"{self.name} needs at least {FEWEST_FEEDS} feeds to tell means from noise; "
+                f"the calibration data have {calibration.feeds}"
+            )
+        return calibration
 
     def _outcome(self, weight: Weight, effects: list[_Effect]) -> Outcome:
         """Of all nodes that read the weight."""

@@ -1,7 +1,7 @@
 """Which statistics of activations a pass may ask for, and of whom: it never learns how a model is run.
 
-What HOUSE calls ranges, gram and cross become fields of `Needs` and of `Deviation` when a pass asks for them; their
-accumulators are in numerics (Ranges, Gram).
+A statistic that a pass comes to need is a field of `Needs`, an accumulator in numerics (Ranges and Gram are there), and
+a field of what `walk` hands out.
 """
 
 from __future__ import annotations

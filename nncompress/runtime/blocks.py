@@ -36,7 +36,7 @@ class Block:
 
 def write_block(model: Model, plan: Plan, seen: Collection[str], path: Path) -> Block:
     """The planned block in the new file `path`; a large one has a data file beside it."""
-    write(block_model(model, plan.nodes, plan.inputs, [*plan.kept, *seen]), path)
+    write(block_model(model, plan.nodes, plan.inputs, [*plan.kept, *seen]), path, lasting=False)
     return Block(path, tuple(plan.inputs), tuple(plan.kept), tuple(seen))
 
 

@@ -45,7 +45,7 @@ def calibration_notes(outcomes: Sequence[Outcome], samples: Feeds | None) -> tup
     """What the report says about them."""
     if samples is None:
         return ()
-    moved = [one for one in outcomes if one.by == CorrectBiases.name and isinstance(one, Rewritten)]
+    moved = [outcome for outcome in outcomes if isinstance(outcome, Rewritten) and outcome.by == CorrectBiases.name]
     biases = "the bias of 1 weight was" if len(moved) == 1 else f"the biases of {len(moved) or 'no'} weights were"
     return (f"{biases} corrected on {len(samples)} feeds of {samples.origin}", *samples.notes)
 

@@ -231,6 +231,13 @@ def test_what_comes_after_random_numbers_is_left_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("here")
+def test_a_function_may_draw_them_too(tmp_path: Path) -> None:
+    body = FUNCTION.replace("{ p = MatMul(o, k) }", "{ q = RandomNormalLike(o) p = MatMul(q, k) }")
+    original = as_model(proto_of(body, w=W, v=V, u=U))
+    assert walked(original, original.clone(), tmp_path / "x", x_samples())["y"] == "it comes after random numbers"
+
+
+@pytest.mark.usefixtures("here")
 def test_a_result_of_another_name_is_left_out_and_one_that_differs_in_shape_too(tmp_path: Path) -> None:
     original = as_model(proto_of("g (float[N,8] x) => (float[N,8] y) { a = MatMul(x, w) y = Neg(a) }", w=W))
     other = as_model(proto_of("g (float[N,8] x) => (float[N,8] y) { b = MatMul(x, w) y = Neg(b) }", w=W))
