@@ -12,7 +12,7 @@ from nncompress.files.opened import data_digest
 from nncompress.forms import check_form
 from nncompress.forms.form import DEFAULT_FORM
 from nncompress.model.model import Model
-from nncompress.onnx_file.output import Output, check_result
+from nncompress.onnx_file.output import OutputFile, check_result
 from nncompress.onnx_file.read import load
 from nncompress.passes.base import Pass
 from nncompress.passes.correct_biases import CorrectBiases
@@ -62,15 +62,15 @@ def compress(
 
 def _checked(passes: Sequence[Pass]) -> list[Pass]:
     """The same passes. Raises UsageError for options of a wrong type or value: dataclasses take anything."""
-    if not isinstance(passes, Sequence) or not all(isinstance(one, Pass) for one in passes):
+    if not isinstance(passes, Sequence) or not all(isinstance(step, Pass) for step in passes):
         raise UsageError("passes are given as a list, such as [QuantizeWeights()]")
-    return [make_pass(one.name, {f.name: getattr(one, f.name) for f in dataclasses.fields(one)}) for one in passes]
+    return [make_pass(step.name, {f.name: getattr(step, f.name) for f in dataclasses.fields(step)}) for step in passes]
 
 
 def save(model: Model, path: str | Path, *, force: bool = False, external_data: bool = False) -> None:
     """Writes `model` to `path`, whole or not at all. Raises UsageError if it exists (without `force`) or is the
     model's own file, NoOutputError if it cannot be written or would not be a valid model."""
-    with Output(Path(path), model, force=force) as out:
+    with OutputFile(Path(path), model, force=force) as out:
         check_result(load(out.write(model, external_data=external_data)), model)
         out.commit()
 

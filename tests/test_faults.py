@@ -25,7 +25,7 @@ import pytest
 
 from nncompress.errors import InputError, NoOutputError
 from nncompress.model.model import Model
-from nncompress.onnx_file.output import Output, turn_at
+from nncompress.onnx_file.output import OutputFile, turn_at
 from nncompress.onnx_file.read import load
 from nncompress.passes.base import Pass
 from nncompress.passes.context import Context
@@ -198,7 +198,7 @@ def test_a_place_where_no_model_can_be_is_one_line(
 # ------------------------------------------------------------------------------------------------ two at once
 def test_runs_with_one_target_take_turns_at_renaming(tmp_path: Path) -> None:
     target = tmp_path / "o.onnx"
-    with Output(target, force=True) as one:
+    with OutputFile(target, force=True) as one:
         one.write(linear(noise(64, 32)), external_data=True)
         thread = threading.Thread(target=one.commit)
         with turn_at(target):
@@ -215,7 +215,7 @@ def test_runs_with_one_target_take_turns_at_renaming(tmp_path: Path) -> None:
 AGAIN_AND_AGAIN = """
 import sys
 from pathlib import Path
-from nncompress.onnx_file.output import Output
+from nncompress.onnx_file.output import OutputFile
 from tests.models import linear, noise
 
 target, seed = Path(sys.argv[1]), int(sys.argv[2])
@@ -223,7 +223,7 @@ models = [linear(noise(64, 32, seed=seed + index)) for index in range(20)]
 print("ready", flush=True)
 sys.stdin.readline()
 for model in models:
-    with Output(target, force=True) as out:
+    with OutputFile(target, force=True) as out:
         out.write(model, external_data=True)
         out.commit()
 """
@@ -273,15 +273,15 @@ def test_two_commands_that_write_the_same_output_leave_the_result_of_one(model: 
 
 def test_what_a_run_killed_between_two_renames_left_is_gone_after_the_next(tmp_path: Path) -> None:
     script = (
-        "import os, sys; from pathlib import Path; from nncompress.onnx_file.output import Output\n"
+        "import os, sys; from pathlib import Path; from nncompress.onnx_file.output import OutputFile\n"
         "from tests.models import linear, noise; rename, done = Path.replace, []\n"
         "def once(self, place):\n if done: os._exit(9)\n done.append(place); return rename(self, place)\n"
         "Path.replace = once\n"
-        "with Output(Path(sys.argv[1]), force=True) as out:\n"
+        "with OutputFile(Path(sys.argv[1]), force=True) as out:\n"
         " out.write(linear(noise(64, 32, seed=1)), external_data=True); out.commit()"
     )
     target = tmp_path / "o.onnx"
-    with Output(target) as out:
+    with OutputFile(target) as out:
         out.write(linear(noise(64, 32)), external_data=True)
         out.commit()
     old = contents(tmp_path)
@@ -289,7 +289,7 @@ def test_what_a_run_killed_between_two_renames_left_is_gone_after_the_next(tmp_p
     assert killed.returncode == 9
     assert old.items() < contents(tmp_path).items(), "the old model is whole, and the new one's data are beside it"
     assert np.array_equal(only_weight(load(target)).array(), noise(64, 32))
-    with Output(target, force=True) as out:
+    with OutputFile(target, force=True) as out:
         out.write(linear(noise(64, 32, seed=2)), external_data=True)
         out.commit()
     assert len(files_in(tmp_path)) == 2
@@ -298,7 +298,7 @@ def test_what_a_run_killed_between_two_renames_left_is_gone_after_the_next(tmp_p
 
 def test_a_target_that_becomes_a_folder_leaves_no_data_file(tmp_path: Path) -> None:
     target = tmp_path / "o.onnx"
-    with Output(target, force=True) as out:
+    with OutputFile(target, force=True) as out:
         out.write(linear(noise(64, 32)), external_data=True)
         target.mkdir()
         with pytest.raises(NoOutputError, match=r"cannot write .*/o\.onnx: is a directory"):
@@ -379,7 +379,10 @@ def test_a_model_that_changes_between_loading_and_saving_is_noticed(tmp_path: Pa
     model = load(path)
     path.write_bytes(path.read_bytes())
     os.utime(path, ns=(1, 1))
-    with pytest.raises(InputError, match="changed while it was being read"), Output(tmp_path / "o.onnx", model) as out:
+    with (
+        pytest.raises(InputError, match="changed while it was being read"),
+        OutputFile(tmp_path / "o.onnx", model) as out,
+    ):
         out.write(model)
     assert files_in(tmp_path) == {"m.onnx"}
 

@@ -22,7 +22,7 @@ from nncompress.model.model import Model
 from nncompress.model.network import Network, Plan
 from nncompress.passes.statistics import Deviation, Needs
 from nncompress.runtime.blocks import Block, write_block
-from nncompress.runtime.child import Task, serve_in_child
+from nncompress.runtime.child import ModelCall, serve_in_child
 
 _MODEL = Path("(model)")  # what messages call one that is not in a file
 
@@ -132,7 +132,7 @@ class _Child:
 @contextmanager
 def _child(original: Model, samples: Feeds) -> Iterator[_Child]:
     path = original.path or _MODEL
-    task = Task(Bench, (samples,), path, None)
+    task = ModelCall(Bench, (samples,), path, None)
     with tempfile.TemporaryDirectory(prefix="nncompress-") as folder, serve_in_child(task) as ask:
         yield _Child(Path(folder), path, ask)
 

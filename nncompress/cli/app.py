@@ -62,8 +62,8 @@ app = typer.Typer(
 )
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(show_version: bool) -> None:
+    if show_version:
         from importlib.metadata import version
 
         typer.echo(f"nncompress {version('nncompress')}")

@@ -67,12 +67,12 @@ def check(
 
 
 # ------------------------------------------------------------------------------------------------ what was asked for
-def _regression_limit(baseline: Path | None, given: str | None) -> float:
+def _regression_limit(baseline: Path | None, max_regression: str | None) -> float:
     from nncompress.results.units import parse_share
 
-    if given is not None and baseline is None:
+    if max_regression is not None and baseline is None:
         raise UsageError("--max-regression needs --baseline: the report of an earlier check --json")
-    return parse_share(given if given is not None else "1 %")
+    return parse_share(max_regression if max_regression is not None else "1 %")
 
 
 def _refuse_problems(config: Config) -> None:

@@ -21,4 +21,4 @@ def pass_names(incomplete: str) -> list[str]:
     """Offers the names of the passes."""
     from nncompress.passes import ALL_PASSES
 
-    return [one.name for one in ALL_PASSES if one.name.startswith(incomplete)]
+    return [kind.name for kind in ALL_PASSES if kind.name.startswith(incomplete)]

@@ -18,9 +18,9 @@ from nncompress.cli.options import (
     LimitOptions,
     ProofOptions,
     ReportOptions,
-    Source,
+    SourceArgument,
     SummaryOptions,
-    Target,
+    TargetOption,
     WriteOptions,
     shared_values,
 )
@@ -40,8 +40,8 @@ def pass_command(entry: PassCommand) -> Callable[..., None]:
     kind = pass_options(entry.passes)
 
     def command(
-        source: Source, *, target: Target = None, options: Any, calibration: CorrectionOptions, proof: ProofOptions,
-        limits: LimitOptions, write: WriteOptions, report: ReportOptions,
+        source: SourceArgument, *, target: TargetOption = None, options: Any, calibration: CorrectionOptions,
+        proof: ProofOptions, limits: LimitOptions, write: WriteOptions, report: ReportOptions,
     ) -> None:  # fmt: skip
         passes = [*passes_of(entry.passes, options), *corrections(calibration)]
         _compress(entry.name, source, target, passes, calibration, proof, limits, write, report)
@@ -68,7 +68,7 @@ def run(
         list[Path], typer.Argument(metavar="[RECIPE] MODEL", help="A recipe (TOML or JSON), and the model.")
     ],
     *,
-    target: Target = None,
+    target: TargetOption = None,
     steps: Annotated[
         list[str] | None,
         typer.Option(

@@ -18,8 +18,8 @@ from nncompress.cli.settings import PREFIX, variables
 from nncompress.report.formats import ALL_FORMATS, formats_of
 from nncompress.results.limits import Limit, Limits, limits_in
 
-Source = Annotated[Path, typer.Argument(metavar="MODEL", help="The ONNX model to read.", show_default=False)]
-Target = Annotated[
+SourceArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="The ONNX model to read.", show_default=False)]
+TargetOption = Annotated[
     Path | None,
     typer.Option("--output", "-o", metavar="OUT", help="The model to write; --dry-run needs none.", show_default=False),
 ]

@@ -28,7 +28,7 @@ def verify(
     files = verify_report(report, against_dir)
     for file in files:
         detail = f": {file.detail}" if file.detail else ""
-        say(printable(f"{'PASS' if file.outcome == 'same' else 'FAIL'}  {file.role}: {file.path}{detail}"))
+        say(printable(f"{'PASS' if file.outcome == 'same' else 'FAIL'}  {file.part}: {file.path}{detail}"))
     outcomes = {file.outcome for file in files}
     if "differs" in outcomes:
         raise typer.Exit(EXIT_GATE_FAILED)

@@ -23,8 +23,8 @@ def read_labels(path: Path, data: Path) -> Array:
     arrays = read_arrays(path)
     wanted = [name for name in (UNNAMED, NAME, data.resolve().name, data.stem) if name in arrays]
     if not wanted and len(arrays) != 1:
-        found = ", ".join(repr(name) for name in arrays) or "none"
-        raise InputError(f"{path}: no array called 'labels' or {data.stem!r} (arrays found: {found})")
+        names = ", ".join(repr(name) for name in arrays) or "none"
+        raise InputError(f"{path}: no array called 'labels' or {data.stem!r} (arrays found: {names})")
     return as_labels(arrays[wanted[0] if wanted else next(iter(arrays))], str(path))
 
 

@@ -38,8 +38,8 @@ def cheapest(weight: Weight, encoded: Encoded, storing: Storing) -> Choice:
     """The form asked for wherever it can hold the weight, otherwise the one of least `total_bytes`."""
     reasons = _obstacles(weight, encoded, storing)
     able = [form for form in ALL_FORMS if form.name in reasons and reasons[form.name] is None]
-    asked = [form for form in able if form.on_request and form.name == storing.form]
-    candidates = asked or [form for form in able if not form.on_request]
+    requested = [form for form in able if form.on_request and form.name == storing.form]
+    candidates = requested or [form for form in able if not form.on_request]
     assert candidates, f"no form holds this {type(encoded).__name__}: {reasons}"
     best = min((_choice(form, weight, encoded, storing) for form in candidates), key=lambda choice: choice.total_bytes)
     note = reasons.get(storing.form) if storing.form != DEFAULT_FORM else None

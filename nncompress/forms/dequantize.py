@@ -2,7 +2,7 @@
 
 onnxruntime does not compute it at load: it runs before a Conv at every inference, and turns a MatMul into one with
 int8 arithmetic. The zero point is always written: without one, older onnxruntimes compute some graphs wrongly and newer
-ones fuse no Gemm. Least opset 10, with one scale a channel 13.
+ones fuse no Gemm. Opset 10 to 27, with one scale a channel from 13 on.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from nncompress.numerics.affine import Affine
 from nncompress.numerics.held import Reshaped
 
 PER_CHANNEL_FROM_OPSET = 13
+LAST_KNOWN_OPSET = 27  # onnxruntime 1.32 takes models of opset 28 and has no DequantizeLinear for them
 
 
 class Dequantize:
@@ -36,6 +37,8 @@ class Dequantize:
     node_bytes: ClassVar[int] = 150
 
     def obstacle(self, weight: Weight, affine: Affine, storing: Storing) -> str | None:
+        if storing.opset > LAST_KNOWN_OPSET:
+            return f"onnxruntime has no DequantizeLinear of opset {storing.opset} on the CPU"
         if weight.only_gathered:
             return "DequantizeLinear before a lookup would decode the whole table at every inference"
         if any(map(_turned_before_vector, weight.uses)):

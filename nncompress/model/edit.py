@@ -17,15 +17,15 @@ class Names:
     """Hands out short names that the model does not use yet: every name is stored several times in the file."""
 
     def __init__(self, model: Model) -> None:
-        self._taken = model.names()
+        self._taken_names = model.names()
         self._next: dict[str, int] = {}
 
     def new(self, prefix: str) -> str:
         number = self._next.get(prefix, 0)
-        while (name := f"{prefix}{number}") in self._taken:
+        while (name := f"{prefix}{number}") in self._taken_names:
             number += 1
         self._next[prefix] = number + 1
-        self._taken.add(name)
+        self._taken_names.add(name)
         return name
 
 
@@ -57,10 +57,10 @@ class Draft:
     ) -> ir.Value:
         """A new node with one output, which is returned."""
         attrs = ir.convenience.convert_attributes(attributes or {})  # type: ignore[arg-type]
-        made = ir.Node(domain, op_type, inputs, attrs, num_outputs=1)
-        made.outputs[0].name = self.names.new("v")
-        self.nodes.append(made)
-        return made.outputs[0]
+        node = ir.Node(domain, op_type, inputs, attrs, num_outputs=1)
+        node.outputs[0].name = self.names.new("v")
+        self.nodes.append(node)
+        return node.outputs[0]
 
 
 class Editor:

@@ -57,12 +57,12 @@ class Model:
 
     def names(self) -> set[str]:
         """Every name of a value anywhere: a new one must not be among them."""
-        taken: set[str] = set()
+        names: set[str] = set()
         for scope in self.scopes():
-            taken.update(v.name for v in scope.inputs if v.name)
-            taken.update(getattr(scope, "initializers", ()))
-            taken.update(out.name for node in scope for out in node.outputs if out.name)
-        return taken
+            names.update(v.name for v in scope.inputs if v.name)
+            names.update(getattr(scope, "initializers", ()))
+            names.update(out.name for node in scope for out in node.outputs if out.name)
+        return names
 
 
 def standard_opset(holder: ir.Model | ir.Function, default: int) -> int:

@@ -188,8 +188,8 @@ def _unsqueeze(node: ir.Node, shape: _Shape) -> _Step | None:
     if named is None:
         return None
     rank = len(shape) + len(named)
-    ones, rest = {a % rank for a in named}, iter(range(len(shape)))
-    old = [None if i in ones else next(rest, None) for i in range(rank)]
+    inserted, rest = {a % rank for a in named}, iter(range(len(shape)))
+    old = [None if i in inserted else next(rest, None) for i in range(rank)]
     return [1 if i is None else shape[i] for i in old], old
 
 

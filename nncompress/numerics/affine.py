@@ -182,8 +182,8 @@ def sum_of_squares(array: np.ndarray) -> float:
     flat = np.ascontiguousarray(array).reshape(-1)
     if flat.dtype == np.float32:
         with np.errstate(over="ignore"):
-            found = float(np.dot(flat, flat))
-        if _SMALLEST_SUM < found < _LARGEST_SUM:
-            return found
+            total = float(np.dot(flat, flat))
+        if _SMALLEST_SUM < total < _LARGEST_SUM:
+            return total
         flat = flat.astype(np.float64)
     return float(np.dot(flat, flat))

@@ -57,10 +57,10 @@ def _best_factor(flat: np.ndarray, low: np.ndarray, high: np.ndarray, rounding: 
     for rows, part in blocks(flat):
         block = flat[rows, part]
         for limit, outside in ((high, block > top[part, None]), (low, block < bottom[part, None])):
-            found = np.flatnonzero(outside)
-            channel = found // block.shape[2] % block.shape[1] + part.start
+            places = np.flatnonzero(outside)
+            channel = places // block.shape[2] % block.shape[1] + part.start
             channels.append(channel)
-            ratios.append(block.reshape(-1)[found] / limit[channel])
+            ratios.append(block.reshape(-1)[places] / limit[channel])
             weights.append(limit[channel] ** 2)
     channel, ratio, weight = (np.concatenate(parts) for parts in (channels, ratios, weights))
     order = np.lexsort((-ratio, channel))

@@ -34,17 +34,17 @@ def equalised(
     if not worth or weight.shape[input_axis] < _SHORTEST_AXIS:
         return plain
     factor = input_factor(weight, input_axis)
-    made = quantize(
+    quantized = quantize(
         weight / factor, channel_axes, bits=bits, signed=True, symmetric=True, range_=range_, store=store
     )  # fmt: skip
-    affine = replace(made.affine, input_scale=factor)
+    affine = replace(quantized.affine, input_scale=factor)
     with np.errstate(over="ignore"):
         decoded = affine.decode().astype(dtype or weight.dtype).astype(weight.dtype)
     if not np.isfinite([decoded.max(), decoded.min()]).all():
         return plain
-    found = Quantized(affine, plain.signal, sum_of_squares(weight - decoded))
-    after, percent = found.sqnr_db, 100 * factor.nbytes / weight.size
-    return found if after is None or after > plain_db + LEAST_GAIN_DB + percent else plain
+    candidate = Quantized(affine, plain.signal, sum_of_squares(weight - decoded))
+    after, percent = candidate.sqnr_db, 100 * factor.nbytes / weight.size
+    return candidate if after is None or after > plain_db + LEAST_GAIN_DB + percent else plain
 
 
 def input_factor(weight: np.ndarray, axis: int) -> np.ndarray:

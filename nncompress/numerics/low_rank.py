@@ -54,15 +54,15 @@ def spectrum(matrix: np.ndarray) -> Spectrum:
     return Spectrum(np.maximum(squared[::-1], 0), vectors[:, ::-1], (rows, columns))
 
 
-def factors(matrix: np.ndarray, found: Spectrum, rank: int) -> tuple[np.ndarray, np.ndarray]:
+def factors(matrix: np.ndarray, svd: Spectrum, rank: int) -> tuple[np.ndarray, np.ndarray]:
     """A [m, rank] and B [rank, n] as float32 with A B the best approximation of that rank."""
     tall = matrix.shape[0] > matrix.shape[1]
     wide = (matrix.T if tall else matrix).astype(np.float64)
-    squared = found.squared[:rank]
+    squared = svd.squared[:rank]
     root = np.sqrt(np.sqrt(squared))
-    null = squared <= _NULL * found.squared[0]
-    first = found.vectors[:, :rank] * np.where(null, 0, root)
-    second = (found.vectors[:, :rank] / np.where(null, np.inf, root)).T @ wide
+    null = squared <= _NULL * svd.squared[0]
+    first = svd.vectors[:, :rank] * np.where(null, 0, root)
+    second = (svd.vectors[:, :rank] / np.where(null, np.inf, root)).T @ wide
     a, b = (second.T, first.T) if tall else (first, second)
     return np.ascontiguousarray(a, dtype=np.float32), np.ascontiguousarray(b, dtype=np.float32)
 

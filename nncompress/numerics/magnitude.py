@@ -107,11 +107,11 @@ def lamp_shares(arrays: Iterable[Callable[[], np.ndarray]], sparsity: float) -> 
     squares[0] = 0.0  # zeros and the smallest denormals
     for owner, read in enumerate(arrays):
         bits = _finite_bits(read())
-        found = np.bincount(bits >> 16, minlength=_FINITE_BUCKETS)
-        larger = np.cumsum((found * squares)[::-1])[::-1]
-        used = np.flatnonzero(found)
+        histogram = np.bincount(bits >> 16, minlength=_FINITE_BUCKETS)
+        larger = np.cumsum((histogram * squares)[::-1])[::-1]
+        used = np.flatnonzero(histogram)
         scores.append(squares[used] / np.maximum(larger[used], np.finfo(np.float64).tiny))
-        counts.append(found[used])
+        counts.append(histogram[used])
         owners.append(np.full(len(used), owner))
         sizes.append(len(bits))
     if not sizes:

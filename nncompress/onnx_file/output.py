@@ -23,15 +23,15 @@ from nncompress.model.model import Model
 from nncompress.onnx_file.write import write
 
 
-class Output:
-    """`with Output(target, source) as out: out.write(model); ...; out.commit()`: nothing remains without commit."""
+class OutputFile:
+    """`with OutputFile(target, source) as out: out.write(model); ...; out.commit()`: nothing remains without commit."""
 
     def __init__(self, target: Path, source: Model | None = None, *, force: bool = False) -> None:
         self.target, self._source, self._force = target, source, force
         self._files: list[Path] = []
         check_target(target, source, force=force)
 
-    def __enter__(self) -> Output:
+    def __enter__(self) -> OutputFile:
         parent = self.target.parent
         _sweep(parent, self.target.name)
         try:
@@ -102,8 +102,8 @@ def _lies_in(target: Path, folder: Path) -> bool:
 
 def owner_of_data(name: str) -> str | None:
     """The name of the model that a data file was written for, by its own name; None for other files."""
-    found = re.fullmatch(r"(.+)\.[0-9a-f]{8}\.data", name, re.DOTALL)
-    return found[1] if found else None
+    match = re.fullmatch(r"(.+)\.[0-9a-f]{8}\.data", name, re.DOTALL)
+    return match[1] if match else None
 
 
 def _unnameable(target: Path) -> UsageError:

@@ -24,22 +24,22 @@ def densify(proto: onnx.ModelProto) -> list[SparseSize]:
 
     Raises InputError for one that is none, or whose dense form is out of all proportion.
     """
-    found: list[SparseSize] = []
+    sizes: list[SparseSize] = []
     for graph in all_graphs(proto):
         for sparse in graph.sparse_initializer:
             graph.initializer.append(dense_tensor(sparse))
-            found.append(_size_of(sparse.values.name, sparse))
+            sizes.append(_size_of(sparse.values.name, sparse))
         del graph.sparse_initializer[:]
     for nodes in [proto.graph.node, *(f.node for f in proto.functions)]:
         for node in nodes_of(nodes):
             for attribute in node.attribute:
                 if attribute.HasField("sparse_tensor"):
                     dense = dense_tensor(attribute.sparse_tensor)
-                    found.append(_size_of(node.output[0] if node.output else "", attribute.sparse_tensor))
+                    sizes.append(_size_of(node.output[0] if node.output else "", attribute.sparse_tensor))
                     attribute.Clear()
                     attribute.name, attribute.type = "value", onnx.AttributeProto.TENSOR
                     attribute.t.CopyFrom(dense)
-    return found
+    return sizes
 
 
 def _size_of(name: str, sparse: onnx.SparseTensorProto) -> SparseSize:

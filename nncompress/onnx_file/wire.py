@@ -77,8 +77,8 @@ def _cut_message(read: Read, start: int, end: int, kind: str, mark: str, payload
     kept = start  # everything from here to the current field is copied as it is
     below = _BELOW[kind]
     if kind == "attribute":
-        found = _few_fields(read, start, end)
-        if not found or sum(field.number == _ATTRIBUTE_TENSOR for field in found) > 1:
+        attribute_fields = _few_fields(read, start, end)
+        if not attribute_fields or sum(field.number == _ATTRIBUTE_TENSOR for field in attribute_fields) > 1:
             return read(start, end - start)  # numbers, which are fields each; or tensors, which protobuf joins to one
     for field in fields(read, start, end, LARGE_BYTES):
         if field.wire_type != 2 or field.end - field.value < LARGE_BYTES or field.number not in below:
@@ -92,11 +92,11 @@ def _cut_message(read: Read, start: int, end: int, kind: str, mark: str, payload
 
 
 def _cut_tensor(read: Read, start: int, end: int, mark: str, payloads: list[Payload]) -> bytes:
-    found = _few_fields(read, start, end)
-    data = [f for f in found if f.number in _PAYLOADS]
+    tensor_fields = _few_fields(read, start, end)
+    data = [f for f in tensor_fields if f.number in _PAYLOADS]
     large = len(data) == 1 and data[0].wire_type == 2 and data[0].end - data[0].value >= LARGE_BYTES
-    external = any(f.number in (_EXTERNAL_DATA, _DATA_LOCATION) for f in found)
-    if not large or external or data[0].number not in (_RAW_DATA, _PACKED_FLOATS.get(_data_type(read, found))):
+    external = any(f.number in (_EXTERNAL_DATA, _DATA_LOCATION) for f in tensor_fields)
+    if not large or external or data[0].number not in (_RAW_DATA, _PACKED_FLOATS.get(_data_type(read, tensor_fields))):
         return read(start, end - start)
     entries = {"location": mark, "offset": str(len(payloads)), "length": str(data[0].end - data[0].value)}
     payloads.append(Payload(data[0].value, data[0].end - data[0].value))
@@ -108,20 +108,20 @@ def _cut_tensor(read: Read, start: int, end: int, mark: str, payloads: list[Payl
     return rest + marks + varint(_DATA_LOCATION << 3) + varint(1)
 
 
-def _data_type(read: Read, found: list[Field]) -> int:
+def _data_type(read: Read, tensor_fields: list[Field]) -> int:
     """As the last of the fields that state it says."""
-    stated = [f for f in found if f.number == _DATA_TYPE and f.wire_type == 0]
+    stated = [f for f in tensor_fields if f.number == _DATA_TYPE and f.wire_type == 0]
     return _read_varint(read(stated[-1].value, stated[-1].end - stated[-1].value), 0)[0] if stated else 0
 
 
 def _few_fields(read: Read, start: int, end: int) -> list[Field]:
     """The fields of a large tensor or attribute; [] for one that has millions, as values that are not packed make."""
-    found: list[Field] = []
+    few: list[Field] = []
     for field in fields(read, start, end):
-        found.append(field)
-        if len(found) > _FEW:
+        few.append(field)
+        if len(few) > _FEW:
             return []
-    return found
+    return few
 
 
 # ------------------------------------------------------------------------------------------------ splice
@@ -209,9 +209,9 @@ def fields(read: Read, start: int, end: int, least: int = 0) -> Iterator[Field]:
             ahead = min(4 * ahead, _LONGEST_READ) if window and here <= len(window) else _FIRST_READ
             base, here, window = position, 0, read(position, min(ahead, end - position))
         if least > _SHORT_BYTES:
-            found = _SHORT.match(window, here)
-            if found is not None and found.end() > here:
-                position = base + found.end()
+            short = _SHORT.match(window, here)
+            if short is not None and short.end() > here:
+                position = base + short.end()
                 continue
         tag, after = _read_varint(window, here)
         number, wire_type = tag >> 3, tag & 7

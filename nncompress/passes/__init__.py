@@ -14,7 +14,7 @@ ALL_PASSES: tuple[type[Pass], ...] = (Factorize, PruneMagnitude, QuantizeWeights
 
 def pass_named(name: str) -> type[Pass]:
     """The pass of that name. Raises UsageError with the nearest names."""
-    known = {one.name: one for one in ALL_PASSES}
+    known = {kind.name: kind for kind in ALL_PASSES}
     if name not in known:
         raise UsageError(f"unknown pass {name!r}{nearest(name, known)}; there are: {', '.join(known)}")
     return known[name]

@@ -45,9 +45,9 @@ class Factorize(WeightPass):
     stage: ClassVar[Stage] = Stage.GRAPH
 
     def problem(self) -> str | None:
-        given = [name for name in ("rank", "energy", "ratio") if getattr(self, name) is not None]
-        if len(given) > 1:
-            return f"give one of rank, energy and ratio, not {' and '.join(given)}"
+        criteria = [name for name in ("rank", "energy", "ratio") if getattr(self, name) is not None]
+        if len(criteria) > 1:
+            return f"give one of rank, energy and ratio, not {' and '.join(criteria)}"
         if self.rank is not None and self.rank < 1:
             return f"rank must be at least 1, not {self.rank}"
         for name, value in (("energy", self.energy), ("ratio", self.ratio)):
@@ -65,11 +65,11 @@ class Factorize(WeightPass):
             else:
                 able.append(weight)
         names = Names(model)
-        for weight, made in in_parallel(able, lambda weight: self._factored(weight, context), context.threads):
-            if isinstance(made, str):
-                outcomes.append(Skipped(weight.name, self.name, made))
+        for weight, factored in in_parallel(able, lambda weight: self._factored(weight, context), context.threads):
+            if isinstance(factored, str):
+                outcomes.append(Skipped(weight.name, self.name, factored))
                 continue
-            rank, a, b, sqnr_db = made
+            rank, a, b, sqnr_db = factored
             _replace(model, weight, names, rank, a, b)
             k, n = matrix_shape(weight)
             outcomes.append(Rewritten(weight.name, self.name, f"{k}x{n} of rank {rank}", sqnr_db))
@@ -85,16 +85,16 @@ class Factorize(WeightPass):
         wanted = self._given_rank(matrix.shape)
         if wanted is not None and wanted > paying:
             return f"rank {wanted} would not pay; only up to {paying} would"
-        found = spectrum(matrix)
-        if found.energy == 0:
+        svd = spectrum(matrix)
+        if svd.energy == 0:
             return "all its values are zero"
-        rank = wanted if wanted is not None else found.rank_for_energy(self._share())
+        rank = wanted if wanted is not None else svd.rank_for_energy(self._share())
         if rank > paying:
             return f"needs rank {rank} for {self._share():.4g} of its energy; only up to {paying} would pay"
-        dtype, sqnr_db = weight.dtype.numpy(), found.sqnr_db(rank)
-        a, b = (factor.astype(dtype) for factor in factors(matrix, found, rank))
+        dtype, sqnr_db = weight.dtype.numpy(), svd.sqnr_db(rank)
+        a, b = (factor.astype(dtype) for factor in factors(matrix, svd, rank))
         limit = largest_finite(dtype)
-        if dtype.itemsize == 2 or math.sqrt(found.energy) >= limit:
+        if dtype.itemsize == 2 or math.sqrt(svd.energy) >= limit:
             largest, sqnr_db = largest_and_sqnr_db(matrix, a, b)
             if largest > limit:
                 return f"products of its factors would be more than {dtype.name} can hold"

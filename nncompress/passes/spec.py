@@ -38,18 +38,18 @@ def make_pass(name: str, options: Mapping[str, Any]) -> Pass:
     known = [field.name for field in dataclasses.fields(kind)]
     problems = [f"unknown option {key!r}{nearest(key, known)}" for key in options if key not in known]
     types = get_type_hints(kind)
-    given = {key: _choice(value, get_args(types[key])) for key, value in options.items() if key in known}
-    made = None
+    values = {key: _choice(value, get_args(types[key])) for key, value in options.items() if key in known}
+    step = None
     try:
-        made = TypeAdapter(kind).validate_python(given)
+        step = TypeAdapter(kind).validate_python(values)
     except ValidationError as error:
         problems += [_explained(e["loc"], e["msg"], e["input"]) for e in error.errors()]
-    problem = made.problem() if made is not None else None
+    problem = step.problem() if step is not None else None
     if problem:
         problems.append(problem)
-    if problems or made is None:
+    if problems or step is None:
         raise UsageError(f"{name}: {'; '.join(problems)}")
-    return made
+    return step
 
 
 def _choice(value: object, choices: tuple[object, ...]) -> object:
@@ -62,14 +62,14 @@ def _explained(place: tuple[str | int, ...], message: str, value: object) -> str
     return f"{'.'.join(map(str, place))}: {message[0].lower()}{message[1:]}, not {value!r}"
 
 
-def described(one: Pass) -> str:
+def described(step: Pass) -> str:
     """`NAME:option=value,...` with the options that differ from their defaults; `parse_step` reads it."""
-    given = []
-    for field in dataclasses.fields(one):
-        value = getattr(one, field.name)
+    options = []
+    for field in dataclasses.fields(step):
+        value = getattr(step, field.name)
         if value != field.default:
-            given += [f"{field.name}={item}" for item in _items(value)]
-    return f"{one.name}:{','.join(given)}" if given else one.name
+            options += [f"{field.name}={item}" for item in _items(value)]
+    return f"{step.name}:{','.join(options)}" if options else step.name
 
 
 def _items(value: Any) -> Iterable[Any]:

@@ -16,12 +16,14 @@ _HEADER = ["model", "size", "load", "peak memory", "latency, median ± IQR", "ra
 
 def bench_text(report: BenchReport) -> str:
     """One row a model, and below it where the figures come from."""
-    rows = [_row(one, first=number == 0) for number, one in enumerate(report.models)]
+    rows = [_row(model, first=number == 0) for number, model in enumerate(report.models)]
     table = make_table("", _HEADER, rows, {1, 2, 3, 4, 6})
     sources = {
-        f"energy of one inference, {one.energy.kind}: {one.energy.source}": None for one in report.models if one.energy
+        f"energy of one inference, {model.energy.kind}: {model.energy.source}": None
+        for model in report.models
+        if model.energy
     }
-    inputs = {f"{one.path}: {', '.join(one.inputs)}": None for one in report.models}
+    inputs = {f"{model.path}: {', '.join(model.inputs)}": None for model in report.models}
     environment, threads = report.environment, f"{report.threads} thread{'s' * (report.threads != 1)}"
     lines = [
         *report.notes,
@@ -38,15 +40,15 @@ def bench_json(report: BenchReport) -> str:
     return dumped(dataclasses.asdict(report))
 
 
-def _row(one: Benched, *, first: bool) -> list[str]:
-    ratio = "" if first else f"{one.ratio:.3f} (95 % interval {one.ratio_low:.3f} to {one.ratio_high:.3f})"
-    energy = f"{one.energy.millijoules:.3g} mJ {one.energy.kind}" if one.energy else NOT_MEASURED
+def _row(model: Benched, *, first: bool) -> list[str]:
+    ratio = "" if first else f"{model.ratio:.3f} (95 % interval {model.ratio_low:.3f} to {model.ratio_high:.3f})"
+    energy = f"{model.energy.millijoules:.3g} mJ {model.energy.kind}" if model.energy else NOT_MEASURED
     return [
-        one.path,
-        format_bytes(one.file_bytes),
-        format_ms(one.load_ms),
-        format_bytes(one.peak_bytes),
-        format_median(one.latency.median_ms, one.latency.iqr_ms),
+        model.path,
+        format_bytes(model.file_bytes),
+        format_ms(model.load_ms),
+        format_bytes(model.peak_bytes),
+        format_median(model.latency.median_ms, model.latency.iqr_ms),
         ratio,
         energy,
     ]

@@ -75,16 +75,16 @@ def _latency_summary(run: Run | None) -> str:
     return f"Latency of the result: {latency_change(latency)} ({latency_interval(latency)})."
 
 
-def render_results_html(found: Results) -> str:
+def render_results_html(results: Results) -> str:
     """Many results: their table, and the Pareto front of each original."""
     return render_page(
         RESULTS_TEMPLATE,
-        level=found.level,
-        headline=results_headline(found),
-        results=results_table(found),
-        missing=missing_table(found),
+        level=results.level,
+        headline=results_headline(results),
+        results=results_table(results),
+        missing=missing_table(results),
         note=NOTE,
-        fronts=fronts(found),
+        fronts=fronts(results),
         plot_width=charts.PLOT_WIDTH,
         plot_height=charts.PLOT_HEIGHT,
     )

@@ -71,7 +71,7 @@ def op_changes(first: Inspection, second: Inspection) -> list[tuple[str, int, in
 
 def weight_changes(first: Inspection, second: Inspection) -> list[WeightChange]:
     """Largest first."""
-    before, after = ({weight.name: weight for weight in one.weights} for one in (first, second))
+    before, after = ({weight.name: weight for weight in model.weights} for model in (first, second))
     changes = []
     for name in {*before, *after}:
         old, new = before.get(name), after.get(name)
@@ -81,7 +81,7 @@ def weight_changes(first: Inspection, second: Inspection) -> list[WeightChange]:
             changes.append(WeightChange(name, "removed", old, None))
         elif (old.dtype, old.shape, old.size_bytes) != (new.dtype, new.shape, new.size_bytes):
             changes.append(WeightChange(name, "changed", old, new))
-    return sorted(changes, key=lambda one: (-max(_bytes(one.before), _bytes(one.after)), one.name))
+    return sorted(changes, key=lambda change: (-max(_bytes(change.before), _bytes(change.after)), change.name))
 
 
 def _port_changes(first: Sequence[PortFacts], second: Sequence[PortFacts]) -> list[dict[str, object]]:
@@ -147,8 +147,14 @@ def _ops_table(first: Inspection, second: Inspection) -> Table:
 
 def _weights_table(changes: Sequence[WeightChange]) -> Table:
     rows = [
-        [one.name, one.change, _stored(one.before), _stored(one.after), _smaller(one.before, one.after)]
-        for one in changes
+        [
+            change.name,
+            change.change,
+            _stored(change.before),
+            _stored(change.after),
+            _smaller(change.before, change.after),
+        ]
+        for change in changes
     ]
     return make_table("Weights", ["weight", "", "first", "second", "change"], rows, set())
 

@@ -71,10 +71,10 @@ def validated(kind: TypeAdapter[_T], tree: Any, version: int) -> _T:
     """
     if not isinstance(tree, dict) or "schema_version" not in tree:
         raise InputError("not a report of nncompress: there is no field 'schema_version' at the top")
-    found = tree["schema_version"]
-    if type(found) is not int or found != version:
+    written_version = tree["schema_version"]
+    if type(written_version) is not int or written_version != version:
         raise InputError(
-            f"report follows schema version {found!r}, this nncompress reads version {version}: "
+            f"report follows schema version {written_version!r}, this nncompress reads version {version}: "
             "use the nncompress that wrote it, or run the comparison again"
         )
     try:
@@ -101,14 +101,14 @@ def _refuse_constant(name: str) -> float:
 
 def _restore_nonfinite(tree: dict[str, Any], error: ValidationError) -> bool:
     """Puts NaN and infinities where a number was wanted and its spelling found; False where there was none."""
-    found = [e["loc"] for e in error.errors() if e["type"] == "float_type" and e["input"] in list(NONFINITE)]
-    for place in found:
+    places = [e["loc"] for e in error.errors() if e["type"] == "float_type" and e["input"] in list(NONFINITE)]
+    for place in places:
         *parents, last = _steps(tree, place)
         holder: Any = tree
         for step in parents:
             holder = holder[step]
         holder[last] = NONFINITE.get(holder[last], holder[last])  # two types of a union may name the same place
-    return bool(found)
+    return bool(places)
 
 
 def _steps(tree: Any, place: tuple[int | str, ...]) -> list[int | str]:

@@ -117,8 +117,8 @@ def _sum_row(label: str, lines: Sequence[LedgerLine]) -> list[str]:
 
 
 def _reasons(line: LedgerLine) -> list[tuple[str, str]]:
-    found = [(o.by, o.reason) for o in line.outcomes if isinstance(o, Skipped)]
-    return list(dict.fromkeys(found)) or [("", NOT_CONSIDERED)]
+    reasons = [(o.by, o.reason) for o in line.outcomes if isinstance(o, Skipped)]
+    return list(dict.fromkeys(reasons)) or [("", NOT_CONSIDERED)]
 
 
 def _bytes(lines: Sequence[LedgerLine]) -> int:

@@ -157,19 +157,19 @@ def metrics_table(run: Run) -> Table:
 def classes_table(run: Run) -> Table | None:
     """The classes that lost most, of the first metric that tells them apart; None where no class lost anything."""
     metric = next((m for m in run.metrics if m.classes), None)
-    lost = [one for one in metric.classes if not one.drop <= 0] if metric else []
+    lost = [figures for figures in metric.classes if not figures.drop <= 0] if metric else []
     if metric is None or not lost:
         return None
-    lost.sort(key=lambda one: (-one.drop, one.label))
+    lost.sort(key=lambda figures: (-figures.drop, figures.label))
     rows = [
         [
-            str(one.label),
-            format_share(one.reference),
-            format_share(one.candidate),
-            format_points(one.drop),
-            format_count(one.samples),
+            str(figures.label),
+            format_share(figures.reference),
+            format_share(figures.candidate),
+            format_points(figures.drop),
+            format_count(figures.samples),
         ]
-        for one in lost
+        for figures in lost
     ]
     title = f"Classes that lost most ({metric.name}; {len(lost)} of {len(metric.classes)} lost)"
     return make_table(title, ["class", "original", "result", "lost", "samples"], rows, {0, 1, 2, 3, 4})

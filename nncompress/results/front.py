@@ -114,5 +114,5 @@ def _costs(result: Result) -> tuple[float, float, float]:
     return result.size_bytes, result.loss, ratio if result.latency_distinguishable else 1.0
 
 
-def _dominates(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
-    return one != other and all(a <= b for a, b in zip(one, other, strict=True))
+def _dominates(first: tuple[float, ...], second: tuple[float, ...]) -> bool:
+    return first != second and all(a <= b for a, b in zip(first, second, strict=True))

@@ -34,7 +34,7 @@ def run_in_process() -> None:
 
 
 @dataclass(frozen=True)
-class Task:
+class ModelCall:
     """A function that can be pickled, and its arguments; it also gets `announce`, to say what it is about to do."""
 
     function: Callable[..., Any]
@@ -47,70 +47,74 @@ def first_accepted_in_child(
     model: Path, choices: Sequence[Feeds], *, threads: int = 1, timeout_s: float | None = None
 ) -> Feeds:
     """`accept.first_accepted` in a child process."""
-    task = Task(_first_accepted, (model, tuple(choices), threads), model, None)
-    return cast(Feeds, call_in_child(task, timeout_s))
+    call = ModelCall(_first_accepted, (model, tuple(choices), threads), model, None)
+    return cast(Feeds, call_in_child(call, timeout_s))
 
 
 def check_loads_in_child(model: Path, *, timeout_s: float | None = None) -> None:
     """Raises InputError if onnxruntime cannot load `model`."""
-    call_in_child(Task(_check_loads, (model,), model, None), timeout_s)
+    call_in_child(ModelCall(_check_loads, (model,), model, None), timeout_s)
 
 
 def loading_in_child(model: Path, feed: Any, threads: int) -> Loaded:
     """`cost.measure_loading` in a child process, which opens nothing else."""
-    return cast(Loaded, call_in_child(Task(_loading, (model, feed, threads), model, None)))
+    return cast(Loaded, call_in_child(ModelCall(_loading, (model, feed, threads), model, None)))
 
 
 def in_turns_in_child(models: Sequence[Path], feeds: Sequence[Any], threads: int, seconds: float) -> list[Timing]:
     """`cost.measure_in_turns` in a child process."""
-    task = Task(_in_turns, (tuple(models), tuple(feeds), threads, seconds), models[0], None)
-    return cast(list[Timing], call_in_child(task, _limit_s(seconds)))
+    call = ModelCall(_in_turns, (tuple(models), tuple(feeds), threads, seconds), models[0], None)
+    return cast(list[Timing], call_in_child(call, _limit_s(seconds)))
 
 
-def call_in_child(task: Task, timeout_s: float | None = None) -> Any:
-    """The task's result. Deliberate errors are raised again here; crashes and timeouts become deliberate errors.
+def call_in_child(call: ModelCall, timeout_s: float | None = None) -> Any:
+    """The call's result. Deliberate errors are raised again here; crashes and timeouts become deliberate errors.
 
     The child may use the memory that is free: one that wants more fails, and nothing else on the machine does.
     """
     if _in_process:
-        return task.function(*task.arguments, lambda role, what: None)
-    with _guarded(task, timeout_s) as (call, announced, limit_s):
-        return call_in_process(call, announced, limit_s)
+        return call.function(*call.arguments, lambda part, what: None)
+    with _guarded(call, timeout_s) as (process_call, announced, limit_s):
+        return call_in_process(process_call, announced, limit_s)
 
 
 @contextmanager
-def serve_in_child(task: Task, timeout_s: float | None = None) -> Iterator[Callable[[Any], Any]]:
-    """What the task's function returns: a callable of one argument, which lives in the child until the block ends.
+def serve_in_child(call: ModelCall, timeout_s: float | None = None) -> Iterator[Callable[[Any], Any]]:
+    """What the call's function returns: a callable of one argument, which lives in the child until the block ends.
 
     It answers as `call_in_child` does.
     """
     if _in_process:
-        yield task.function(*task.arguments, lambda role, what: None)
+        yield call.function(*call.arguments, lambda part, what: None)
         return
-    with _guarded(task, timeout_s) as (call, announced, limit_s), serving_process(call, announced, limit_s) as ask:
+    with (
+        _guarded(call, timeout_s) as (process_call, announced, limit_s),
+        serving_process(process_call, announced, limit_s) as ask,
+    ):
         yield ask
 
 
 @contextmanager
-def _guarded(task: Task, timeout_s: float | None) -> Iterator[tuple[Call, Announced, float]]:
+def _guarded(call: ModelCall, timeout_s: float | None) -> Iterator[tuple[Call, Announced, float]]:
     """What to call in a process, and how; what happens to that process becomes a deliberate error."""
     limit_s = DEFAULT_TIMEOUT_S if timeout_s is None else timeout_s
     free = free_memory_bytes()
-    call = Call(task.function, task.arguments, memory_bytes=None if free is None else max(free, LEAST_MEMORY_BYTES))
+    memory_bytes = None if free is None else max(free, LEAST_MEMORY_BYTES)
+    process_call = Call(call.function, call.arguments, memory_bytes=memory_bytes)
     stage = ("original", "load")
 
-    def announced(role: str, what: str) -> None:
+    def announced(part: str, what: str) -> None:
         nonlocal stage
-        stage = (role, what)
+        stage = (part, what)
 
     try:
-        yield call, announced, limit_s
+        yield process_call, announced, limit_s
     except ChildTimedOut as error:
-        raise _blamed(task, stage)(f"{_doing(task, stage)} took longer than {limit_s:g} s: stopped") from error
+        raise _blamed(call, stage)(f"{_doing(call, stage)} took longer than {limit_s:g} s: stopped") from error
     except ChildLacksMemory as error:
         raise InputError("not enough memory to run and compare the models") from error
     except ChildDied as error:
-        raise _blamed(task, stage)(f"{_doing(task, stage)}: onnxruntime crashed ({error})") from error
+        raise _blamed(call, stage)(f"{_doing(call, stage)}: onnxruntime crashed ({error})") from error
 
 
 def _limit_s(seconds: float) -> float:
@@ -143,11 +147,11 @@ def _in_turns(models: Any, feeds: Any, threads: int, seconds: float, announce: A
     return measure_in_turns(models, feeds, threads, seconds, announce)
 
 
-def _blamed(task: Task, stage: tuple[str, str]) -> type[NncompressError]:
-    return InputError if stage[0] == "original" or task.result is None else NoOutputError
+def _blamed(call: ModelCall, stage: tuple[str, str]) -> type[NncompressError]:
+    return InputError if stage[0] == "original" or call.result is None else NoOutputError
 
 
-def _doing(task: Task, stage: tuple[str, str]) -> str:
-    path = task.original if stage[0] == "original" or task.result is None else task.result
+def _doing(call: ModelCall, stage: tuple[str, str]) -> str:
+    path = call.original if stage[0] == "original" or call.result is None else call.result
     verbs = {"load": "loading", "run": "running", "time": "timing"}
     return f"{verbs.get(stage[1], stage[1])} the {stage[0]} {path}"

@@ -1,7 +1,7 @@
 """Calls a function in a process of its own, so that a crash or a lack of memory there ends nothing else.
 
 Parent to child: one pickled call on stdin, which then stays open; when it closes, the parent is gone and the child
-ends. Child to parent: pickled messages on what was its stdout: ("stage", role, what), then one of ("done", result),
+ends. Child to parent: pickled messages on what was its stdout: ("stage", part, what), then one of ("done", result),
 ("error", class, message, whether the machine is the cause), ("memory",), ("bug", traceback). Where the call is of
 `serving_process`, its result stays in the child and is called with each request that comes on stdin, and answers alike.
 """
@@ -54,7 +54,7 @@ class ChildLacksMemory(MachineError):
 
 @dataclass(frozen=True)
 class Call:
-    """A function that can be pickled and its arguments; it also gets `announce(role, what)`, to say what it does."""
+    """A function that can be pickled and its arguments; it also gets `announce(part, what)`, to say what it does."""
 
     function: Callable[..., Any]
     arguments: tuple[Any, ...]
@@ -107,8 +107,8 @@ class _Talk:
             self.process.stdin.flush()
         while (message := self._next_message()) is not None:
             match message:
-                case ("stage", role, what):
-                    self.announced(role, what)
+                case ("stage", part, what):
+                    self.announced(part, what)
                 case ("done", result):
                     return result
                 case ("error", name, text, of_machine):
@@ -152,7 +152,7 @@ def main() -> None:
         channel.flush()
 
     try:
-        result = call.function(*call.arguments, lambda role, what: send("stage", role, what))
+        result = call.function(*call.arguments, lambda part, what: send("stage", part, what))
         if call.serves:
             send("done", None)
         while call.serves:

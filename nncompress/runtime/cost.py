@@ -35,9 +35,9 @@ def measure_in_turns(
     """Latency of all models, in turns."""
     announce("original", "load")
     sessions = [open_session(model, "original", threads=threads) for model in models]
-    calls = [session.binder(feed) for session, feed in zip(sessions, feeds, strict=True)]
+    inferences = [session.binder(feed) for session, feed in zip(sessions, feeds, strict=True)]
     announce("original", "time")
-    return guarded(lambda: in_rotation(calls, seconds), "time", models[0], "original")
+    return guarded(lambda: in_rotation(inferences, seconds), "time", models[0], "original")
 
 
 def energy_mj(call: Callable[[], object], rapl: Path = RAPL) -> float | None:

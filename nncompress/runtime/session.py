@@ -19,8 +19,8 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 from nncompress.errors import InputError, NncompressError, NoOutputError
 from nncompress.feeds.specs import Array, Feed
 
-Role = Literal["original", "result"]
-Output = Any
+Part = Literal["original", "result"]
+OutputArray = Any
 """What onnxruntime returns for one output: an array, a list of outputs, a dict or None."""
 
 _FAULTS: tuple[type[Exception], ...] = (
@@ -42,16 +42,16 @@ class Session:
     """A model ready to run. `inputs` and `outputs` map names to types such as "tensor(float)", in order."""
 
     path: Path
-    role: Role
+    part: Part
     inputs: Mapping[str, str]
     outputs: Mapping[str, str]
     options: Any
     inner: Any
 
-    def run(self, feed: Feed) -> list[Output]:
+    def run(self, feed: Feed) -> list[OutputArray]:
         """All outputs in order. Raises InputError for the original, NoOutputError for the result."""
         call = self._run_by_value if self._needs_values() else self._run_plain
-        return guarded(lambda: call(feed), "run", self.path, self.role)
+        return guarded(lambda: call(feed), "run", self.path, self.part)
 
     def binder(self, feed: Feed) -> Callable[[], object]:
         """A call that runs the model on `feed` with as little of Python around it as possible, for timing."""
@@ -62,19 +62,20 @@ class Session:
 
     def again(self) -> Session:
         """The same model opened once more with the same options."""
-        return _open(self.path, self.role, self.options)
+        return _open(self.path, self.part, self.options)
 
     def closed(self) -> Session:
         """What the model is like, without the memory that it takes; it can no longer run."""
         return replace(self, inner=None)
 
-    def _run_plain(self, feed: Feed) -> list[Output]:
+    def _run_plain(self, feed: Feed) -> list[OutputArray]:
         try:
-            outputs: list[Output] = self.inner.run(list(self.outputs), feed)  # each once: a graph may name one twice
+            # each once: a graph may name one twice
+            outputs: list[OutputArray] = self.inner.run(list(self.outputs), feed)
         except UnicodeDecodeError:  # strings may be any bytes, but onnxruntime hands them out as text only
             known = self._decodable()
-            found = dict(zip(known, self.inner.run(known, feed) if known else [], strict=True))
-            return [found.get(name, np.array(["(not UTF-8)"], dtype=object)) for name in self.outputs]
+            arrays = dict(zip(known, self.inner.run(known, feed) if known else [], strict=True))
+            return [arrays.get(name, np.array(["(not UTF-8)"], dtype=object)) for name in self.outputs]
         return outputs
 
     def _decodable(self) -> list[str]:
@@ -84,34 +85,34 @@ class Session:
     def _needs_values(self) -> bool:
         return any(_element(kind) in _BY_VALUE for kind in (*self.inputs.values(), *self.outputs.values()))
 
-    def _run_by_value(self, feed: Feed) -> list[Output]:
+    def _run_by_value(self, feed: Feed) -> list[OutputArray]:
         values = {name: _as_value(array, _element(self.inputs[name])) for name, array in feed.items()}
         return [_from_value(value) for value in self.inner.run_with_ort_values(list(self.outputs), values)]
 
 
-def open_session(path: Path, role: Role, *, threads: int = 1) -> Session:
+def open_session(path: Path, part: Part, *, threads: int = 1) -> Session:
     """The model as deployed: default options, CPU, `threads` threads."""
-    return _open(path, role, _options(threads))
+    return _open(path, part, _options(threads))
 
 
-def open_exact_session(path: Path, role: Role, *, threads: int = 1) -> Session:
+def open_exact_session(path: Path, part: Part, *, threads: int = 1) -> Session:
     """The model without integer arithmetic on activations behind DequantizeLinear and MatMulNBits (see FACTS)."""
     options = _options(threads)
     options.add_session_config_entry("session.qdq_matmulnbits_accuracy_level", "0")
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    return _open(path, role, options)
+    return _open(path, part, options)
 
 
-def guarded(call: Callable[[], _T], what: str, path: Path, role: Role) -> _T:
-    """`call()` with onnxruntime's exceptions turned into the error that fits the model's role."""
+def guarded(call: Callable[[], _T], what: str, path: Path, part: Part) -> _T:
+    """`call()` with onnxruntime's exceptions turned into the error that fits the model's part."""
     try:
         return call()
     except _FAULTS as error:
-        raise _kind(role)(f"onnxruntime cannot {what} the {role} {path}: {first_line(error)}") from error
+        raise _kind(part)(f"onnxruntime cannot {what} the {part} {path}: {first_line(error)}") from error
 
 
-def _kind(role: Role) -> type[NncompressError]:
-    return InputError if role == "original" else NoOutputError
+def _kind(part: Part) -> type[NncompressError]:
+    return InputError if part == "original" else NoOutputError
 
 
 def first_line(error: BaseException) -> str:
@@ -133,17 +134,17 @@ def _options(threads: int) -> ort.SessionOptions:
     return options
 
 
-def _open(path: Path, role: Role, options: ort.SessionOptions) -> Session:
+def _open(path: Path, part: Part, options: ort.SessionOptions) -> Session:
     if not _is_utf8(path):
-        raise _kind(role)(
-            f"onnxruntime cannot open the {role} {path}: its name is not UTF-8; rename the file or folder"
+        raise _kind(part)(
+            f"onnxruntime cannot open the {part} {path}: its name is not UTF-8; rename the file or folder"
         )
     inner = guarded(
-        lambda: ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"]), "load", path, role
+        lambda: ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"]), "load", path, part
     )
     return Session(
         path,
-        role,
+        part,
         {value.name: value.type for value in inner.get_inputs()},
         {value.name: value.type for value in inner.get_outputs()},
         options,
@@ -169,7 +170,7 @@ def _as_value(array: Array, element: str) -> Any:
     return ort.OrtValue.ortvalue_from_numpy(array)
 
 
-def _from_value(value: Any) -> Output:
+def _from_value(value: Any) -> OutputArray:
     element = _element(value.data_type()) if value.is_tensor() else ""
     if element != "bfloat16":
         return _float8(value.numpy(), element) if element in _BY_VALUE else value.numpy()
@@ -187,9 +188,9 @@ def _float8(codes: Array, element: str) -> Array:
     return decoded
 
 
-Announce = Callable[[Role, str], None]
+Announce = Callable[[Part, str], None]
 """Told which model is about to be worked on, and how: "load", "run", "time"."""
 
 
-def silent(role: Role, stage: str) -> None:
+def silent(part: Part, stage: str) -> None:
     """Tells nobody."""

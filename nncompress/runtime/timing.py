@@ -27,10 +27,10 @@ _ENOUGH_TO_DROP = 12
 PAIRS = 6  # of sessions, where opening them is cheap: as many as an interval needs
 _WORTH_SAYING = 0.02  # differences below that come from memory layout as much as from the models
 
-Call = Callable[[], object]
+Inference = Callable[[], object]
 
 
-def interleaved(pairs: Sequence[tuple[Call, Call]], seconds: float, threads: int) -> Latency:
+def interleaved(pairs: Sequence[tuple[Inference, Inference]], seconds: float, threads: int) -> Latency:
     """Time (reference, candidate) in turns for about `seconds`, all `pairs` of sessions in rotation.
 
     At least eight samples are taken unless they need twenty times as long; with fewer the interval is their range,
@@ -39,46 +39,47 @@ def interleaved(pairs: Sequence[tuple[Call, Call]], seconds: float, threads: int
     with _quiet():
         block_s = max(_BLOCK_S, seconds / (2 * _MOST_SAMPLES))
         repeats = [
-            max(column) for column in zip(*([_repeats(call, block_s) for call in pair] for pair in pairs), strict=True)
+            max(column)
+            for column in zip(*([_repeats(inference, block_s) for inference in pair] for pair in pairs), strict=True)
         ]
-        taken: tuple[list[float], list[float]] = ([], [])
+        samples_ms: tuple[list[float], list[float]] = ([], [])
         end = time.perf_counter() + seconds
-        while _more_wanted(len(taken[0]), end, seconds) or len(taken[0]) % len(pairs):
-            turn, which = divmod(len(taken[0]), len(pairs))
+        while _more_wanted(len(samples_ms[0]), end, seconds) or len(samples_ms[0]) % len(pairs):
+            turn, which = divmod(len(samples_ms[0]), len(pairs))
             for model in (turn % 2, 1 - turn % 2):  # the order alternates
-                taken[model].append(_block_ms(pairs[which][model], repeats[model]))
-    ratios = np.array(taken[1]) / np.array(taken[0])
+                samples_ms[model].append(_block_ms(pairs[which][model], repeats[model]))
+    ratios = np.array(samples_ms[1]) / np.array(samples_ms[0])
     grouped = ratios.reshape(-1, len(pairs)).T if len(pairs) > 1 else np.array_split(ratios, min(_GROUPS, len(ratios)))
     medians = [float(np.median(group)) for group in grouped]
     low, high = median_interval(medians)
     ratio = float(np.median(medians))
     different = len(ratios) >= _FEWEST_SAMPLES and not low <= 1 <= high and abs(ratio - 1) > _WORTH_SAYING
-    return Latency(_timing(taken[0]), _timing(taken[1]), ratio, low, high, different, threads, True)
+    return Latency(_timing(samples_ms[0]), _timing(samples_ms[1]), ratio, low, high, different, threads, True)
 
 
-def alone(call: Call, seconds: float) -> Timing:
+def alone(inference: Inference, seconds: float) -> Timing:
     """Time one model for about `seconds`."""
     with _quiet():
-        repeats = _repeats(call, max(_BLOCK_S, seconds / _MOST_SAMPLES))
-        taken: list[float] = []
+        repeats = _repeats(inference, max(_BLOCK_S, seconds / _MOST_SAMPLES))
+        samples_ms: list[float] = []
         end = time.perf_counter() + seconds
-        while _more_wanted(len(taken), end, seconds):
-            taken.append(_block_ms(call, repeats))
-    return _timing(taken)
+        while _more_wanted(len(samples_ms), end, seconds):
+            samples_ms.append(_block_ms(inference, repeats))
+    return _timing(samples_ms)
 
 
-def in_rotation(calls: Sequence[Call], seconds: float) -> list[Timing]:
-    """Time all `calls` in turns for about `seconds` in all; sample i of each was taken in the same turn."""
+def in_rotation(inferences: Sequence[Inference], seconds: float) -> list[Timing]:
+    """Time all `inferences` in turns for about `seconds` in all; sample i of each was taken in the same turn."""
     with _quiet():
-        block_s = max(_BLOCK_S, seconds / (len(calls) * _MOST_SAMPLES))
-        repeats = [_repeats(call, block_s) for call in calls]
-        taken: list[list[float]] = [[] for _ in calls]
+        block_s = max(_BLOCK_S, seconds / (len(inferences) * _MOST_SAMPLES))
+        repeats = [_repeats(inference, block_s) for inference in inferences]
+        samples_ms: list[list[float]] = [[] for _ in inferences]
         end = time.perf_counter() + seconds
-        while _more_wanted(len(taken[0]), end, seconds):
-            order = range(len(calls)) if len(taken[0]) % 2 else reversed(range(len(calls)))
+        while _more_wanted(len(samples_ms[0]), end, seconds):
+            order = range(len(inferences)) if len(samples_ms[0]) % 2 else reversed(range(len(inferences)))
             for which in order:
-                taken[which].append(_block_ms(calls[which], repeats[which]))
-    return [_timing(samples) for samples in taken]
+                samples_ms[which].append(_block_ms(inferences[which], repeats[which]))
+    return [_timing(samples) for samples in samples_ms]
 
 
 def ratio_of(reference: Timing, candidate: Timing) -> tuple[float, float, float]:
@@ -121,24 +122,24 @@ def _quiet() -> Iterator[None]:
             gc.enable()
 
 
-def _more_wanted(taken: int, end: float, seconds: float) -> bool:
+def _more_wanted(samples: int, end: float, seconds: float) -> bool:
     now = time.perf_counter()
-    return now < end or (taken < _FEWEST_SAMPLES and (taken < 2 or now < end + (_PATIENCE - 1) * seconds))
+    return now < end or (samples < _FEWEST_SAMPLES and (samples < 2 or now < end + (_PATIENCE - 1) * seconds))
 
 
-def _repeats(call: Call, block_s: float) -> int:
+def _repeats(inference: Inference, block_s: float) -> int:
     """Calls in a block of `block_s`, found while warming up."""
-    call()
-    fastest = _block_ms(call, 1) / 1000
+    inference()
+    fastest = _block_ms(inference, 1) / 1000
     if fastest < block_s:
-        fastest = min(_block_ms(call, 1) for _ in range(3)) / 1000
+        fastest = min(_block_ms(inference, 1) for _ in range(3)) / 1000
     return max(1, math.ceil(block_s / max(fastest, 1e-7)))
 
 
-def _block_ms(call: Call, repeats: int) -> float:
+def _block_ms(inference: Inference, repeats: int) -> float:
     start = time.perf_counter_ns()
     for _ in range(repeats):
-        call()
+        inference()
     return (time.perf_counter_ns() - start) / repeats / 1e6
 
 

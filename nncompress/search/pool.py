@@ -19,28 +19,28 @@ def run_trials(
     *,
     jobs: int = 1,
     executor: Executor | None = None,
-    progress: Progress = lambda one, again: None,
+    progress: Progress = lambda outcome, again: None,
 ) -> list[Ended | Lost]:
     """What became of each trial, in order. `executor`: any of concurrent.futures; None: `jobs` at a time, here.
 
     When it is interrupted, the trials that run are stopped and leave nothing; those that have ended stay.
     """
-    found: dict[str, Ended | Lost] = {}
+    outcomes: dict[str, Ended | Lost] = {}
     waiting = []
     for trial in trials:
         ended = ended_already(trial)
         if ended is None:
             waiting.append(trial)
         else:
-            found[trial.name] = ended
+            outcomes[trial.name] = ended
             progress(ended, True)
     pool = ThreadPoolExecutor(jobs) if executor is None else executor
     futures: dict[Future[Ended], Trial] = {}
     try:
         futures = {pool.submit(run_trial, trial): trial for trial in waiting}
         for future in as_completed(futures):
-            found[futures[future].name] = _outcome(futures[future], future)
-            progress(found[futures[future].name], False)
+            outcomes[futures[future].name] = _outcome(futures[future], future)
+            progress(outcomes[futures[future].name], False)
     except BaseException:
         for future in futures:
             future.cancel()
@@ -49,7 +49,7 @@ def run_trials(
     finally:
         if executor is None:
             pool.shutdown()
-    return [found[trial.name] for trial in trials]
+    return [outcomes[trial.name] for trial in trials]
 
 
 def _outcome(trial: Trial, future: Future[Ended]) -> Ended | Lost:

@@ -98,18 +98,18 @@ def results_in(folders: Sequence[Path]) -> SweepResults:
     reports: list[Report] = []
     missing = []
     for trial in plans[0]:
-        found = [
-            (folder, one)
+        stamps = [
+            (folder, stamp)
             for folder in folders
-            if (one := read_stamp(folder / f"{trial['name']}.trial.json", str(trial["key"])))
+            if (stamp := read_stamp(folder / f"{trial['name']}.trial.json", str(trial["key"])))
         ]
-        if not found:
+        if not stamps:
             missing.append(str(trial["name"]))
             continue
-        folder, one = found[0]
-        ended.append(one)
-        if one.has_report:
-            reports.append(load_report(folder / f"{one.name}.json"))
+        folder, stamp = stamps[0]
+        ended.append(stamp)
+        if stamp.has_report:
+            reports.append(load_report(folder / f"{stamp.name}.json"))
     return SweepResults(tuple(reports), tuple(ended), tuple(missing))
 
 

@@ -134,7 +134,7 @@ def run_trial(trial: Trial) -> Ended:
     Raises ChildDied where that was killed, and NncompressError for a reason that lies in the machine.
     """
     call = Call(_perform, (trial,), tidy_s=TIDY_S, environment=_ONE_THREAD)
-    ended: Ended = call_in_process(call, lambda role, what: None)
+    ended: Ended = call_in_process(call, lambda part, what: None)
     return ended
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from nncompress.feeds.specs import Array
 from nncompress.results.record import Fidelity
-from nncompress.runtime.session import Output
+from nncompress.runtime.session import OutputArray
 
 _CHUNK = 1 << 20  # elements converted to float64 at a time
 _CLASSES = range(2, 100_001)  # lengths of a last axis that may be classes
@@ -35,18 +35,18 @@ class Agreement:
         self._floats = self._finite = self._elements = self._equal = 0
         self._rows = self._same_top = 0
 
-    def add(self, reference: Output, candidate: Output) -> None:
+    def add(self, reference: OutputArray, candidate: OutputArray) -> None:
         """Account for one output of one feed."""
         if self.problem is not None:
             return
         pairs, self.problem = _pairs(reference, candidate)
-        for one, other in pairs:
-            self.dtype = self.dtype or one.dtype.name
-            if one.dtype.kind in "fc":
-                self._add_floats(one, other)
+        for r, c in pairs:
+            self.dtype = self.dtype or r.dtype.name
+            if r.dtype.kind in "fc":
+                self._add_floats(r, c)
             else:
-                self._elements += one.size
-                self._equal += int(np.count_nonzero(one == other))
+                self._elements += r.size
+                self._equal += int(np.count_nonzero(r == c))
 
     def verdict(self) -> str | None:
         """What is wrong with the output: changed shape or type, or new values that are not finite; None: nothing."""
@@ -79,21 +79,21 @@ class Agreement:
     def _add_floats(self, reference: Array, candidate: Array) -> None:
         self._floats += reference.size
         self._elements += reference.size
-        for one, other in _chunks(reference, candidate):
-            self._add_chunk(one, other)
+        for r, c in _chunks(reference, candidate):
+            self._add_chunk(r, c)
         if reference.ndim >= 2 and reference.shape[-1] in _CLASSES and reference.dtype.kind == "f":
             same = np.argmax(reference, axis=-1) == np.argmax(candidate, axis=-1)
             self._rows += same.size
             self._same_top += int(np.count_nonzero(same))
 
-    def _add_chunk(self, one: Array, other: Array) -> None:
-        finite_one, finite_other = np.isfinite(one), np.isfinite(other)
-        self._equal += int(np.count_nonzero((one == other) | (np.isnan(one) & np.isnan(other))))
-        both = finite_one & finite_other
-        self.nonfinite_reference += one.size - int(np.count_nonzero(finite_one))
-        self.nonfinite_candidate += other.size - int(np.count_nonzero(finite_other))
-        self._broken += int(np.count_nonzero(finite_one & ~finite_other))
-        r, c = one[both], other[both]
+    def _add_chunk(self, reference: Array, candidate: Array) -> None:
+        finite_reference, finite_candidate = np.isfinite(reference), np.isfinite(candidate)
+        self._equal += int(np.count_nonzero((reference == candidate) | (np.isnan(reference) & np.isnan(candidate))))
+        both = finite_reference & finite_candidate
+        self.nonfinite_reference += reference.size - int(np.count_nonzero(finite_reference))
+        self.nonfinite_candidate += candidate.size - int(np.count_nonzero(finite_candidate))
+        self._broken += int(np.count_nonzero(finite_reference & ~finite_candidate))
+        r, c = reference[both], candidate[both]
         if r.size == 0:
             return
         self._finite += r.size
@@ -113,17 +113,17 @@ def _chunks(reference: Array, candidate: Array) -> Iterator[tuple[Array, Array]]
         yield flat[part].astype(wide), other[part].astype(wide)
 
 
-def _pairs(reference: Output, candidate: Output) -> tuple[list[tuple[Array, Array]], str | None]:
+def _pairs(reference: OutputArray, candidate: OutputArray) -> tuple[list[tuple[Array, Array]], str | None]:
     """Arrays to compare with one another, and what forbids comparing."""
-    ones, others = list(_leaves(reference)), list(_leaves(candidate))
-    if len(ones) != len(others):
-        return [], f"{len(others)} parts instead of {len(ones)}"
-    for one, other in zip(ones, others, strict=True):
-        if _kind(one) != _kind(other):
-            return [], f"type changed from {one.dtype.name} to {other.dtype.name}"
-        if one.shape != other.shape:
-            return [], f"shape changed from {list(one.shape)} to {list(other.shape)}"
-    return list(zip(ones, others, strict=True)), None
+    ours, theirs = list(_leaves(reference)), list(_leaves(candidate))
+    if len(ours) != len(theirs):
+        return [], f"{len(theirs)} parts instead of {len(ours)}"
+    for r, c in zip(ours, theirs, strict=True):
+        if _kind(r) != _kind(c):
+            return [], f"type changed from {r.dtype.name} to {c.dtype.name}"
+        if r.shape != c.shape:
+            return [], f"shape changed from {list(r.shape)} to {list(c.shape)}"
+    return list(zip(ours, theirs, strict=True)), None
 
 
 def _kind(array: Array) -> str:
@@ -131,7 +131,7 @@ def _kind(array: Array) -> str:
     return "text" if array.dtype.kind in "OUS" else array.dtype.name
 
 
-def _leaves(output: Output) -> Iterator[Array]:
+def _leaves(output: OutputArray) -> Iterator[Array]:
     """The arrays of an output: itself, those of a sequence, keys and values of a map, nothing of an empty optional."""
     if isinstance(output, list | tuple):
         for item in output:

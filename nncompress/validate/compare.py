@@ -18,7 +18,7 @@ from nncompress.runtime import timing
 from nncompress.runtime.memory import fit_together, free_memory_bytes, model_bytes
 from nncompress.runtime.session import (
     Announce,
-    Output,
+    OutputArray,
     Session,
     guarded,
     open_exact_session,
@@ -27,7 +27,7 @@ from nncompress.runtime.session import (
 )
 from nncompress.validate.tally import Tally, Task
 
-Outputs = Generator[list[Output], None, None]
+Outputs = Generator[list[OutputArray], None, None]
 """What a model gives, feed by feed."""
 
 _SMALL_MODEL_BYTES = 32 << 20
@@ -119,7 +119,7 @@ def _compare(
     request: Request,
     reference_outputs: Callable[[], Outputs],
     candidate: Session,
-    add: Callable[[list[Output], list[Output], Feed, tuple[str, ...]], None],
+    add: Callable[[list[OutputArray], list[OutputArray], Feed, tuple[str, ...]], None],
     announce: Announce,
 ) -> None:
     with closing(reference_outputs()) as outputs:
@@ -158,9 +158,9 @@ def _latency(
     reference.run(feed)
     quick = time.perf_counter() - start < _QUICK_CALL_S
     sessions = _several(reference, candidate, request.seconds) if quick else [(reference, candidate)]
-    calls = [(original.binder(feed), result.binder(feed)) for original, result in sessions]
+    inferences = [(original.binder(feed), result.binder(feed)) for original, result in sessions]
     return guarded(
-        lambda: timing.interleaved(calls, request.seconds, request.threads), "time", request.candidate, "result"
+        lambda: timing.interleaved(inferences, request.seconds, request.threads), "time", request.candidate, "result"
     )
 
 
@@ -186,9 +186,9 @@ def _several(reference: Session, candidate: Session, seconds: float) -> list[tup
 def _timed_alone(session: Session, feed: Feed, request: Request, announce: Announce) -> Timing | None:
     if request.seconds <= 0:
         return None
-    announce(session.role, "time")
-    call = session.binder(feed)
-    return guarded(lambda: timing.alone(call, request.seconds / 2), "time", session.path, session.role)
+    announce(session.part, "time")
+    inference = session.binder(feed)
+    return guarded(lambda: timing.alone(inference, request.seconds / 2), "time", session.path, session.part)
 
 
 def _run(request: Request, tally: Tally, latency: Latency | None, *, varies: bool, together: bool) -> Run:

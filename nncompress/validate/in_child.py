@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 from nncompress.results.record import Run
-from nncompress.runtime.child import Task, _limit_s, call_in_child
+from nncompress.runtime.child import ModelCall, _limit_s, call_in_child
 
 
 def measure_in_child(request: Any, *, memory_bytes: int | None = None, timeout_s: float | None = None) -> Run:
@@ -17,7 +17,7 @@ def measure_in_child(request: Any, *, memory_bytes: int | None = None, timeout_s
     if memory_bytes is not None:
         request = replace(request, free_bytes=memory_bytes)
     limit_s = _limit_s(request.seconds) if timeout_s is None else timeout_s
-    return cast(Run, call_in_child(Task(_measure, (request,), request.reference, request.candidate), limit_s))
+    return cast(Run, call_in_child(ModelCall(_measure, (request,), request.reference, request.candidate), limit_s))
 
 
 def _measure(request: Any, announce: Any) -> Run:

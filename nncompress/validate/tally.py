@@ -10,7 +10,7 @@ import numpy as np
 from nncompress.errors import NoOutputError
 from nncompress.feeds.specs import Array, Feed
 from nncompress.results.record import OutputComparison, TaskMetric
-from nncompress.runtime.session import Output, Session
+from nncompress.runtime.session import OutputArray, Session
 from nncompress.validate.agreement import Agreement
 from nncompress.validate.metrics.choice import Metric, make_metrics
 
@@ -41,11 +41,15 @@ class Tally:
         self._notes: dict[str, None] = {}
         self._metrics: list[Metric] = []
         if task.metrics or task.output or task.labels is not None:
-            made = make_metrics(task.metrics, task.labels, reference.outputs, task.output)
-            self._metrics = [one for one in made if one.output is None or one.output in self._theirs]
+            metrics = make_metrics(task.metrics, task.labels, reference.outputs, task.output)
+            self._metrics = [metric for metric in metrics if metric.output is None or metric.output in self._theirs]
 
     def add(
-        self, reference: Sequence[Output], candidate: Sequence[Output], feed: Feed, notes: tuple[str, ...] = ()
+        self,
+        reference: Sequence[OutputArray],
+        candidate: Sequence[OutputArray],
+        feed: Feed,
+        notes: tuple[str, ...] = (),
     ) -> None:
         """One feed, what both models as deployed made of it, and what was noted about it."""
         ours, theirs = self._named(reference, candidate)
@@ -61,7 +65,11 @@ class Tally:
             metric.add(ours, theirs, feed)
 
     def add_exact(
-        self, reference: Sequence[Output], candidate: Sequence[Output], feed: Feed, notes: tuple[str, ...] = ()
+        self,
+        reference: Sequence[OutputArray],
+        candidate: Sequence[OutputArray],
+        feed: Feed,
+        notes: tuple[str, ...] = (),
     ) -> None:
         """One feed's outputs, the result's computed exactly."""
         self._ran_exact = True
@@ -83,8 +91,8 @@ class Tally:
         return tuple(figure for metric in self._metrics for figure in metric.finish())
 
     def _named(
-        self, reference: Sequence[Output], candidate: Sequence[Output]
-    ) -> tuple[dict[str, Output], dict[str, Output]]:
+        self, reference: Sequence[OutputArray], candidate: Sequence[OutputArray]
+    ) -> tuple[dict[str, OutputArray], dict[str, OutputArray]]:
         return dict(zip(self._ours, reference, strict=True)), dict(zip(self._theirs, candidate, strict=True))
 
     def _output(self, name: str) -> OutputComparison:
@@ -129,5 +137,5 @@ def _unexpected(name: str) -> OutputComparison:
     return OutputComparison(name, "", "the original has no such output", 0, 0, None, None)
 
 
-def _alike(ours: Mapping[str, Output], theirs: Mapping[str, Output], name: str) -> bool:
+def _alike(ours: Mapping[str, OutputArray], theirs: Mapping[str, OutputArray], name: str) -> bool:
     return np.shape(ours[name]) == np.shape(theirs[name])

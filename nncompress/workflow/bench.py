@@ -32,16 +32,16 @@ def bench_files(models: Sequence[Path], proof: Proof) -> BenchReport:
     for path in models:
         model = load(path)
         facts.append(file_facts(model, in_full=False))
-        found = feeds_of(model, path, replace(proof, validate=True))
-        assert found is not None, "validation is on"
-        feeds.append(next(iter(found)))
+        model_feeds = feeds_of(model, path, replace(proof, validate=True))
+        assert model_feeds is not None, "validation is on"
+        feeds.append(next(iter(model_feeds)))
         loaded.append(loading_in_child(path, feeds[-1], proof.threads))
     timings = in_turns_in_child(models, feeds, proof.threads, proof.seconds)
     benched = [
         _benched(fact, feed, cost, timing, timings[0])
         for fact, feed, cost, timing in zip(facts, feeds, loaded, timings, strict=True)
     ]
-    notes += [note for one in benched if (note := _noisy(one))]
+    notes += [note for model in benched if (note := _noisy(model))]
     data = str(proof.data) if proof.data else "synthetic"
     return BenchReport(
         tuple(benched), data, proof.seed, proof.threads, proof.seconds, environment(), tuple(notes)
@@ -82,8 +82,8 @@ def _busy() -> list[str]:
     ]
 
 
-def _noisy(one: Benched) -> str | None:
-    spread = one.latency.iqr_ms / one.latency.median_ms
+def _noisy(model: Benched) -> str | None:
+    spread = model.latency.iqr_ms / model.latency.median_ms
     if spread <= NOISY_SPREAD:
         return None
-    return f"NOISE: latency of {one.path} spreads by {100 * spread:.0f} % of its median: measure longer (--seconds)"
+    return f"NOISE: latency of {model.path} spreads by {100 * spread:.0f} % of its median: measure longer (--seconds)"

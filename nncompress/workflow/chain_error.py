@@ -42,12 +42,12 @@ def chain_errors(
     return errors
 
 
-def _measured(weight: Weight, original: ir.TensorProtocol, made_of: list[Weight]) -> float | None:
+def _measured(weight: Weight, original: ir.TensorProtocol, remaining: list[Weight]) -> float | None:
     """Of a weight whose values are now those of one, or those of two factors."""
     before = original.numpy()
-    if len(made_of) == 1 and made_of[0].shape == before.shape:
-        return sqnr_db(before, made_of[0].tensor.numpy())
-    factors = sorted(made_of, key=lambda factor: factor.name)  # NAME.a0 and NAME.b0
+    if len(remaining) == 1 and remaining[0].shape == before.shape:
+        return sqnr_db(before, remaining[0].tensor.numpy())
+    factors = sorted(remaining, key=lambda factor: factor.name)  # NAME.a0 and NAME.b0
     if len(factors) != 2 or before.size > MOST_ELEMENTS:
         return None
     return sqnr_db(before, product(weight, *(factor.tensor.numpy() for factor in factors)))

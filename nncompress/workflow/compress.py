@@ -15,7 +15,7 @@ from nncompress.forms.form import DEFAULT_FORM
 from nncompress.model.inventory import quantized_parts
 from nncompress.model.model import Model
 from nncompress.onnx_file.facts import file_bytes, file_facts
-from nncompress.onnx_file.output import Output, check_result, check_target
+from nncompress.onnx_file.output import OutputFile, check_result, check_target
 from nncompress.onnx_file.read import load
 from nncompress.passes.base import Pass
 from nncompress.passes.spec import described
@@ -103,12 +103,12 @@ def _hashed_meanwhile(model: Model) -> Iterator[None]:
 
 
 @contextmanager
-def _output(target: Path, original: Model, writing: Writing) -> Iterator[Output]:
+def _output(target: Path, original: Model, writing: Writing) -> Iterator[OutputFile]:
     if not writing.dry_run:
-        with Output(target, original, force=writing.force) as out:
+        with OutputFile(target, original, force=writing.force) as out:
             yield out
         return
-    with tempfile.TemporaryDirectory() as folder, Output(Path(folder) / target.name) as out:
+    with tempfile.TemporaryDirectory() as folder, OutputFile(Path(folder) / target.name) as out:
         yield out
 
 

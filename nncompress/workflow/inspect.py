@@ -92,10 +92,10 @@ def _dtype_name(dtype: ir.DataType) -> str:
 # ------------------------------------------------------------------------------------------------ weights
 def _weights(model: Model, size: int, *, count: bool) -> tuple[WeightFacts, ...]:
     decoded = decoded_weights(model)
-    parts = {id(part) for one in decoded for part in one.parts}
-    facts = [_weight(one, size, count=count) for one in find_weights(model) if id(one.value) not in parts]
-    facts += [_decoded(one, size) for one in decoded]
-    return tuple(sorted(facts, key=lambda one: (-one.size_bytes, one.name)))
+    parts = {id(part) for weight in decoded for part in weight.parts}
+    facts = [_weight(weight, size, count=count) for weight in find_weights(model) if id(weight.value) not in parts]
+    facts += [_decoded(weight, size) for weight in decoded]
+    return tuple(sorted(facts, key=lambda weight: (-weight.size_bytes, weight.name)))
 
 
 def _weight(weight: Weight, size: int, *, count: bool) -> WeightFacts:
@@ -115,15 +115,15 @@ def _weight(weight: Weight, size: int, *, count: bool) -> WeightFacts:
     )
 
 
-def _decoded(one: Decoded, size: int) -> WeightFacts:
+def _decoded(decoded: Decoded, size: int) -> WeightFacts:
     return WeightFacts(
-        name=one.value.name or "",
-        ops=one.ops,
-        shape=tuple(int(d) for d in one.codes.shape.numpy()),
-        dtype=_dtype_name(one.codes.dtype),
-        size_bytes=one.size_bytes,
-        share=one.size_bytes / size,
-        uses=one.uses,
+        name=decoded.value.name or "",
+        ops=decoded.ops,
+        shape=tuple(int(d) for d in decoded.codes.shape.numpy()),
+        dtype=_dtype_name(decoded.codes.dtype),
+        size_bytes=decoded.size_bytes,
+        share=decoded.size_bytes / size,
+        uses=decoded.uses,
         sparsity=None,
         nonfinite=None,
         barrier="it is stored as integers already",
@@ -140,7 +140,7 @@ def _counts(weight: Weight) -> tuple[int, int]:
 def _prediction(model: Model, size: int) -> Prediction | None:
     """What `quantize` without options would write. How it chooses ranges takes long and changes no size."""
     compressed = compress_graph(model, [QuantizeWeights(range="minmax")], threads=os.cpu_count() or 1)
-    parts = {part.name for one in decoded_weights(model) for part in one.parts}
+    parts = {part.name for decoded in decoded_weights(model) for part in decoded.parts}
     weights = [line for line in compressed.lines if line.kind == "weight" and line.name not in parts]
     if not weights:
         return None
@@ -155,12 +155,12 @@ def _left_alone(weights: list[LedgerLine], notes: tuple[str, ...]) -> tuple[Left
         if not _is_rewritten(line):
             reasons = [outcome.reason for outcome in line.outcomes if isinstance(outcome, Skipped)]
             groups[_OWN_FIGURES.sub("", [*reasons, *notes, "not considered"][0])].append(line)
-    made = []
+    left_alone = []
     for reason, group in groups.items():
         group.sort(key=lambda line: (-line.bytes_before, line.name))
         size = sum(line.bytes_before for line in group)
-        made.append(LeftAlone(reason, len(group), size, tuple(line.name for line in group[:_NAMES_KEPT])))
-    return tuple(sorted(made, key=lambda one: (-one.size_bytes, one.reason)))
+        left_alone.append(LeftAlone(reason, len(group), size, tuple(line.name for line in group[:_NAMES_KEPT])))
+    return tuple(sorted(left_alone, key=lambda left: (-left.size_bytes, left.reason)))
 
 
 def _is_rewritten(line: LedgerLine) -> bool:

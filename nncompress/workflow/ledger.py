@@ -33,12 +33,12 @@ class Ledger:
 
     def sizes_before_store(self, model: Model) -> dict[int, tuple[int, int]]:
         """{id of a value: (its line, its bytes)} of the weights as they are between the passes and `store`."""
-        found = {}
+        sizes = {}
         for weight in find_weights(model):
             origin = origin_of(weight.value)
             if origin is not None:
-                found[id(weight.value)] = (origin.line, weight.tensor.nbytes)
-        return found
+                sizes[id(weight.value)] = (origin.line, weight.tensor.nbytes)
+        return sizes
 
     def close(
         self,
@@ -83,7 +83,7 @@ class Ledger:
                     origin.known_as, "merge", f"stored once, as {origin.same_as!r} holds the same values"
                 )
                 own[origin.line][origin.known_as] = [merged]
-        return [tuple(outcome for made in by_name.values() for outcome in made) for by_name in own]
+        return [tuple(outcome for group in by_name.values() for outcome in group) for by_name in own]
 
 
 def with_graph_line(lines: tuple[LedgerLine, ...], bytes_before: int, bytes_after: int) -> tuple[LedgerLine, ...]:

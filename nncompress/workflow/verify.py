@@ -25,7 +25,7 @@ class Verified:
     """What became of one file that a report names."""
 
     path: Path  # where it was looked for
-    role: str  # "original", "result", "original's data", "result's data"
+    part: str  # "original", "result", "original's data", "result's data"
     outcome: Literal["same", "differs", "unreadable"]
     detail: str  # "" where it is the same
 
@@ -58,21 +58,21 @@ def verify_report(path: Path, against: Path | None = None) -> list[Verified]:
         raise InputError(f"cannot look into {against}: there is no such folder")
     pairs = (("original", report.comparison.reference), ("result", report.comparison.candidate))
     return [
-        _verified(_found(model, name, path.parent, against), role, sha256)
+        _verified(_place(model, name, path.parent, against), part, sha256)
         for who, facts in pairs
-        for role, model, name, sha256 in _files_of(who, facts)
+        for part, model, name, sha256 in _files_of(who, facts)
     ]
 
 
 def _files_of(who: str, facts: FileFacts) -> Iterator[tuple[str, Path, str, str]]:
-    """(role, path of the model, path of the file beside the model, SHA-256)"""
+    """(part, path of the model, path of the file beside the model, SHA-256)"""
     model = Path(facts.path)
     yield who, model, model.name, facts.sha256
     for name, sha256 in facts.data_sha256:
         yield f"{who}'s data", model, name, sha256
 
 
-def _found(model: Path, name: str, beside: Path, against: Path | None) -> Path:
+def _place(model: Path, name: str, beside: Path, against: Path | None) -> Path:
     """The first place at which the file is; where it is nowhere, the first place at which it could have been."""
     places = [model.parent / name, beside / model.parent / name, beside / name]
     if against is not None:
@@ -88,11 +88,11 @@ def _is_there(path: Path) -> bool:
     return True
 
 
-def _verified(path: Path, role: str, sha256: str) -> Verified:
+def _verified(path: Path, part: str, sha256: str) -> Verified:
     try:
-        found = open_regular(path).sha256()
+        digest = open_regular(path).sha256()
     except InputError as error:
-        return Verified(path, role, "unreadable", str(error))
-    if found == sha256.lower():
-        return Verified(path, role, "same", "")
-    return Verified(path, role, "differs", f"SHA-256 is {found}, the report says {sha256}")
+        return Verified(path, part, "unreadable", str(error))
+    if digest == sha256.lower():
+        return Verified(path, part, "same", "")
+    return Verified(path, part, "differs", f"SHA-256 is {digest}, the report says {sha256}")

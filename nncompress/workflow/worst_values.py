@@ -50,11 +50,11 @@ def _error(value: ir.Value, errors: Sequence[float | None]) -> float | None:
 
 def _by_name(model: Model, names: set[str]) -> dict[str, ir.TensorProtocol]:
     """The constants called so, without names that several have."""
-    found: dict[str, list[ir.TensorProtocol]] = {}
+    constants: dict[str, list[ir.TensorProtocol]] = {}
     for value, tensor, _ in find_constants(model):
         if value.name in names:
-            found.setdefault(value.name, []).append(tensor)
-    return {name: tensors[0] for name, tensors in found.items() if len(tensors) == 1}
+            constants.setdefault(value.name, []).append(tensor)
+    return {name: tensors[0] for name, tensors in constants.items() if len(tensors) == 1}
 
 
 def _can_be_shown(weight: Weight, original: ir.TensorProtocol | None) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from nncompress.cli.completion import completing
+from nncompress.passes import ALL_PASSES
 from tests.support import COMMANDS, plain_environment
 
 PROGRAM = f"#!{sys.executable}\nfrom nncompress.__main__ import main\nmain()\n"
@@ -55,7 +56,7 @@ def in_bash(home: Path, program: str) -> str:
         (["quantize", "--equ"], ["--equalise"]),
         (["prune", "--scope", ""], ["lamp", "weight", "global"]),
         (["passes", "p"], ["prune-magnitude"]),
-        (["run", "-p", ""], ["factorize", "prune-magnitude", "quantize-weights", "correct-biases"]),
+        (["run", "-p", ""], [kind.name for kind in ALL_PASSES]),
         (["schema", "re"], ["recipe", "report"]),
         (["quantize", "mod"], []),  # then bash offers files
     ],

@@ -245,6 +245,8 @@ def test_forms_say_from_which_opset_they_work() -> None:
     assert Dequantize().obstacle(weight, per_tensor, Storing(10)) is None
     assert "needs opset 13, not 10" in str(Dequantize().obstacle(weight, per_channel, Storing(10)))
     assert Dequantize().obstacle(weight, per_channel, Storing(13)) is None
+    assert Dequantize().obstacle(weight, per_channel, Storing(27)) is None
+    assert "no DequantizeLinear of opset 28" in str(Dequantize().obstacle(weight, per_channel, Storing(28)))
 
 
 @pytest.mark.parametrize(("opset", "form"), [(9, "folded"), (10, "dequantize")])

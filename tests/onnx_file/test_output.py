@@ -13,7 +13,7 @@ import pytest
 
 from nncompress.errors import EXIT_NO_OUTPUT, EXIT_USAGE, NoOutputError, UsageError
 from nncompress.model.model import Model
-from nncompress.onnx_file.output import Output, check_target
+from nncompress.onnx_file.output import OutputFile, check_target
 from nncompress.onnx_file.read import load
 from tests.models import linear, noise, only_weight, proto_of, saved
 
@@ -25,13 +25,13 @@ def model(seed: int = 0) -> Model:
 
 
 def put(target: Path, made: Model, *, force: bool = False, external_data: bool = False) -> None:
-    with Output(target, made, force=force) as out:
+    with OutputFile(target, made, force=force) as out:
         out.write(made, external_data=external_data)
         out.commit()
 
 
 def fail_after_writing(target: Path, error: BaseException) -> None:
-    with Output(target, force=True) as out:
+    with OutputFile(target, force=True) as out:
         out.write(model(1), external_data=True)
         raise error
 
@@ -48,7 +48,7 @@ def test_a_committed_model_is_complete_and_alone(tmp_path: Path) -> None:
 
 
 def test_nothing_is_seen_before_commit_and_nothing_remains_without(tmp_path: Path) -> None:
-    with Output(tmp_path / "o.onnx") as out:
+    with OutputFile(tmp_path / "o.onnx") as out:
         path = out.write(model())
         assert path == out.path
         assert path.name == "o.onnx"
@@ -79,7 +79,7 @@ def test_an_existing_file_is_only_overwritten_when_asked(tmp_path: Path) -> None
     target = tmp_path / "o.onnx"
     target.write_bytes(b"precious")
     with pytest.raises(UsageError, match=r"o\.onnx exists \(--force overwrites it\)") as caught:
-        Output(target)
+        OutputFile(target)
     assert caught.value.exit_code == EXIT_USAGE
     assert target.read_bytes() == b"precious"
     put(target, model(), force=True)
@@ -88,7 +88,7 @@ def test_an_existing_file_is_only_overwritten_when_asked(tmp_path: Path) -> None
 
 def test_a_file_that_came_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
     target = tmp_path / "o.onnx"
-    with Output(target) as out:
+    with OutputFile(target) as out:
         out.write(model())
         target.write_bytes(b"precious")
         with pytest.raises(UsageError, match=r"o\.onnx exists by now \(--force overwrites it\)"):
@@ -150,7 +150,7 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
 @needs_a_user
 def test_a_folder_that_may_not_be_written_is_named(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
-    with pytest.raises(NoOutputError, match=r"cannot write to .*: permission denied"), Output(tmp_path / "o.onnx"):
+    with pytest.raises(NoOutputError, match=r"cannot write to .*: permission denied"), OutputFile(tmp_path / "o.onnx"):
         pass
 
 
@@ -161,7 +161,7 @@ def test_a_dangling_link_counts_as_existing(tmp_path: Path) -> None:
 
 
 def test_a_name_that_is_too_long_is_no_crash(tmp_path: Path) -> None:
-    with pytest.raises(NoOutputError, match="file name too long"), Output(tmp_path / ("n" * 250)):
+    with pytest.raises(NoOutputError, match="file name too long"), OutputFile(tmp_path / ("n" * 250)):
         pass
 
 
@@ -196,7 +196,7 @@ def test_a_new_result_replaces_the_data_file_of_the_old_one_and_no_other(tmp_pat
 def test_the_data_file_of_the_input_survives_a_result_beside_it(tmp_path: Path) -> None:
     put(tmp_path / "m.onnx", model(), external_data=True)
     source = load(tmp_path / "m.onnx")
-    with Output(tmp_path / "o.onnx", source) as out:
+    with OutputFile(tmp_path / "o.onnx", source) as out:
         out.write(source, external_data=True)
         out.commit()
     assert len(names(tmp_path)) == 4
@@ -214,8 +214,8 @@ def test_data_of_the_input_that_are_named_like_those_of_an_old_result_survive(tm
 # ------------------------------------------------------------------------------------------------ killed runs
 def test_what_a_killed_run_left_is_swept_by_the_next(tmp_path: Path) -> None:
     script = (
-        "import os, sys; from pathlib import Path; from nncompress.onnx_file.output import Output\n"
-        "with Output(Path(sys.argv[1])) as out:\n out.path.write_bytes(b'half'); os._exit(9)"
+        "import os, sys; from pathlib import Path; from nncompress.onnx_file.output import OutputFile\n"
+        "with OutputFile(Path(sys.argv[1])) as out:\n out.path.write_bytes(b'half'); os._exit(9)"
     )
     killed = subprocess.run([sys.executable, "-c", script, tmp_path / "o.onnx"], check=False)
     assert killed.returncode == 9
@@ -227,7 +227,7 @@ def test_what_a_killed_run_left_is_swept_by_the_next(tmp_path: Path) -> None:
 def test_the_folder_of_a_living_run_and_those_of_other_targets_stay(tmp_path: Path) -> None:
     (tmp_path / ".p.onnx.nncompress-dead").mkdir()
     (tmp_path / ".o.onnx.nncompress-file").write_bytes(b"not a folder")
-    with Output(tmp_path / "o.onnx") as first:
+    with OutputFile(tmp_path / "o.onnx") as first:
         first.write(model())
         put(tmp_path / "o.onnx", model(1))
         assert first.path.exists()
@@ -275,7 +275,7 @@ def test_a_hidden_folder_that_is_swept_away_before_it_is_locked_is_made_again_un
         return real(*args, **options)
 
     monkeypatch.setattr(holder, name, late)
-    with Output(tmp_path / "o.onnx") as out:
+    with OutputFile(tmp_path / "o.onnx") as out:
         assert len(swept) == 1
         assert out.path.parent.is_dir()
         assert out.path.parent != swept[0]
@@ -290,7 +290,7 @@ def test_a_hidden_folder_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
 
 
 def test_the_hidden_folder_is_locked_while_it_is_used(tmp_path: Path) -> None:
-    with Output(tmp_path / "o.onnx") as out:
+    with OutputFile(tmp_path / "o.onnx") as out:
         descriptor = os.open(out.path.parent, os.O_RDONLY)
         with pytest.raises(BlockingIOError):
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

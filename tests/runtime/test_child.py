@@ -11,7 +11,7 @@ import pytest
 
 from nncompress.errors import InputError, NoOutputError, UsageError
 from nncompress.runtime import child_process
-from nncompress.runtime.child import Task, call_in_child, serve_in_child
+from nncompress.runtime.child import ModelCall, call_in_child, serve_in_child
 from nncompress.validate.compare import Request
 from nncompress.validate.in_child import measure_in_child
 from tests.runtime.models import feeds_of, linear
@@ -19,8 +19,8 @@ from tests.runtime.models import feeds_of, linear
 WEIGHT = np.ones((3, 2))
 
 
-def crash(role, what, number, announce):
-    announce(role, what)
+def crash(part, what, number, announce):
+    announce(part, what)
     os.kill(os.getpid(), number)
     time.sleep(30)
 
@@ -46,8 +46,8 @@ def leave(announce):
     os._exit(3)
 
 
-def task(function, *arguments):
-    return Task(function, arguments, Path("a.onnx"), Path("b.onnx"))
+def model_call(function, *arguments):
+    return ModelCall(function, arguments, Path("a.onnx"), Path("b.onnx"))
 
 
 def test_models_are_compared_in_the_child(tmp_path):
@@ -72,19 +72,19 @@ def test_deliberate_errors_come_back_as_they_were(tmp_path):
 
 def test_a_crash_names_the_model_and_the_signal():
     with pytest.raises(InputError, match=r"^loading the original a\.onnx: onnxruntime crashed \(SIGSEGV\)$"):
-        call_in_child(task(crash, "original", "load", signal.SIGSEGV))
+        call_in_child(model_call(crash, "original", "load", signal.SIGSEGV))
     with pytest.raises(NoOutputError, match=r"^running the result b\.onnx: onnxruntime crashed \(SIGKILL, perhaps for"):
-        call_in_child(task(crash, "result", "run", signal.SIGKILL))
+        call_in_child(model_call(crash, "result", "run", signal.SIGKILL))
 
 
 def test_a_child_that_just_leaves_is_a_crash_with_its_last_words():
     with pytest.raises(InputError, match=r"crashed \(exit code 3: last words\)"):
-        call_in_child(task(leave))
+        call_in_child(model_call(leave))
 
 
 @pytest.mark.parametrize(("seconds", "limit_s"), [(1.0, 600), (3600.0, 108_000)])
 def test_a_long_measurement_is_not_taken_for_a_hang(seconds, limit_s, tmp_path, monkeypatch):
-    monkeypatch.setattr("nncompress.validate.in_child.call_in_child", lambda task, limit_s: limit_s)
+    monkeypatch.setattr("nncompress.validate.in_child.call_in_child", lambda call, limit_s: limit_s)
     request = Request(tmp_path / "a", tmp_path / "b", feeds_of(tmp_path, np.ones((1, 3))), seconds=seconds)
     assert measure_in_child(request) == limit_s
 
@@ -92,21 +92,21 @@ def test_a_long_measurement_is_not_taken_for_a_hang(seconds, limit_s, tmp_path, 
 @pytest.mark.slow
 def test_a_timeout_is_an_error():
     with pytest.raises(NoOutputError, match=r"running the result b\.onnx took longer than 5 s: stopped"):
-        call_in_child(task(hang), timeout_s=5)
+        call_in_child(model_call(hang), timeout_s=5)
 
 
 def test_a_bug_in_the_child_keeps_its_traceback():
     with pytest.raises(RuntimeError, match=r"(?s)Traceback.*KeyError: 'gone'"):
-        call_in_child(task(fail, KeyError("gone")))
+        call_in_child(model_call(fail, KeyError("gone")))
 
 
 def test_running_out_of_memory_is_an_input_error():
     with pytest.raises(InputError, match="not enough memory to run and compare the models"):
-        call_in_child(task(fail, MemoryError()))
+        call_in_child(model_call(fail, MemoryError()))
 
 
 def test_what_the_child_prints_does_not_disturb():
-    assert call_in_child(task(print_and_return)) == "done"
+    assert call_in_child(model_call(print_and_return)) == "done"
 
 
 def test_the_child_does_not_load_onnx():
@@ -127,8 +127,8 @@ def test_an_interrupt_of_the_parent_ends_the_child(tmp_path):
         sys.path[:0] = {sys.path!r}
         from pathlib import Path
         from tests.runtime.test_child import note_and_hang
-        from nncompress.runtime.child import Task, call_in_child
-        call_in_child(Task(note_and_hang, ({str(tmp_path / "pid")!r},), Path("a"), Path("b")))
+        from nncompress.runtime.child import ModelCall, call_in_child
+        call_in_child(ModelCall(note_and_hang, ({str(tmp_path / "pid")!r},), Path("a"), Path("b")))
     """)
     for number in (signal.SIGINT, signal.SIGKILL):
         (tmp_path / "pid").unlink(missing_ok=True)
@@ -178,21 +178,21 @@ class Adder:
 
 
 def test_a_child_answers_until_the_block_ends():
-    with serve_in_child(task(Adder, 10)) as ask:
+    with serve_in_child(model_call(Adder, 10)) as ask:
         assert [ask(1), ask(2), ask(3)] == [11, 13, 16]
 
 
 def test_its_errors_and_crashes_come_back_as_errors_that_name_the_model():
-    with pytest.raises(InputError, match=r"^it is negative$"), serve_in_child(task(Adder, 0)) as ask:
+    with pytest.raises(InputError, match=r"^it is negative$"), serve_in_child(model_call(Adder, 0)) as ask:
         ask(-1)
     said = r"^adding None to the original a\.onnx: onnxruntime crashed \(SIGSEGV\)$"
-    with pytest.raises(InputError, match=said), serve_in_child(task(Adder, 0)) as ask:
+    with pytest.raises(InputError, match=said), serve_in_child(model_call(Adder, 0)) as ask:
         [ask(number) for number in (1, None)]
 
 
 def test_it_ends_with_the_block_whatever_happens_in_it():
     def interrupted():
-        with serve_in_child(task(Adder, 0)) as ask:
+        with serve_in_child(model_call(Adder, 0)) as ask:
             ask(1)
             assert len(child_process._running - before) == 1
             raise KeyboardInterrupt
@@ -205,5 +205,5 @@ def test_it_ends_with_the_block_whatever_happens_in_it():
 
 def test_in_process_it_serves_too(monkeypatch):
     monkeypatch.setattr("nncompress.runtime.child._in_process", True)
-    with serve_in_child(task(Adder, 10)) as ask:
+    with serve_in_child(model_call(Adder, 10)) as ask:
         assert [ask(1), ask(2)] == [11, 13]

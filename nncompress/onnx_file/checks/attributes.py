@@ -92,6 +92,6 @@ def _attribute_types(op_type: str, version: int) -> Mapping[str, int]:
             schema = onnx.defs.get_schema(op_type, newest, "")
         except onnx.defs.SchemaError:
             continue
-        kinds = {name: one.type for name, one in schema.attributes.items()}
+        kinds = {name: attribute.type for name, attribute in schema.attributes.items()}
         return {name: AttributeProto.AttributeType.Value(kind.name) for name, kind in kinds.items()}  # type: ignore[attr-defined]
     return {}

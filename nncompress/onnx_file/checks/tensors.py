@@ -73,14 +73,14 @@ def tensor_problem(tensor: TensorProto) -> str | None:
     if filled[0] == "raw_data":
         if tensor.data_type == TensorProto.STRING:
             return "strings as raw data"
-        found = len(tensor.raw_data)
-        return None if found == wanted else f"{found} bytes of data, but shape {list(tensor.dims)} needs {wanted}"
+        size = len(tensor.raw_data)
+        return None if size == wanted else f"{size} bytes of data, but shape {list(tensor.dims)} needs {wanted}"
     right = _TYPED_FIELD.get(tensor.data_type, "int32_data")
     if filled[0] != right:
         return f"its data are in {filled[0]}, not in {right}"
     values = _typed_values(tensor.data_type, elements)
-    found = len(getattr(tensor, right))
-    return None if found == values else f"{found} values, but shape {list(tensor.dims)} needs {values}"
+    count = len(getattr(tensor, right))
+    return None if count == values else f"{count} values, but shape {list(tensor.dims)} needs {values}"
 
 
 def external_problem(tensor: TensorProto, wanted: int) -> str | None:

@@ -33,48 +33,48 @@ class ValueChart:
 def value_charts(report: Report) -> list[ValueChart]:
     """A chart for each of the worst weights that can be drawn."""
     sizes = {line.name: math.prod(line.shape) for line in report.ledger}
-    return [_chart(one, sizes.get(one.weight, 0)) for one in report.worst_values if _can_be_drawn(one)]
+    return [_chart(values, sizes.get(values.weight, 0)) for values in report.worst_values if _can_be_drawn(values)]
 
 
-def _can_be_drawn(one: WeightValues) -> bool:
+def _can_be_drawn(values: WeightValues) -> bool:
     """True for what nncompress writes; a report may come from anywhere."""
-    ends = math.isfinite(one.high - one.low) and one.low < one.high
-    return ends and len(one.counts_before) == len(one.counts_after) > 0
+    ends = math.isfinite(values.high - values.low) and values.low < values.high
+    return ends and len(values.counts_before) == len(values.counts_after) > 0
 
 
-def _chart(one: WeightValues, size: int) -> ValueChart:
-    low, high, step = round_axis(one.low, one.high)
-    tallest = max(*one.counts_before, *one.counts_after, 1)
+def _chart(values: WeightValues, size: int) -> ValueChart:
+    low, high, step = round_axis(values.low, values.high)
+    tallest = max(*values.counts_before, *values.counts_after, 1)
     edges = [
-        scaled(one.low + (one.high - one.low) * i / len(one.counts_before), low, high, HISTOGRAM_WIDTH)
-        for i in range(len(one.counts_before) + 1)
+        scaled(values.low + (values.high - values.low) * i / len(values.counts_before), low, high, HISTOGRAM_WIDTH)
+        for i in range(len(values.counts_before) + 1)
     ]
-    start, end, pair_step = round_axis(*_range(one))
+    start, end, pair_step = round_axis(*_range(values))
     ticks = ticks_of(start, end, pair_step, HEIGHT)
     ticks = ticks[:: 1 if len(ticks) <= MOST_TICKS else 2]
     return ValueChart(
-        printable(one.weight),
-        f"{printable(one.weight)}: SQNR {format_db(one.sqnr_db)}, {_extent(one, size)}.",
-        _outline(one.counts_before, edges, tallest),
-        _outline(one.counts_after, edges, tallest),
-        _dots(one, start, end),
+        printable(values.weight),
+        f"{printable(values.weight)}: SQNR {format_db(values.sqnr_db)}, {_extent(values, size)}.",
+        _outline(values.counts_before, edges, tallest),
+        _outline(values.counts_after, edges, tallest),
+        _dots(values, start, end),
         tuple(Tick(at, label) for at, label in ticks_of(low, high, step, HISTOGRAM_WIDTH)),
         tuple(Tick(at, label) for at, label in ticks),
         tuple(Tick(HEIGHT - at, label) for at, label in ticks),
     )
 
 
-def _extent(one: WeightValues, size: int) -> str:
+def _extent(values: WeightValues, size: int) -> str:
     """How many values the histograms count, of how many."""
-    counted = max(sum(one.counts_before), sum(one.counts_after))
+    counted = max(sum(values.counts_before), sum(values.counts_after))
     sample = f"a sample of {format_count(counted)} of " if counted < size else ""
     return f"{sample}{format_count(max(size, counted))} values"
 
 
-def _range(one: WeightValues) -> tuple[float, float]:
+def _range(values: WeightValues) -> tuple[float, float]:
     """Ends of the pairs on both axes; of the histograms where there are none."""
-    values = [value for value in chain.from_iterable(one.pairs) if math.isfinite(value)] or [one.low, one.high]
-    return min(values), max(values)
+    finite = [value for value in chain.from_iterable(values.pairs) if math.isfinite(value)] or [values.low, values.high]
+    return min(finite), max(finite)
 
 
 def _outline(counts: Sequence[int], edges: Sequence[float], tallest: int) -> str:
@@ -84,11 +84,11 @@ def _outline(counts: Sequence[int], edges: Sequence[float], tallest: int) -> str
     return f"M{edges[0]:g} {HEIGHT:g}{steps}V{HEIGHT:g}Z"
 
 
-def _dots(one: WeightValues, low: float, high: float) -> str:
+def _dots(values: WeightValues, low: float, high: float) -> str:
     """Lines of no length, whose round caps are dots: a tenth of the size of circles."""
     places = [
         (scaled(before, low, high, HEIGHT), round(HEIGHT - scaled(after, low, high, HEIGHT), 1))
-        for before, after in one.pairs
+        for before, after in values.pairs
         if math.isfinite(before) and math.isfinite(after)
     ]
     return "".join(f"M{x:g} {y:g}h0" for x, y in dict.fromkeys(places))

@@ -56,7 +56,7 @@ def read_baseline(text: str) -> dict[str, Figures]:
         raise InputError(f"baseline follows schema version {version!r}, this nncompress reads {CHECK_SCHEMA_VERSION}")
     try:
         figures = {str(model["path"]): model["figures"] for model in tree["models"]}
-        return {path: _FIGURES.validate_python(found) for path, found in figures.items() if found is not None}
+        return {path: _FIGURES.validate_python(saved) for path, saved in figures.items() if saved is not None}
     except (KeyError, TypeError) as error:
         raise InputError(f"baseline is damaged: a model lacks {error}") from error
     except ValidationError as error:

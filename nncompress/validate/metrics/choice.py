@@ -52,10 +52,10 @@ def make_metrics(
             return []
         name = _output(outputs, wanted, _FLOATS)
         return [Classification(labels, name, most_for_top5)]
-    return [_made(name, labels, outputs, wanted) for name in dict.fromkeys(names)]
+    return [_metric(name, labels, outputs, wanted) for name in dict.fromkeys(names)]
 
 
-def _made(name: str, labels: Array | None, outputs: Mapping[str, str], wanted: str | None) -> Metric:
+def _metric(name: str, labels: Array | None, outputs: Mapping[str, str], wanted: str | None) -> Metric:
     check_metric(name)
     if ":" in name:
         return OwnMetric(name, labels)

@@ -90,7 +90,7 @@ class Classification:
     def _metric(self, name: str, labels: Array, reference: _Answers, candidate: _Answers) -> TaskMetric:
         if name == _F1:
             ours, theirs = (_f1_by_class(answers.best, labels, self._classes) for answers in (reference, candidate))
-            values = [float(np.nanmean(found)) for found in (ours, theirs)]
+            values = [float(np.nanmean(scores)) for scores in (ours, theirs)]
         else:
             k = int(name.removeprefix("top-"))
             hits = [answers.rank < k for answers in (reference, candidate)]

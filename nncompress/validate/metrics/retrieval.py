@@ -43,15 +43,15 @@ class Retrieval:
         if count < self._k + 2:
             raise InputError(f"{name} needs at least {self._k + 2} samples, there are {count}")
         if self._labels is None:
-            found = _same_neighbours(ours, theirs, self._k)
-            return (TaskMetric(name, 1.0, found, count),)
+            share = _same_neighbours(ours, theirs, self._k)
+            return (TaskMetric(name, 1.0, share, count),)
         if len(self._labels) != count:
             raise InputError(f"{len(self._labels)} labels for {count} samples of output {self.output!r}")
-        asked = np.bincount(np.unique(self._labels, return_inverse=True)[1])
-        if not (asked > 1).any():
+        label_counts = np.bincount(np.unique(self._labels, return_inverse=True)[1])
+        if not (label_counts > 1).any():
             raise InputError(f"no label occurs twice: leave the labels out, and {name} asks for the same neighbours")
-        shares = [_own_label_found(rows, self._labels, self._k) for rows in (ours, theirs)]
-        return (TaskMetric(name, shares[0], shares[1], int(asked[asked > 1].sum())),)
+        shares = [_own_label_share(rows, self._labels, self._k) for rows in (ours, theirs)]
+        return (TaskMetric(name, shares[0], shares[1], int(label_counts[label_counts > 1].sum())),)
 
     def _pooled(self, output: Array, feed: Feed) -> Array:
         if output.ndim == 2:
@@ -92,20 +92,20 @@ def _nearest(similarity: Array, k: int) -> Array:
 
 
 def _same_neighbours(ours: Array, theirs: Array, k: int) -> float:
-    found = 0
+    hits = 0
     for (_, reference), (_, candidate) in zip(_similarities(ours), _similarities(theirs), strict=True):
         limit = np.partition(reference, -k, axis=1)[:, -k][:, None]
         close = np.take_along_axis(reference, _nearest(candidate, k), axis=1)
-        found += int(np.count_nonzero(close >= limit - _TIE))
-    return found / (k * len(ours))
+        hits += int(np.count_nonzero(close >= limit - _TIE))
+    return hits / (k * len(ours))
 
 
-def _own_label_found(rows: Array, labels: Array, k: int) -> float:
+def _own_label_share(rows: Array, labels: Array, k: int) -> float:
     _, inverse, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    asked = counts[inverse] > 1
+    repeated = counts[inverse] > 1
     hits = 0
     for start, similarity in _similarities(rows):
         stop = start + len(similarity)
         near = labels[_nearest(similarity, k)] == labels[start:stop, None]
-        hits += int(np.count_nonzero(near.any(axis=1) & asked[start:stop]))
-    return hits / int(np.count_nonzero(asked))
+        hits += int(np.count_nonzero(near.any(axis=1) & repeated[start:stop]))
+    return hits / int(np.count_nonzero(repeated))
