@@ -17,6 +17,7 @@ from nncompress.cli.recipe_schema import values_of
 from nncompress.cli.settings import PREFIX, variables
 from nncompress.report.formats import ALL_FORMATS, formats_of
 from nncompress.results.limits import Limit, Limits, limits_in
+from nncompress.validate.metrics.names import KNOWN
 
 SourceArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="The ONNX model to read.", show_default=False)]
 TargetOption = Annotated[
@@ -84,9 +85,9 @@ class TaskOptions:
     ] = None
     metric: Annotated[
         list[str] | None,
-        shared_option("--metric", group="Proof", metavar="NAME", text="Task metric: top-K, f1, mse, recall@K, "
-                "token-error-rate, ctc-error-rate, or your own as module:function or file.py:function; several may be "
-                "given. With labels and without this option: top-1 and top-5."),
+        shared_option("--metric", group="Proof", metavar="NAME", text=f"Task metric: {KNOWN}, or your own as "
+                "module:function or file.py:function; several may be given. With labels and without this option: top-1 "
+                "and top-5."),
     ] = None  # fmt: skip
     metric_output: Annotated[
         str | None,

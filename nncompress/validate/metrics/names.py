@@ -10,6 +10,7 @@ from nncompress.errors import UsageError, nearest
 
 LOWER_IS_BETTER = {"mse", "token-error-rate", "ctc-error-rate"}
 WITH_NUMBER = re.compile(r"(top-|recall@)([1-9][0-9]{0,3})")
+KNOWN = "top-K, f1, mse, recall@K, token-error-rate, ctc-error-rate"
 _NAMES = ("top-1", "top-5", "f1", "mse", "recall@10", "token-error-rate", "ctc-error-rate")
 
 
@@ -18,7 +19,7 @@ def check_metric(name: str) -> None:
     if ":" in name:
         _check_own(name)
     elif name not in _NAMES and not WITH_NUMBER.fullmatch(name):
-        known = "top-K, f1, mse, recall@K, token-error-rate, ctc-error-rate, or your own as module:function"
+        known = f"{KNOWN}, or your own as module:function"
         raise UsageError(f"unknown metric {name!r}{nearest(name, _NAMES)}: there are {known}")
 
 
