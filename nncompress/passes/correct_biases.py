@@ -11,7 +11,6 @@ coherently, which this undoes), nothing is moved.
 
 from __future__ import annotations
 
-import math
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -24,6 +23,7 @@ from nncompress.model.linear import Bias, Linear, find_linears, move_bias
 from nncompress.model.model import Model
 from nncompress.model.weights import Weight
 from nncompress.numerics.moments import shrunk
+from nncompress.numerics.sqnr import decibels
 from nncompress.passes.base import Stage, WeightPass
 from nncompress.passes.context import Context
 from nncompress.passes.statistics import Calibration, Deviation, Needs
@@ -103,7 +103,7 @@ class CorrectBiases(WeightPass):
     def _outcome(self, weight: Weight, effects: list[_Effect]) -> Outcome:
         """Of all nodes that read the weight."""
         signal, noise = (sum(getattr(effect, name) for effect in effects) for name in ("signal", "noise"))
-        sqnr_db = 10 * math.log10(signal / noise) if signal > 0 and noise > 0 else None
+        sqnr_db = decibels(signal, noise)
         moved = [effect for effect in effects if effect.channels]
         if not moved:
             reasons = dict.fromkeys(effect.reason for effect in effects)

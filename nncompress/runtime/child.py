@@ -25,12 +25,24 @@ from nncompress.runtime.memory import free_memory_bytes
 DEFAULT_TIMEOUT_S = 600.0  # between two signs of life: a model loaded, a feed run, a latency measured
 LEAST_MEMORY_BYTES = 1 << 30
 _in_process = False
+_listener: Announced = lambda part, what: None  # noqa: E731
 
 
 def run_in_process() -> None:
     """From now on models run in this process, where a debugger can look at them, and where a crash ends everything."""
     global _in_process
     _in_process = True
+
+
+@contextmanager
+def listening(listener: Announced) -> Iterator[None]:
+    """Until the block ends, `listener` is told what child processes are about to do: (part, what)."""
+    global _listener
+    before, _listener = _listener, listener
+    try:
+        yield
+    finally:
+        _listener = before
 
 
 @dataclass(frozen=True)
@@ -106,6 +118,7 @@ def _guarded(call: ModelCall, timeout_s: float | None) -> Iterator[tuple[Call, A
     def announced(part: str, what: str) -> None:
         nonlocal stage
         stage = (part, what)
+        _listener(part, what)
 
     try:
         yield process_call, announced, limit_s

@@ -102,6 +102,7 @@ def test_commands_print_through_one_place() -> None:
         "printing.py": {"sys.stdout", "sys.stderr"},
         "outputs.py": {"sys.stderr"},  # annotations
         "streams.py": {"sys.stdout", "sys.stderr"},  # makes them
+        "progress.py": {"sys.stderr"},  # asks whether it is a terminal
         "app.py": {"typer.echo"},  # --version
         "with_options.py": {"typer.echo"},
     }
