@@ -41,10 +41,14 @@ def _check_apart(samples: Feeds, proof: Feeds) -> None:
             raise UsageError(f"{twice}: {_APART}")
 
 
-def calibration_notes(outcomes: Sequence[Outcome], samples: Feeds | None) -> tuple[str, ...]:
-    """What the report says about them."""
+def calibration_notes(outcomes: Sequence[Outcome], samples: Feeds | None, path: Path | None) -> tuple[str, ...]:
+    """What the report says about the samples at `path`; None: no pass asked for them."""
     if samples is None:
-        return ()
+        return (
+            ()
+            if path is None
+            else (f"{path} was not read: no pass needs calibration data ({CorrectBiases.name} does)",)
+        )
     moved = [outcome for outcome in outcomes if isinstance(outcome, Rewritten) and outcome.by == CorrectBiases.name]
     biases = "the bias of 1 weight was" if len(moved) == 1 else f"the biases of {len(moved) or 'no'} weights were"
     return (f"{biases} corrected on {len(samples)} feeds of {samples.origin}", *samples.notes)

@@ -65,7 +65,7 @@ def compress_file(
         )
         _require_change(original, compressed)
         notes = (*original.notes, *_complaint(original), *compressed.notes)
-        notes += calibration_notes(compressed.outcomes, samples)
+        notes += calibration_notes(compressed.outcomes, samples, calibration)
     with _output(target, original, writing) as out:
         with watch.stage("write"):
             made = out.write(compressed.model, external_data=writing.external_data)

@@ -127,6 +127,14 @@ def test_a_pass_that_needs_calibration_is_refused_without_it_before_any_work(tmp
     )
 
 
+def test_data_that_no_pass_asks_for_are_not_read_and_the_report_says_so(tmp_path: Path) -> None:
+    missing = tmp_path / "nothing.npz"
+    report = report_of(
+        "run", "-p", "quantize-weights", CNN, "-o", tmp_path / "o.onnx", *PLAIN, "--calibration", missing
+    )
+    assert f"{missing} was not read: no pass needs calibration data (correct-biases does)" in report["notes"]
+
+
 def test_the_samples_of_the_proof_are_no_samples_to_calibrate_on(tmp_path: Path) -> None:
     command = ("quantize", CNN, "-o", tmp_path / "o.onnx", "--data", IMAGES, "--calibration")
     why = "the same sample never serves both, for a result has to prove itself on data that it has not seen"
