@@ -23,11 +23,10 @@ from nncompress.passes.spec import make_pass
 from nncompress.results.record import Report
 from nncompress.results.sweep import Ended, Lost
 from nncompress.search.pool import run_trials
-from nncompress.search.sweep import check_places, trial_names, write_plan
+from nncompress.search.sweep import check_places, inputs_of_trials, trial_names, write_plan
 from nncompress.search.trial import Trial, model_digest, trial_key
 from nncompress.workflow.calibration import samples_for
 from nncompress.workflow.compare import compare_files
-from nncompress.workflow.inputs import Inputs
 from nncompress.workflow.pipeline import check_passes, compress_graph
 from nncompress.workflow.proof import Proof
 
@@ -117,6 +116,6 @@ def sweep(
             key = trial_key(files, checked, options)
             trial = Trial(names[model, recipe], model, recipe, tuple(checked), place, key, proof, calibration=samples)
             trials.append(trial.absolute())
-    check_places(trials, place, Inputs(tuple(map(Path, models)), (proof.data,) if proof.data else ()))
+    check_places(trials, place, inputs_of_trials(trials))
     write_plan(trials, place)
     return run_trials(trials, jobs=jobs, executor=executor)

@@ -1,6 +1,6 @@
 """Faults of the machine: out comes one line and exit code 2, 3 or 4, and the disk is as before.
 
-Kills and interrupts are in cli/test_interrupt.py and model/test_output.py.
+Kills and interrupts are in cli/test_interrupt.py and onnx_file/test_output.py.
 """
 
 from __future__ import annotations

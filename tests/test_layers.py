@@ -35,7 +35,7 @@ ALLOWED: dict[str, set[str]] = {
         "numerics", "files", "results", "report.saved", "model", "onnx_file", "feeds", "forms", "passes", "runtime",
         "calibrate", "validate", "config",
     },
-    "search": {"files", "results", "report.json_report", "onnx_file", "passes", "runtime", "workflow"},
+    "search": {"files", "results", "report.json_report", "onnx_file", "passes", "runtime", "validate", "workflow"},
     "api": {"files", "results", "model", "onnx_file", "forms", "passes", "workflow", "search"},
     "cli": {"forms", "files", "results", "report", "passes", "runtime", "validate", "config", "workflow", "search"},
     "__init__": {"api"},

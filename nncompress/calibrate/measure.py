@@ -29,7 +29,7 @@ class Advance:
 class Compare:
     """Compute a block of the network as it is now, and compare one result with the original's. Pickles."""
 
-    now: Block  # shows the result
+    block: Block  # of the network as it is now; shows the result
     alone: Block  # the node with the weights that it has now, on what it reads in the original; shows the result
     result: str
     axis: int  # of its channels
@@ -50,7 +50,7 @@ Kinds = Mapping[str, Kind]
 """What values are like that were kept."""
 
 
-class Bench:
+class TwoNetworks:
     """Both networks with the activations that are still needed."""
 
     def __init__(self, feeds: Feeds, announce: Callable[[str, str], None]) -> None:
@@ -75,7 +75,7 @@ class Bench:
         if isinstance(request, Advance):
             return run_block(request.block, self._original, self._count, lambda index, results: self.go_on(request))
         moved, alone = _Differences(self, request), _Differences(self, request)
-        kinds = run_block(request.now, self._now, self._count, moved.add)
+        kinds = run_block(request.block, self._now, self._count, moved.add)
         run_block(request.alone, self._original, self._count, alone.add)
         deviation = _deviation(moved, alone, self._signal(request.result))
         self._original.keep(request.live_original)
@@ -84,7 +84,7 @@ class Bench:
 
     def go_on(self, request: Advance | Compare | CompareOutputs) -> None:
         """A sign of life."""
-        self._announce("original", request.doing)
+        self._announce(request.block.part, request.doing)
 
     def original(self, name: str, index: int) -> np.ndarray:
         """A value of the original network for one feed."""
@@ -100,16 +100,16 @@ class Bench:
 class _Differences:
     """Original minus other, of one result, feed by feed."""
 
-    def __init__(self, bench: Bench, request: Compare) -> None:
-        self._bench, self._request = bench, request
+    def __init__(self, networks: TwoNetworks, request: Compare) -> None:
+        self._networks, self._request = networks, request
         self.total: Moments | None = None
         self.feeds: list[Moments] = []
         self.reason: str | None = None
 
     def add(self, index: int, results: dict[str, np.ndarray]) -> None:
         """The other result for one feed."""
-        self._bench.go_on(self._request)
-        before, after = self._bench.original(self._request.result, index), results[self._request.result]
+        self._networks.go_on(self._request)
+        before, after = self._networks.original(self._request.result, index), results[self._request.result]
         if before.shape != after.shape:
             self.reason = "its result has another shape than in the original"
             return
@@ -126,15 +126,15 @@ class _Differences:
 class _OutputErrors:
     """Sums of squares of outputs, and of their differences, where both are finite."""
 
-    def __init__(self, bench: Bench, request: CompareOutputs) -> None:
-        self._bench, self._request = bench, request
+    def __init__(self, networks: TwoNetworks, request: CompareOutputs) -> None:
+        self._networks, self._request = networks, request
         self._sums = {name: np.zeros(2) for name in request.block.seen}
 
     def add(self, index: int, results: dict[str, np.ndarray]) -> None:
         """The outputs for one feed; those that are no floats, or differ in shape, do not count."""
-        self._bench.go_on(self._request)
+        self._networks.go_on(self._request)
         for name, sums in self._sums.items():
-            before, after = self._bench.original(name, index), results[name]
+            before, after = self._networks.original(name, index), results[name]
             if before.dtype.kind == "f" and before.shape == after.shape:
                 finite = np.isfinite(before) & np.isfinite(after)
                 exact = before[finite].astype(np.float64)

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
-from nncompress.calibrate.measure import Advance, Bench, Compare, CompareOutputs, Kinds
-from nncompress.errors import InputError
+from nncompress.calibrate.measure import Advance, Compare, CompareOutputs, Kinds, TwoNetworks
+from nncompress.errors import InputError, NoOutputError
 from nncompress.feeds.feeds import Feeds
 from nncompress.model.blocks import Kind, nodes_behind
 from nncompress.model.linear import Linear
@@ -23,6 +23,7 @@ from nncompress.model.network import Network, Plan
 from nncompress.passes.statistics import Deviation, Needs
 from nncompress.runtime.blocks import Block, write_block
 from nncompress.runtime.child import ModelCall, serve_in_child
+from nncompress.runtime.session import Part
 
 _MODEL = Path("(model)")  # what messages call one that is not in a file
 
@@ -59,11 +60,11 @@ class CalibrationRun:
         with _child(self.original, self.samples) as child:
             original.there = dict(child.kinds())
             inputs, plan = dict(original.there), original.plan(outputs, outputs)
-            original.follow(plan, dict(child.answer(Advance(child.written(original, plan), "running"))))
+            original.follow(plan, dict(child.answer(Advance(child.written(original, "original", plan), "running"))))
             errors = []
             for model in models:
                 network = Network(model, dict(inputs))
-                block = child.written(network, replace(network.plan(outputs, ()), kept=[]), outputs)
+                block = child.written(network, "result", replace(network.plan(outputs, ()), kept=[]), outputs)
                 errors.append(float(child.answer(CompareOutputs(block, "running what became of"))))
             return errors
 
@@ -110,20 +111,20 @@ class _Child:
         """What the inputs are like."""
         return cast(Kinds, self._ask(None))
 
-    def written(self, network: Network, plan: Plan, seen: Sequence[str] = ()) -> Block:
+    def written(self, network: Network, part: Part, plan: Plan, seen: Sequence[str] = ()) -> Block:
         """The planned block in a file."""
         self._count += 1
-        return write_block(network.model, plan, seen, self._folder / f"{self._count}.onnx")
+        return write_block(network.model, part, plan, seen, self._folder / f"{self._count}.onnx")
 
     def answer(self, request: Advance | Compare | CompareOutputs) -> Any:
         """What the child says; the files that it read are gone then."""
         try:
             return self._ask(request)
-        except InputError as error:  # that names a file which nobody knows
+        except (InputError, NoOutputError) as error:  # that names a file which nobody knows
             said = str(error)
             for file in self._folder.iterdir():
-                said = said.replace(f"the original {file}: ", "")
-            raise InputError(f"{self._path}: {request.doing} it: {said}") from error
+                said = said.replace(f"the {request.block.part} {file}: ", "")
+            raise type(error)(f"{self._path}: {request.doing} it: {said}") from error
         finally:
             for file in self._folder.iterdir():
                 file.unlink()
@@ -132,7 +133,7 @@ class _Child:
 @contextmanager
 def _child(original: Model, samples: Feeds) -> Iterator[_Child]:
     path = original.path or _MODEL
-    task = ModelCall(Bench, (samples,), path, None)
+    task = ModelCall(TwoNetworks, (samples,), path, path)
     with tempfile.TemporaryDirectory(prefix="nncompress-") as folder, serve_in_child(task) as ask:
         yield _Child(Path(folder), path, ask)
 
@@ -159,11 +160,11 @@ class _Walker:
         child, there = self._child, dict(original.there)
         doing = f"calibrating block {number + 1} of {len(self._route.targets)} of"
         if first.nodes:
-            there |= child.answer(Advance(child.written(original, first), doing))
+            there |= child.answer(Advance(child.written(original, "original", first), doing))
         alone = now.apart(wanted[0], {name: there[name] for name in wanted})
         request = Compare(
-            child.written(now, second, wanted[:1]), child.written(now, alone, wanted[:1]), wanted[0],
-            linear.channel_axis, first.live, second.live, doing,
+            child.written(now, "result", second, wanted[:1]), child.written(now, "result", alone, wanted[:1]),
+            wanted[0], linear.channel_axis, first.live, second.live, doing,
         )  # fmt: skip
         kinds, deviation = child.answer(request)
         original.follow(first, there)

@@ -37,8 +37,7 @@ def check_inputs(config: Config, baseline: Path | None) -> Inputs:
 
 def sweep_inputs(trials: Sequence[Trial], recipes: Iterable[Path]) -> Inputs:
     """What a sweep reads. The data differ from model to model, and recipes name some, too."""
-    proofs = [trial.proof for trial in trials]
-    data = {path for proof in proofs for path in (proof.data, proof.labels)}
-    data |= {trial.calibration for trial in trials}
-    metrics = {name for proof in proofs for name in proof.metrics}
-    return inputs_of({trial.model for trial in trials}, [*recipes, *data, *map(metric_file, metrics)])
+    from nncompress.search.sweep import inputs_of_trials
+
+    read = inputs_of_trials(trials)
+    return inputs_of(read.models, [*recipes, *read.others])

@@ -31,9 +31,10 @@ def option(*names: str, group: str, text: str, metavar: str | None = None) -> An
     return typer.Option(*names, help=text, metavar=metavar, rich_help_panel=group, autocompletion=completing(metavar))
 
 
-def shared_option(name: str, *, group: str, text: str, metavar: str | None = None) -> Any:
-    """An option that NNCOMPRESS_NAME, a recipe and the configuration files may set too (see settings.py)."""
-    variable = PREFIX + name.removeprefix("--").upper().replace("-", "_")
+def shared_option(name: str, *, group: str, text: str, metavar: str | None = None, field: str = "") -> Any:
+    """An option that NNCOMPRESS_NAME, a recipe and the configuration files may set too (see settings.py). `field`: its
+    name there, where it is another one."""
+    variable = PREFIX + (field or name.removeprefix("--")).upper().replace("-", "_")
     variables.add(variable)
     return typer.Option(
         name, help=text, metavar=metavar, rich_help_panel=group, envvar=variable, show_envvar=False,
@@ -208,8 +209,8 @@ class StoreOptions:
     ] = "folded"  # fmt: skip
     aim: Annotated[
         str,
-        shared_option("--for", group="Output", metavar="|".join(values_of("aim")), text="What it is for. Only where "
-                "that is size, a result that is not smaller is refused."),
+        shared_option("--for", field="aim", group="Output", metavar="|".join(values_of("aim")), text="What it is for. "
+                "Only where that is size, a result that is not smaller is refused."),
     ] = "size"  # fmt: skip
     external_data: Annotated[
         bool, shared_option("--external-data", group="Output", text="Weights in a data file beside the model.")

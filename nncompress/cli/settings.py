@@ -59,7 +59,7 @@ def check_variables() -> None:
 
 
 def resolve(context: typer.Context, parsed: Mapping[str, Any], layers: list[Layer]) -> Resolved:
-    """`given` completed from `layers`. Labels do not outlive data that is set in a place that counts more."""
+    """`parsed` completed from `layers`. Labels do not outlive data that is set in a place that counts more."""
     names = {p.name or "": str(p.envvar) for p in context.command.params if str(p.envvar or "").startswith(PREFIX)}
     values, ranks, sources = dict(parsed), {}, {}
     for name, variable in names.items():

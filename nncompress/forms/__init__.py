@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from nncompress.errors import UsageError
 from nncompress.forms.dense import Dense
 from nncompress.forms.dequantize import Dequantize
@@ -10,7 +12,7 @@ from nncompress.forms.form import DEFAULT_FORM, Form
 from nncompress.forms.gather_dequantize import GatherDequantize
 from nncompress.forms.half import Half
 
-ALL_FORMS: tuple[Form, ...] = (GatherDequantize(), Folded(), Dequantize(), Half(), Dense())  # type: ignore[assignment]
+ALL_FORMS: tuple[Form[Any], ...] = (GatherDequantize(), Folded(), Dequantize(), Half(), Dense())
 
 
 def form_names() -> list[str]:

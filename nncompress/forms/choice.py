@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from nncompress.forms import ALL_FORMS
 from nncompress.forms.form import DEFAULT_FORM, Form, Storing
@@ -18,7 +19,7 @@ from nncompress.numerics.encoded import Encoded
 class Choice:
     """How a weight will lie in the file."""
 
-    form: Form
+    form: Form[Any]
     layout: Layout
     size_bytes: int  # of tensor data, exactly
     note: str | None = None  # why it is not the form that was asked for, or what to expect of it
@@ -74,14 +75,14 @@ def _obstacles(weight: Weight, encoded: Encoded, storing: Storing) -> dict[str, 
     return {form.name: _obstacle(form, weight, encoded, storing) for form in ALL_FORMS if form.holds is type(encoded)}
 
 
-def _obstacle(form: Form, weight: Weight, encoded: Encoded, storing: Storing) -> str | None:
+def _obstacle(form: Form[Any], weight: Weight, encoded: Encoded, storing: Storing) -> str | None:
     if storing.target not in form.targets:
-        return f"form {form.name} has operators that not every runtime knows (--target ort)"
+        return f"form {form.name} has operators that not every runtime knows"
     if storing.opset < form.least_opset:
         return f"form {form.name} needs opset {form.least_opset}, and the model has {storing.opset}"
     return form.obstacle(weight, encoded, storing)
 
 
-def _choice(form: Form, weight: Weight, encoded: Encoded, storing: Storing) -> Choice:
+def _choice(form: Form[Any], weight: Weight, encoded: Encoded, storing: Storing) -> Choice:
     layout = cheapest_layout(form.payload(weight, encoded), storing.opset)
     return Choice(form, layout, form.size_bytes(weight, encoded, layout))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Literal, Protocol, TypeVar
 
 from nncompress.forms.layouts import Layout, Payload
 from nncompress.model.edit import Editor
 from nncompress.model.weights import Weight
-from nncompress.numerics.encoded import Encoded
 
 Target = Literal["portable", "ort"]
 PORTABLE: frozenset[Target] = frozenset({"portable", "ort"})
@@ -24,8 +23,11 @@ class Storing:
     target: Target = "portable"  # ort: operators of com.microsoft are allowed
 
 
-class Form(Protocol):
-    """One way to store an encoding. `Encoded` below is always of the type that the form holds."""
+E = TypeVar("E", contravariant=True)
+
+
+class Form(Protocol[E]):
+    """One way to store an encoding of type E, which is what it `holds`."""
 
     name: ClassVar[str]
     holds: ClassVar[type]
@@ -35,18 +37,18 @@ class Form(Protocol):
     decoded_at_load: ClassVar[bool]  # onnxruntime computes the floats once, when a session is made
     node_bytes: ClassVar[int]  # nodes, names and headers of one weight besides tensor data; measured, rounded up
 
-    def obstacle(self, weight: Weight, encoded: Encoded, storing: Storing) -> str | None:
+    def obstacle(self, weight: Weight, encoded: E, storing: Storing) -> str | None:
         """Why it cannot hold the weight; None if it can."""
         ...
 
-    def payload(self, weight: Weight, encoded: Encoded) -> Payload:
+    def payload(self, weight: Weight, encoded: E) -> Payload:
         """The large array, for which the cheapest layout is looked for."""
         ...
 
-    def size_bytes(self, weight: Weight, encoded: Encoded, layout: Layout) -> int:
+    def size_bytes(self, weight: Weight, encoded: E, layout: Layout) -> int:
         """Bytes of tensor data of everything that `write` adds, exactly."""
         ...
 
-    def write(self, editor: Editor, weight: Weight, encoded: Encoded, layout: Layout) -> None:
+    def write(self, editor: Editor, weight: Weight, encoded: E, layout: Layout) -> None:
         """Puts constants and nodes in the place of the weight."""
         ...

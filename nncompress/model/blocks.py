@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
+from nncompress.model.freeze import INITIALIZERS_FROM_IR
 from nncompress.model.model import Model
 from nncompress.model.origins import constant_tensor
 
-OLDEST_IR = 4  # from here on initializers need not be inputs
 RANDOM = frozenset(
     ("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli")
 )
@@ -112,7 +112,7 @@ def block_model(model: Model, nodes: list[ir.Node], inputs: Mapping[str, Kind], 
         dtype = ir.DataType.STRING if kind.dtype is None else ir.DataType.from_numpy(kind.dtype)
         value.type = ir.TensorType(dtype)
         value.shape = None if kind.rank is None else ir.Shape([None] * kind.rank)
-    version = max(model.ir.ir_version, OLDEST_IR)
+    version = max(model.ir.ir_version, INITIALIZERS_FROM_IR)
     return Model(ir.Model(graph, ir_version=version, functions=tuple(model.ir.functions.values())))
 
 

@@ -178,7 +178,7 @@ class _Signatures:
             return tuple((role, node.op_type) for role in operand_roles(node))
         key = function.identifier()
         if key not in self._known:
-            self._known[key] = ()  # a function cannot call itself; see truth.check_functions
+            self._known[key] = ()  # a function cannot call itself; see onnx_file/checks/functions.py
             self._known[key] = tuple(self._handed_on(function))
         return self._known[key]
 

@@ -109,7 +109,7 @@ class Fidelity:
 
 @dataclass(frozen=True)
 class OutputComparison:
-    """One output of the model: as deployed (default session) and exact (see FACTS: no int8 arithmetic behind DQ)."""
+    """One output of the model: as deployed (default session) and exact (no int8 arithmetic behind DequantizeLinear)."""
 
     name: str
     dtype: str
@@ -284,7 +284,7 @@ class Report:
     verdict: Verdict
     environment: Environment
     seed: int
-    seconds: tuple[tuple[str, float], ...] = ()  # (stage, seconds): load, compress, save, validate
+    seconds: tuple[tuple[str, float], ...] = ()  # (stage, seconds): load, compress, write, validate
     notes: tuple[str, ...] = ()
     options: tuple[tuple[str, str], ...] = ()  # (name, value) of those not at their defaults, and what data they name
     steps: tuple[SizeStep, ...] = ()  # of several passes: after normalising and after each but the last

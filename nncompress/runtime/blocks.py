@@ -19,7 +19,7 @@ from nncompress.model.model import Model
 from nncompress.model.network import Plan
 from nncompress.numerics.held import Held, Plain, Store
 from nncompress.onnx_file.write import write
-from nncompress.runtime.session import open_session
+from nncompress.runtime.session import Part, open_session
 
 BUDGET_BYTES = 128 << 20  # of activations in memory
 
@@ -29,15 +29,16 @@ class Block:
     """A file, what it reads of what is there, and which of its results are kept. Pickles."""
 
     path: Path
+    part: Part  # whose block it is: who is to blame where it cannot be run
     inputs: tuple[str, ...]
     kept: tuple[str, ...]
     seen: tuple[str, ...] = ()  # other results, which are looked at as they come
 
 
-def write_block(model: Model, plan: Plan, seen: Collection[str], path: Path) -> Block:
+def write_block(model: Model, part: Part, plan: Plan, seen: Collection[str], path: Path) -> Block:
     """The planned block in the new file `path`; a large one has a data file beside it."""
     write(block_model(model, plan.nodes, plan.inputs, [*plan.kept, *seen]), path, lasting=False)
-    return Block(path, tuple(plan.inputs), tuple(plan.kept), tuple(seen))
+    return Block(path, part, tuple(plan.inputs), tuple(plan.kept), tuple(seen))
 
 
 @dataclass
@@ -78,7 +79,7 @@ def run_block(
 
     Returns what the kept values are like. Raises InputError for a value that Python cannot take.
     """
-    session = open_session(block.path, "original")
+    session = open_session(block.path, block.part)
     stores = {name: activations.store.apart() for name in block.kept}
     kinds: dict[str, Kind] = {}
     for index in range(count):

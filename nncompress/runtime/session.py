@@ -96,7 +96,7 @@ def open_session(path: Path, part: Part, *, threads: int = 1) -> Session:
 
 
 def open_exact_session(path: Path, part: Part, *, threads: int = 1) -> Session:
-    """The model without integer arithmetic on activations behind DequantizeLinear and MatMulNBits (see FACTS)."""
+    """The model without integer arithmetic on activations behind DequantizeLinear and MatMulNBits."""
     options = _options(threads)
     options.add_session_config_entry("session.qdq_matmulnbits_accuracy_level", "0")
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL

@@ -16,6 +16,7 @@ from nncompress.onnx_file.output import owner_of_data
 from nncompress.results.record import Report
 from nncompress.results.sweep import SWEEP_SCHEMA_VERSION, Ended, SweepResults
 from nncompress.search.trial import Trial, made_here, read_stamp
+from nncompress.validate.metrics.names import metric_file
 from nncompress.workflow.inputs import Inputs
 from nncompress.workflow.verify import load_report
 
@@ -49,6 +50,15 @@ def write_plan(trials: Sequence[Trial], folder: Path) -> None:
         write_whole(folder / PLAN_NAME, json.dumps(tree, indent=2) + "\n")
     except OSError as error:
         raise NoOutputError(f"cannot write to {folder}: {reason(error)}") from error
+
+
+def inputs_of_trials(trials: Sequence[Trial]) -> Inputs:
+    """What the trials read besides recipes: models, data, labels, calibration data, metrics of one's own."""
+    proofs = [trial.proof for trial in trials]
+    data = {path for proof in proofs for path in (proof.data, proof.labels)} | {trial.calibration for trial in trials}
+    metrics = {metric_file(name) for proof in proofs for name in proof.metrics}
+    models = {trial.model for trial in trials}
+    return Inputs(tuple(models), tuple(path for path in (*data, *metrics) if path is not None))
 
 
 def check_places(trials: Sequence[Trial], folder: Path, inputs: Inputs) -> None:

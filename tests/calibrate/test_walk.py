@@ -14,7 +14,7 @@ from onnx import helper
 
 from nncompress.calibrate import measure
 from nncompress.calibrate.walk import CalibrationRun
-from nncompress.errors import InputError
+from nncompress.errors import InputError, NoOutputError
 from nncompress.model.encoding import set_constant
 from nncompress.model.linear import find_linears
 from nncompress.model.model import Model
@@ -248,7 +248,7 @@ def test_a_result_of_another_name_is_left_out_and_one_that_differs_in_shape_too(
 
 
 # ------------------------------------------------------------------------------------------------ the child
-class Dying(measure.Bench):
+class Dying(measure.TwoNetworks):
     """Ends at the second block, as a crash of onnxruntime would."""
 
     def __call__(self, request: Any) -> Any:
@@ -262,7 +262,7 @@ def test_a_crash_of_the_child_names_the_model_and_leaves_nothing(
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
-    monkeypatch.setattr("nncompress.calibrate.walk.Bench", Dying)
+    monkeypatch.setattr("nncompress.calibrate.walk.TwoNetworks", Dying)
     original = as_model(proto_of(RESIDUAL, w=W, v=V, u=U, c=B))
     original.path = Path("m.onnx")
     said = r"^calibrating block 1 of 3 of the original m\.onnx: onnxruntime crashed \(SIGSEGV\)$"
@@ -280,7 +280,7 @@ def test_a_block_that_onnxruntime_refuses_names_the_model(
     original.path = Path("m.onnx")
     model = coarser(original, "w")
     model.ir.graph.node(0).attributes.add(ir.AttrInt64("nonsense", 1))
-    with pytest.raises(InputError, match=r"^m\.onnx: calibrating block 1 of 1 of it: .*nonsense"):
+    with pytest.raises(NoOutputError, match=r"^m\.onnx: calibrating block 1 of 1 of it: .*nonsense"):
         walked(original, model, tmp_path / "x", x_samples())
 
 
