@@ -35,10 +35,6 @@ class CalibrationRun:
     original: Model
     samples: Feeds
 
-    @property
-    def feeds(self) -> int:
-        return len(self.samples)
-
     def walk(
         self, model: Model, linears: Sequence[Linear], needs: Needs
     ) -> Generator[tuple[Linear, Deviation | str], None, None]:

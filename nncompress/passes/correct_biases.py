@@ -29,8 +29,6 @@ from nncompress.passes.context import Context
 from nncompress.passes.statistics import Calibration, Deviation, Needs
 from nncompress.results.record import Outcome, Rewritten, Skipped
 
-FEWEST_FEEDS = 2
-
 
 @dataclass(frozen=True)
 class CorrectBiases(WeightPass):
@@ -46,7 +44,7 @@ class CorrectBiases(WeightPass):
 
     name: ClassVar[str] = "correct-biases"
     stage: ClassVar[Stage] = Stage.CORRECTIONS
-    needs: ClassVar[Needs] = Needs(means=True)
+    needs: ClassVar[Needs] = Needs(means=True, least_feeds=2)  # to tell means from noise
 
     def apply(self, model: Model, context: Context) -> list[Outcome]:
         weights, outcomes = self.select(model)
@@ -90,15 +88,9 @@ class CorrectBiases(WeightPass):
         return effects
 
     def _calibration(self, context: Context) -> Calibration:
-        calibration = context.calibration
-        if calibration is None:
+        if context.calibration is None:
             raise UsageError(f"{self.name} needs calibration data")
-        if calibration.feeds < FEWEST_FEEDS:
-            raise UsageError(
-                f"{self.name} needs at least {FEWEST_FEEDS} feeds to tell means from noise; "
-                f"the calibration data have {calibration.feeds}"
-            )
-        return calibration
+        return context.calibration
 
     def _outcome(self, weight: Weight, effects: list[_Effect]) -> Outcome:
         """Of all nodes that read the weight."""

@@ -23,6 +23,8 @@ class Needs:
 
     means: bool = False
     """means and variances of results, in the network as it was and as it is now"""
+    least_feeds: int = 1
+    """fewer are refused"""
 
     def __bool__(self) -> bool:
         return self.means
@@ -40,10 +42,6 @@ class Deviation:
 
 class Calibration(Protocol):
     """Sample inputs, run through the model as it was and as it is now."""
-
-    @property
-    def feeds(self) -> int:
-        """How many there are."""
 
     def walk(
         self, model: Model, linears: Sequence[Linear], needs: Needs

@@ -27,6 +27,11 @@ def samples_for(passes: Sequence[Pass], model: Model, path: Path | None, proof: 
     if proof is not None and place_of(Path(proof.origin)) == place_of(path):
         raise UsageError(f"--calibration and --data are both {path}: {_APART}")
     samples = load_feeds(path, input_specs(model.ir))
+    for step in passes:
+        if len(samples) < step.needs.least_feeds:
+            raise UsageError(
+                f"{step.name} needs at least {step.needs.least_feeds} calibration feeds; {path} has {len(samples)}"
+            )
     if proof is not None:
         _check_apart(samples, proof)
     return samples

@@ -61,9 +61,7 @@ class Ledger:
             parts = forms.get(index, ["removed"])
             form = parts[0] if len(parts) == 1 else f"factors ({', '.join(dict.fromkeys(parts))})"
             line = replace(line, bytes_after=after[index], form=form, outcomes=tuple(outcomes[index]))
-            measured = [outcome.output_sqnr_db for outcome in outcomes[index] if outcome.output_sqnr_db is not None]
-            output_error = measured[-1] if measured else None
-            lines.append(replace(line, sqnr_db=errors[index], output_sqnr_db=output_error))
+            lines.append(replace(line, sqnr_db=errors[index], output_sqnr_db=output_error(outcomes[index])))
         others = sum(tensor.nbytes for _, tensor, _ in find_constants(model)) - sum(after.values())
         rest = LedgerLine("(other constants)", "constants", (), (), "", self._other_before, others, "")
         return (*lines, rest)
@@ -84,6 +82,12 @@ class Ledger:
                 )
                 own[origin.line][origin.known_as] = [merged]
         return [tuple(outcome for group in by_name.values() for outcome in group) for by_name in own]
+
+
+def output_error(outcomes: Sequence[Outcome]) -> float | None:
+    """Of what a weight computes, as the last pass that measured it left it; None: nobody did."""
+    measured = [outcome.output_sqnr_db for outcome in outcomes if outcome.output_sqnr_db is not None]
+    return measured[-1] if measured else None
 
 
 def with_graph_line(lines: tuple[LedgerLine, ...], bytes_before: int, bytes_after: int) -> tuple[LedgerLine, ...]:

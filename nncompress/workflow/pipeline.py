@@ -20,7 +20,7 @@ from nncompress.passes.base import Pass
 from nncompress.passes.context import Context
 from nncompress.results.record import LedgerLine, Outcome, Rewritten, SizeStep, WeightValues
 from nncompress.workflow.chain_error import chain_errors
-from nncompress.workflow.ledger import Ledger
+from nncompress.workflow.ledger import Ledger, output_error
 from nncompress.workflow.worst_values import worst_values
 
 
@@ -95,14 +95,14 @@ def apply_passes(
 
 @one_blas_thread()
 def store_applied(applied: Applied, storing: Storing) -> Compressed:
-    """Writes what rides on the weights of `applied` into its graph, which is an ordinary model afterwards."""
-    ledger, model = applied.ledger, applied.model
+    """An ordinary model: a copy of what `applied` holds, with all that rides on its weights written into the graph."""
+    ledger, model = applied.ledger, applied.model.clone()
     sizes, outcomes = ledger.sizes_before_store(model), ledger.by_line(applied.outcomes)
     if not applied.changed:
         lines = ledger.close(model, sizes, {}, outcomes, [None] * len(outcomes))
         return Compressed(model, applied.outcomes, lines, applied.notes)
     errors = chain_errors(ledger.originals, model, outcomes)
-    worst = worst_values(applied.original, model, errors)
+    worst = worst_values(ledger.originals, model, errors, list(map(output_error, outcomes)))
     stored = store(model, storing)
     forms = {key: (choice.name, choice.size_bytes) for key, (_, choice) in stored.items()}
     lines = ledger.close(model, sizes, forms, outcomes, errors)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import onnx_ir as ir
@@ -21,44 +21,33 @@ MOST_WEIGHTS = 4
 MOST_ELEMENTS = 1 << 24
 
 
-def worst_values(original: Model, result: Model, errors: Sequence[float | None]) -> tuple[WeightValues, ...]:
-    """The MOST_WEIGHTS encoded weights of lowest SQNR, the lowest first. `result`: between the passes and `store`;
-    `errors` by line of the ledger.
+def worst_values(
+    originals: Mapping[int, tuple[Weight, ir.TensorProtocol]],
+    result: Model,
+    errors: Sequence[float | None],
+    output_errors: Sequence[float | None],
+) -> tuple[WeightValues, ...]:
+    """The MOST_WEIGHTS encoded weights that did most damage, the worst first. `result`: between the passes and `store`.
 
-    Weights that were split, of more than MOST_ELEMENTS elements, or whose name does not single out their original
-    are left out. One weight is read at a time, and of a large one a sample.
+    By line of the ledger: the weights and tensors that were there at first, the SQNR in dB of values, and that of what
+    the weight computes, which counts where it is known. Weights that were split or have more than MOST_ELEMENTS
+    elements are left out. One weight is read at a time, and of a large one a sample.
     """
-    weights = [
-        Weight(value, scope, ()) for value, _, scope in find_constants(result) if _error(value, errors) is not None
-    ]
-    originals = _by_name(original, {weight.given_name for weight in weights})
-    shown = [
-        (sqnr_db, weight)
-        for weight in weights
-        if (sqnr_db := _error(weight.value, errors)) is not None
-        and _can_be_shown(weight, originals.get(weight.given_name))
-    ]
-    shown.sort(key=lambda pair: pair[0])
-    return tuple(_values(weight, originals[weight.given_name], sqnr_db) for sqnr_db, weight in shown[:MOST_WEIGHTS])
+    shown: list[tuple[float, Weight, ir.TensorProtocol, float]] = []
+    for value, _, scope in find_constants(result):
+        origin = origin_of(value)
+        error = None if origin is None or origin.same_as is not None else errors[origin.line]
+        if origin is None or error is None or not math.isfinite(error):
+            continue
+        weight, original, output_error = Weight(value, scope, ()), originals[origin.line][1], output_errors[origin.line]
+        if _can_be_shown(weight, original):
+            shown.append((error if output_error is None else output_error, weight, original, error))
+    shown.sort(key=lambda entry: entry[0])
+    return tuple(_values(weight, original, error) for _, weight, original, error in shown[:MOST_WEIGHTS])
 
 
-def _error(value: ir.Value, errors: Sequence[float | None]) -> float | None:
-    origin = origin_of(value)
-    sqnr_db = None if origin is None or origin.same_as is not None else errors[origin.line]
-    return sqnr_db if sqnr_db is not None and math.isfinite(sqnr_db) else None
-
-
-def _by_name(model: Model, names: set[str]) -> dict[str, ir.TensorProtocol]:
-    """The constants called so, without names that several have."""
-    constants: dict[str, list[ir.TensorProtocol]] = {}
-    for value, tensor, _ in find_constants(model):
-        if value.name in names:
-            constants.setdefault(value.name, []).append(tensor)
-    return {name: tensors[0] for name, tensors in constants.items() if len(tensors) == 1}
-
-
-def _can_be_shown(weight: Weight, original: ir.TensorProtocol | None) -> bool:
-    if original is None or encoded_of(weight) is None or not 0 < weight.size <= MOST_ELEMENTS:
+def _can_be_shown(weight: Weight, original: ir.TensorProtocol) -> bool:
+    if encoded_of(weight) is None or not 0 < weight.size <= MOST_ELEMENTS:
         return False
     return (original.dtype, tuple(original.shape.numpy())) == (weight.dtype, weight.shape)
 

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.support import IMAGES, SAMPLES, nncompress, nncompress_process, one_line
@@ -124,6 +125,15 @@ def test_a_pass_that_needs_calibration_is_refused_without_it_before_any_work(tmp
     )
     assert said == (
         "nncompress: error: correct-biases needs --calibration: samples like those that the model will be used on"
+    )
+
+
+def test_one_feed_alone_is_refused_before_any_pass_works(tmp_path: Path) -> None:
+    with np.load(CALIBRATION) as arrays:
+        np.savez(tmp_path / "one.npz", **{name: array[:1] for name, array in arrays.items()})
+    said = refused(2, "quantize", CNN, "-o", tmp_path / "o.onnx", "--calibration", tmp_path / "one.npz")
+    assert said == (
+        f"nncompress: error: correct-biases needs at least 2 calibration feeds; {tmp_path / 'one.npz'} has 1"
     )
 
 
