@@ -21,6 +21,7 @@ class Ledger:
     """Opened on the model as loaded; `close` compares it with the model after all passes and `store`."""
 
     def __init__(self, model: Model) -> None:
+        self._closed: set[int] = set()  # ids of models
         self._lines: list[LedgerLine] = []  # of the weights, with nothing about the result yet
         self._origins: list[Origin] = []
         self.originals: dict[int, tuple[Weight, ir.TensorProtocol]] = {}  # by line
@@ -50,6 +51,8 @@ class Ledger:
     ) -> tuple[LedgerLine, ...]:
         """The lines of all weights, and one for all other constants. `stored`: (form, bytes) by id of the old value;
         `outcomes` as `by_line` orders them, `errors` as `chain_errors` does."""
+        assert id(model) not in self._closed, "it is stored already: what rode on its weights is gone"
+        self._closed.add(id(model))
         after: dict[int, int] = dict.fromkeys(range(len(self._lines)), 0)
         forms: dict[int, list[str]] = {}
         for key, (index, plain) in sizes.items():

@@ -40,6 +40,10 @@ class Applied:
         """True if any pass changed anything."""
         return any(isinstance(outcome, Rewritten) for outcome in self.outcomes)
 
+    def clone(self) -> Applied:
+        """The same in a graph of its own, with what rides on it."""
+        return replace(self, model=self.model.clone())
+
 
 @dataclass(frozen=True)
 class Compressed:
@@ -95,8 +99,11 @@ def apply_passes(
 
 @one_blas_thread()
 def store_applied(applied: Applied, storing: Storing) -> Compressed:
-    """An ordinary model: a copy of what `applied` holds, with all that rides on its weights written into the graph."""
-    ledger, model = applied.ledger, applied.model.clone()
+    """Writes what rides on the weights of `applied` into its graph, which is an ordinary model afterwards.
+
+    That uses it up: to store it in several ways, store a `clone` of it each time.
+    """
+    ledger, model = applied.ledger, applied.model
     sizes, outcomes = ledger.sizes_before_store(model), ledger.by_line(applied.outcomes)
     if not applied.changed:
         lines = ledger.close(model, sizes, {}, outcomes, [None] * len(outcomes))

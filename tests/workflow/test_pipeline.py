@@ -11,6 +11,7 @@ import onnx_ir as ir
 import pytest
 
 import nncompress.workflow.pipeline as module
+from nncompress.forms.form import Storing
 from nncompress.model.constants import find_constants
 from nncompress.model.encoding import set_values
 from nncompress.model.model import Model
@@ -20,9 +21,9 @@ from nncompress.passes.context import Context
 from nncompress.report.charts.waterfall import waterfall
 from nncompress.results.record import Outcome, Rewritten
 from nncompress.workflow.compress import Writing, compress_file
-from nncompress.workflow.pipeline import compress_graph
+from nncompress.workflow.pipeline import apply_passes, compress_graph, store_applied
 from nncompress.workflow.proof import Proof
-from tests.models import linear, model_of, noise, run
+from tests.models import context_for, linear, model_of, noise, run
 from tests.support import SAMPLE_DATA, SAMPLES
 
 CHAIN: list[Pass] = [Factorize(ratio=0.7), PruneMagnitude(sparsity=0.5), QuantizeWeights()]
@@ -113,3 +114,15 @@ def test_values_given_after_pruning_are_those_in_the_file() -> None:
     doubled = compress_graph(linear(weight), [PruneMagnitude(sparsity=0.6), DoubleValues()])
     unit = np.eye(64, dtype=np.float32)
     assert np.array_equal(run(doubled.model, x=unit)[0], 2 * run(pruned.model, x=unit)[0])
+
+
+def test_what_was_applied_can_be_stored_in_several_ways() -> None:
+    model = linear(noise(64, 80))
+    context = context_for(model)
+    applied = apply_passes(model, [PruneMagnitude(sparsity=0.6), QuantizeWeights()], context)
+    first, second = (store_applied(applied.clone(), Storing(17, form)) for form in ("folded", "dequantize"))
+    assert [compressed.lines[0].form for compressed in (first, second)] == ["folded, sparse-mask", "dequantize"]
+    assert first.lines == compress_graph(model, [PruneMagnitude(sparsity=0.6), QuantizeWeights()]).lines
+    assert store_applied(applied, context.storing).lines == first.lines
+    with pytest.raises(AssertionError, match="it is stored already"):
+        store_applied(applied, context.storing)
