@@ -14,7 +14,7 @@ from nncompress.model.blocks import Kind
 from nncompress.numerics.held import Store
 from nncompress.numerics.moments import Moments, variance_of_mean
 from nncompress.passes.statistics import Deviation
-from nncompress.runtime.blocks import BUDGET_BYTES, Activations, Block, kinds_of, run_block, start
+from nncompress.runtime.blocks import BUDGET_BYTES, Activations, Block, CannotKeepError, kinds_of, run_block, start
 
 
 @dataclass(frozen=True)
@@ -63,11 +63,17 @@ class TwoNetworks:
     def __call__(self, request: Advance | Compare | CompareOutputs | None) -> Any:
         """Kinds of what was kept; of a comparison also how the result moved, and of outputs only their error.
 
-        For None what the inputs are like.
+        Of a block whose results cannot be kept, the reason why; for None what the inputs are like.
         """
         if request is None:
             return kinds_of(self._original)
         self.go_on(request)
+        try:
+            return self._answer(request)
+        except CannotKeepError as error:
+            return str(error)
+
+    def _answer(self, request: Advance | Compare | CompareOutputs) -> Any:
         if isinstance(request, CompareOutputs):
             errors = _OutputErrors(self, request)
             run_block(request.block, self._now, self._count, errors.add)

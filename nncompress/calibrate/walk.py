@@ -53,10 +53,15 @@ class CalibrationRun:
         """See `passes.statistics.Calibration`."""
         original = Network(self.original)
         outputs = original.outputs()
+        if not outputs:
+            return [0.0] * len(models)
         with _child(self.original, self.samples) as child:
             original.there = dict(child.kinds())
             inputs, plan = dict(original.there), original.plan(outputs, outputs)
-            original.follow(plan, dict(child.answer(Advance(child.written(original, "original", plan), "running"))))
+            kinds = child.answer(Advance(child.written(original, "original", plan), "running"))
+            if isinstance(kinds, str):  # they cannot be kept, and so not be compared
+                return [0.0] * len(models)
+            original.follow(plan, kinds)
             errors = []
             for model in models:
                 network = Network(model, dict(inputs))
@@ -83,6 +88,11 @@ class _Route:
                 self.excluded.append((linear, "its result has no channels that are known"))
             else:
                 comparable.append(linear)
+        names = [str(linear.result.name) for linear in comparable]
+        variable = self.now.variable(names) & self.original.variable(names)
+        constant = [linear for linear in comparable if linear.result.name not in variable]
+        self.excluded += [(linear, "its result is the same for all inputs") for linear in constant]
+        comparable = [linear for linear in comparable if linear.result.name in variable]
         names = [str(linear.result.name) for linear in comparable]
         random = self.now.random(names) | self.original.random(names)
         noisy = [linear for linear in comparable if linear.result.name in random]
@@ -155,14 +165,20 @@ class _Walker:
             return f"calibration cannot stop there: {obstacle}"
         child, there = self._child, dict(original.there)
         doing = f"calibrating block {number + 1} of {len(self._route.targets)} of"
-        if first.nodes:
-            there |= child.answer(Advance(child.written(original, "original", first), doing))
+        if first.kept:
+            kinds = child.answer(Advance(child.written(original, "original", first), doing))
+            if isinstance(kinds, str):
+                return f"calibration cannot stop there: {kinds}"
+            there |= kinds
         alone = now.apart(wanted[0], {name: there[name] for name in wanted})
         request = Compare(
             child.written(now, "result", second, wanted[:1]), child.written(now, "result", alone, wanted[:1]),
             wanted[0], linear.channel_axis, first.live, second.live, doing,
         )  # fmt: skip
-        kinds, deviation = child.answer(request)
+        answer = child.answer(request)
         original.follow(first, there)
+        if isinstance(answer, str):
+            return f"calibration cannot stop there: {answer}"
+        kinds, deviation = answer
         now.follow(second, kinds)
         return cast("Deviation | str", deviation)

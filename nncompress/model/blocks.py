@@ -83,7 +83,14 @@ def names_read(nodes: Iterable[ir.Node]) -> list[str]:
 def draws_random_numbers(node: ir.Node) -> bool:
     """Whether it, or a node inside it, does not compute the same twice."""
     inner = (inside for attribute in node.attributes.values() for inside in _inside(attribute))
-    return node.op_type in RANDOM or any(inside.op_type in RANDOM for inside in inner)
+    return any(each.op_type in RANDOM or _drops_out(each) for each in (node, *inner))
+
+
+def _drops_out(node: ir.Node) -> bool:
+    """True for a Dropout that trains, or may."""
+    mode = node.inputs[2] if node.op_type == "Dropout" and len(node.inputs) > 2 else None
+    tensor = constant_tensor(mode)
+    return mode is not None and (tensor is None or bool(tensor.numpy().any()))
 
 
 def obstacle_to_carry(value: ir.Value) -> str | None:

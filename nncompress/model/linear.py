@@ -106,7 +106,7 @@ def _bias_of(weight: Weight, use: Use) -> Bias | str:
     if not use.channel_axes:
         return "its result has no channels"
     if op_name(node) == "MatMul":
-        return _behind(weight, node) or "nothing is added to its result that could be moved"
+        return _behind(use) or "nothing is added to its result that could be moved"
     return _own(weight, use)
 
 
@@ -116,7 +116,7 @@ def _own(weight: Weight, use: Use) -> Bias | str:
     value = node.inputs[_OWN] if len(node.inputs) > _OWN else None
     times = float_of(node, "beta", 1.0) if node.op_type == "Gemm" else 1.0
     tensor = _float_constant(value)
-    if value is None and (behind := _behind(weight, node)) is not None:
+    if value is None and (behind := _behind(use)) is not None:
         return behind
     if value is not None and tensor is None:
         return "its bias is computed, or an input"
@@ -127,17 +127,19 @@ def _own(weight: Weight, use: Use) -> Bias | str:
     return Bias(node, _OWN, times, 0, (tensor or weight.tensor).dtype.numpy())
 
 
-def _behind(weight: Weight, node: ir.Node) -> Bias | None:
+def _behind(use: Use) -> Bias | None:
     """What is added to the result by the only node that reads it."""
-    result = node.outputs[0]
+    node, result = use.node, use.node.outputs[0]
     readers = tuple(result.uses())
     if len(readers) != 1 or result.is_graph_output():
         return None
     reader, index = readers[0].node, readers[0].idx
     if op_name(reader) == "Add" and reader.graph is node.graph and len(reader.inputs) == 2:
         constant = _float_constant(reader.inputs[1 - index])
-        trailing = len(weight.shape) - 2 if _CHANNELS[node.op_type] == 1 else 0
-        return None if constant is None else Bias(reader, 1 - index, 1.0, trailing, constant.dtype.numpy())
+        if constant is None or use.rank is None:
+            return None
+        trailing = use.rank - 2 if _CHANNELS[node.op_type] == 1 else 0
+        return Bias(reader, 1 - index, 1.0, trailing, constant.dtype.numpy())
     if op_name(reader) == "BatchNormalization" and index == 0 and node.op_type != "MatMul":
         mean = _mean_of(reader)
         return None if mean is None else Bias(reader, _MEAN, -1.0, 0, mean.dtype.numpy())

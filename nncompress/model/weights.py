@@ -35,6 +35,7 @@ class Use:
     channel_axes: tuple[int, ...]
     contraction_axes: tuple[int, ...]
     direct: bool  # nothing stands between the constant and the node, and the node is the operator itself
+    rank: int | None = None  # of the operand as the node reads it; None: not known
 
 
 @dataclass(frozen=True)
@@ -218,4 +219,4 @@ def _use(node: ir.Node, role: Role, op: str, axes: Axes, direct: bool) -> Use | 
         kept = [axis for axis in range(rank) if axis not in (summed or [])]
     if summed is None:
         summed = [axis for axis in range(rank) if axis not in kept]
-    return Use(node, role.index, op, role.kind, stored(kept), stored(summed), direct)
+    return Use(node, role.index, op, role.kind, stored(kept), stored(summed), direct, rank)

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 
-from nncompress.errors import InputError
 from nncompress.feeds.feeds import Feeds
 from nncompress.model.blocks import Kind, block_model
 from nncompress.model.model import Model
@@ -22,6 +21,14 @@ from nncompress.onnx_file.write import write
 from nncompress.runtime.session import Part, open_session
 
 BUDGET_BYTES = 128 << 20  # of activations in memory
+
+
+_KEPT = {f"tensor({name})" for name in ("float", "double", "float16", "bool", "string")}
+_KEPT |= {f"tensor({sign}int{bits})" for sign in ("", "u") for bits in (8, 16, 32, 64)}
+
+
+class CannotKeepError(Exception):
+    """A block ends at a value of a type that cannot be kept for the next one."""
 
 
 @dataclass(frozen=True)
@@ -77,19 +84,20 @@ def run_block(
 ) -> dict[str, Kind]:
     """Runs `block` on `count` feeds; what it keeps goes to `activations`, what it has to show to `look`.
 
-    Returns what the kept values are like. Raises InputError for a value that Python cannot take.
+    Returns what the kept values are like. Raises CannotKeepError, before anything runs, for one that numpy has no type
+    for.
     """
     session = open_session(block.path, block.part)
+    for name in block.kept:
+        if session.outputs[name] not in _KEPT:
+            raise CannotKeepError(f"{name!r} is a {session.outputs[name]}")
     stores = {name: activations.store.apart() for name in block.kept}
     kinds: dict[str, Kind] = {}
     for index in range(count):
         results = dict(zip(session.outputs, session.run(activations.of(block.inputs, index)), strict=True))
         for name in block.kept:
-            array = results[name]
-            if not isinstance(array, np.ndarray) or not session.outputs[name].startswith("tensor("):
-                raise InputError(f"{name!r} is a {session.outputs[name]}, which calibration cannot keep")
-            activations.add(name, array, stores[name])
-            kinds[name] = _joined(kinds.get(name), array)
+            activations.add(name, results[name], stores[name])
+            kinds[name] = _joined(kinds.get(name), results[name])
         look(index, {name: results[name] for name in block.seen})
     return kinds
 
