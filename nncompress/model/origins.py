@@ -1,8 +1,8 @@
 """Traces an operand back to the float constants that it is made of, through nodes that only rearrange them.
 
-Exporters put Transpose, Reshape, Squeeze, Unsqueeze, Flatten, Identity, Cast, Slice, Concat and a constant factor
-between a weight and its reader; runtimes compute these once at load. Each constant found comes with the map from the
-operand's axes to its own.
+Exporters put Transpose, Reshape, Squeeze, Unsqueeze, Flatten, Identity, Cast, Slice, Split, Concat and a constant
+factor between a weight and its reader; runtimes compute these once at load. Each constant found comes with the map from
+the operand's axes to its own.
 """
 
 from __future__ import annotations
@@ -69,12 +69,15 @@ class Origins:
             return self._concat(node, depth)
         if node.op_type in ("Mul", "Div") and len(node.inputs) == 2:
             return self._scaled(node, depth)
-        if node.op_type not in _STEPS or node.inputs[0] is None:
+        if (node.op_type not in _STEPS and node.op_type != "Split") or node.inputs[0] is None:
             return None
         inner = self._trace(node.inputs[0], depth + 1)
         if inner is None:
             return None
         before, constants = inner
+        if node.op_type == "Split":
+            part = _split(node, before, value) if before is not None else None
+            return (part, constants) if part is not None else (None, [(v, None) for v, _ in constants])
         step = _STEPS[node.op_type](node, before) if before is not None else None
         if step is None:
             return (None, [(v, None) for v, _ in constants]) if _only_moves(node) else None
@@ -148,6 +151,23 @@ def _slice(node: ir.Node, shape: _Shape) -> _Step | None:
             return None
         new[axis] = len(range(*slice(start, end, step).indices(shape[axis])))
     return new, range(len(shape))
+
+
+def _split(node: ir.Node, shape: _Shape, part: ir.Value) -> _Shape | None:
+    """The shape of one of its results."""
+    axis, place = int_of(node, "axis", 0), part.index()
+    if axis is None or place is None or not -len(shape) <= axis < len(shape):
+        return None
+    sizes = _integers(node, 1) if len(node.inputs) > 1 and node.inputs[1] is not None else ints_of(node, "split") or []
+    if sizes is None:
+        return None
+    whole, count = shape[axis], len(node.outputs)
+    size = -(-whole // count)  # equal parts, of which the last one may be smaller
+    sizes = sizes or [min(size, whole - size * index) for index in range(count)]
+    if len(sizes) != count or sum(sizes) != whole or min(sizes) < 0:
+        return None
+    axis %= len(shape)
+    return [*shape[:axis], sizes[place], *shape[axis + 1 :]]
 
 
 def _reshape(node: ir.Node, shape: _Shape) -> _Step | None:

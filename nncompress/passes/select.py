@@ -1,4 +1,7 @@
-"""Which weights a pass works on: glob patterns on names of weights and nodes."""
+"""Which weights a pass works on: names of weights and nodes, or glob patterns on them.
+
+A pattern that is a name as it stands means that name: names such as `layers[0].kernel` look like patterns.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +19,16 @@ def names_of(weight: Weight) -> set[str]:
 
 def matches(weight: Weight, globs: Iterable[str]) -> bool:
     """True if one of the globs matches a name of the weight."""
-    return any(fnmatch.fnmatchcase(name, glob) for glob in globs for name in names_of(weight))
+    return any(_fits(name, glob) for glob in globs for name in names_of(weight))
 
 
 def check_globs(globs: Iterable[str], weights: list[Weight]) -> None:
     """Raises UsageError for the first glob that matches nothing, with the nearest names."""
     known = sorted({name for weight in weights for name in names_of(weight)})
     for glob in globs:
-        if not any(fnmatch.fnmatchcase(name, glob) for name in known):
+        if not any(_fits(name, glob) for name in known):
             raise UsageError(f"{glob!r} matches no weight and no node that reads one{nearest(glob.strip('*?'), known)}")
+
+
+def _fits(name: str, glob: str) -> bool:
+    return name == glob or fnmatch.fnmatchcase(name, glob)

@@ -6,7 +6,9 @@ import pytest
 
 from nncompress.model.origins import Origins
 from nncompress.model.weights import find_weights
-from tests.models import as_model, dense_constant, model_of, noise, only_weight, proto_of, weight_named
+from nncompress.passes.quantize_weights import QuantizeWeights
+from nncompress.workflow.pipeline import compress_graph
+from tests.models import as_model, dense_constant, model_of, noise, only_weight, proto_of, run, weight_named
 
 HEAD = "g (float[2,4] x) => (float[] y)"
 
@@ -183,3 +185,36 @@ def test_values_come_as_float32_or_float64() -> None:
         weight = only_weight(model_of(f"g ({kind}[2,4] x) => ({kind} y) {{ y = MatMul(x, w) }}", w=array))
         assert weight.array().dtype == expected
         assert np.array_equal(weight.array(), array)
+
+
+@pytest.mark.parametrize(
+    ("split", "opset", "sizes"),
+    [
+        ("q, k, v = Split<axis=1, split=[16, 16, 16]>(w)", 11, None),
+        ("q, k, v = Split<axis=-1>(w)", 11, None),
+        ("q, k, v = Split<axis=1>(w, n)", 17, [16, 8, 24]),
+        ("q, k, v = Split<axis=1>(w)", 17, None),
+        ("q, k, v = Split<axis=-1, num_outputs=3>(w)", 18, None),
+    ],
+)
+def test_a_weight_that_is_cut_by_split_is_read_by_all_that_read_its_parts(
+    split: str, opset: int, sizes: list[int] | None
+) -> None:
+    body = f"g (float[2,12] x) => (float[2,a] y, float[2,b] z) {{ {split} y = MatMul(x, q) z = MatMul(x, v) }}"
+    constants = {"w": noise(12, 48)} | ({"n": np.array(sizes)} if sizes else {})
+    weight = weight_named(model_of(body, opset=opset, **constants), "w")
+    assert (weight.channel_axes, weight.ops, len(weight.uses)) == ((1,), ("MatMul",), 2)
+    compressed = compress_graph(model_of(body, opset=opset, **constants), [QuantizeWeights(min_size=1)])
+    x = noise(2, 12, seed=4)
+    for before, after in zip(
+        run(model_of(body, opset=opset, **constants), x=x), run(compressed.model, x=x), strict=True
+    ):
+        assert np.linalg.norm(before - after) < 0.02 * np.linalg.norm(before)
+    assert compressed.changed
+
+
+@pytest.mark.parametrize("split", ["Split<axis=2>(w)", "Split<axis=1, split=[16, 16]>(w)", "Split<axis=1>(w, x)"])
+def test_a_split_that_cannot_be_followed_has_no_axes(split: str) -> None:
+    body = f"g (float[2,12] x) => (float[2,a] y) {{ q, k, v = {split} y = MatMul(x, q) }}"
+    uses = weight_named(model_of(body, opset=13, w=noise(12, 48)), "w").uses
+    assert [(use.channel_axes, use.direct) for use in uses] == [((), False)]

@@ -17,7 +17,7 @@ from nncompress.passes.prune_magnitude import PruneMagnitude
 from nncompress.passes.quantize_weights import QuantizeWeights
 from nncompress.results.record import Outcome, Rewritten, Skipped
 from nncompress.workflow.pipeline import check_passes, compress_graph
-from tests.models import CONTEXT, as_model, context_for, model_of, noise, proto_of
+from tests.models import CONTEXT, as_model, context_for, linear, model_of, noise, proto_of
 
 WITHOUT_DATA = [kind for kind in ALL_PASSES if not kind.needs]  # others: see test_correct_biases.py
 F, P, Q = Factorize(rank=2, min_size=64), PruneMagnitude(), QuantizeWeights()
@@ -55,6 +55,22 @@ def test_globs_match_names_of_weights_and_of_nodes(
     rank = {"rank": 2} if kind is Factorize else {}
     found = outcomes(kind(min_size=64, **rank, **options), model())  # type: ignore[arg-type]
     assert [found[name] for name in ("enc_0", "enc_1", "dec")] == expected
+
+
+@pytest.mark.parametrize("name", ["encoder.layers[0].kernel", "params['Dense_0']['kernel']", "a*b", "[w]"])
+def test_a_name_that_looks_like_a_glob_means_itself(name: str) -> None:
+    model = linear(noise(32, 32))
+    rename(model, name)
+    assert outcomes(QuantizeWeights(exclude=(name,)), model) == {name: "excluded"}
+    assert outcomes(QuantizeWeights(include=(name,), only_if_smaller=False), model) == {name: "rewritten"}
+
+
+def rename(model: Model, name: str) -> None:
+    """Calls its only weight so."""
+    value = find_weights(model)[0].value
+    del model.ir.graph.initializers["w"]
+    value.name = name
+    model.ir.graph.initializers.add(value)
 
 
 @pytest.mark.parametrize("kind", WITHOUT_DATA)
