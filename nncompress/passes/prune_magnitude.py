@@ -17,6 +17,8 @@ from nncompress.passes.context import Context
 from nncompress.passes.parallel import in_parallel
 from nncompress.results.record import Outcome, Rewritten, Skipped
 
+_NOTHING = "no value is small enough to become zero"
+
 
 @dataclass(frozen=True)
 class PruneMagnitude(WeightPass):
@@ -27,7 +29,7 @@ class PruneMagnitude(WeightPass):
     """
 
     sparsity: float | None = None
-    """share of zeros, 0 to 1; 0.5 unless a threshold is given"""
+    """share of zeros, 0 to 1; 0.5 unless a threshold is given; at 0 only the zeros that are there are stored small"""
     threshold: float | None = None
     """every value of a smaller magnitude becomes zero"""
     scope: Literal["lamp", "weight", "global"] = "lamp"
@@ -44,7 +46,7 @@ class PruneMagnitude(WeightPass):
     def problem(self) -> str | None:
         if self.sparsity is not None and self.threshold is not None:
             return "give a sparsity or a threshold, not both"
-        if self.sparsity is not None and not 0 < self.sparsity < 1:
+        if self.sparsity is not None and not 0 <= self.sparsity < 1:
             return f"sparsity must lie between 0 and 1, not at {self.sparsity}"
         if self.threshold is not None and not self.threshold > 0:
             return f"threshold must be above 0, not {self.threshold}"
@@ -59,30 +61,33 @@ class PruneMagnitude(WeightPass):
         for weight, kept in pruned:
             if isinstance(kept, str):
                 outcomes.append(Skipped(weight.name, self.name, kept))
-            elif kept.nonzeros == kept.nonzeros_before:
-                outcomes.append(Skipped(weight.name, self.name, "no value is small enough to become zero"))
+            elif kept.nonzeros == weight.size:
+                outcomes.append(Skipped(weight.name, self.name, _NOTHING))
             else:
                 held = context.store.hold(kept.values.astype(weight.dtype.numpy(), copy=False))
                 outcomes.append(self._attached(weight, Pruned(held, weight.shape, kept.nonzeros), kept, context))
         return outcomes
 
     def _attached(self, weight: Weight, pruned: Pruned, kept: Kept, context: Context) -> Outcome:
-        """Attaches the zeros, unless they would be stored as they are and gain nothing."""
-        if self.only_if_smaller and not saves(weight, cheapest(weight, pruned, context.storing)):
-            return Skipped(weight.name, self.name, _no_gain(context.storing.opset))
+        """Attaches the zeros, old and new, unless they would be stored as they are and gain nothing."""
+        is_new, pays = kept.nonzeros < kept.nonzeros_before, saves(weight, cheapest(weight, pruned, context.storing))
+        if not pays and (self.only_if_smaller or not is_new):
+            return Skipped(weight.name, self.name, _no_gain(context.storing.opset) if is_new else _NOTHING)
         attach(weight, pruned)
-        share = 1 - kept.nonzeros / weight.size
-        return Rewritten(weight.name, self.name, f"{share:.1%} zeros", kept.sqnr_db)
+        share = f"{1 - kept.nonzeros / weight.size:.1%} zeros"
+        return Rewritten(
+            weight.name, self.name, share if is_new else f"{share}, all of them there before", kept.sqnr_db
+        )
 
     def _limit(self, weights: list[Weight]) -> float | None:
         """The magnitude below which values become zero, where it is the same for all weights."""
         if self.threshold is not None or self.scope != "global":
             return self.threshold
-        return global_threshold((weight.array for weight in weights), self._share())
+        return 0.0 if self._share() == 0 else global_threshold((weight.array for weight in weights), self._share())
 
     def _shares(self, weights: list[Weight]) -> dict[int, float]:
         """The share of zeros of each weight, by its id; not used where there is a limit."""
-        if self.scope != "lamp" or self.threshold is not None:
+        if self.scope != "lamp" or self.threshold is not None or self._share() == 0:
             return {id(weight): self._share() for weight in weights}
         shares = lamp_shares((weight.array for weight in weights), self._share())
         return {id(weight): share for weight, share in zip(weights, shares, strict=True)}

@@ -229,3 +229,16 @@ def test_a_clone_shares_tensors_and_not_the_graph(tmp_path: Path) -> None:
     assert len(model.ir.graph) == 1
     assert copy.files == model.files
     assert as_model(proto_of(BODY, w=noise(64, 32))).files == ()
+
+
+@pytest.mark.parametrize("rows", [1, 4000])  # small data stay in the message, large ones are cut out of it
+def test_a_tensor_with_data_inside_and_outside_is_refused(tmp_path: Path, rows: int) -> None:
+    proto = proto_of(f"g (float[2,{rows}] x) => (float[2,8] y) {{ y = MatMul(x, w) }}", w=noise(rows, 8))
+    (tensor,) = proto.graph.initializer
+    (tmp_path / "w.bin").write_bytes(bytes(len(tensor.raw_data)))
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    entry = tensor.external_data.add()
+    entry.key, entry.value = "location", "w.bin"
+    (tmp_path / "m.onnx").write_bytes(proto.SerializeToString())
+    with pytest.raises(InputError, match=r"tensor 'w': its data are given twice, as raw_data and as external data"):
+        load(tmp_path / "m.onnx")

@@ -142,7 +142,7 @@ def test_a_model_without_weights_has_no_outcomes() -> None:
         (Factorize(ratio=1.5), "ratio must lie between 0 and 1, not at 1.5"),
         (Factorize(ratio=float("nan")), "ratio must lie between 0 and 1, not at nan"),
         (PruneMagnitude(sparsity=0.5, threshold=0.1), "prune-magnitude: give a sparsity or a threshold, not both"),
-        (PruneMagnitude(sparsity=0.0), "sparsity must lie between 0 and 1, not at 0.0"),
+        (PruneMagnitude(sparsity=-0.1), "sparsity must lie between 0 and 1, not at -0.1"),
         (PruneMagnitude(sparsity=1.0), "sparsity must lie between 0 and 1, not at 1.0"),
         (PruneMagnitude(sparsity=50), "sparsity must lie between 0 and 1, not at 50"),
         (PruneMagnitude(threshold=0.0), "threshold must be above 0, not 0.0"),

@@ -179,9 +179,20 @@ def test_pruning_leaves_weights_alone_whose_zeros_gain_nothing() -> None:
 def test_pruning_leaves_weights_alone_in_which_nothing_is_small() -> None:
     text = "no value is small enough to become zero"
     assert reason(PruneMagnitude(threshold=1e-9), linear(noise(40, 50))) == text
+    few = noise(40, 50)
+    few[0, :5] = 0
+    assert reason(PruneMagnitude(threshold=1e-9), linear(few)) == text
+
+
+@pytest.mark.parametrize("scope", ["lamp", "weight", "global"])
+def test_zeros_that_are_there_are_stored_small_and_nothing_else_changes(scope: str) -> None:
     half = noise(40, 50)
     half[:20] = 0
-    assert reason(PruneMagnitude(sparsity=0.5), linear(half)) == text
+    compressed = compress_graph(linear(half), [PruneMagnitude(sparsity=0.0, scope=scope)])  # type: ignore[arg-type]
+    (line,) = (line for line in compressed.lines if line.kind == "weight")
+    assert (line.form, line.sqnr_db) == ("sparse-mask", None)
+    assert [getattr(outcome, "detail", "") for outcome in line.outcomes] == ["50.0% zeros, all of them there before"]
+    assert np.array_equal(run(compressed.model, x=np.eye(40, dtype=np.float32))[0], half)
 
 
 def test_pruning_keeps_float64_exact() -> None:

@@ -61,9 +61,10 @@ def tensor_problem(tensor: TensorProto) -> str | None:
     if elements > MOST_ELEMENTS:
         return f"its shape {list(tensor.dims)} has more than 2^40 elements"
     wanted = nbytes(tensor.data_type, elements)
-    if tensor.data_location == TensorProto.EXTERNAL:
-        return external_problem(tensor, wanted)
     filled = [name for name in _FIELDS if len(getattr(tensor, name))]
+    if tensor.data_location == TensorProto.EXTERNAL:
+        twice = f"its data are given twice, as {filled[0]} and as external data" if filled else None
+        return twice or external_problem(tensor, wanted)
     if len(filled) > 1:
         return f"its data are given twice, as {' and '.join(filled)}"
     if filled and filled[0] != "raw_data" and tensor.HasField("raw_data"):
