@@ -54,9 +54,7 @@ def run_commands() -> None:
     """Runs the command line, and ends the process with its exit code."""
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     open_streams()
-    from nncompress.cli import commands
-
-    commands.register(app)
+    register(app)
     try:
         app()
     finally:

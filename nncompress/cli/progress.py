@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 _BLOCK = re.compile(r"(?P<doing>.*) block (?P<number>\d+) of (?P<count>\d+).*")
-_VERBS = {"load": "loading", "run": "running", "time": "timing"}
 
 
 @contextmanager
@@ -36,8 +35,10 @@ def progress_shown() -> Iterator[None]:
 
 def stage_text(part: str, what: str) -> tuple[str, int, int | None]:
     """What to say of a stage, how much of it is done, and of how much; None: nobody knows."""
+    from nncompress.runtime.child import stage_words
+
     block = _BLOCK.fullmatch(what)
     if block is None:
-        return f"{_VERBS.get(what, what)} the {part}", 0, None
+        return stage_words(part, what), 0, None
     number, count = int(block["number"]), int(block["count"])
     return f"{block['doing']} block {number} of {count}", number - 1, count

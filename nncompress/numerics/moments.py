@@ -45,6 +45,11 @@ class Moments:
         squares: np.ndarray = self.m2 + self.count * np.square(self.mean)
         return squares
 
+    def squares_less(self, share: np.ndarray) -> np.ndarray:
+        """Sum of the squared values [channels] after `share` of the mean, 0 to 1 a channel, was taken from all."""
+        squares: np.ndarray = self.m2 + self.count * np.square(self.mean * (1 - share))
+        return squares
+
     def _join(self, count: int, mean: np.ndarray, m2: np.ndarray) -> None:
         total = self.count + count
         apart = mean - self.mean

@@ -138,8 +138,8 @@ class _Effect:
             return 0.0
         moved, alone = self.deviation.moved.mean, self.deviation.alone
         by = self.by if self.channels else np.zeros_like(moved)
-        left = 1 - np.divide(by, moved, out=np.zeros_like(moved), where=moved != 0)
-        return float((alone.m2 + alone.count * np.square(alone.mean * left)).sum())
+        share = np.divide(by, moved, out=np.zeros_like(moved), where=moved != 0)
+        return float(alone.squares_less(share).sum())
 
     def undone(self, reason: str) -> _Effect:
         """The same with its biases as they were."""

@@ -166,5 +166,10 @@ def _blamed(call: ModelCall, stage: tuple[str, str]) -> type[NncompressError]:
 
 def _doing(call: ModelCall, stage: tuple[str, str]) -> str:
     path = call.original if stage[0] == "original" or call.result is None else call.result
+    return f"{stage_words(*stage)} {path}"
+
+
+def stage_words(part: str, what: str) -> str:
+    """What a child process announced, as "loading the original"."""
     verbs = {"load": "loading", "run": "running", "time": "timing"}
-    return f"{verbs.get(stage[1], stage[1])} the {stage[0]} {path}"
+    return f"{verbs.get(what, what)} the {part}"

@@ -68,13 +68,13 @@ def compress_file(
         notes += calibration_notes(compressed.outcomes, samples, calibration)
     with _output(target, original, writing) as out:
         with watch.stage("write"):
-            made = out.write(compressed.model, external_data=writing.external_data)
-            result = load(made)
+            written_file = out.write(compressed.model, external_data=writing.external_data)
+            result = load(written_file)
             check_result(result, original)
             if writing.aim == "size":
                 _require_smaller(original, result)
         with watch.stage("validate"):
-            run = run_both(source, made, compressed.model, feeds, proof)
+            run = run_both(source, written_file, compressed.model, feeds, proof)
             original.check_in_place()  # onnxruntime has opened it by its path
             reference = file_facts(original, in_full=proof.validate)
             candidate = file_facts(result, shown_as=target, in_full=proof.validate)
@@ -85,7 +85,7 @@ def compress_file(
         if written:
             out.commit()
     return Report(
-        command, tuple(described(one) for one in passes), comparison, lines, verdict, environment(), proof.seed,
+        command, tuple(described(step) for step in passes), comparison, lines, verdict, environment(), proof.seed,
         tuple(watch.seconds), notes,
         steps=compressed.steps, worst_values=compressed.worst_values, written=written,
     )  # fmt: skip
@@ -98,8 +98,8 @@ def _hashed_meanwhile(model: Model) -> Iterator[None]:
     with ThreadPoolExecutor(1) as pool:
         hashes = [pool.submit(file.sha256) for file in model.files]
         yield
-        for one in hashes:
-            one.result()
+        for digest in hashes:
+            digest.result()
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nncompress.numerics.moments import shrunk, variance_of_mean
+from nncompress.numerics.moments import Moments, shrunk, variance_of_mean
 
 
 def test_the_variance_of_a_mean_is_that_of_means_of_other_samples() -> None:
@@ -30,3 +30,10 @@ def test_a_mean_keeps_what_stands_out_of_the_noise() -> None:
     variance = np.array([0.0, 1.0, 1.0, 1.0, 0.0, 1.0, 1.0])
     assert shrunk(mean, variance).tolist() == [2.0, -1.5, 0.0, 0.0, 0.0, 0.0, 0.0]
     assert shrunk(np.array([1.0]), np.array([np.nan])).tolist() == [0.0]
+
+
+def test_squares_after_a_share_of_the_mean_was_taken_are_those_of_the_definition() -> None:
+    rows, share = np.random.default_rng(3).normal(2, 1, (50, 3)), np.array([0.0, 0.25, 1.0])
+    moments = Moments(3)
+    moments.add(rows)
+    assert moments.squares_less(share) == pytest.approx(np.square(rows - share * rows.mean(axis=0)).sum(axis=0))
