@@ -8,8 +8,9 @@ import onnx_ir as ir
 
 from nncompress.feeds.sizes import key_of
 from nncompress.feeds.specs import InputSpec
+from nncompress.model.constants import constant_of, constant_tensor, integers_in
+from nncompress.model.moves import axes_of
 from nncompress.model.node_attributes import int_of, ints_of, operand, standard_op
-from nncompress.model.origins import axes_of, constant_tensor
 from nncompress.model.roles import Role, operand_roles
 
 _Axes = tuple[str | None, ...]  # for each axis of a value the key of the free dimension whose size it has
@@ -143,7 +144,7 @@ def _moved(node: ir.Node, position: int, axes: _Axes) -> _Axes | None:
 
 
 def _squeezed(node: ir.Node, axes: _Axes) -> _Axes | None:
-    named = axes_of(node)
+    named = axes_of(node, integers_in(constant_of(operand(node, 1))))
     if named is None:
         return None
     gone = {axis % len(axes) for axis in named}
@@ -151,7 +152,7 @@ def _squeezed(node: ir.Node, axes: _Axes) -> _Axes | None:
 
 
 def _unsqueezed(node: ir.Node, axes: _Axes) -> _Axes | None:
-    named = axes_of(node)
+    named = axes_of(node, integers_in(constant_of(operand(node, 1))))
     if named is None:
         return None
     rank = len(axes) + len(named)

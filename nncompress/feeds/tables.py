@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 
 import onnx_ir as ir
 
+from nncompress.model.constants import FLOATS, constant_tensor
 from nncompress.model.node_attributes import int_of, operand, standard_op
-from nncompress.model.origins import FLOATS, constant_tensor
 
 _MOVES = {  # operators that move or convert integers without changing their values: data operand 0 alone
     "Cast", "Reshape", "Unsqueeze", "Squeeze", "Identity", "Transpose", "Flatten", "Slice", "Expand", "Tile", "Split",

@@ -39,7 +39,7 @@ class Dequantize:
     def obstacle(self, weight: Weight, affine: Affine, storing: Storing) -> str | None:
         if storing.opset > LAST_KNOWN_OPSET:
             return f"onnxruntime has no DequantizeLinear of opset {storing.opset} on the CPU"
-        if weight.only_gathered:
+        if weight.lookups:
             return "DequantizeLinear before a lookup would decode the whole table at every inference"
         if any(map(_turned_before_vector, weight.uses)):
             return "onnxruntime multiplies a transposed matrix that is no constant and a vector wrongly"

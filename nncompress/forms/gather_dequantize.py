@@ -35,9 +35,9 @@ class GatherDequantize:
     node_bytes: ClassVar[int] = 150
 
     def obstacle(self, weight: Weight, affine: Affine, storing: Storing) -> str | None:
-        if not weight.only_gathered:
+        if not weight.lookups:
             return "it is not only looked up"
-        axis = weight.uses[0].channel_axes[0]
+        axis = weight.lookups[0].channel_axes[0]
         if any(d > 1 for d in affine.scale.shape[:axis]):
             return "its scales differ along an axis before the one that is looked up"
         if affine.input_scale is not None and any(d > 1 for d in affine.input_scale.shape[: axis + 1]):
@@ -53,13 +53,13 @@ class GatherDequantize:
 
     def write(self, editor: Editor, weight: Weight, affine: Affine, layout: Layout) -> None:
         """Rewires every Gather of the weight; they share the constants, which come in its place."""
-        axis, draft = weight.uses[0].channel_axes[0], editor.draft()
+        axis, draft = weight.lookups[0].channel_axes[0], editor.draft()
         codes = layout.draft(draft)
         zero = None if affine.zero_point is None else _constant(draft, affine.zero_point.astype(np.float32), axis, "z")
         scale = _constant(draft, affine.scale, axis, "s")
         second = None if affine.input_scale is None else _constant(draft, affine.input_scale, axis, "s")
         operands = _Operands(codes, zero, scale, second, axis, weight.dtype)
-        for use in weight.uses:
+        for use in weight.lookups:
             _lookup(editor, use.node, operands)
         put_instead(editor.model, weight, draft)
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
+from nncompress.model.constants import constant_tensor
 from nncompress.model.freeze import INITIALIZERS_FROM_IR
 from nncompress.model.model import Model
-from nncompress.model.origins import constant_tensor
 
 RANDOM = frozenset(
     ("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli")

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
+from nncompress.model.constants import constant_tensor
 from nncompress.model.model import Model
 from nncompress.model.node_attributes import operand, standard_op
-from nncompress.model.origins import constant_tensor
 from nncompress.model.roles import operand_roles
 
 _DECODES_LOOKUPS = {"Cast", "DequantizeLinear"}
@@ -43,6 +43,8 @@ def decoded_weights(model: Model) -> list[Decoded]:
     for scope in model.scopes():
         for node in scope:
             for role in operand_roles(node):
+                if role.kind == "elementwise":
+                    continue
                 value = operand(node, role.index)
                 parts = _parts(value, is_table=role.kind == "table") if value is not None else ()
                 if value is not None and parts:

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
+from nncompress.model.constants import constant_tensor
 from nncompress.model.freeze import INITIALIZERS_FROM_IR
+from nncompress.model.lineage import note_name
 from nncompress.model.model import Model, Scope
-from nncompress.model.origins import constant_tensor
-from nncompress.model.weights import Weight
+from nncompress.model.tensors import same_data
+from nncompress.model.weights import GIVEN_NAME, Weight
 
 
 class Names:
@@ -73,6 +75,20 @@ class Editor:
     def draft(self) -> Draft:
         """An empty one."""
         return Draft(self._names)
+
+
+def rename(scope: Scope, value: ir.Value, name: str) -> None:
+    """Another name; the one in the file is remembered."""
+    value.meta.setdefault(GIVEN_NAME, value.name)
+    if value.is_initializer():
+        del scope.initializers[value.name]  # type: ignore[union-attr, arg-type]
+        if value.const_value is not None:
+            value.const_value = same_data(value.const_value)  # the model that this is a clone of holds it too
+        value.name = name
+        scope.initializers.add(value)  # type: ignore[union-attr]
+    else:
+        value.name = name
+    note_name(value)
 
 
 def home_of(node: ir.Node) -> Scope:

@@ -39,6 +39,7 @@ def set_constant(value: ir.Value, tensor: ir.TensorProtocol) -> None:
     if producer is None:
         value.const_value = tensor
     else:
+        producer.attributes.clear()
         producer.attributes["value"] = ir.AttrTensor("value", tensor)
 
 

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
+from nncompress.model.constants import FLOATS, constant_tensor
 from nncompress.model.edit import Draft, Names, home_of, insert_before
 from nncompress.model.encoding import set_constant
 from nncompress.model.model import Model, op_name
 from nncompress.model.node_attributes import float_of, int_of
-from nncompress.model.origins import FLOATS, constant_tensor
 from nncompress.model.weights import Use, Weight, find_weights
 
 _CHANNELS = {"Conv": 1, "ConvTranspose": 1, "Gemm": -1, "MatMul": -1}
@@ -70,10 +70,10 @@ class Linear:
 
 
 def find_linears(model: Model) -> list[Linear]:
-    """Every node that reads weights, in the order in which `find_weights` has them."""
+    """Every node that sums over weights or looks them up, in the order in which `find_weights` has them."""
     operands: dict[int, list[tuple[Weight, Use]]] = {}
     for weight in find_weights(model):
-        for use in weight.uses:
+        for use in weight.uses if not weight.is_elementwise else ():
             operands.setdefault(id(use.node), []).append((weight, use))
     return [
         Linear(pairs[0][1].node, tuple({id(weight): weight for weight, _ in pairs}.values()), _bias_of(*pairs[0]))

@@ -12,10 +12,10 @@ import secrets
 import onnx
 import onnx_ir as ir
 
+from nncompress.model.constants import constant_tensor
 from nncompress.model.message import marked_proto
 from nncompress.model.model import Model, op_name
 from nncompress.model.node_attributes import int_of
-from nncompress.model.origins import constant_tensor
 
 Shapes = dict[str, tuple[int | None, ...]]
 """Sizes by name of a value; None: not known."""

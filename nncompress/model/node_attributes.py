@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from nncompress.model.calls import NodeLike
 
-def standard_op(node: ir.Node) -> str | None:
+
+def standard_op(node: NodeLike) -> str | None:
     """The name of a standard operator; None for one of another domain, whatever it is called.
 
     onnxruntime never takes a function for a standard operator, not even one without a domain.
@@ -17,12 +19,12 @@ def standard_op(node: ir.Node) -> str | None:
     return node.op_type if node.domain == "" else None  # onnx-ir has made "" of "ai.onnx"
 
 
-def operand(node: ir.Node, index: int) -> ir.Value | None:
+def operand(node: NodeLike, index: int) -> ir.Value | None:
     """The input at `index`; None where it is left out."""
     return node.inputs[index] if 0 <= index < len(node.inputs) else None
 
 
-def int_of(node: ir.Node, name: str, default: int) -> int | None:
+def int_of(node: NodeLike, name: str, default: int) -> int | None:
     """The integer attribute, or its default where it is absent; None where it is not known."""
     attr = node.attributes.get(name)
     if attr is None:
@@ -30,7 +32,7 @@ def int_of(node: ir.Node, name: str, default: int) -> int | None:
     return int(attr.as_int()) if not attr.is_ref() and attr.type == ir.AttributeType.INT else None
 
 
-def float_of(node: ir.Node, name: str, default: float) -> float | None:
+def float_of(node: NodeLike, name: str, default: float) -> float | None:
     """The number; its default where it is absent, None where it is not known."""
     attr = node.attributes.get(name)
     if attr is None:
@@ -38,7 +40,7 @@ def float_of(node: ir.Node, name: str, default: float) -> float | None:
     return float(attr.as_float()) if not attr.is_ref() and attr.type == ir.AttributeType.FLOAT else None
 
 
-def ints_of(node: ir.Node, name: str) -> list[int] | None:
+def ints_of(node: NodeLike, name: str) -> list[int] | None:
     """The list of integers; [] where it is absent, None where it is not known."""
     attr = node.attributes.get(name)
     if attr is None:
@@ -46,7 +48,7 @@ def ints_of(node: ir.Node, name: str) -> list[int] | None:
     return list(attr.as_ints()) if not attr.is_ref() and attr.type == ir.AttributeType.INTS else None
 
 
-def text_of(node: ir.Node, name: str) -> str | None:
+def text_of(node: NodeLike, name: str) -> str | None:
     """The text; "" where it is absent, None where it is not known or not UTF-8."""
     attr = node.attributes.get(name)
     if attr is None:

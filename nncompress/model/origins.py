@@ -1,260 +1,245 @@
-"""Traces an operand back to the float constants that it is made of, through nodes that only rearrange them.
+"""Traces an operand back to the float constants that it is made of, wherever they lie.
 
-Exporters put Transpose, Reshape, Squeeze, Unsqueeze, Flatten, Identity, Cast, Slice, Split, Concat and a constant
-factor between a weight and its reader; runtimes compute these once at load. Each constant found comes with the map from
-the operand's axes to its own.
+Exporters put nodes that only rearrange constants (see moves.py), Concat, a constant factor and If between a weight and
+its reader, hand weights to functions, carry them through Loop, and let Scan, Gather or SequenceAt pick them out of a
+stack. Runtimes compute most of this once at load. Each constant found comes with the map from the operand's axes to
+its own.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 import onnx_ir as ir
 
+from nncompress.model.calls import Call, Calls, NodeLike, bound
+from nncompress.model.constants import FLOATS, constant_of, constant_tensor
+from nncompress.model.model import Model
+from nncompress.model.moves import Move, Shape, Step, keeps_kind, moves, step_of
 from nncompress.model.node_attributes import int_of, ints_of, operand, standard_op
 
-FLOATS = {ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE}
 Axes = tuple[int | None, ...] | None
 """axes[i]: the axis of the constant that axis i is; None where it is mixed from several. None: not known at all."""
-_Shape = list[int]
-_Traced = tuple[_Shape | None, list[tuple[ir.Value, Axes]]]
-_DEEPEST = 12
+_DEEPEST = 100
 _MOST_ORIGINS = 64
+_CARRIED_FROM = 2  # the first carried value of a Loop, behind the iteration number and the condition
 
 
-def constant_tensor(value: ir.Value | None) -> ir.TensorProtocol | None:
-    """The tensor behind an initializer or the output of a Constant node; None for anything else."""
-    if value is None:
-        return None
-    node = value.producer()
-    if node is None:
-        return value.const_value
-    if standard_op(node) == "Constant":
-        attr = node.attributes.get("value")
-        if attr is None or attr.is_ref() or attr.type != ir.AttributeType.TENSOR:
-            return None
-        tensor: ir.TensorProtocol = attr.value  # as_tensor() would take a hundred times as long
-        return tensor
-    return None
+@dataclass(frozen=True)
+class Origin:
+    """A constant of which an operand consists."""
+
+    value: ir.Value
+    axes: Axes
+    picked: tuple[int, ...] = ()  # axes of the constant along which one index at a time is read
+    call: Call | None = None  # in which the constant lies
+    handed: int | None = None  # as which operand of a call it enters the function in which the reader lies
+
+    def moved(self, step: Step | None) -> Origin:
+        """The same behind one more node; None: nobody knows where its axes are then."""
+        if step is None or self.axes is None:
+            return replace(self, axes=None)
+        picked = {axis for i in step.picked if (axis := self.axes[i]) is not None}
+        axes = tuple(None if i is None else self.axes[i] for i in step.axes)
+        return replace(self, axes=axes, picked=tuple(sorted({*self.picked, *picked})))
+
+
+@dataclass(frozen=True)
+class _Traced:
+    shape: Shape | None  # of the operand; None: not known
+    origins: list[Origin]
+
+    def moved(self, step: Step | None) -> _Traced:
+        return _Traced(None if step is None else step.shape, [origin.moved(step) for origin in self.origins])
 
 
 class Origins:
-    """Answers `of(operand)`; remembers what it has seen, so that shared chains are walked once."""
+    """Answers `of(operand, call)`; remembers what it has seen, so that shared chains are walked once."""
 
-    def __init__(self) -> None:
-        self._known: dict[int, _Traced | None] = {}
+    def __init__(self, model: Model) -> None:
+        self.calls = Calls(model)
+        self._known: dict[tuple[int, int], _Traced | None] = {}
+        self._alive: list[Call] = []  # as their ids are keys
+        self._inside: dict[int, tuple[ir.Node | None, int]] = {}  # inputs of functions (None) and of bodies of nodes
+        for function in model.ir.functions.values():
+            self._inside.update((id(value), (None, i)) for i, value in enumerate(function.inputs))
+        for scope in model.scopes():
+            for node in scope:
+                for graph in _bodies(node):
+                    self._inside.update((id(value), (node, i)) for i, value in enumerate(graph.inputs))
 
-    def of(self, operand: ir.Value | None) -> list[tuple[ir.Value, Axes]]:
-        """The float constants of which `operand` consists, each once; [] if anything else has a part in it."""
-        traced = self._trace(operand, 0) if operand is not None else None
-        return traced[1] if traced else []
+    def of(self, operand: ir.Value | None, call: Call | None) -> list[Origin]:
+        """The float constants of which `operand` of a node that `call` reaches consists, each once; [] if anything
+        else has a part in it."""
+        traced = self._trace(operand, call, 0)
+        return traced.origins if traced else []
 
-    def _trace(self, value: ir.Value, depth: int) -> _Traced | None:
-        if id(value) not in self._known:
-            self._known[id(value)] = self._traced(value, depth)
-        return self._known[id(value)]
+    def _trace(self, value: ir.Value | None, call: Call | None, depth: int) -> _Traced | None:
+        if value is None or depth > _DEEPEST:
+            return None
+        key = (id(value), id(call))
+        if key not in self._known:
+            self._known[key] = None  # a value that is made of itself is made of nothing known
+            if call is not None:
+                self._alive.append(call)
+            self._known[key] = self._traced(value, call, depth)
+        return self._known[key]
 
-    def _traced(self, value: ir.Value, depth: int) -> _Traced | None:
+    def _traced(self, value: ir.Value, call: Call | None, depth: int) -> _Traced | None:
         tensor = constant_tensor(value)
         if tensor is not None:
             if tensor.dtype not in FLOATS:
                 return None
             shape = [int(d) for d in tensor.shape.numpy()]
-            return shape, [(value, tuple(range(len(shape))))]
-        node = value.producer()
-        if node is None or standard_op(node) is None or depth > _DEEPEST or not node.inputs:
-            return None
-        if node.op_type == "Concat":
-            return self._concat(node, depth)
-        if node.op_type in ("Mul", "Div") and len(node.inputs) == 2:
-            return self._scaled(node, depth)
-        if (node.op_type not in _STEPS and node.op_type != "Split") or node.inputs[0] is None:
-            return None
-        inner = self._trace(node.inputs[0], depth + 1)
+            return _Traced(shape, [Origin(value, tuple(range(len(shape))), call=call)])
+        producer = value.producer()
+        if producer is None:
+            return self._entering(value, call, depth)
+        function = self.calls.function_of(producer)
+        if function is not None:
+            place = value.index() or 0
+            inner = function.outputs[place] if place < len(function.outputs) else None
+            return self._trace(inner, Call(producer, function, call), depth + 1)
+        node = bound(producer, call)
+        if moves(node):
+            return self._moved(node, value.index() or 0, call, depth)
+        match standard_op(node), len(node.inputs):
+            case "Concat", _:
+                return self._concat(node, call, depth)
+            case "Mul" | "Div", 2:
+                return self._scaled(node, call, depth)
+            case "If", _:
+                place = value.index() or 0
+                ends = [graph.outputs[place] for graph in _bodies(producer) if place < len(graph.outputs)]
+                return _either(self._trace(end, call, depth + 1) for end in ends)
+            case "SequenceAt", _:
+                stack = operand(node, 0)
+                made = stack.producer() if stack is not None else None
+                if made is not None and standard_op(made) == "SequenceConstruct":
+                    return _either(self._trace(part, call, depth + 1) for part in made.inputs)
+        return None
+
+    def _moved(self, node: NodeLike, place: int, call: Call | None, depth: int) -> _Traced | None:
+        inner = self._trace(operand(node, 0), call, depth + 1)
         if inner is None:
             return None
-        before, constants = inner
-        if node.op_type == "Split":
-            part = _split(node, before, value) if before is not None else None
-            return (part, constants) if part is not None else (None, [(v, None) for v, _ in constants])
-        step = _STEPS[node.op_type](node, before) if before is not None else None
-        if step is None:
-            return (None, [(v, None) for v, _ in constants]) if _only_moves(node) else None
-        new, moved = step
-        return new, [(v, _moved(axes, moved)) for v, axes in constants]
+        move = Move(
+            node, place, lambda value: constant_of(self._given(value, call)), lambda value: self._rank(value, call)
+        )
+        if not keeps_kind(move, inner.shape):
+            return None
+        return inner.moved(step_of(move, inner.shape) if inner.shape is not None else None)
 
-    def _scaled(self, node: ir.Node, depth: int) -> _Traced | None:
+    def _scaled(self, node: NodeLike, call: Call | None, depth: int) -> _Traced | None:
         """A weight times a smaller float constant, such as a scalar or one number a channel.
 
-        Not the scale times something else: that is how a weight decodes that is stored as integers.
+        Not the scale times something else: that is how a weight decodes that is stored as integers. And nobody knows
+        which of two of a size is the weight: such a product is computed before, see arithmetic.py.
         """
-        traced = [self._trace(v, depth + 1) if v is not None else None for v in node.inputs]
-        if any(part is None for part in traced):
+        first, second = (self._trace(value, call, depth + 1) for value in node.inputs)
+        if first is None or second is None:
             return None
-        sizes = [math.prod(part[0] or []) for part in traced if part is not None]
-        return traced[0] if sizes[0] >= sizes[1] or node.op_type == "Div" else traced[1]
+        sizes = [math.prod(part.shape or []) for part in (first, second)]
+        if node.op_type == "Div" or sizes[0] > sizes[1] or max(sizes) == 1:
+            return first
+        return second if sizes[0] < sizes[1] else None
 
-    def _concat(self, node: ir.Node, depth: int) -> _Traced | None:
-        parts = [self._trace(v, depth + 1) if v is not None else None for v in node.inputs]
-        known = [(part[0], part[1]) for part in parts if part is not None and part[0] is not None]
-        if len(known) < len(parts) or len({len(shape) for shape, _ in known if shape is not None}) != 1:
+    def _concat(self, node: NodeLike, call: Call | None, depth: int) -> _Traced | None:
+        parts = [self._trace(value, call, depth + 1) for value in node.inputs]
+        shapes = [part.shape for part in parts if part is not None and part.shape is not None]
+        if len(shapes) < len(parts) or len({len(shape) for shape in shapes}) != 1:
             return None
-        shape: _Shape = list(known[0][0] or [])
-        axis = int_of(node, "axis", 0)
+        shape, axis = list(shapes[0]), int_of(node, "axis", 0)
         if axis is None or not -len(shape) <= axis < len(shape):
             return None
-        shape[axis] = sum(part[axis] for part, _ in known if part is not None)
-        origins: dict[tuple[int, Axes], tuple[ir.Value, Axes]] = {}
-        for _, constants in known:
-            origins.update({(id(v), axes): (v, axes) for v, axes in constants})
-        return (shape, list(origins.values())) if len(origins) <= _MOST_ORIGINS else None
+        shape[axis] = sum(part[axis] for part in shapes)
+        origins = list(dict.fromkeys(origin for part in parts if part is not None for origin in part.origins))
+        return _Traced(shape, origins) if len(origins) <= _MOST_ORIGINS else None
 
-
-# ------------------------------------------------------------------------------------------------ single steps
-# Each takes the node and the shape of its input, and returns the new shape and, for each new axis, the old one.
-_Step = tuple[_Shape, Sequence[int | None]]
-
-
-def _same(node: ir.Node, shape: _Shape) -> _Step | None:
-    return shape, range(len(shape))
-
-
-def _unknown(node: ir.Node, shape: _Shape) -> _Step | None:
-    return None
-
-
-def _cast(node: ir.Node, shape: _Shape) -> _Step | None:
-    to_float = int_of(node, "to", 0) in {int(dtype) for dtype in FLOATS}
-    return (shape, range(len(shape))) if to_float else None
-
-
-def _transpose(node: ir.Node, shape: _Shape) -> _Step | None:
-    perm = ints_of(node, "perm")
-    if perm is None:
-        return None
-    perm = perm or list(range(len(shape)))[::-1]
-    return ([shape[i] for i in perm], perm) if sorted(perm) == list(range(len(shape))) else None
-
-
-def _slice(node: ir.Node, shape: _Shape) -> _Step | None:
-    if len(node.inputs) < 3:
-        return None
-    starts, ends, axes, steps = (_integers(node, index) for index in (1, 2, 3, 4))
-    if starts is None or ends is None:
-        return None
-    axes = axes if axes is not None else list(range(len(starts)))
-    steps = steps if steps is not None else [1] * len(starts)
-    new = list(shape)
-    for start, end, axis, step in zip(starts, ends, axes, steps, strict=False):
-        if not -len(shape) <= axis < len(shape) or step == 0:
+    # -------------------------------------------------------------------------------------------- from outside
+    def _entering(self, value: ir.Value, call: Call | None, depth: int) -> _Traced | None:
+        """What a function or the body of a node is given under this name."""
+        node, place = self._inside.get(id(value), (None, -1))
+        if node is None:
+            if call is None or place < 0:
+                return None
+            traced = self._trace(operand(call.node, place), call.outer, depth + 1)
+            return traced and _Traced(traced.shape, [_handed(origin, call, place) for origin in traced.origins])
+        (body,) = _bodies(node) or (None,)
+        if body is None:
             return None
-        new[axis] = len(range(*slice(start, end, step).indices(shape[axis])))
-    return new, range(len(shape))
+        if standard_op(node) == "Loop" and place >= _CARRIED_FROM and _stays(body, place - 1, value):
+            return self._trace(operand(node, place), call, depth + 1)
+        scanned = int_of(bound(node, call), "num_scan_inputs", 0)
+        if standard_op(node) != "Scan" or scanned is None or len(body.inputs) != len(node.inputs):
+            return None
+        state = len(node.inputs) - scanned
+        if place < state:
+            return self._trace(operand(node, place), call, depth + 1) if _stays(body, place, value) else None
+        return self._scanned(node, place, place - state, call, depth)
+
+    def _scanned(self, node: ir.Node, place: int, index: int, call: Call | None, depth: int) -> _Traced | None:
+        traced, axes = self._trace(operand(node, place), call, depth + 1), ints_of(node, "scan_input_axes")
+        if traced is None or axes is None:
+            return None
+        axis, rank = axes[index] if axes else 0, len(traced.shape or ())
+        if traced.shape is None or not -rank <= axis < rank:
+            return traced.moved(None)
+        left = [i for i in range(rank) if i != axis % rank]
+        return traced.moved(Step([traced.shape[i] for i in left], left, (axis % rank,)))
+
+    def _given(self, value: ir.Value | None, call: Call | None) -> ir.Value | None:
+        """The value that a caller hands to the function, for an input of it; otherwise the value itself."""
+        while value is not None and call is not None and value.producer() is None:
+            node, place = self._inside.get(id(value), (None, -1))
+            if node is not None or place < 0:
+                break
+            value, call = operand(call.node, place), call.outer
+        return value
+
+    def _rank(self, value: ir.Value | None, call: Call | None) -> int | None:
+        """Of an index; None: not known."""
+        value = self._given(value, call)
+        tensor = constant_of(value)
+        if tensor is not None:
+            return len(tensor.shape.numpy())
+        if value is None or value.shape is not None:
+            return len(value.shape) if value is not None and value.shape is not None else None
+        node, place = self._inside.get(id(value), (None, -1))
+        return 0 if node is not None and standard_op(node) == "Loop" and place == 0 else None
 
 
-def _split(node: ir.Node, shape: _Shape, part: ir.Value) -> _Shape | None:
-    """The shape of one of its results."""
-    axis, place = int_of(node, "axis", 0), part.index()
-    if axis is None or place is None or not -len(shape) <= axis < len(shape):
+def _bodies(node: ir.Node) -> list[ir.Graph]:
+    """The graphs inside a node."""
+    graphs: list[ir.Graph] = []
+    for attr in node.attributes.values():
+        if not attr.is_ref() and attr.type == ir.AttributeType.GRAPH:
+            graphs.append(attr.as_graph())
+    return graphs
+
+
+def _stays(body: ir.Graph, place: int, value: ir.Value) -> bool:
+    """True if what the body hands to the next round at this place is what it was given."""
+    end = body.outputs[place] if place < len(body.outputs) else None
+    while end is not None and (producer := end.producer()) is not None and standard_op(producer) == "Identity":
+        end = operand(producer, 0)
+    return end is value
+
+
+def _either(parts: Iterable[_Traced | None]) -> _Traced | None:
+    """One of several, nobody knows which; those that are no constants do not matter."""
+    known = [part for part in parts if part is not None]
+    if not known:
         return None
-    sizes = _integers(node, 1) if len(node.inputs) > 1 and node.inputs[1] is not None else ints_of(node, "split") or []
-    if sizes is None:
+    origins = list(dict.fromkeys(origin for part in known for origin in part.origins))
+    same = all(part.shape == known[0].shape for part in known)
+    if len(origins) > _MOST_ORIGINS:
         return None
-    whole, count = shape[axis], len(node.outputs)
-    size = -(-whole // count)  # equal parts, of which the last one may be smaller
-    sizes = sizes or [min(size, whole - size * index) for index in range(count)]
-    if len(sizes) != count or sum(sizes) != whole or min(sizes) < 0:
-        return None
-    axis %= len(shape)
-    return [*shape[:axis], sizes[place], *shape[axis + 1 :]]
+    return _Traced(known[0].shape, origins) if same else _Traced(None, origins)
 
 
-def _reshape(node: ir.Node, shape: _Shape) -> _Step | None:
-    target = _integers(node, 1)
-    if target is None:
-        return None
-    new = [shape[i] if d == 0 and i < len(shape) else d for i, d in enumerate(target)]
-    if new.count(-1) == 1:
-        known = math.prod(d for d in new if d != -1)
-        new[new.index(-1)] = math.prod(shape) // known if known else 0
-    if math.prod(new) != math.prod(shape) or any(d < 0 for d in new):
-        return None
-    return new, _after_reshape(shape, new)
-
-
-def _flatten(node: ir.Node, shape: _Shape) -> _Step | None:
-    axis = int_of(node, "axis", 1)
-    if axis is None or not -len(shape) <= axis <= len(shape):
-        return None
-    axis += len(shape) if axis < 0 else 0
-    new = [math.prod(shape[:axis]), math.prod(shape[axis:])]
-    return new, _after_reshape(shape, new)
-
-
-def _squeeze(node: ir.Node, shape: _Shape) -> _Step | None:
-    named = axes_of(node)
-    if ints_of(node, "axes") is None:
-        return None
-    if named is None and len(node.inputs) > 1 and node.inputs[1] is not None:
-        return None
-    dropped = {a % len(shape) for a in named} if named and shape else {i for i, d in enumerate(shape) if d == 1}
-    kept = [i for i in range(len(shape)) if i not in dropped]
-    return [shape[i] for i in kept], kept
-
-
-def _unsqueeze(node: ir.Node, shape: _Shape) -> _Step | None:
-    named = axes_of(node)
-    if named is None:
-        return None
-    rank = len(shape) + len(named)
-    inserted, rest = {a % rank for a in named}, iter(range(len(shape)))
-    old = [None if i in inserted else next(rest, None) for i in range(rank)]
-    return [1 if i is None else shape[i] for i in old], old
-
-
-_STEPS = {
-    "Identity": _same,
-    "Cast": _cast,
-    "Transpose": _transpose,
-    "Slice": _slice,
-    "Reshape": _reshape,
-    "Flatten": _flatten,
-    "Squeeze": _squeeze,
-    "Unsqueeze": _unsqueeze,
-    "Expand": _unknown,
-    "Tile": _unknown,
-}
-
-
-def _only_moves(node: ir.Node) -> bool:
-    """True if the node never changes a float value, whatever its other inputs are."""
-    return node.op_type != "Cast" or _cast(node, []) is not None
-
-
-def _moved(axes: Axes, by: Sequence[int | None]) -> Axes:
-    return None if axes is None else tuple(None if i is None else axes[i] for i in by)
-
-
-def _integers(node: ir.Node, index: int) -> list[int] | None:
-    value = operand(node, index)
-    tensor = constant_tensor(value)
-    if tensor is not None:
-        whole = tensor.dtype in (ir.DataType.INT64, ir.DataType.INT32)
-        return [int(i) for i in tensor.numpy().reshape(-1)] if whole else None
-    producer = value.producer() if value is not None else None
-    if producer is None or standard_op(producer) != "Constant" or "value_ints" not in producer.attributes:
-        return None
-    return ints_of(producer, "value_ints")
-
-
-def axes_of(node: ir.Node) -> list[int] | None:
-    """Axes of Squeeze and Unsqueeze: an attribute before opset 13, an input since."""
-    axes = _integers(node, 1)
-    return axes if axes is not None else ints_of(node, "axes") or None
-
-
-def _after_reshape(old: _Shape, new: _Shape) -> list[int | None]:
-    """An axis survives a reshape if it has the same size and as many elements before it as in the old shape."""
-    places = {(math.prod(old[:i]), d): i for i, d in enumerate(old) if d != 1}
-    return [places.get((math.prod(new[:i]), d)) if d != 1 else None for i, d in enumerate(new)]
+def _handed(origin: Origin, call: Call, place: int) -> Origin:
+    """One that a function is given, as seen inside it. Of calls within calls, the outermost counts."""
+    return replace(origin, handed=place) if origin.call is call.outer else origin

@@ -9,9 +9,12 @@
     MatMul         0        [..., M, K]      all but K         K
     Gemm           1        [K, N]           1 (0 with transB) the other one
     Gemm           0        [M, K]           0 (1 with transA) the other one
-    Gather         0        table            the gathered one  none
+    Gather...      0        table            those looked up   none
+    Slice          0        table            those cut, where nobody knows before where
     LSTM GRU RNN   1, 2     [D, gates*H, I]  0, 1              2
-    Einsum         any      letters          those kept alone  those summed
+    MoE            2, 4, 6  [experts, N, K]  0, 1              2
+    Einsum         any      letters          all but those     those summed with others
+    Add, Mul ...   any      broadcast        see weights.py    none: values are used as they are
 """
 
 from __future__ import annotations
@@ -19,11 +22,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-import onnx_ir as ir
-
+from nncompress.model.calls import NodeLike
+from nncompress.model.constants import constant_of, integers_in
+from nncompress.model.moves import picked_depth
 from nncompress.model.node_attributes import int_of, operand, text_of
 
-Kind = Literal["linear", "table", "recurrent"]
+Kind = Literal["linear", "table", "recurrent", "elementwise"]
+_ELEMENTWISE = {"Add", "Sub", "Mul", "Div", "Pow", "Max", "Min", "Mean", "Sum", "PRelu"}
 
 
 @dataclass(frozen=True)
@@ -36,10 +41,14 @@ class Role:
     contraction: tuple[int, ...] | Literal["rest"]  # "rest": every axis that is no channel
 
 
-def operand_roles(node: ir.Node) -> tuple[Role, ...]:
+def operand_roles(node: NodeLike) -> tuple[Role, ...]:
     """The weight operands of `node`; () for operators without any."""
     match node.domain, node.op_type:
-        case ("", "Conv") | ("com.microsoft", "FusedConv"):
+        case (
+            ("", "Conv" | "DeformConv")
+            | ("com.microsoft", "FusedConv" | "NhwcConv" | "NhwcFusedConv")
+            | ("com.microsoft.nchwc", "Conv")
+        ):
             return (Role(1, "linear", (0,), "rest"),)
         case "", "ConvTranspose":
             return (Role(1, "linear", (0, 1) if _depthwise(node) else (1,), "rest"),)
@@ -49,17 +58,30 @@ def operand_roles(node: ir.Node) -> tuple[Role, ...]:
             return _transposable_roles(node)
         case "com.microsoft", "Attention":
             return (Role(1, "linear", (1,), "rest"),)
-        case "", "Gather":
+        case "com.microsoft", "MoE":
+            return tuple(Role(index, "linear", (0, 1), (2,)) for index in (2, 4, 6))
+        case "com.microsoft", "EmbedLayerNormalization":
+            return tuple(Role(index, "table", (0,), ()) for index in (2, 3, 4))
+        case "", "Gather" | "GatherElements":
             axis = int_of(node, "axis", 0)
             return () if axis is None else (Role(0, "table", (axis,), ()),)
+        case "", "GatherND":
+            depth = picked_depth(node)
+            return (Role(0, "table", tuple(range(depth)), ()),) if depth else ()
+        case "", "Slice":
+            return _cut_roles(node)
         case "", "LSTM" | "GRU" | "RNN":
             return (Role(1, "recurrent", (0, 1), (2,)), Role(2, "recurrent", (0, 1), (2,)))
         case "", "Einsum":
             return _einsum_roles(node)
+        case "", "Where":
+            return tuple(Role(index, "elementwise", (), "rest") for index in (1, 2))
+        case "", op if op in _ELEMENTWISE:
+            return tuple(Role(index, "elementwise", (), "rest") for index in range(len(node.inputs)))
     return ()
 
 
-def _transposable_roles(node: ir.Node) -> tuple[Role, ...]:
+def _transposable_roles(node: NodeLike) -> tuple[Role, ...]:
     turned_left, turned_right = int_of(node, "transA", 0), int_of(node, "transB", 0)
     if turned_left is None or turned_right is None:
         return ()
@@ -70,26 +92,36 @@ def _transposable_roles(node: ir.Node) -> tuple[Role, ...]:
     return (Role(1, "linear", (right,), "rest"), Role(0, "linear", (left,), "rest"))
 
 
-def _depthwise(node: ir.Node) -> bool:
+def _depthwise(node: NodeLike) -> bool:
     weight = operand(node, 1)
     shape = weight.shape if weight is not None else None
     group = int_of(node, "group", 1)
     return shape is not None and len(shape) > 1 and group is not None and group > 1 and shape[0] == group
 
 
-def _einsum_roles(node: ir.Node) -> tuple[Role, ...]:
-    """Contractions of two operands without repeated letters or "..."."""
-    equation = (text_of(node, "equation") or "").replace(" ", "")
-    if equation.count("->") != 1 or "." in equation:
+def _cut_roles(node: NodeLike) -> tuple[Role, ...]:
+    """A table of which a part is read, such as positions up to the length of a text."""
+    starts, ends, axes = (integers_in(constant_of(operand(node, index))) for index in (1, 2, 3))
+    if len(node.inputs) < 3 or (starts is not None and ends is not None):
         return ()
-    left, output = equation.split("->")
+    return (Role(0, "table", tuple(axes if axes is not None else [0]), ()),)
+
+
+def _einsum_roles(node: NodeLike) -> tuple[Role, ...]:
+    """Contractions without a letter that an operand has twice."""
+    equation = (text_of(node, "equation") or "").replace(" ", "").replace("...", ".")
+    left, arrow, output = equation.partition("->")
     operands = left.split(",")
-    if len(operands) != 2 or any(len(set(letters)) < len(letters) for letters in (*operands, output)):
+    if any(len(set(letters)) < len(letters) for letters in (*operands, output)):
         return ()
+    if not arrow:  # the letters that only one operand has
+        output = "".join(letter for letter in left if left.count(letter) == 1)
     roles = []
-    for index in (1, 0):
-        own, other = operands[index], operands[1 - index]
-        summed = tuple(axis for axis, letter in enumerate(own) if letter in other and letter not in output)
+    for index in reversed(range(len(operands))):
+        own, others = operands[index], {letter for i, o in enumerate(operands) if i != index for letter in o}
+        summed = [axis for axis, letter in enumerate(own) if letter in others and letter not in output + "."]
         if summed:
-            roles.append(Role(index, "linear", "rest", summed))
+            dots = own.find(".")  # axes behind them are counted from the end
+            behind = [axis - len(own) if 0 <= dots < axis else axis for axis in summed]
+            roles.append(Role(index, "linear", "rest", tuple(behind)))
     return tuple(roles)

@@ -1,8 +1,9 @@
 """Finds the weights of a model wherever they live, and who reads them along which axes.
 
 A weight is a constant float tensor that nodes read as a weight operand (see roles.py): an initializer of any graph,
-a Constant node, captured from an outer graph, given to a model-local function or inside one, directly or behind
-nodes that only rearrange constants (see origins.py). All readers of one tensor are its uses.
+a Constant node, captured from an outer graph, given to a model-local function or inside one, carried through a loop or
+picked out of a stack, directly or behind nodes that only rearrange constants (see origins.py). All readers of one
+tensor are its uses.
 """
 
 from __future__ import annotations
@@ -14,14 +15,19 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
+from nncompress.model.calls import Call, bound
+from nncompress.model.constants import FLOATS, constant_tensor
 from nncompress.model.freeze import INITIALIZERS_FROM_IR
 from nncompress.model.model import OLDEST_OPSET, Model, Scope, op_name, standard_opset
 from nncompress.model.node_attributes import operand, standard_op
-from nncompress.model.origins import Axes, Origins, constant_tensor
+from nncompress.model.origins import Origin, Origins
 from nncompress.model.roles import Kind, Role, operand_roles
 
 GIVEN_NAME = "nncompress.given-name"
 INTEGER_CONSTANTS_FROM_OPSET = 9  # before, Constant nodes held nothing but floats
+_LEAST_ELEMENTWISE = 4096  # elements of a constant that elementwise operators read: no bias is meant
+_MOST_NODES_OF_CONSTANT = 100
+_MOST_COLUMNS = 64  # the last axis of such a constant has a scale for each index up to here
 
 
 @dataclass(frozen=True)
@@ -79,6 +85,11 @@ class Weight:
         return tuple(sorted({use.op for use in self.uses}))
 
     @property
+    def is_elementwise(self) -> bool:
+        """True if elementwise operators alone read it: it is no weight that is summed over or looked up."""
+        return all(use.kind == "elementwise" for use in self.uses)
+
+    @property
     def channel_axes(self) -> tuple[int, ...]:
         """The axes along which each index has a scale of its own: those of the first use that contracts, if any."""
         contracting = [use for use in self.uses if use.contraction_axes]
@@ -91,11 +102,11 @@ class Weight:
         return max(rest, key=lambda axis: self.shape[axis], default=None) if self.channel_axes else None
 
     @property
-    def only_gathered(self) -> bool:
-        """True if every reader is a Gather that picks along one and the same axis."""
-        axes = {use.channel_axes for use in self.uses}
-        tables = all(use.kind == "table" and use.direct for use in self.uses)
-        return tables and len(axes) == 1 and len(self.value.uses()) == len(self.uses)
+    def lookups(self) -> tuple[Use, ...]:
+        """The nodes that look up its rows, if nothing else reads it and they pick along one and the same axis."""
+        tables = tuple(use for use in self.uses if use.kind == "table" and use.direct and use.op == "Gather")
+        same = len({use.channel_axes for use in self.uses}) == 1
+        return tables if same and len(self.value.uses()) == len(tables) else ()
 
     @property
     def barrier(self) -> str | None:
@@ -114,17 +125,16 @@ class Weight:
 
 def find_weights(model: Model) -> list[Weight]:
     """All weights, in the order in which their first readers stand in the model."""
-    uses_of: dict[int, tuple[ir.Value, list[Use]]] = {}
+    uses_of: dict[int, tuple[ir.Value, dict[Use, None]]] = {}
     homes, unstorable = dict(_homes(model)), _unstorable(model)
-    signatures, origins = _Signatures(model), Origins()
-    for scope in model.scopes():
-        for node in scope:
-            for role, op in signatures.roles(node):
-                read = operand(node, role.index)
-                for value, axes in origins.of(read):
-                    use = _use(node, role, op, axes, read is value and not signatures.are_of_call(node))
-                    if use is not None:
-                        uses_of.setdefault(id(value), (value, []))[1].append(use)
+    origins = Origins(model)
+    for node, call in origins.calls.nodes():
+        for role in operand_roles(bound(node, call)):
+            read = operand(node, role.index)
+            for origin in origins.of(read, call):
+                use = _use(node, call, role, origin, read is origin.value)
+                if use is not None:
+                    uses_of.setdefault(id(origin.value), (origin.value, {}))[1][use] = None
     return [
         Weight(value, homes[id(value)], tuple(uses), unstorable.get(id(homes[id(value)])))
         for value, uses in uses_of.values()
@@ -162,46 +172,29 @@ def _unstorable(model: Model) -> dict[int, str]:
     return reasons
 
 
-class _Signatures:
-    """Weight operands of nodes, those that a function hands on to the operators inside it included."""
-
-    def __init__(self, model: Model) -> None:
-        self._functions = model.ir.functions
-        self._known: dict[ir.OperatorIdentifier, tuple[tuple[Role, str], ...]] = {}
-
-    def are_of_call(self, node: ir.Node) -> bool:
-        """True if the node calls a function of the model, whatever that is called."""
-        return node.op_identifier() in self._functions
-
-    def roles(self, node: ir.Node) -> tuple[tuple[Role, str], ...]:
-        function = self._functions.get(node.op_identifier())
-        if function is None:
-            return tuple((role, node.op_type) for role in operand_roles(node))
-        key = function.identifier()
-        if key not in self._known:
-            self._known[key] = ()  # a function cannot call itself; see onnx_file/checks/functions.py
-            self._known[key] = tuple(self._handed_on(function))
-        return self._known[key]
-
-    def _handed_on(self, function: ir.Function) -> Iterator[tuple[Role, str]]:
-        position = {id(value): index for index, value in enumerate(function.inputs)}
-        for node in function:
-            for role, op in self.roles(node):
-                value = operand(node, role.index)
-                if value is not None and id(value) in position:
-                    yield Role(position[id(value)], role.kind, role.channel, role.contraction), op
+def _reader(node: ir.Node, call: Call | None, role: Role, origin: Origin) -> tuple[ir.Node, int]:
+    """The node that reads the constant where that lies, and as which operand: the operator, or the call around it."""
+    while call is not None and origin.handed is not None:
+        if call.outer is origin.call:
+            return call.node, origin.handed
+        call = call.outer
+    return node, role.index
 
 
-def _use(node: ir.Node, role: Role, op: str, axes: Axes, direct: bool) -> Use | None:
-    """The use of a stored tensor whose axes are those of the operand by way of `axes`."""
+def _use(node: ir.Node, call: Call | None, role: Role, origin: Origin, is_operand: bool) -> Use | None:
+    """The use of a stored tensor whose axes are those of the operand by way of `origin`."""
     if op_name(node) == "Gather" and len(node.inputs) != 2:
         return None  # the runtime will refuse this node
+    if role.kind == "elementwise":
+        return _elementwise_use(node, call, role, origin)
+    reader, index = _reader(node, call, role, origin)
+    op, axes, direct = op_name(node), origin.axes, is_operand and reader is node
     if axes is None:
-        return Use(node, role.index, op, role.kind, (), (), False)
+        return Use(reader, index, op, role.kind, (), (), False)
     rank = len(axes)
 
     def stored(picked: list[int]) -> tuple[int, ...]:
-        return tuple(sorted(axis for i in picked if (axis := axes[i]) is not None))
+        return tuple(sorted({axis for i in picked if (axis := axes[i]) is not None}))
 
     def absolute(relative: tuple[int, ...]) -> list[int] | None:
         picked = [axis + rank if axis < 0 else axis for axis in relative]
@@ -219,4 +212,42 @@ def _use(node: ir.Node, role: Role, op: str, axes: Axes, direct: bool) -> Use | 
         kept = [axis for axis in range(rank) if axis not in (summed or [])]
     if summed is None:
         summed = [axis for axis in range(rank) if axis not in kept]
-    return Use(node, role.index, op, role.kind, stored(kept), stored(summed), direct, rank)
+    channels = tuple(sorted({*stored(kept), *origin.picked}))
+    return Use(reader, index, op, role.kind, channels, stored(summed), direct, rank)
+
+
+def _elementwise_use(node: ir.Node, call: Call | None, role: Role, origin: Origin) -> Use | None:
+    """Of a large constant that meets something computed, but no codes that it decodes."""
+    tensor = constant_tensor(origin.value)
+    if tensor is None or tensor.size < _LEAST_ELEMENTWISE:
+        return None
+    others = [value for index, value in enumerate(node.inputs) if index != role.index and value is not None]
+    if all(map(_is_constant, others)) or any(map(_decodes, others)):
+        return None
+    shape = tuple(int(d) for d in tensor.shape.numpy())
+    columns = (len(shape) - 1,) if 1 < shape[-1] <= _MOST_COLUMNS and len(shape) > 1 else ()
+    reader, index = _reader(node, call, role, origin)
+    direct = reader is node and node.inputs[index] is origin.value
+    return Use(reader, index, op_name(node), role.kind, columns, (), direct)
+
+
+def _is_constant(value: ir.Value) -> bool:
+    """True if it is computed of constants alone, as far as a few nodes show."""
+    pending, steps = [value], 0
+    while pending and steps < _MOST_NODES_OF_CONSTANT:
+        value, steps = pending.pop(), steps + 1
+        producer = value.producer()
+        if producer is None and value.const_value is None:
+            return False
+        pending += [read for read in producer.inputs if read is not None] if producer is not None else []
+    return not pending
+
+
+def _decodes(value: ir.Value) -> bool:
+    """True for integers as floats, and what Sub and Mul make of them."""
+    node = value.producer()
+    while node is not None and standard_op(node) in ("Sub", "Mul"):
+        first = operand(node, 0)
+        node = first.producer() if first is not None else None
+    read = operand(node, 0) if node is not None and standard_op(node) == "Cast" else None
+    return read is not None and read.dtype not in FLOATS

@@ -64,6 +64,9 @@ class WeightPass(Pass):
     min_size: int = 64
     """leave weights with fewer elements alone"""
 
+    takes_elementwise: ClassVar[bool] = False
+    """True for a pass that keeps values so exact that constants may have them which are added or multiplied as such"""
+
     def select(self, model: Model) -> tuple[list[Weight], list[Outcome]]:
         """The weights to work on, and those left alone with the reason. Raises UsageError for a glob without match."""
         weights = find_weights(model)
@@ -85,6 +88,8 @@ class WeightPass(Pass):
             return "excluded"
         if weight.barrier:
             return weight.barrier
+        if weight.is_elementwise and not self.takes_elementwise:
+            return f"{', '.join(weight.ops)} uses its values one by one: no weight that is summed over"
         if weight.size < max(1, self.min_size):
             return f"fewer than {self.min_size} elements (--min-size)"
         return None

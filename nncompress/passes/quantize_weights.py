@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -47,8 +47,12 @@ class QuantizeWeights(WeightPass):
     only_if_smaller: bool = field(default=True, metadata={"option": "--only-if-smaller/--even-if-larger"})
     """leave weights alone whose scales and decoding nodes would eat the gain"""
 
+    elementwise_db: float = field(default=50.0, metadata={"option": "--elementwise-db"})
+    """least SQNR of constants that are added or multiplied as they are; what integers cannot keep becomes float16"""
+
     name: ClassVar[str] = "quantize-weights"
     stage: ClassVar[Stage] = Stage.ENCODINGS
+    takes_elementwise: ClassVar[bool] = True
 
     def problem(self) -> str | None:
         changed = [
@@ -87,19 +91,34 @@ class QuantizeWeights(WeightPass):
         if self.dtype in HALVES:
             return self._half(weight, array, context)
         integers = self._quantized(weight, array, context)
+        if weight.is_elementwise and self._is_short(integers.sqnr_db):
+            return self._instead(weight, array, integers.sqnr_db, context)
         second = ", equalised" if integers.affine.input_scale is not None else ""
         return _Encoding(integers.affine, self._detail(weight) + second, integers.sqnr_db)
 
-    def _half(self, weight: Weight, array: np.ndarray, context: Context) -> str | _Encoding:
+    def _is_short(self, sqnr_db: float | None) -> bool:
+        """True for less than constants need that are used as they are; None is exact."""
+        return sqnr_db is not None and sqnr_db < self.elementwise_db
+
+    def _instead(self, weight: Weight, array: np.ndarray, sqnr_db: float | None, context: Context) -> str | _Encoding:
+        """As float16, where integers are not exact enough for values that are used as they are."""
+        short = f"{self.dtype} would leave {sqnr_db:.1f} dB of values that are used as they are (--elementwise-db)"
+        half = self._half(weight, array, context, "float16")
+        if isinstance(half, str) or self._is_short(half.sqnr_db):
+            return short
+        return replace(half, detail=f"float16: {short}")
+
+    def _half(self, weight: Weight, array: np.ndarray, context: Context, dtype: str | None = None) -> str | _Encoding:
+        dtype = dtype or self.dtype
         if weight.dtype.itemsize <= 2:
             return "it is stored in half precision already"
         try:
-            half, sqnr_db = rounded_to_half(array, HALVES[self.dtype], context.store)
+            half, sqnr_db = rounded_to_half(array, HALVES[dtype], context.store)
         except OverflowError:
-            return f"holds values beyond the range of {self.dtype}"
+            return f"holds values beyond the range of {dtype}"
         if sqnr_db is not None and sqnr_db < _LEAST_HALF_DB:
-            return f"most of its values are too small for {self.dtype}: only {sqnr_db:.1f} dB would be left"
-        return _Encoding(half, self.dtype, sqnr_db)
+            return f"most of its values are too small for {dtype}: only {sqnr_db:.1f} dB would be left"
+        return _Encoding(half, dtype, sqnr_db)
 
     def _quantized(self, weight: Weight, array: np.ndarray, context: Context) -> Quantized:
         dtype, axes, signed = weight.dtype.numpy(), self._axes(weight), self.dtype == "int8"

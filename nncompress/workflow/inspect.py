@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 
+from nncompress.model.arithmetic import fold_arithmetic
 from nncompress.model.constants import stored_bytes
 from nncompress.model.decoded import Decoded, decoded_weights
 from nncompress.model.inventory import take_inventory
@@ -91,6 +92,8 @@ def _dtype_name(dtype: ir.DataType) -> str:
 
 # ------------------------------------------------------------------------------------------------ weights
 def _weights(model: Model, size: int, *, count: bool) -> tuple[WeightFacts, ...]:
+    model = model.clone()
+    fold_arithmetic(model)
     decoded = decoded_weights(model)
     parts = {id(part) for weight in decoded for part in weight.parts}
     facts = [_weight(weight, size, count=count) for weight in find_weights(model) if id(weight.value) not in parts]

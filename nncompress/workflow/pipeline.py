@@ -12,6 +12,7 @@ from nncompress.feeds.feeds import Feeds
 from nncompress.forms.choice import constant_bytes
 from nncompress.forms.form import DEFAULT_FORM, Storing
 from nncompress.forms.store import store
+from nncompress.model.arithmetic import fold_arithmetic
 from nncompress.model.freeze import freeze_inputs
 from nncompress.model.model import Model
 from nncompress.model.normalise import normalise
@@ -83,6 +84,7 @@ def apply_passes(
     check_passes(passes, calibrated=samples is not None)
     copy = model.clone()
     notes = _freeze(copy) if freeze else ()
+    fold_arithmetic(copy)
     ledger = Ledger(copy)
     normalise(copy)
     if samples is not None:

@@ -35,16 +35,17 @@ def shown(found: tuple[Role, ...]) -> list[tuple[int, object, object]]:
         ("GRU", "", {}, [(1, (0, 1), (2,)), (2, (0, 1), (2,))]),
         ("Einsum", "", {"equation": "ab,bc->ac"}, [(1, "rest", (0,)), (0, "rest", (1,))]),
         ("Einsum", "", {"equation": "abc,bcd->ad"}, [(1, "rest", (0, 1)), (0, "rest", (1, 2))]),
-        # no plain contraction of two operands, or not ours to read
-        ("Einsum", "", {"equation": "ab,bc"}, []),
-        ("Einsum", "", {"equation": "...b,bc->...c"}, []),
+        ("Einsum", "", {"equation": "ab,bc"}, [(1, "rest", (0,)), (0, "rest", (1,))]),
+        ("Einsum", "", {"equation": "...b,bc->...c"}, [(1, "rest", (0,)), (0, "rest", (-1,))]),
+        ("Einsum", "", {"equation": "b...c,bd->d...c"}, [(1, "rest", (0,)), (0, "rest", (0,))]),
+        ("Einsum", "", {"equation": "ab,bc,cd->ad"}, [(2, "rest", (0,)), (1, "rest", (0, 1)), (0, "rest", (1,))]),
+        # no contraction, or not ours to read
         ("Einsum", "", {"equation": "aab,bc->ac"}, []),
-        ("Einsum", "", {"equation": "ab,bc,cd->ad"}, []),
         ("Einsum", "", {"equation": "ab,ab->ab"}, []),
         ("Attention", "", {}, []),
         ("MatMul", "some.vendor", {}, []),
         ("MatMulInteger", "", {}, []),
-        ("Add", "", {}, []),
+        ("Relu", "", {}, []),
     ],
 )
 def test_the_weight_operands_of_a_node(
