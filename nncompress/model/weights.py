@@ -25,7 +25,7 @@ from nncompress.model.roles import Kind, Role, operand_roles
 
 GIVEN_NAME = "nncompress.given-name"
 INTEGER_CONSTANTS_FROM_OPSET = 9  # before, Constant nodes held nothing but floats
-_LEAST_ELEMENTWISE = 4096  # elements of a constant that elementwise operators read: no bias is meant
+LEAST_ELEMENTWISE = 4096  # elements of a constant that elementwise operators read: no bias is meant
 _MOST_NODES_OF_CONSTANT = 100
 _MOST_COLUMNS = 64  # the last axis of such a constant has a scale for each index up to here
 
@@ -219,7 +219,7 @@ def _use(node: ir.Node, call: Call | None, role: Role, origin: Origin, is_operan
 def _elementwise_use(node: ir.Node, call: Call | None, role: Role, origin: Origin) -> Use | None:
     """Of a large constant that meets something computed, but no codes that it decodes."""
     tensor = constant_tensor(origin.value)
-    if tensor is None or tensor.size < _LEAST_ELEMENTWISE:
+    if tensor is None or tensor.size < LEAST_ELEMENTWISE:
         return None
     others = [value for index, value in enumerate(node.inputs) if index != role.index and value is not None]
     if all(map(_is_constant, others)) or any(map(_decodes, others)):

@@ -80,6 +80,8 @@ def describe_outcomes(line: LedgerLine) -> str:
     """What each pass did to this weight, or why it did nothing."""
     if not line.outcomes:
         return NOT_CONSIDERED if line.kind == "weight" else ""
+    if line.kind == "constants":
+        return "largest: " + "; ".join(f"{o.subject} ({o.reason})" for o in line.outcomes if isinstance(o, Skipped))
     return "; ".join(
         f"{o.by}: {o.detail}" if isinstance(o, Rewritten) else f"{o.by} left it alone: {o.reason}"
         for o in line.outcomes

@@ -115,15 +115,22 @@ def _output(target: Path, original: Model, writing: Writing) -> Iterator[OutputF
 def _require_change(original: Model, compressed: Compressed) -> None:
     if compressed.changed:
         return
-    reasons = Counter(outcome.reason for outcome in compressed.outcomes if isinstance(outcome, Skipped))
+    left = {(outcome.subject, outcome.reason) for outcome in compressed.outcomes if isinstance(outcome, Skipped)}
+    reasons = Counter(reason for _, reason in sorted(left))
     said = [f"{count} weight{'s' * (count > 1)}: {reason}" for reason, count in reasons.most_common(3)]
     quantized = quantized_parts(original)
     if quantized:
         said.insert(
             0, "it is quantized already (" + ", ".join(f"{count} {kind}" for kind, count in quantized[:3]) + ")"
         )
-    said = said or list(compressed.notes) or ["it has no weights that are stored as floats"]
+    said = said or list(compressed.notes) or [_without_weights(compressed)]
     raise NoOutputError(f"nothing was compressed: {'; '.join(said)}")
+
+
+def _without_weights(compressed: Compressed) -> str:
+    others = [o for line in compressed.lines if line.kind == "constants" for o in line.outcomes]
+    largest = [f"{o.subject} is {o.reason}" for o in others[:1] if isinstance(o, Skipped)]
+    return "; its largest constant ".join(["it has no weights that are stored as floats", *largest])
 
 
 def _require_smaller(original: Model, result: Model) -> None:

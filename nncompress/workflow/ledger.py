@@ -11,8 +11,9 @@ import onnx_ir as ir
 from nncompress.model.constants import find_constants, stored_bytes
 from nncompress.model.lineage import Origin, mark_origin, origin_of
 from nncompress.model.model import Model
+from nncompress.model.others import OtherConstant, largest_others
 from nncompress.model.weights import Weight, find_weights
-from nncompress.results.record import LedgerLine, Outcome, Rewritten
+from nncompress.results.record import LedgerLine, Outcome, Rewritten, Skipped
 
 _FACTOR = re.compile(r"(.*)\.[ab]\d+", re.DOTALL)
 
@@ -25,12 +26,14 @@ class Ledger:
         self._lines: list[LedgerLine] = []  # of the weights, with nothing about the result yet
         self._origins: list[Origin] = []
         self.originals: dict[int, tuple[Weight, ir.TensorProtocol]] = {}  # by line
-        for index, weight in enumerate(find_weights(model)):
+        weights = find_weights(model)
+        for index, weight in enumerate(weights):
             self.originals[index] = (weight, weight.tensor)
             self._origins.append(mark_origin(weight.value, index, weight.name))
             self._lines.append(_line(weight))
         every = sum(stored_bytes(value, tensor) for value, tensor, _ in find_constants(model))
         self._other_before = every - sum(line.bytes_before for line in self._lines)
+        self._others = tuple(map(_left, largest_others(model, weights)))
 
     def sizes_before_store(self, model: Model) -> dict[int, tuple[int, int]]:
         """{id of a value: (its line, its bytes)} of the weights as they are between the passes and `store`."""
@@ -66,7 +69,9 @@ class Ledger:
             line = replace(line, bytes_after=after[index], form=form, outcomes=tuple(outcomes[index]))
             lines.append(replace(line, sqnr_db=errors[index], output_sqnr_db=output_error(outcomes[index])))
         others = sum(tensor.nbytes for _, tensor, _ in find_constants(model)) - sum(after.values())
-        rest = LedgerLine("(other constants)", "constants", (), (), "", self._other_before, others, "")
+        rest = LedgerLine(
+            "(other constants)", "constants", (), (), "", self._other_before, others, "", outcomes=self._others
+        )
         return (*lines, rest)
 
     def by_line(self, outcomes: Sequence[Outcome]) -> list[tuple[Outcome, ...]]:
@@ -97,6 +102,12 @@ def with_graph_line(lines: tuple[LedgerLine, ...], bytes_before: int, bytes_afte
     """The lines and one more for nodes, names and headers: then they add up to the files."""
     before, after = (sum(getattr(line, name) for line in lines) for name in ("bytes_before", "bytes_after"))
     return (*lines, LedgerLine("(graph)", "graph", (), (), "", bytes_before - before, bytes_after - after, ""))
+
+
+def _left(other: OtherConstant) -> Outcome:
+    shape, by = "×".join(map(str, other.shape)), ", ".join(other.readers) or "nothing"
+    reason = f"{other.dtype} {shape}, {other.size_bytes:,} bytes, read by {by}: {other.reason}"
+    return Skipped(other.name, "constants", reason)
 
 
 def _line(weight: Weight) -> LedgerLine:
