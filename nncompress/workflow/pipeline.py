@@ -13,6 +13,7 @@ from nncompress.forms.choice import constant_bytes
 from nncompress.forms.form import DEFAULT_FORM, Storing
 from nncompress.forms.store import store
 from nncompress.model.arithmetic import fold_arithmetic
+from nncompress.model.batch_norm import fold_batch_norms
 from nncompress.model.freeze import freeze_inputs
 from nncompress.model.model import Model
 from nncompress.model.normalise import normalise
@@ -85,6 +86,7 @@ def apply_passes(
     copy = model.clone()
     notes = _freeze(copy) if freeze else ()
     fold_arithmetic(copy)
+    fold_batch_norms(copy)
     ledger = Ledger(copy)
     normalise(copy)
     if samples is not None:
