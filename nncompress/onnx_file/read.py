@@ -20,6 +20,7 @@ from nncompress.onnx_file import sparse, wire
 from nncompress.onnx_file.checks.attributes import check_attributes
 from nncompress.onnx_file.checks.functions import check_functions
 from nncompress.onnx_file.checks.header import check_header, checker_complaint
+from nncompress.onnx_file.checks.keys import check_keys
 from nncompress.onnx_file.checks.names import check_names, check_scopes
 from nncompress.onnx_file.checks.tensors import check_tensors, nbytes
 from nncompress.onnx_file.checks.text import check_text
@@ -69,6 +70,7 @@ def _load(path: Path, file: OpenFile) -> Model:
     check_header(proto)
     check_text(proto)
     check_tensors(proto)
+    check_keys(proto)
     check_names(proto)
     check_scopes(proto)
     check_attributes(proto)
