@@ -131,4 +131,4 @@ def test_an_output_that_is_listed_twice_is_refused(tmp_path: Path, given: str) -
     proto.graph.output.extend([twice, twice] if given == "x" else [twice])
     ended = nncompress("quantize", saved(proto, tmp_path / "m.onnx"), "-o", tmp_path / "o.onnx", "--seconds", 0, "-q")
     assert ended.exit_code == 3
-    assert f"has two outputs called '{given}'" in one_line(ended.stderr)
+    assert f"has two outputs called '{twice.name}'" in one_line(ended.stderr)
