@@ -57,7 +57,9 @@ class Session:
         """A call that runs the model on `feed` with as little of Python around it as possible, for timing."""
         if self._needs_values():
             return lambda: self._run_by_value(feed)
-        names = self._decodable() or None
+        names = list(self.outputs)
+        if len(self._decodable()) < len(names) and self._has_undecodable(feed):
+            names = self._decodable() or names
         return lambda: self.inner.run(names, feed)
 
     def again(self) -> Session:
@@ -70,7 +72,6 @@ class Session:
 
     def _run_plain(self, feed: Feed) -> list[OutputArray]:
         try:
-            # each once: a graph may name one twice
             outputs: list[OutputArray] = self.inner.run(list(self.outputs), feed)
         except UnicodeDecodeError:  # strings may be any bytes, but onnxruntime hands them out as text only
             known = self._decodable()
@@ -78,9 +79,16 @@ class Session:
             return [arrays.get(name, np.array(["(not UTF-8)"], dtype=object)) for name in self.outputs]
         return outputs
 
+    def _has_undecodable(self, feed: Feed) -> bool:
+        try:
+            self.inner.run(list(self.outputs), feed)
+        except UnicodeDecodeError:
+            return True
+        return False
+
     def _decodable(self) -> list[str]:
-        """The outputs that are no strings."""
-        return [name for name, kind in self.outputs.items() if _element(kind) != "string"]
+        """The outputs without strings."""
+        return [name for name, kind in self.outputs.items() if "string" not in kind]
 
     def _needs_values(self) -> bool:
         return any(_element(kind) in _BY_VALUE for kind in (*self.inputs.values(), *self.outputs.values()))
