@@ -65,7 +65,7 @@ def element_text(element: int) -> str:
     """An element type in numpy's words."""
     if element == 0 or element not in onnx.TensorProto.DataType.values():
         return "?"
-    name = onnx.TensorProto.DataType.Name(element).lower()
+    name = str(onnx.TensorProto.DataType.Name(element)).lower()
     return _WORDS.get(name, name)
 
 

@@ -10,8 +10,13 @@ from nncompress.feeds.feeds import Feeds
 from nncompress.runtime.session import Announce, open_session, silent
 
 
-def first_accepted(model: Path, choices: Sequence[Feeds], *, threads: int = 1, announce: Announce = silent) -> Feeds:
-    """The first of `choices` whose first feed runs; InputError with onnxruntime's first complaint where none does."""
+def first_accepted(
+    model: Path, choices: Sequence[Feeds], advice: str, *, threads: int = 1, announce: Announce = silent
+) -> Feeds:
+    """The first of `choices` whose first feed runs; InputError with onnxruntime's first complaint where none does.
+
+    `advice`: what else the user can do.
+    """
     announce("original", "load")
     session = open_session(model, "original", threads=threads)
     complaint: InputError | None = None
@@ -24,6 +29,4 @@ def first_accepted(model: Path, choices: Sequence[Feeds], *, threads: int = 1, a
             continue
         return feeds
     reason = str(complaint).partition(f"{model}: ")[2] or "there is nothing to try"
-    raise InputError(
-        f"{model}: cannot make inputs that this model accepts: {reason}; give --data or --dim"
-    ) from complaint
+    raise InputError(f"{model}: cannot make inputs that this model accepts: {reason}; {advice}") from complaint

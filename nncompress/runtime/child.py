@@ -56,10 +56,10 @@ class ModelCall:
 
 
 def first_accepted_in_child(
-    model: Path, choices: Sequence[Feeds], *, threads: int = 1, timeout_s: float | None = None
+    model: Path, choices: Sequence[Feeds], advice: str, *, threads: int = 1, timeout_s: float | None = None
 ) -> Feeds:
     """`accept.first_accepted` in a child process."""
-    call = ModelCall(_first_accepted, (model, tuple(choices), threads), model, None)
+    call = ModelCall(_first_accepted, (model, tuple(choices), advice, threads), model, None)
     return cast(Feeds, call_in_child(call, timeout_s))
 
 
@@ -135,10 +135,10 @@ def _limit_s(seconds: float) -> float:
     return max(DEFAULT_TIMEOUT_S, 30 * seconds)
 
 
-def _first_accepted(model: Path, choices: Sequence[Feeds], threads: int, announce: Any) -> Feeds:
+def _first_accepted(model: Path, choices: Sequence[Feeds], advice: str, threads: int, announce: Any) -> Feeds:
     from nncompress.runtime.accept import first_accepted
 
-    return first_accepted(model, choices, threads=threads, announce=announce)
+    return first_accepted(model, choices, advice, threads=threads, announce=announce)
 
 
 def _check_loads(model: Path, announce: Any) -> None:

@@ -62,8 +62,9 @@ class Tally:
         if len(comparable) < len(self._metrics):
             self._notes[_NOT_COMPARABLE] = None
         self._metrics = comparable
+        arrays, others = ({name: as_array(output) for name, output in each.items()} for each in (ours, theirs))
         for metric in self._metrics:
-            metric.add(*({name: as_array(output) for name, output in each.items()} for each in (ours, theirs)), feed)
+            metric.add(arrays, others, feed)
 
     def add_exact(
         self,

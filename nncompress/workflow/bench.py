@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from nncompress.feeds.specs import value_text
 from nncompress.onnx_file.facts import file_facts
 from nncompress.onnx_file.read import load
 from nncompress.results.bench import Benched, BenchReport, Energy
@@ -50,9 +51,7 @@ def bench_files(models: Sequence[Path], proof: Proof) -> BenchReport:
 
 def _benched(facts: FileFacts, feed: object, cost: Loaded, timing: Timing, first: Timing) -> Benched:
     assert isinstance(feed, dict)
-    inputs = tuple(
-        f"{name} {array.dtype} {'×'.join(map(str, array.shape)) or 'scalar'}" for name, array in feed.items()
-    )
+    inputs = tuple(f"{name} {value_text(value)}" for name, value in feed.items())
     return Benched(
         facts.path, facts.file_bytes, inputs, cost.load_ms, cost.peak_bytes, timing, *ratio_of(first, timing),
         _energy(facts, cost),

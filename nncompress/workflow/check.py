@@ -8,6 +8,7 @@ from pathlib import Path
 
 from nncompress.config.budget import Budget, Config
 from nncompress.errors import InputError, NoOutputError, UsageError, nearest
+from nncompress.feeds.fed import fed_values
 from nncompress.model.model import Model
 from nncompress.model.value_types import type_of, type_text
 from nncompress.onnx_file.facts import file_facts
@@ -153,10 +154,7 @@ def _run(path: Path, model: Model, comparing: Comparing, proof: Proof) -> Run | 
 
 def _inputs(model: Model) -> list[str]:
     """Names and types of what has to be fed, in order: the inputs that are no initializers."""
-    graph = model.ir.graph
-    return [
-        f"{value.name!r} {type_text(type_of(value))}" for value in graph.inputs if value.name not in graph.initializers
-    ]
+    return [f"{value.name!r} {type_text(type_of(value))}" for value in fed_values(model.ir)]
 
 
 def figures(facts: FileFacts, run: Run | None, metric: TaskMetric | None) -> Figures:

@@ -13,7 +13,11 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 
+<<<<<<< HEAD
 from nncompress.model.arithmetic import fold_arithmetic
+=======
+from nncompress.feeds.fed import fed_values
+>>>>>>> aefd1cf (Made-up inputs: indices below what has a dynamic size, ranks that are not stated, texts, sequences and maps; hints that work)
 from nncompress.model.constants import stored_bytes
 from nncompress.model.decoded import Decoded, decoded_weights
 from nncompress.model.inventory import take_inventory
@@ -49,7 +53,7 @@ def inspect_file(path: Path) -> Inspection:
         opsets=tuple(sorted((domain, version) for domain, version in imports if domain)),
         ir_version=model.ir.ir_version,
         producer=" ".join(filter(None, (model.ir.producer_name, model.ir.producer_version))),
-        inputs=tuple(map(_port, _fed(model))),
+        inputs=tuple(map(_port, fed_values(model.ir))),
         outputs=tuple(map(_port, model.ir.graph.outputs)),
         nodes=inventory.nodes,
         functions=len(model.ir.functions),
@@ -69,11 +73,6 @@ def inspect_file(path: Path) -> Inspection:
 
 
 # ------------------------------------------------------------------------------------------------ interface
-def _fed(model: Model) -> list[ir.Value]:
-    """The inputs that a caller has to give."""
-    return [value for value in model.ir.graph.inputs if value.name not in model.ir.graph.initializers]
-
-
 def _port(value: ir.Value) -> PortFacts:
     shape = None if value.shape is None else tuple(_dim(dim) for dim in value.shape)
     return PortFacts(value.name or "", type_text(type_of(value)), shape)

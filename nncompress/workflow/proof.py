@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from nncompress.feeds.fed import input_specs
 from nncompress.feeds.feeds import Feeds, load_feeds
-from nncompress.feeds.sizes import key_of
-from nncompress.feeds.synthesise import input_specs, synthesise_choices
+from nncompress.feeds.sizes import free_sizes
+from nncompress.feeds.synthesise import how_to_give, synthesise_choices
 from nncompress.model.inventory import quantized_parts
 from nncompress.model.model import Model
 from nncompress.results.record import Run
@@ -51,7 +52,8 @@ class Stopwatch:
 def feeds_of(model: Model, path: Path, proof: Proof) -> Feeds | None:
     """What the models will be run on; None if they will not. Finds out early that an input cannot be run at all."""
     if proof.validate and proof.data is None:
-        return first_accepted_in_child(path, synthesise_choices(model.ir, seed=proof.seed, dims=proof.dims))
+        choices = synthesise_choices(model.ir, seed=proof.seed, dims=proof.dims)
+        return first_accepted_in_child(path, choices, how_to_give(input_specs(model.ir)))
     if model.complaint:
         check_loads_in_child(path)  # the checker's word alone is no reason to refuse
     return load_feeds(proof.data, input_specs(model.ir), proof.labels) if proof.validate and proof.data else None
@@ -59,12 +61,7 @@ def feeds_of(model: Model, path: Path, proof: Proof) -> Feeds | None:
 
 def free_dims(model: Model) -> list[str]:
     """What Proof.dims may name: the free dimensions of the model's inputs."""
-    return [
-        key_of(spec, axis)
-        for spec in input_specs(model.ir)
-        for axis, size in enumerate(spec.shape or ())
-        if not isinstance(size, int)
-    ]
+    return free_sizes(input_specs(model.ir))
 
 
 def run_both(reference: Path, candidate: Path, model: Model, feeds: Feeds | None, proof: Proof) -> Run | None:

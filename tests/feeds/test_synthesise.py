@@ -6,8 +6,9 @@ import pytest
 from onnx import TensorProto, helper
 
 from nncompress.errors import InputError, UsageError
+from nncompress.feeds.fed import input_specs
 from nncompress.feeds.specs import InputSpec
-from nncompress.feeds.synthesise import input_specs, synthesise_choices
+from nncompress.feeds.synthesise import synthesise_choices
 
 
 def model(inputs, nodes=(), constants=(), functions=()):
@@ -42,8 +43,8 @@ def test_specs_list_what_has_to_be_fed():
     ]
     specs = input_specs(model(given, constants=[("w", np.zeros(1, np.float32))]))
     assert specs == (
-        InputSpec("x", np.dtype("float32"), ("n", None, None, None, 3)),
-        InputSpec("s", None, ()),
+        InputSpec("x", np.dtype("float32"), ("n", None, None, None, 3), kind="float32"),
+        InputSpec("s", None, (), kind="string"),
     )
 
 
@@ -238,13 +239,22 @@ def test_an_unknown_dim_is_refused_with_the_nearest():
         first([("x", TensorProto.FLOAT, ["n"])], dims={"n": -3})
 
 
-def test_texts_cannot_be_made_up():
-    with pytest.raises(InputError, match="input 's' is no numeric tensor, so none can be made up: give --data"):
-        first([("s", TensorProto.STRING, [1])])
+def test_texts_are_those_that_the_model_knows():
+    nodes = [
+        helper.make_node("Reshape", ["s", "shape"], ["r"]),
+        helper.make_node("LabelEncoder", ["r"], ["y"], domain="ai.onnx.ml", keys_strings=["red", "blé"]),
+    ]
+    feeds = likeliest([("s", TensorProto.STRING, ["n", 40])], nodes, [("shape", np.array([-1]))])
+    assert set(next(iter(feeds))["s"].ravel().tolist()) == {"red", "blé"}
+    unknown = first([("s", TensorProto.STRING, [2, 3])])["s"]
+    assert (unknown.shape, unknown.dtype.kind) == ((2, 3), "U")
+    assert all(text.isdecimal() for text in unknown.ravel())  # which a Cast to numbers takes, too
 
 
 def test_an_input_that_is_too_large_is_refused_before_it_is_made():
-    with pytest.raises(InputError, match=r"input 'x' of shape \[1, 100000000\] is too large .* give --dim"):
+    with pytest.raises(
+        InputError, match=r"input 'x' of shape \[1, 100000000\] is too large .* --dim NAME=SIZE for 'batch', 'n'"
+    ):
         first([("x", TensorProto.FLOAT, ["batch", "n"])], dims={"n": 10**8})
 
 
