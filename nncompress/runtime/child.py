@@ -20,6 +20,7 @@ from nncompress.runtime.child_process import (
     call_in_process,
     serving_process,
 )
+from nncompress.runtime.libraries import register, registered
 from nncompress.runtime.memory import free_memory_bytes
 
 DEFAULT_TIMEOUT_S = 600.0  # between two signs of life: a model loaded, a feed run, a latency measured
@@ -112,7 +113,7 @@ def _guarded(call: ModelCall, timeout_s: float | None) -> Iterator[tuple[Call, A
     limit_s = DEFAULT_TIMEOUT_S if timeout_s is None else timeout_s
     free = free_memory_bytes()
     memory_bytes = None if free is None else max(free, LEAST_MEMORY_BYTES)
-    process_call = Call(call.function, call.arguments, memory_bytes=memory_bytes)
+    process_call = Call(_with_libraries, (registered(), call.function, call.arguments), memory_bytes=memory_bytes)
     stage = ("original", "load")
 
     def announced(part: str, what: str) -> None:
@@ -128,6 +129,13 @@ def _guarded(call: ModelCall, timeout_s: float | None) -> Iterator[tuple[Call, A
         raise InputError("not enough memory to run and compare the models") from error
     except ChildDied as error:
         raise _blamed(call, stage)(f"{_doing(call, stage)}: onnxruntime crashed ({error})") from error
+
+
+def _with_libraries(
+    libraries: Sequence[Path], function: Callable[..., Any], arguments: tuple[Any, ...], announce: Any
+) -> Any:
+    register(libraries)
+    return function(*arguments, announce)
 
 
 def _limit_s(seconds: float) -> float:

@@ -18,6 +18,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from nncompress.errors import InputError, NncompressError, NoOutputError
 from nncompress.feeds.specs import Array, Feed
+from nncompress.runtime.libraries import registered
 
 Part = Literal["original", "result"]
 OutputArray = Any
@@ -33,6 +34,9 @@ _FAULTS: tuple[type[Exception], ...] = (
 )
 _BY_VALUE = {"bfloat16": 16, "float8e4m3fn": 17, "float8e4m3fnuz": 18, "float8e5m2": 19, "float8e5m2fnuz": 20}
 """Element types that numpy lacks: passed as OrtValue with their number in TensorProto.DataType."""
+
+_NOT_REGISTERED = ("is not a registered function/op", "No Op registered for")
+_UNKNOWN_OPERATOR = "; give the library of a custom operator with --register-library FILE, or use --no-validate"
 
 _T = TypeVar("_T")
 
@@ -116,7 +120,9 @@ def guarded(call: Callable[[], _T], what: str, path: Path, part: Part) -> _T:
     try:
         return call()
     except _FAULTS as error:
-        raise _kind(part)(f"onnxruntime cannot {what} the {part} {path}: {first_line(error)}") from error
+        said = first_line(error)
+        hint = _UNKNOWN_OPERATOR if any(words in said for words in _NOT_REGISTERED) else ""
+        raise _kind(part)(f"onnxruntime cannot {what} the {part} {path}: {said}{hint}") from error
 
 
 def _kind(part: Part) -> type[NncompressError]:
@@ -139,7 +145,17 @@ def _options(threads: int) -> ort.SessionOptions:
     options.log_severity_level = 4
     if threads > 1:  # waiting threads of one session would slow the other one down
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    for library in registered():
+        _register(options, library)
     return options
+
+
+def _register(options: ort.SessionOptions, library: Path) -> None:
+    try:
+        options.register_custom_ops_library(str(library))
+    except _FAULTS as error:
+        said = first_line(error).rpartition("with error: ")[2]
+        raise InputError(f"onnxruntime cannot register {library} as a library of custom operators: {said}") from error
 
 
 def _open(path: Path, part: Part, options: ort.SessionOptions) -> Session:

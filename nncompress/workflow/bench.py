@@ -15,7 +15,7 @@ from nncompress.results.record import FileFacts, Loaded, Timing
 from nncompress.runtime.child import in_turns_in_child, loading_in_child
 from nncompress.runtime.environment import environment
 from nncompress.runtime.timing import ratio_of
-from nncompress.workflow.proof import Proof, feeds_of
+from nncompress.workflow.proof import Proof, feeds_of, with_libraries
 
 PJ_PER_MAC, PJ_PER_BYTE = 4.6, 160.0
 ESTIMATE = (
@@ -26,6 +26,7 @@ RAPL_SOURCE = "RAPL: the whole processor package while this model ran"
 NOISY_SPREAD, BUSY_SHARE = 0.10, 0.5
 
 
+@with_libraries
 def bench_files(models: Sequence[Path], proof: Proof) -> BenchReport:
     """Raises InputError for a model or data that cannot be used."""
     notes = _busy()

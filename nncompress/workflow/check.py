@@ -26,7 +26,7 @@ from nncompress.results.rules.on_budgets import (
 from nncompress.results.worst import largest_drop, worst_cosine, worst_sqnr_db
 from nncompress.runtime.environment import environment
 from nncompress.validate.metrics.names import metric_from
-from nncompress.workflow.proof import Proof, feeds_of, free_dims, run_both
+from nncompress.workflow.proof import Proof, feeds_of, free_dims, run_both, with_libraries
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class Comparing:
     metric_output: str | None = None
 
 
+@with_libraries
 def check_budgets(config: Config, proof: Proof) -> CheckReport:
     """Checks all models of a configuration without problems. Each takes those of `proof.dims` that its inputs have.
 

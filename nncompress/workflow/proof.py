@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 from nncompress.feeds.fed import input_specs
 from nncompress.feeds.feeds import Feeds, load_feeds
@@ -16,7 +18,11 @@ from nncompress.model.inventory import quantized_parts
 from nncompress.model.model import Model
 from nncompress.results.record import Run
 from nncompress.runtime.child import check_loads_in_child, first_accepted_in_child
+from nncompress.runtime.libraries import registering
 from nncompress.validate.in_child import measure_in_child
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,19 @@ class Proof:
     seconds: float = 1.0  # spent on latency
     metrics: tuple[str, ...] = ()  # (): top-1 and top-5 where there are labels
     metric_output: str | None = None  # output that they are about; None: the first that suits
+    libraries: tuple[Path, ...] = ()  # of custom operators
+
+
+def with_libraries(flow: Callable[_P, _T]) -> Callable[_P, _T]:
+    """The same flow; meanwhile every session registers the libraries of the Proof that it is given."""
+
+    @functools.wraps(flow)
+    def run(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        proofs = (each for each in (*args, *kwargs.values()) if isinstance(each, Proof))
+        with registering(next(proofs, Proof()).libraries):
+            return flow(*args, **kwargs)
+
+    return run
 
 
 class Stopwatch:
