@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import onnx
 
+from nncompress.model.inference import infer
 from nncompress.model.message import marked_proto
 from nncompress.model.model import Model
 
@@ -26,7 +27,7 @@ def infer_shapes(model: Model, inputs: Mapping[str, Sequence[int]] | None = None
         _fix_inputs(proto.graph, inputs)
     _forget_recorded(proto.graph)
     try:
-        inferred = onnx.shape_inference.infer_shapes(proto, data_prop=True)
+        inferred = infer(proto)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, RuntimeError, ValueError):
         return {}
     shapes: Shapes = {}

@@ -37,6 +37,16 @@ def note_stated_types(values: Sequence[ir.Value], infos: Sequence[onnx.ValueInfo
             value.meta[_STATED] = info.type
 
 
+def proto_of(model: ir.Model) -> onnx.ModelProto:
+    """The model as a message, with what was kept beside its inputs and outputs."""
+    proto = ir.to_proto(model)
+    for values, infos in ((model.graph.inputs, proto.graph.input), (model.graph.outputs, proto.graph.output)):
+        for value, info in zip(values, infos, strict=True):
+            if value.type is None and _STATED in value.meta:
+                info.type.CopyFrom(type_of(value))
+    return proto
+
+
 def type_of(value: ir.Value) -> onnx.TypeProto:
     """The type of a value as the format writes it; an empty one where nothing is known."""
     stated = value.meta.get(_STATED)

@@ -8,6 +8,7 @@ import onnx
 from onnx import TensorProto
 
 from nncompress.errors import InputError
+from nncompress.model.inference import infer
 from nncompress.onnx_file.checks.functions import MOST_FUNCTIONS
 from nncompress.onnx_file.walk import all_tensors
 
@@ -58,7 +59,7 @@ def checker_complaint(proto: onnx.ModelProto) -> str | None:
             tensor.dims.append(0)
     try:
         onnx.checker.check_model(hollow)
-        onnx.shape_inference.infer_shapes(proto, check_type=True, strict_mode=True)
+        infer(proto, strict=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         return " ".join(str(error).split())[:300]
     except (RuntimeError, ValueError, UnicodeDecodeError) as error:
