@@ -16,7 +16,7 @@ import numpy as np
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
-from nncompress.errors import InputError, NncompressError, NoOutputError
+from nncompress.errors import InputError, NncompressError, NoOutputError, UnknownOperatorError
 from nncompress.feeds.specs import Array, Feed
 from nncompress.runtime.libraries import registered
 
@@ -35,7 +35,6 @@ _FAULTS: tuple[type[Exception], ...] = (
 _BY_VALUE = {"bfloat16": 16, "float8e4m3fn": 17, "float8e4m3fnuz": 18, "float8e5m2": 19, "float8e5m2fnuz": 20}
 """Element types that numpy lacks: passed as OrtValue with their number in TensorProto.DataType."""
 
-_NOT_REGISTERED = ("is not a registered function/op", "No Op registered for")
 _UNKNOWN_OPERATOR = "; give the library of a custom operator with --register-library FILE, or use --no-validate"
 
 _T = TypeVar("_T")
@@ -121,8 +120,10 @@ def guarded(call: Callable[[], _T], what: str, path: Path, part: Part) -> _T:
         return call()
     except _FAULTS as error:
         said = first_line(error)
-        hint = _UNKNOWN_OPERATOR if any(words in said for words in _NOT_REGISTERED) else ""
-        raise _kind(part)(f"onnxruntime cannot {what} the {part} {path}: {said}{hint}") from error
+        message = f"onnxruntime cannot {what} the {part} {path}: {said}"
+        if part == "original" and "is not a registered function/op" in said:
+            raise UnknownOperatorError(message + _UNKNOWN_OPERATOR) from error
+        raise _kind(part)(message) from error
 
 
 def _kind(part: Part) -> type[NncompressError]:

@@ -8,7 +8,7 @@ from onnx import TensorProto, helper
 from nncompress.errors import InputError, UsageError
 from nncompress.feeds.fed import input_specs
 from nncompress.feeds.specs import InputSpec
-from nncompress.feeds.synthesise import synthesise_choices
+from nncompress.feeds.synthesise import how_to_give, synthesise_choices
 
 
 def model(inputs, nodes=(), constants=(), functions=()):
@@ -262,6 +262,134 @@ def test_choices_differ_in_free_sizes_only():
     free = synthesise_choices(model([("x", TensorProto.FLOAT, ["batch", "seq"])]), seed=0)
     assert [next(iter(feeds))["x"].shape for feeds in free[:4]] == [(1, 16), (1, 32), (1, 64), (1, 224)]
     assert len(synthesise_choices(model([("x", TensorProto.FLOAT, [1, 4])]), seed=0)) == 1
+
+
+NODES, EDGES = ("x", TensorProto.FLOAT, ["num_nodes", 8]), ("edges", TensorProto.INT64, [2, "num_edges"])
+
+
+def indices(nodes, inputs, *, dims, name="i", constants=()):
+    """What the input `name` is given at most and at least, where these sizes are chosen."""
+    values = [feed[name] for feed in likeliest(inputs, nodes, constants, dims=dims, seed=1)]
+    return min(int(v.min()) for v in values), max(int(v.max()) for v in values)
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        helper.make_node("Gather", ["x", "i"], ["y"]),
+        helper.make_node("GatherElements", ["x", "i"], ["y"]),
+        helper.make_node("GatherND", ["x", "i"], ["y"]),
+        helper.make_node("ScatterElements", ["x", "i", "u"], ["y"]),
+        helper.make_node("ScatterND", ["x", "i", "u"], ["y"]),
+    ],
+    ids=lambda node: node.op_type,
+)
+def test_indices_stay_below_a_size_that_was_chosen(node):
+    inputs = [
+        ("x", TensorProto.FLOAT, ["n", 900]),
+        ("i", TensorProto.INT64, [40, 1]),
+        ("u", TensorProto.FLOAT, [40, 1]),
+    ]
+    for size in (3, 50):
+        assert indices([node], inputs, dims={"n": size}) == (0, size - 1)
+
+
+def test_indices_stay_below_a_size_that_is_computed():
+    """Rows of a tensor that is made as long as another input is, joined with itself, and edges cut out of one input."""
+    nodes = [
+        helper.make_node("Shape", ["slots"], ["g"]),
+        helper.make_node("Concat", ["g", "width"], ["shape"], axis=0),
+        helper.make_node("ConstantOfShape", ["shape"], ["empty"]),
+        helper.make_node("Concat", ["empty", "empty"], ["twice"], axis=0),
+        helper.make_node("Unsqueeze", ["i", "axes"], ["i1"]),
+        helper.make_node("Expand", ["i1", "wide"], ["at"]),
+        helper.make_node("ScatterElements", ["twice", "at", "u"], ["y"], reduction="add"),
+    ]
+    inputs = [
+        ("slots", TensorProto.FLOAT, ["graphs"]),
+        ("i", TensorProto.INT64, [40]),
+        ("u", TensorProto.FLOAT, [40, 8]),
+    ]
+    constants = [("width", np.array([8])), ("axes", np.array([1])), ("wide", np.array([40, 8]))]
+    assert indices(nodes, inputs, dims={"graphs": 3}, constants=constants) == (0, 5)
+    nodes = [
+        helper.make_node("Gather", ["edges", "zero"], ["source"]),
+        helper.make_node("Gather", ["x", "source"], ["y"]),
+    ]
+    limits = indices(
+        nodes, [NODES, EDGES], name="edges", dims={"num_nodes": 7, "num_edges": 60}, constants=[("zero", np.array(0))]
+    )
+    assert limits == (0, 6)
+
+
+def test_graphs_get_several_nodes_and_edges():
+    feed = first([NODES, EDGES])
+    assert (feed["x"].shape, feed["edges"].shape) == ((16, 8), (2, 16))
+
+
+@pytest.mark.parametrize("kind", ["constant", "input"])
+@pytest.mark.parametrize(("layout", "state"), [(0, (1, 5, 2)), (1, (5, 1, 2))])
+def test_a_batch_size_follows_from_a_state_of_a_fixed_one(kind, layout, state):
+    node = helper.make_node("GRU", ["x", "w", "r", "", "", "h"], ["y"], hidden_size=2, layout=layout)
+    weights = [("w", np.zeros((1, 6, 7), np.float32)), ("r", np.zeros((1, 6, 2), np.float32))]
+    inputs = [("x", TensorProto.FLOAT, [None] * 3)]
+    if kind == "input":
+        inputs.append(("h", TensorProto.FLOAT, list(state)))
+    else:
+        weights.append(("h", np.zeros(state, np.float32)))
+    shape = first(inputs, [node], weights)["x"].shape
+    assert (shape[layout == 0], shape[2]) == (5, 7)
+
+
+def test_sizes_follow_from_what_an_input_is_joined_with():
+    node = helper.make_node("Concat", ["c", "x"], ["y"], axis=1)
+    assert first([("x", TensorProto.FLOAT, ["n", 3])], [node], [("c", np.zeros((6, 4), np.float32))])["x"].shape == (
+        6,
+        3,
+    )
+
+
+@pytest.mark.parametrize(
+    ("node", "weight", "expected"),
+    [
+        (helper.make_node("MatMul", ["x", "w"], ["y"]), (33, 4), (1, 33)),
+        (helper.make_node("Conv", ["x", "w"], ["y"]), (4, 3, 3, 3), (1, 3, 64, 64)),
+        (helper.make_node("LSTM", ["x", "w", "r"], ["y"], hidden_size=2), (1, 8, 7), (1, 16, 7)),
+    ],
+)
+def test_an_input_without_a_shape_gets_one_that_its_reader_takes(node, weight, expected):
+    unshaped = [("x", TensorProto.FLOAT, None)]
+    assert first(unshaped, [node], [("w", np.zeros(weight, np.float32))])["x"].shape == expected
+    ranks = {next(iter(feeds))["x"].ndim for feeds in synthesise_choices(model(unshaped), seed=0)}
+    assert ranks == {0, 1, 2, 3, 4, 5}
+
+
+def test_sizes_of_an_input_without_a_shape_can_be_set_by_place():
+    unshaped = [("x", TensorProto.FLOAT, None)]
+    assert first(unshaped, dims={"x:1": 5}).popitem()[1].shape == (1, 5)
+    assert first(unshaped, dims={"x:2": 5}).popitem()[1].shape == (1, 16, 5)
+    with pytest.raises(UsageError, match="no free dimension 'x:7'"):
+        first(unshaped, dims={"x:7": 5})
+
+
+def test_zeros_are_the_last_choice_for_integers():
+    feeds = synthesise_choices(model([IDS], [helper.make_node("Tile", ["ids", "ids"], ["y"])]), seed=0)
+    last = [next(iter(each))["ids"] for each in feeds[-3:]]
+    assert not any(ids.any() for ids in last)
+    assert {int(number) for number in next(iter(feeds[0]))["ids"].ravel()} == {0, 1}
+
+
+@pytest.mark.parametrize(
+    ("inputs", "advice"),
+    [
+        ([], "it has no inputs that could be given"),
+        ([("x", TensorProto.FLOAT, [1, 2])], "give --data"),
+        ([IDS], "give --data, or --dim NAME=SIZE for 'batch', 'seq'"),
+        ([("x", TensorProto.FLOAT, None)], "give --data, or --dim NAME=SIZE for 'x:0', 'x:1', 'x:2', 'x:3' ..."),
+    ],
+)
+def test_advice_is_what_can_be_done(inputs, advice):
+    assert how_to_give(input_specs(model(inputs, [helper.make_node("RandomNormal", [], ["y"], shape=[1])]))) == advice
 
 
 def out(name):
