@@ -13,6 +13,7 @@ Sizes = dict[str, int]
 """Size of each free dimension, by its key: the symbol, or INPUT:AXIS where it has none."""
 
 _TRIALS = (32, 64, 224, 1, 8, 320, 48, 128, 256, 512, 4, 2, 576, 16000)
+_BATCHES = (2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 16, 32, 49, 64, 100)
 _SEQUENCE_SIZE = 16
 _IMAGE_SIZE = 64
 _RANKS = (2, 3, 4, 1, 0, 5)  # of inputs that state none
@@ -66,8 +67,8 @@ def size_choices(specs: Sequence[InputSpec], dims: Mapping[str, int], known: Map
     roles = _roles(specs)
     settled = {**known, **dims}
     choices: list[Sizes] = []
-    for sequence, image, past in _trials(roles):
-        guess = {"batch": 1, "sequence": sequence, "image": image, "past": past}
+    for batch, sequence, image, past in _trials(roles):
+        guess = {"batch": batch, "sequence": sequence, "image": image, "past": past}
         sizes = {key: settled.get(key, guess.get(role, sequence)) for key, role in roles.items()}
         for key, role in roles.items():
             if role == "total" and key not in settled:
@@ -77,14 +78,16 @@ def size_choices(specs: Sequence[InputSpec], dims: Mapping[str, int], known: Map
     return choices
 
 
-def _trials(roles: Mapping[str, str]) -> Iterator[tuple[int, int, int]]:
-    """(sequence, image, past) sizes."""
-    yield _SEQUENCE_SIZE, _IMAGE_SIZE, 0
+def _trials(roles: Mapping[str, str]) -> Iterator[tuple[int, int, int, int]]:
+    """(batch, sequence, image, past) sizes."""
+    yield 1, _SEQUENCE_SIZE, _IMAGE_SIZE, 0
     if "past" in roles.values():
-        yield _SEQUENCE_SIZE, _IMAGE_SIZE, 1
-        yield 1, _IMAGE_SIZE, 8
+        yield 1, _SEQUENCE_SIZE, _IMAGE_SIZE, 1
+        yield 1, 1, _IMAGE_SIZE, 8
     for size in _TRIALS:
-        yield size, size, 0
+        yield 1, size, size, 0
+    for batch in _BATCHES:
+        yield batch, _SEQUENCE_SIZE, _IMAGE_SIZE, 0
 
 
 def _roles(specs: Sequence[InputSpec]) -> dict[str, str]:

@@ -34,6 +34,9 @@ from nncompress.model.shapes import infer_shapes
 LARGEST_INPUT = 2**26  # elements
 SAMPLE_RATE = 16000
 _MOST_INFERRED_NODES = 20_000
+_MOST_REFILLED = 8  # choices of sizes that are tried with other integers, too
+_COUNT = 8
+_UNKNOWN_LIMIT = 2  # below which integers of unknown use are drawn
 _SHOWN = 4  # names of free dimensions in a message
 
 
@@ -42,9 +45,10 @@ def synthesise_choices(
 ) -> tuple[Feeds, ...]:
     """Alternatives that differ in the sizes of free dimensions, likeliest first: the first that runs is the one.
 
-    After them the same with all integers 1 where their use is not known, and with all integers 0. `dims` sets free
-    dimensions by symbol or as INPUT:AXIS. Raises UsageError for a name that is none of them, and InputError for inputs
-    that cannot be made up or would be larger than LARGEST_INPUT.
+    After them the likeliest with other integers: 1 where their use is not known, 0, and 0 but for single ones, which
+    may say how many there are of something. `dims` sets free dimensions by symbol or as INPUT:AXIS. Raises UsageError
+    for a name that is none of them, and InputError for inputs that cannot be made up or would be larger than
+    LARGEST_INPUT.
     """
     specs = input_specs(model)
     require_feedable(specs)
@@ -64,9 +68,8 @@ def synthesise_choices(
     if too_large is not None and not choices:
         shown = f"input {too_large.name!r} of shape {list(too_large.shape)}"
         raise InputError(f"{shown} is too large to make up; {how_to_give(specs)}")
-    ones = [tuple(_constant(recipe, 1) if recipe.value == 2 else recipe for recipe in recipes) for recipes in choices]
-    zeros = [tuple(_constant(recipe, 0) for recipe in recipes) for recipes in choices]
-    return tuple(_feeds(recipes, seed, count) for recipes in dict.fromkeys((*choices, *ones, *zeros)))
+    others = [tuple(map(fill, recipes)) for fill in (_ones, _zeros, _counts) for recipes in choices[:_MOST_REFILLED]]
+    return tuple(_feeds(recipes, seed, count) for recipes in dict.fromkeys((*choices, *others)))
 
 
 def how_to_give(specs: Sequence[InputSpec]) -> str:
@@ -159,7 +162,7 @@ def _numbers(spec: InputSpec, context: _Context) -> InputRecipe:
         return InputRecipe(name, dtype, shape, "below", min(limit, _largest(dtype.name)))
     if LENGTH.search(name) and len(shape) <= 1:
         return InputRecipe(name, dtype, shape, "constant", _sequence_length(spec, context))
-    return InputRecipe(name, dtype, shape, "below", 256 if dtype.name == "uint8" else 2)
+    return InputRecipe(name, dtype, shape, "below", 256 if dtype.name == "uint8" else _UNKNOWN_LIMIT)
 
 
 def _sequence_length(spec: InputSpec, context: _Context) -> int:
@@ -187,6 +190,18 @@ def _feeds(recipes: tuple[InputRecipe, ...], seed: int, count: int) -> Feeds:
 def _shown(recipe: InputRecipe) -> str:
     shape = f"{{{len(recipe.keys)} keys}}" if recipe.keys else str(list(recipe.shape))
     return f"{SEQUENCE_LENGTH} x {shape}" if recipe.holds[-1:] == ("sequence",) else shape
+
+
+def _ones(recipe: InputRecipe) -> InputRecipe:
+    return _constant(recipe, 1) if recipe.value == _UNKNOWN_LIMIT else recipe
+
+
+def _zeros(recipe: InputRecipe) -> InputRecipe:
+    return _constant(recipe, 0)
+
+
+def _counts(recipe: InputRecipe) -> InputRecipe:
+    return _constant(recipe, _COUNT if recipe.elements == 1 and len(recipe.shape) <= 1 else 0)
 
 
 def _constant(recipe: InputRecipe, value: int) -> InputRecipe:

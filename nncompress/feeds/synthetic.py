@@ -62,6 +62,11 @@ class Synthetic:
     def __len__(self) -> int:
         return self.count
 
+    @property
+    def draws_integers(self) -> bool:
+        """Whether a model may accept one feed and refuse another."""
+        return any(recipe.fill == "below" for recipe in self.recipes)
+
     def read(self, indices: Sequence[int]) -> Iterator[tuple[Feed, tuple[str, ...]]]:
         for index in indices:
             yield {recipe.name: recipe.make(self.seed, index) for recipe in self.recipes}, ()

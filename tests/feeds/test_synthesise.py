@@ -372,11 +372,18 @@ def test_sizes_of_an_input_without_a_shape_can_be_set_by_place():
         first(unshaped, dims={"x:7": 5})
 
 
-def test_zeros_are_the_last_choice_for_integers():
-    feeds = synthesise_choices(model([IDS], [helper.make_node("Tile", ["ids", "ids"], ["y"])]), seed=0)
-    last = [next(iter(each))["ids"] for each in feeds[-3:]]
-    assert not any(ids.any() for ids in last)
-    assert {int(number) for number in next(iter(feeds[0]))["ids"].ravel()} == {0, 1}
+def test_integers_that_are_refused_become_ones_then_zeros_then_zeros_with_counts():
+    count = ("count", TensorProto.INT64, [])
+    feeds = [next(iter(each)) for each in synthesise_choices(model([("ids", TensorProto.INT64, [9]), count]), seed=0)]
+    assert set(feeds[0]["ids"].tolist()) == {0, 1}
+    assert [(set(feed["ids"].tolist()), int(feed["count"])) for feed in feeds[1:]] == [({1}, 1), ({0}, 0), ({0}, 8)]
+
+
+def test_batches_of_several_samples_are_tried_after_other_sizes():
+    choices = synthesise_choices(model([("x", TensorProto.FLOAT, ["N", 4])]), seed=0)
+    tried = [next(iter(feeds))["x"].shape for feeds in choices]
+    assert tried[0] == (1, 4)
+    assert {(2, 4), (5, 4), (7, 4), (64, 4)} <= set(tried)
 
 
 @pytest.mark.parametrize(
