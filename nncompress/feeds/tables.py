@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import onnx_ir as ir
 
 from nncompress.feeds.followed import Followed
+from nncompress.model.constants import FLOATS, constant_tensor
 from nncompress.model.node_attributes import int_of, operand, standard_op
 
 Rows = Sequence[int | None]

@@ -13,11 +13,8 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 
-<<<<<<< HEAD
-from nncompress.model.arithmetic import fold_arithmetic
-=======
 from nncompress.feeds.fed import fed_values
->>>>>>> aefd1cf (Made-up inputs: indices below what has a dynamic size, ranks that are not stated, texts, sequences and maps; hints that work)
+from nncompress.model.arithmetic import fold_arithmetic
 from nncompress.model.constants import stored_bytes
 from nncompress.model.decoded import Decoded, decoded_weights
 from nncompress.model.inventory import take_inventory
