@@ -36,6 +36,10 @@ class InputError(NncompressError):
     exit_code = EXIT_INPUT
 
 
+class UnknownOperatorError(InputError):
+    """A model with an operator that onnxruntime does not know: it cannot be run, but perhaps elsewhere."""
+
+
 class NoOutputError(NncompressError):
     """No usable result: nothing to compress, larger than before, or refused by the checker or onnxruntime."""
 

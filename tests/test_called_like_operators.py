@@ -7,7 +7,8 @@ from pathlib import Path
 import onnx
 import pytest
 
-from nncompress.feeds.synthesise import input_specs, synthesise_choices
+from nncompress.feeds.fed import input_specs
+from nncompress.feeds.synthesise import synthesise_choices
 from nncompress.model.decoded import decoded_weights
 from nncompress.model.inventory import take_inventory
 from nncompress.model.linear import find_linears

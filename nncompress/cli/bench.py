@@ -33,7 +33,7 @@ def bench(
 
     if options.seconds == 0:
         raise UsageError("--seconds must be above 0: latency is what bench measures")
-    check_reports(files, inputs_of(models, [options.data]))
+    check_reports(files, inputs_of(models, [options.data, *(options.register_library or ())]))
     report = bench_files(models, proof_of(ProofOptions(**dataclasses.asdict(options))))
     if not write_files(report, files):
         say(bench_text(report))

@@ -54,7 +54,7 @@ def check(
         raise UsageError("--seconds must be above 0: budgets without a limit on latency are not timed anyway")
     loaded = load_config(config if config is not None else find_config(Path()))
     _refuse_problems(loaded)
-    check_reports(files, check_inputs(loaded, baseline))
+    check_reports(files, check_inputs(loaded, [baseline, *(options.register_library or ())]))
     before = read_baseline(_read(baseline)) if baseline is not None else None
     report = check_budgets(loaded, proof)
     if before is not None:

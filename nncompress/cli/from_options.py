@@ -46,8 +46,9 @@ def made_up_proof_of(options: RunOptions) -> Proof:
     if not 0 <= options.seed <= LARGEST_NUMBER:
         raise UsageError(f"--seed must be 0 to {LARGEST_NUMBER}, not {options.seed}")
     return Proof(
-        dims=_dims(options.dim or ()), seed=options.seed, threads=options.bench_threads, seconds=options.seconds
-    )
+        dims=_dims(options.dim or ()), seed=options.seed, threads=options.bench_threads, seconds=options.seconds,
+        libraries=tuple(options.register_library or ()),
+    )  # fmt: skip
 
 
 def _dims(texts: Sequence[str]) -> dict[str, int]:

@@ -21,18 +21,19 @@ def inputs_of(models: Iterable[Path], others: Iterable[Path | None] = ()) -> Inp
 
 
 def data_files(proof: ProofOptions, calibration: CalibrationOptions | None = None) -> list[Path | None]:
-    """Data, labels, the files of metrics of one's own, and calibration data."""
+    """Data, labels, the files of metrics of one's own, calibration data, and libraries."""
     calibrating = calibration.calibration if calibration is not None else None
-    return [proof.data, proof.labels, *map(metric_file, proof.metric or ()), calibrating]
+    libraries = proof.register_library or ()
+    return [proof.data, proof.labels, *map(metric_file, proof.metric or ()), calibrating, *libraries]
 
 
-def check_inputs(config: Config, baseline: Path | None) -> Inputs:
-    """What `check` reads: the models of all budgets, and what they are compared with and run on."""
+def check_inputs(config: Config, more: Sequence[Path | None]) -> Inputs:
+    """What `check` reads: the models of all budgets, what they are compared with and run on, and `more`."""
     models = [config.folder / path for budget in config.budgets for path in config.models(budget)]
     models += [config.folder / budget.reference for budget in config.budgets if budget.reference is not None]
     others = [config.folder / name for budget in config.budgets for name in (budget.data, budget.labels) if name]
     metrics = [metric_from(config.folder, name) for budget in config.budgets for name in budget.metric or ()]
-    return inputs_of(models, [config.path, baseline, *others, *map(metric_file, metrics)])
+    return inputs_of(models, [config.path, *more, *others, *map(metric_file, metrics)])
 
 
 def sweep_inputs(trials: Sequence[Trial], recipes: Iterable[Path]) -> Inputs:

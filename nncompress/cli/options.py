@@ -63,6 +63,11 @@ class RunOptions(SeedOptions):
     bench_threads: Annotated[
         int, shared_option("--bench-threads", group="Proof", text="Threads of the latency test.")
     ] = 1
+    register_library: Annotated[
+        list[Path] | None,
+        shared_option("--register-library", group="Proof", metavar="FILE", text="Library of custom operators for "
+                "onnxruntime (.so, .dll, .dylib), whose code runs; several may be given."),
+    ] = None  # fmt: skip
 
 
 @dataclass(frozen=True)

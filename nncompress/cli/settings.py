@@ -86,4 +86,4 @@ def shown(resolved: Resolved) -> str:
 
 
 def _text(value: Any) -> str:
-    return "-" if value is None else " ".join(value) if isinstance(value, list) else str(value)
+    return "-" if value is None else " ".join(map(str, value)) if isinstance(value, list) else str(value)

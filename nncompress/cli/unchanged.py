@@ -31,9 +31,11 @@ def options_used(
         for field in dataclasses.fields(kind):
             value = getattr(kind, field.name)
             if value != field.default and field.name not in _NO_MATTER:
-                used.append((field.name, " ".join(value) if isinstance(value, list) else str(value)))
-                if isinstance(value, Path):
-                    used.append((f"{field.name}_sha256", data_digest(value)))
+                values = value if isinstance(value, list) else [value]
+                used.append((field.name, " ".join(map(str, values))))
+                digests = [data_digest(each) for each in values if isinstance(each, Path)]
+                if digests:
+                    used.append((f"{field.name}_sha256", " ".join(digests)))
     return tuple(sorted(used))
 
 

@@ -1,8 +1,8 @@
 """What a recipe or a configuration file may set besides passes and budgets: the options that commands share.
 
-`seed`, `seconds`, `threads`, `bench_threads`, `form`, `aim` and `external_data` stand at the top, the data in a table
-`[data]` (path, labels, calibration, dims, metric, metric_output), and the limits in `[limits]`. Paths are relative to
-the folder of the file.
+`seed`, `seconds`, `threads`, `bench_threads`, `form`, `aim`, `external_data` and `register_library` stand at the top,
+the data in a table `[data]` (path, labels, calibration, dims, metric, metric_output), and the limits in `[limits]`.
+Paths are relative to the folder of the file.
 """
 
 from __future__ import annotations
@@ -79,6 +79,7 @@ class Settings:
     form: _FormName | None = None
     aim: Aim | None = None
     external_data: StrictBool | None = None
+    register_library: list[StrictStr] | None = None  # files
     data: DataSettings = DataSettings()
     limits: Limits = Limits()
 
@@ -115,6 +116,7 @@ def option_values(table: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     for name, value in table.get("limits", {}).items():  # with a unit as typed: the options read it themselves
         values[name] = str(value) if _LIMITS[name].metavar else getattr(settings.limits, name)
     data = settings.data
+    values["register_library"] = [folder / path for path in settings.register_library or ()] or None
     values |= {name: folder / path for key, name in _PATHS.items() if (path := getattr(data, key))}
     values["metric"] = [metric_from(folder, name) for name in data.metric] if data.metric else None
     values["metric_output"] = data.metric_output
@@ -136,6 +138,8 @@ def settings_table(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     if "metric_output" in values:
         data["metric_output"] = values["metric_output"]
     top = {key: values[key] for key in KEYS if key in values and key not in _TABLES}
+    if "register_library" in top:
+        top["register_library"] = [Path(os.path.relpath(path, folder)).as_posix() for path in top["register_library"]]
     return {**top, **({"data": data} if data else {}), **({"limits": limits} if limits else {})}
 
 

@@ -10,7 +10,7 @@ from nncompress.errors import InputError
 from nncompress.feeds.arrays import UNNAMED, ArrayHeader, read_arrays, read_headers, require_regular
 from nncompress.feeds.labels import NAME as LABELS, as_labels, read_labels
 from nncompress.feeds.sources import NpzFolder, Source, StackedFile, TestDataSets, read_test_data_set
-from nncompress.feeds.specs import Array, Feed, InputSpec, check_arrays, fits
+from nncompress.feeds.specs import Array, Feed, InputSpec, check_arrays, fits, require_feedable
 
 __all__ = ["SYNTHETIC", "Array", "Feed", "Feeds", "InputSpec", "load_feeds"]
 
@@ -54,6 +54,7 @@ def load_feeds(path: Path, inputs: Sequence[InputSpec], labels: Path | None = No
     specs = tuple(inputs)
     if not specs:
         raise InputError(f"{path}: the model has no inputs to feed")
+    require_feedable(specs)
     feeds = _from_folder(path, specs) if path.is_dir() else _from_file(path, specs)
     return feeds if labels is None else replace(feeds, labels=read_labels(labels, path))
 
@@ -61,6 +62,7 @@ def load_feeds(path: Path, inputs: Sequence[InputSpec], labels: Path | None = No
 def _from_folder(path: Path, specs: tuple[InputSpec, ...]) -> Feeds:
     files = tuple(sorted(file for file in path.glob("*.npz") if not file.name.startswith(".")))
     if files:
+        _require_arrays(specs, path)
         for file in files:
             check_arrays(read_headers(file), specs, str(file))
         return _all_of(NpzFolder(files, specs), path)
@@ -77,6 +79,7 @@ def _from_folder(path: Path, specs: tuple[InputSpec, ...]) -> Feeds:
 def _from_file(path: Path, specs: tuple[InputSpec, ...]) -> Feeds:
     if path.suffix not in (".npz", ".npy"):
         raise InputError(f"{path}: data is a folder, a .npz or a .npy file")
+    _require_arrays(specs, path)
     headers = read_headers(path)
     if UNNAMED in headers and len(specs) != 1:
         raise InputError(f"{path}: a .npy file serves models with one input, this one has {len(specs)}: use a .npz")
@@ -95,12 +98,20 @@ def _from_file(path: Path, specs: tuple[InputSpec, ...]) -> Feeds:
     return _cut(path, arrays, specs, labels)
 
 
+def _require_arrays(specs: tuple[InputSpec, ...], path: Path) -> None:
+    for spec in specs:
+        if not spec.is_array:
+            raise InputError(
+                f"{path}: input {spec.name!r} is {spec.kind}, which no .npz holds: give test_data_set_* folders"
+            )
+
+
 def _is_one_feed(arrays: dict[str, ArrayHeader], specs: tuple[InputSpec, ...]) -> bool:
     """Several arrays without a common leading size that fit the model just as they are."""
     leading = {header.shape[0] if header.shape else None for header in arrays.values()}
     if len(arrays) < 2 or (len(leading) == 1 and None not in leading):
         return False
-    return all(spec.name in arrays and fits(arrays[spec.name].shape, spec) for spec in specs)
+    return all(spec.name in arrays and fits(arrays[spec.name].shape, spec) for spec in specs if not spec.optional)
 
 
 def _cut(path: Path, arrays: dict[str, ArrayHeader], specs: tuple[InputSpec, ...], labels: Array | None) -> Feeds:

@@ -21,7 +21,7 @@ _KEEP = {
 }  # fmt: skip
 _ELEMENTWISE = {"Add", "Sub", "Mul", "Div"}
 _RECURRENT = {"LSTM", "GRU", "RNN"}
-_STATES = (5, 6)  # operands that hold their initial states
+_LENGTHS, _STATES = 4, (5, 6)  # operands that hold the lengths of sequences, and the initial states
 _DECODES = {"Identity", "Cast", "DequantizeLinear", "Mul", "Sub", "Transpose"}
 _MOST_STEPS = 10_000
 
@@ -59,6 +59,8 @@ def _demands(node: ir.Node, position: int, rank: int) -> Iterator[tuple[int, int
     op = standard_op(node)
     if op in _RECURRENT:
         yield from _of_recurrent(node, position, rank)
+    elif op == "Concat":
+        yield from _of_concat(node, position, rank)
     elif op in _ELEMENTWISE:
         yield from _of_broadcast(node, position, rank)
     elif position == 0:
@@ -107,14 +109,31 @@ def _of_channels(node: ir.Node, rank: int) -> Iterator[tuple[int, int]]:
 
 def _of_recurrent(node: ir.Node, position: int, rank: int) -> Iterator[tuple[int, int]]:
     """Of the data [steps, batch, size], and of states [directions, batch, hidden size]; layout 1: batch first."""
+    if rank != 3:
+        return
+    batch_first = int_of(node, "layout", 0) == 1
+    if position == 0:
+        for place, axis in ((_LENGTHS, 0), *((state, 0 if batch_first else 1) for state in _STATES)):
+            states = _fixed_shape(operand(node, place))
+            if states is not None and axis < len(states):
+                yield (0 if batch_first else 1), states[axis]
     shape = _constant_shape(operand(node, 1 if position == 0 else 2))
-    if shape is None or len(shape) != 3 or rank != 3:
+    if shape is None or len(shape) != 3:
         return
     if position == 0:
         yield 2, shape[2]
     elif position in _STATES:
-        yield (1 if int_of(node, "layout", 0) == 1 else 0), shape[0]
+        yield (1 if batch_first else 0), shape[0]
         yield 2, shape[2]
+
+
+def _of_concat(node: ir.Node, position: int, rank: int) -> Iterator[tuple[int, int]]:
+    """All sizes but that along which operands are joined are those of the other operands."""
+    joined = int_of(node, "axis", 0)
+    for place, other in enumerate(node.inputs):
+        shape = None if place == position else _fixed_shape(other)
+        if shape is not None and joined is not None and len(shape) == rank:
+            yield from ((axis, size) for axis, size in enumerate(shape) if axis != joined % rank)
 
 
 def _of_broadcast(node: ir.Node, position: int, rank: int) -> Iterator[tuple[int, int]]:
@@ -167,6 +186,15 @@ def _order(node: ir.Node, rank: int) -> list[int] | None:
     if order == []:
         return list(reversed(range(rank)))
     return order if order is not None and sorted(order) == list(range(rank)) else None
+
+
+def _fixed_shape(value: ir.Value | None) -> tuple[int, ...] | None:
+    """Shape of a constant, or of anything else whose shape is stated and has no free dimension."""
+    shape = _constant_shape(value)
+    if shape is not None or value is None or value.shape is None:
+        return shape
+    sizes = [size for size in value.shape if isinstance(size, int) and size >= 0]
+    return tuple(sizes) if len(sizes) == len(value.shape) else None
 
 
 def _constant_shape(value: ir.Value | None, depth: int = 6) -> tuple[int, ...] | None:

@@ -12,7 +12,9 @@ OFF = re.compile(r"use_cache", re.IGNORECASE)
 BATCH_DIM = re.compile(r"batch|^(n|b|bs)$|num_(samples|examples)", re.IGNORECASE)
 PAST_DIM = re.compile(r"past|cache", re.IGNORECASE)
 TOTAL_DIM = re.compile(r"total|attention_mask_seq", re.IGNORECASE)
-SEQUENCE_DIM = re.compile(r"seq|len|time|frame|token|step|samples|width|height|^(t|s|l|h|w)$", re.IGNORECASE)
+SEQUENCE_DIM = re.compile(
+    r"seq|len|time|frame|token|step|samples|width|height|node|edge|atom|^(t|s|l|h|w)$", re.IGNORECASE
+)
 
 _STATE = re.compile(r"state|hidden|^[hc]_?\d*$|^[hc]_?in|past|cache|memory_in", re.IGNORECASE)
 _DATA = re.compile(r"hidden_states|statement|estate", re.IGNORECASE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from nncompress.errors import UsageError, nearest
 from nncompress.feeds.names import BATCH_DIM, PAST_DIM, SEQUENCE_DIM, TOTAL_DIM, is_state
@@ -12,8 +13,10 @@ Sizes = dict[str, int]
 """Size of each free dimension, by its key: the symbol, or INPUT:AXIS where it has none."""
 
 _TRIALS = (32, 64, 224, 1, 8, 320, 48, 128, 256, 512, 4, 2, 576, 16000)
+_BATCHES = (2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 16, 32, 49, 64, 100)
 _SEQUENCE_SIZE = 16
 _IMAGE_SIZE = 64
+_RANKS = (2, 3, 4, 1, 0, 5)  # of inputs that state none
 
 
 def key_of(spec: InputSpec, axis: int) -> str:
@@ -23,20 +26,49 @@ def key_of(spec: InputSpec, axis: int) -> str:
 
 
 def shape_with(spec: InputSpec, sizes: Mapping[str, int]) -> tuple[int, ...]:
-    """The input's shape with all free sizes filled in; [1, 16] where the rank is unknown."""
-    if spec.shape is None:
-        return (1, _SEQUENCE_SIZE)
-    return tuple(s if isinstance(s, int) else sizes[key_of(spec, axis)] for axis, s in enumerate(spec.shape))
+    """The input's shape with all free sizes filled in."""
+    return tuple(s if isinstance(s, int) else sizes[key_of(spec, axis)] for axis, s in enumerate(spec.shape or ()))
+
+
+def with_ranks(specs: Sequence[InputSpec]) -> list[tuple[InputSpec, ...]]:
+    """The same where all ranks are known; else once for each rank that the others may have, likeliest first."""
+    if all(spec.shape is not None for spec in specs):
+        return [tuple(specs)]
+    return [
+        tuple(spec if spec.shape is not None else replace(spec, shape=(None,) * rank) for spec in specs)
+        for rank in _RANKS
+    ]
+
+
+def free_sizes(specs: Sequence[InputSpec]) -> list[str]:
+    """The names under which sizes can be set."""
+    return list(dict.fromkeys(key for tried in with_ranks(specs) for key in _roles(tried)))
+
+
+def has_sizes(specs: Sequence[InputSpec], dims: Mapping[str, int]) -> bool:
+    """Whether inputs of these ranks have all the free dimensions that `dims` sets."""
+    return dims.keys() <= _roles(specs).keys()
+
+
+def check_dims(dims: Mapping[str, int], specs: Sequence[InputSpec]) -> None:
+    """Raises UsageError for sizes that the user cannot have meant."""
+    known = free_sizes(specs)
+    for name, size in dims.items():
+        if name not in known:
+            listed = ", ".join(repr(key) for key in known)
+            hint = nearest(name, known) or (f" (free ones: {listed})" if known else " (all sizes are fixed)")
+            raise UsageError(f"--dim {name}={size}: the model's inputs have no free dimension {name!r}{hint}")
+        if size < 0:
+            raise UsageError(f"--dim {name}={size}: a size cannot be negative")
 
 
 def size_choices(specs: Sequence[InputSpec], dims: Mapping[str, int], known: Mapping[str, int]) -> list[Sizes]:
     """Assignments worth trying, best first: `dims` of the user win over what is `known` from the graph over guesses."""
     roles = _roles(specs)
-    _check_dims(dims, list(roles))
     settled = {**known, **dims}
     choices: list[Sizes] = []
-    for sequence, image, past in _trials(roles):
-        guess = {"batch": 1, "sequence": sequence, "image": image, "past": past}
+    for batch, sequence, image, past in _trials(roles):
+        guess = {"batch": batch, "sequence": sequence, "image": image, "past": past}
         sizes = {key: settled.get(key, guess.get(role, sequence)) for key, role in roles.items()}
         for key, role in roles.items():
             if role == "total" and key not in settled:
@@ -46,14 +78,16 @@ def size_choices(specs: Sequence[InputSpec], dims: Mapping[str, int], known: Map
     return choices
 
 
-def _trials(roles: Mapping[str, str]) -> Iterator[tuple[int, int, int]]:
-    """(sequence, image, past) sizes."""
-    yield _SEQUENCE_SIZE, _IMAGE_SIZE, 0
+def _trials(roles: Mapping[str, str]) -> Iterator[tuple[int, int, int, int]]:
+    """(batch, sequence, image, past) sizes."""
+    yield 1, _SEQUENCE_SIZE, _IMAGE_SIZE, 0
     if "past" in roles.values():
-        yield _SEQUENCE_SIZE, _IMAGE_SIZE, 1
-        yield 1, _IMAGE_SIZE, 8
+        yield 1, _SEQUENCE_SIZE, _IMAGE_SIZE, 1
+        yield 1, 1, _IMAGE_SIZE, 8
     for size in _TRIALS:
-        yield size, size, 0
+        yield 1, size, size, 0
+    for batch in _BATCHES:
+        yield batch, _SEQUENCE_SIZE, _IMAGE_SIZE, 0
 
 
 def _roles(specs: Sequence[InputSpec]) -> dict[str, str]:
@@ -90,13 +124,3 @@ def _total(key: str, sizes: Mapping[str, int], roles: Mapping[str, str]) -> int:
         return sum(int(part) if part.isdecimal() else sizes[part] for part in parts)
     past = next((sizes[k] for k, role in roles.items() if role == "past"), 0)
     return past + next((sizes[k] for k, role in roles.items() if role == "sequence"), _SEQUENCE_SIZE)
-
-
-def _check_dims(dims: Mapping[str, int], known: Sequence[str]) -> None:
-    for name, size in dims.items():
-        if name not in known:
-            listed = ", ".join(repr(key) for key in known)
-            hint = nearest(name, known) or (f" (free ones: {listed})" if known else " (all sizes are fixed)")
-            raise UsageError(f"--dim {name}={size}: the model's inputs have no free dimension {name!r}{hint}")
-        if size < 0:
-            raise UsageError(f"--dim {name}={size}: a size cannot be negative")

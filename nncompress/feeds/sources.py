@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-
 from nncompress.errors import InputError
 from nncompress.feeds.arrays import UNNAMED, read_arrays
-from nncompress.feeds.specs import Array, Feed, InputSpec, conform
+from nncompress.feeds.protobuf import read_value
+from nncompress.feeds.specs import Feed, InputSpec, conform
 
 
 class Source(Protocol):
@@ -62,7 +61,8 @@ class StackedFile:
         for index in indices:
             start = index * self.batch
             stop = min(start + self.batch, self.count)
-            feed = {n: arrays[n][start] if n in self.unbatched else arrays[n][start:stop] for n in names}
+            there = [name for name in names if name in arrays]
+            feed = {n: arrays[n][start] if n in self.unbatched else arrays[n][start:stop] for n in there}
             yield conform(feed, self.specs, f"{self.file} (samples {start} to {stop - 1})")
 
 
@@ -83,37 +83,12 @@ class TestDataSets:
             yield conform(read_test_data_set(self.folders[index], self.specs), self.specs, str(self.folders[index]))
 
 
-def read_test_data_set(folder: Path, specs: Sequence[InputSpec]) -> dict[str, Array]:
-    """The arrays of one `test_data_set_*` folder, named by the model's inputs."""
-    arrays = {}
+def read_test_data_set(folder: Path, specs: Sequence[InputSpec]) -> Feed:
+    """What one `test_data_set_*` folder holds, named by the model's inputs."""
+    arrays: Feed = {}
     for file in sorted(folder.glob("input_*.pb")):
         number = file.stem.removeprefix("input_")
         if not number.isdecimal() or int(number) >= len(specs):
             raise InputError(f"{file}: the model has {len(specs)} inputs to feed, numbered from 0")
-        arrays[specs[int(number)].name] = _read_tensor(file)
+        arrays[specs[int(number)].name] = read_value(file, specs[int(number)])
     return arrays
-
-
-def _read_tensor(file: Path) -> Array:
-    import onnx  # here alone, so that the process that runs models need not load it
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # protobuf ships no types
-
-    if not file.is_file():
-        raise InputError(f"{file}: not a regular file")
-    try:
-        tensor = onnx.TensorProto.FromString(file.read_bytes())
-        if tensor.external_data or tensor.data_location == onnx.TensorProto.EXTERNAL:
-            raise InputError(f"{file}: external data is not read from test data")
-        array: Array = onnx.numpy_helper.to_array(tensor)
-    except (DecodeError, OSError, ValueError, TypeError, KeyError, MemoryError) as error:
-        reason = str(error).split("\n")[0]
-        raise InputError(f"{file}: cannot be read as a tensor (sequences are not supported): {reason}") from error
-    if tensor.data_type == onnx.TensorProto.STRING:
-        return _text(array)
-    return array
-
-
-def _text(array: Array) -> Array:
-    """An array of bytes or str objects as unicode text."""
-    decoded = [item.decode("utf-8", "replace") if isinstance(item, bytes) else str(item) for item in array.ravel()]
-    return np.array(decoded, dtype=np.str_).reshape(array.shape)

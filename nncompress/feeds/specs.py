@@ -11,11 +11,15 @@ import numpy as np
 from nncompress.errors import InputError, nearest
 
 Array = np.ndarray[Any, np.dtype[Any]]
-Feed = dict[str, Array]
-"""One call of the model: arrays named by model input, batch included."""
+Feed = dict[str, Any]
+"""One call of the model, by the names of its inputs: arrays, batch included; lists of arrays for sequences, a dict for
+a map, None for an optional value that is not there."""
 
 _CASTS = {("int32", "int64"), ("float64", "float32")}
 """(found, wanted): the only conversions that are done for the user, and said."""
+
+
+_FEEDABLE = {(), ("optional",), ("sequence",), ("optional", "sequence"), ("map",)}
 
 
 @dataclass(frozen=True)
@@ -23,8 +27,21 @@ class InputSpec:
     """One input that has to be fed (initializers are not listed)."""
 
     name: str
-    dtype: np.dtype[Any] | None  # None: strings, sequences, optionals, maps
+    dtype: np.dtype[Any] | None  # None: texts, or not stated
     shape: tuple[int | str | None, ...] | None  # None: rank unknown; str or None: the size is free
+    holds: tuple[str, ...] = ()  # what is around such tensors, from the outside in: "optional", "sequence", "map"
+    kind: str = ""  # the type in words, where that is not clear from the dtype
+    key: type = str  # of a map
+
+    @property
+    def optional(self) -> bool:
+        """Whether it can be left out."""
+        return self.holds[:1] == ("optional",)
+
+    @property
+    def is_array(self) -> bool:
+        """Whether arrays are what it is given."""
+        return self.holds in ((), ("optional",))
 
 
 class Header(Protocol):
@@ -37,33 +54,75 @@ class Header(Protocol):
     def dtype(self) -> np.dtype[Any]: ...
 
 
-def check_arrays(arrays: Mapping[str, Header], specs: Sequence[InputSpec], where: str) -> None:
+def require_feedable(specs: Sequence[InputSpec]) -> None:
+    """Raises InputError for an input of a type that onnxruntime takes in no way from Python, such as maps to int64."""
+    for spec in specs:
+        if spec.holds not in _FEEDABLE or (spec.holds == ("map",) and spec.dtype != np.float32):
+            raise InputError(
+                f"input {spec.name!r} is {spec.kind}, which cannot be given to onnxruntime from Python, so that the "
+                "model cannot be run: compress it with --no-validate"
+            )
+
+
+def check_arrays(arrays: Mapping[str, Any], specs: Sequence[InputSpec], where: str) -> None:
     """Raise InputError where names, types, ranks or fixed sizes do not fit; `where` names the data in the message."""
     known = [spec.name for spec in specs]
     for name in arrays:
         if name not in known:
             raise InputError(f"{where}: array {name!r} is no input of the model{_hint(name, known)}")
-    missing = [name for name in known if name not in arrays]
+    missing = [spec.name for spec in specs if spec.name not in arrays and not spec.optional]
     if missing:
         raise InputError(f"{where}: no array for the model's input {_quoted(missing)} (found {_quoted(arrays)})")
     for spec in specs:
-        _check_dtype(arrays[spec.name].dtype, spec, where)
-        _check_shape(arrays[spec.name].shape, spec, where)
+        for header in _headers(arrays.get(spec.name), spec, where):
+            _check_dtype(header.dtype, spec, where)
+            _check_shape(header.shape, spec, where)
 
 
-def conform(arrays: Mapping[str, Array], specs: Sequence[InputSpec], where: str) -> tuple[Feed, tuple[str, ...]]:
+def conform(arrays: Mapping[str, Any], specs: Sequence[InputSpec], where: str) -> tuple[Feed, tuple[str, ...]]:
     """The feed in the model's own types and input order, with notes on what was converted or is unusual."""
     check_arrays(arrays, specs, where)
     feed: Feed = {}
     notes = []
     for spec in specs:
-        array = arrays[spec.name]
+        array = arrays.get(spec.name)
+        if array is None or isinstance(array, list | dict):
+            feed[spec.name] = _converted_parts(array, spec)
+            continue
         feed[spec.name] = _converted(array, spec)
         if spec.dtype is not None and array.dtype.newbyteorder("=").name != spec.dtype.name and array.dtype.kind != "V":
             notes.append(f"input {spec.name!r}: {array.dtype.name} data converted to {spec.dtype.name}")
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             notes.append(f"input {spec.name!r}: the data holds values that are not finite")
     return feed, tuple(notes)
+
+
+def value_text(value: Any) -> str:
+    """What an input is given, such as "float32 1×16" or "2 x int64 4"."""
+    if isinstance(value, list):
+        return f"{len(value)} x {value_text(value[0])}" if value else "nothing"
+    if isinstance(value, dict):
+        return f"{len(value)} keys"
+    return "nothing" if value is None else f"{value.dtype} {'×'.join(map(str, value.shape)) or 'scalar'}"
+
+
+def _headers(value: Any, spec: InputSpec, where: str) -> list[Header]:
+    """What is to be checked of a value: the array, those of a sequence, none of a map or of what is not there.
+
+    Raises InputError for a value that is no such thing as the input.
+    """
+    if value is None and spec.optional:
+        return []
+    wanted = {"sequence": list, "map": dict}.get(spec.holds[-1]) if spec.holds else None
+    if (isinstance(value, list | dict) or wanted) and not (wanted and isinstance(value, wanted)):
+        raise InputError(f"{where}: input {spec.name!r} is {spec.kind}, and the data is not")
+    return [] if isinstance(value, dict) else value if isinstance(value, list) else [value]
+
+
+def _converted_parts(value: Any, spec: InputSpec) -> Any:
+    if isinstance(value, dict):
+        return {spec.key(key): float(number) for key, number in value.items()}
+    return None if value is None else [_converted(array, spec) for array in value]
 
 
 def fits(shape: Sequence[int], spec: InputSpec) -> bool:

@@ -2,28 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import onnx_ir as ir
 
 from nncompress.errors import InputError
+from nncompress.feeds.fed import fed_values, input_specs
 from nncompress.feeds.feeds import SYNTHETIC, Feeds
+from nncompress.feeds.followed import Followed
 from nncompress.feeds.known_sizes import known_sizes
 from nncompress.feeds.names import LENGTH, MASK, OFF, RATE, is_state
-from nncompress.feeds.sizes import key_of, shape_with, size_choices
-from nncompress.feeds.specs import InputSpec
-from nncompress.feeds.synthetic import InputRecipe, Synthetic
-from nncompress.feeds.tables import IndexLimits
+from nncompress.feeds.sizes import (
+    Sizes,
+    check_dims,
+    free_sizes,
+    has_sizes,
+    key_of,
+    shape_with,
+    size_choices,
+    with_ranks,
+)
+from nncompress.feeds.specs import InputSpec, require_feedable
+from nncompress.feeds.synthetic import SEQUENCE_LENGTH, InputRecipe, Synthetic
+from nncompress.feeds.tables import Tables
+from nncompress.feeds.vocabulary import keys_for, words_for
+from nncompress.model.model import Model
+from nncompress.model.shapes import infer_shapes
 
 LARGEST_INPUT = 2**26  # elements
 SAMPLE_RATE = 16000
-
-
-def input_specs(model: ir.Model) -> tuple[InputSpec, ...]:
-    """The inputs that have to be fed, in order: those that are no initializers."""
-    return tuple(_spec(value) for value in _fed(model))
+_MOST_INFERRED_NODES = 20_000
+_MOST_REFILLED = 8  # choices of sizes that are tried with other integers, too
+_COUNT = 8
+_UNKNOWN_LIMIT = 2  # below which integers of unknown use are drawn
+_SHOWN = 4  # names of free dimensions in a message
 
 
 def synthesise_choices(
@@ -31,28 +45,94 @@ def synthesise_choices(
 ) -> tuple[Feeds, ...]:
     """Alternatives that differ in the sizes of free dimensions, likeliest first: the first that runs is the one.
 
-    `dims` sets free dimensions by symbol or as INPUT:AXIS. Raises UsageError for a name that is none of them, and
-    InputError for inputs that cannot be made up (strings, sequences) or would be larger than LARGEST_INPUT.
+    After them the likeliest with other integers: 1 where their use is not known, 0, and 0 but for single ones, which
+    may say how many there are of something. `dims` sets free dimensions by symbol or as INPUT:AXIS. Raises UsageError
+    for a name that is none of them, and InputError for inputs that cannot be made up or would be larger than
+    LARGEST_INPUT.
     """
     specs = input_specs(model)
+    require_feedable(specs)
     for spec in specs:
-        if spec.dtype is None:
-            raise InputError(f"input {spec.name!r} is no numeric tensor, so none can be made up: give --data")
-    limits = _limits(model)
+        if spec.kind == "?":
+            raise InputError(f"input {spec.name!r} states no type, so none can be made up: {how_to_give(specs)}")
+    check_dims(dims, specs)
+    filling = _Filling(model)
     choices, too_large = [], None
-    for sizes in size_choices(specs, dims, known_sizes(model, specs)):
-        recipes = tuple(_recipe(spec, _Context(specs, sizes, limits)) for spec in specs)
+    for tried, sizes in _specs_and_sizes(model, specs, dims):
+        recipes = filling.recipes(tried, sizes)
         largest = max(recipes, key=lambda recipe: recipe.elements, default=None)
         if largest is not None and largest.elements > LARGEST_INPUT:
             too_large = too_large or largest
             continue
-        choices.append(_feeds(recipes, seed, count))
+        choices.append(recipes)
     if too_large is not None and not choices:
-        raise InputError(
-            f"input {too_large.name!r} of shape {list(too_large.shape)} is too large to make up; "
-            "give --dim NAME=SIZE or --data"
-        )
-    return (*choices, *_with_ones(choices[0]))
+        shown = f"input {too_large.name!r} of shape {list(too_large.shape)}"
+        raise InputError(f"{shown} is too large to make up; {how_to_give(specs)}")
+    others = [tuple(map(fill, recipes)) for fill in (_ones, _zeros, _counts) for recipes in choices[:_MOST_REFILLED]]
+    return tuple(_feeds(recipes, seed, count) for recipes in dict.fromkeys((*choices, *others)))
+
+
+def how_to_give(specs: Sequence[InputSpec]) -> str:
+    """What a user can do about inputs that were not made up well."""
+    if not specs:
+        return "it has no inputs that could be given"
+    data = "give --data" if all(spec.is_array for spec in specs) else "give --data as test_data_set_* folders"
+    free = free_sizes(specs)
+    if not free:
+        return data
+    more = " ..." if len(free) > _SHOWN else ""
+    return f"{data}, or --dim NAME=SIZE for {', '.join(map(repr, free[:_SHOWN]))}{more}"
+
+
+def _specs_and_sizes(
+    model: ir.Model, specs: Sequence[InputSpec], dims: Mapping[str, int]
+) -> Iterator[tuple[tuple[InputSpec, ...], Sizes]]:
+    """Ranks for inputs that state none, those first at which the graph demands a size, and sizes for each."""
+    ranked = [(tried, known_sizes(model, tried)) for tried in with_ranks(specs) if has_sizes(tried, dims)]
+    for tried, known in sorted(ranked, key=lambda each: not each[1]):
+        for sizes in size_choices(tried, dims, known):
+            yield tried, sizes
+
+
+class _Filling:
+    """How the inputs of one model are filled."""
+
+    def __init__(self, model: ir.Model) -> None:
+        self._model = model
+        self._values = {value.name or "": value for value in fed_values(model)}
+        self._followed = Followed(model)
+        tables = Tables(self._followed)
+        rows = {name: tables.rows(value) for name, value in self._values.items()}
+        self._open = any(None in found for found in rows.values())
+        self._limits = _smallest(rows)
+        nodes = sum(1 for _ in model.graph.all_nodes())
+        self._inferences = max(1, _MOST_INFERRED_NODES // max(1, nodes))  # that are worth their time
+
+    def recipes(self, specs: tuple[InputSpec, ...], sizes: Sizes) -> tuple[InputRecipe, ...]:
+        """One for each input, of these sizes."""
+        if self._open and self._inferences:
+            self._inferences -= 1
+            shapes = infer_shapes(Model(self._model), {spec.name: shape_with(spec, sizes) for spec in specs})
+            tables = Tables(self._followed, shapes)
+            self._limits = _smallest({name: tables.rows(value) for name, value in self._values.items()})
+        context = _Context(specs, sizes, self._limits)
+        return tuple(self._recipe(spec, context) for spec in specs)
+
+    def _recipe(self, spec: InputSpec, context: _Context) -> InputRecipe:
+        value, shape = self._values[spec.name], shape_with(spec, context.sizes)
+        if spec.holds[-1:] == ("map",):
+            keys = keys_for(value, self._followed, spec.key)
+            return InputRecipe(spec.name, spec.dtype, (len(keys),), "normal", holds=spec.holds, keys=keys)
+        if spec.dtype is None:
+            words = words_for(value, self._followed)
+            return InputRecipe(spec.name, None, shape, "words", words=words, holds=spec.holds)
+        return replace(_numbers(spec, context), holds=spec.holds)
+
+
+def _smallest(rows: Mapping[str, Sequence[int | None]]) -> dict[str, int]:
+    """{input: rows of the smallest thing of a known size that it indexes}"""
+    known = {name: [size for size in sizes if size] for name, sizes in rows.items()}
+    return {name: min(sizes) for name, sizes in known.items() if sizes}
 
 
 @dataclass(frozen=True)
@@ -64,7 +144,7 @@ class _Context:
     limits: Mapping[str, int]  # rows of the smallest table that an input indexes
 
 
-def _recipe(spec: InputSpec, context: _Context) -> InputRecipe:
+def _numbers(spec: InputSpec, context: _Context) -> InputRecipe:
     """The first rule that applies to the input's name and type fills it."""
     assert spec.dtype is not None
     name, dtype, shape = spec.name, spec.dtype, shape_with(spec, context.sizes)
@@ -82,7 +162,7 @@ def _recipe(spec: InputSpec, context: _Context) -> InputRecipe:
         return InputRecipe(name, dtype, shape, "below", min(limit, _largest(dtype.name)))
     if LENGTH.search(name) and len(shape) <= 1:
         return InputRecipe(name, dtype, shape, "constant", _sequence_length(spec, context))
-    return InputRecipe(name, dtype, shape, "below", 256 if dtype.name == "uint8" else 2)
+    return InputRecipe(name, dtype, shape, "below", 256 if dtype.name == "uint8" else _UNKNOWN_LIMIT)
 
 
 def _sequence_length(spec: InputSpec, context: _Context) -> int:
@@ -101,45 +181,29 @@ def _largest(dtype: str) -> int:
     return 1 << min(bits if dtype.startswith("u") else bits - 1, 62)
 
 
-def _limits(model: ir.Model) -> dict[str, int]:
-    limits = IndexLimits(model)
-    rows = {value.name or "": limits.limit(value) for value in _fed(model)}
-    return {name: limit for name, limit in rows.items() if limit is not None}
-
-
-def _fed(model: ir.Model) -> list[ir.Value]:
-    return [value for value in model.graph.inputs if value.name not in model.graph.initializers]
-
-
-def _spec(value: ir.Value) -> InputSpec:
-    shape = None if value.shape is None else tuple(_size(dim) for dim in value.shape)
-    numeric = isinstance(value.type, ir.TensorType) and value.dtype not in (
-        None,
-        ir.DataType.STRING,
-        ir.DataType.UNDEFINED,
-    )
-    return InputSpec(value.name or "", value.dtype.numpy() if numeric and value.dtype is not None else None, shape)
-
-
-def _size(dim: int | ir.SymbolicDim) -> int | str | None:
-    """Negative sizes and "?" are how some exporters write that a size is not known."""
-    if isinstance(dim, int):
-        return dim if dim >= 0 else None
-    return None if dim.value in (None, "", "?") else str(dim.value)
-
-
 def _feeds(recipes: tuple[InputRecipe, ...], seed: int, count: int) -> Feeds:
-    shapes = ", ".join(f"{recipe.name} {list(recipe.shape)}" for recipe in recipes)
+    shapes = ", ".join(f"{recipe.name} {_shown(recipe)}" for recipe in recipes)
     note = f"inputs made up: {shapes or 'none'}"
     return Feeds(Synthetic(recipes, seed, count), tuple(range(count)), SYNTHETIC, seed, notes=(note,))
 
 
-def _with_ones(feeds: Feeds) -> tuple[Feeds, ...]:
-    """The same with ones for the integers of unknown use: the last resort where a zero is not accepted."""
-    source = feeds.source
-    assert isinstance(source, Synthetic)
-    ones = tuple(
-        replace(recipe, fill="constant", value=1) if (recipe.fill, recipe.value) == ("below", 2) else recipe
-        for recipe in source.recipes
-    )
-    return () if ones == source.recipes else (_feeds(ones, source.seed, source.count),)
+def _shown(recipe: InputRecipe) -> str:
+    shape = f"{{{len(recipe.keys)} keys}}" if recipe.keys else str(list(recipe.shape))
+    return f"{SEQUENCE_LENGTH} x {shape}" if recipe.holds[-1:] == ("sequence",) else shape
+
+
+def _ones(recipe: InputRecipe) -> InputRecipe:
+    return _constant(recipe, 1) if recipe.value == _UNKNOWN_LIMIT else recipe
+
+
+def _zeros(recipe: InputRecipe) -> InputRecipe:
+    return _constant(recipe, 0)
+
+
+def _counts(recipe: InputRecipe) -> InputRecipe:
+    return _constant(recipe, _COUNT if recipe.elements == 1 and len(recipe.shape) <= 1 else 0)
+
+
+def _constant(recipe: InputRecipe, value: int) -> InputRecipe:
+    """The same with one value where integers are drawn."""
+    return replace(recipe, fill="constant", value=value) if recipe.fill == "below" else recipe

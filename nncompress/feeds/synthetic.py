@@ -12,29 +12,43 @@ import numpy as np
 
 from nncompress.feeds.specs import Array, Feed
 
+SEQUENCE_LENGTH = 2  # of made-up sequences
+
 
 @dataclass(frozen=True)
 class InputRecipe:
-    """How one input is filled: standard normal, integers in [0, limit), or `value` everywhere."""
+    """How one input is filled: standard normal, integers in [0, limit), some of `words`, or `value` everywhere."""
 
     name: str
-    dtype: np.dtype[Any]
+    dtype: np.dtype[Any] | None  # None: texts
     shape: tuple[int, ...]
-    fill: Literal["normal", "below", "constant"]
+    fill: Literal["normal", "below", "constant", "words"]
     value: float = 0  # the constant, or the limit of "below"
+    words: tuple[str, ...] = ()
+    holds: tuple[str, ...] = ()  # what is around the tensor, see InputSpec
+    keys: tuple[str | int, ...] = ()  # of a map
 
     @property
     def elements(self) -> int:
         return math.prod(self.shape)
 
-    def make(self, seed: int, index: int) -> Array:
-        """The array of feed `index`: depends on seed, index and the input's name alone."""
+    def make(self, seed: int, index: int) -> Any:
+        """What feed `index` has for this input: depends on seed, index and the input's name alone."""
+        if self.holds[-1:] == ("sequence",):
+            return [self._array(seed, index, f"{self.name}:{item}") for item in range(SEQUENCE_LENGTH)]
+        array = self._array(seed, index, self.name)
+        return dict(zip(self.keys, array.tolist(), strict=True)) if self.holds[-1:] == ("map",) else array
+
+    def _array(self, seed: int, index: int, name: str) -> Array:
+        shape = (len(self.keys),) if self.keys else self.shape
         if self.fill == "constant":
-            return np.full(self.shape, self.value).astype(self.dtype)
-        random = np.random.default_rng([seed, index, zlib.crc32(self.name.encode("utf-8", "surrogatepass"))])
+            return np.full(shape, self.value).astype(self.dtype)
+        random = np.random.default_rng([seed, index, zlib.crc32(name.encode("utf-8", "surrogatepass"))])
+        if self.fill == "words":
+            return np.array(self.words, dtype=np.str_)[random.integers(0, len(self.words), size=shape)]
         if self.fill == "below":
-            return random.integers(0, int(self.value), size=self.shape).astype(self.dtype)
-        return np.asarray(random.standard_normal(self.shape, dtype=np.float32)).astype(self.dtype)
+            return random.integers(0, int(self.value), size=shape).astype(self.dtype)
+        return np.asarray(random.standard_normal(shape, dtype=np.float32)).astype(self.dtype)
 
 
 @dataclass(frozen=True)
@@ -47,6 +61,11 @@ class Synthetic:
 
     def __len__(self) -> int:
         return self.count
+
+    @property
+    def draws_integers(self) -> bool:
+        """Whether a model may accept one feed and refuse another."""
+        return any(recipe.fill == "below" for recipe in self.recipes)
 
     def read(self, indices: Sequence[int]) -> Iterator[tuple[Feed, tuple[str, ...]]]:
         for index in indices:

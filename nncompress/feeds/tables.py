@@ -1,142 +1,101 @@
-"""Which inputs of a graph are used as indices, and how many rows the smallest table has that they index."""
+"""Which inputs of a graph are used as indices, and how many rows what they index has."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import onnx_ir as ir
 
+from nncompress.feeds.followed import Followed
 from nncompress.model.constants import FLOATS, constant_tensor
 from nncompress.model.node_attributes import int_of, operand, standard_op
 
-_MOVES = {  # operators that move or convert integers without changing their values: data operand 0 alone
-    "Cast", "Reshape", "Unsqueeze", "Squeeze", "Identity", "Transpose", "Flatten", "Slice", "Expand", "Tile", "Split",
-    "Gather", "Dropout", "Pad", "Relu", "Abs", "DepthToSpace", "SpaceToDepth", "Unique", "CumSum",
-}  # fmt: skip
-_MERGES = {"Concat", "Where", "Max", "Min", "SequenceConstruct", "Sum"}  # the same, for any operand
+Rows = Sequence[int | None]
+"""How many rows each axis has that is indexed; None: that is not known."""
+
 _DECODES = {"Identity", "Cast", "DequantizeLinear", "Mul", "Sub", "Dropout"}  # shaped as their operand 0
 _RESHAPES = {"Cast", "Unsqueeze", "Squeeze", "Identity"}  # of one number
-_EMBEDDING_TABLES = {0: 2, 1: 4}  # EmbedLayerNormalization: position of the ids -> position of their table
+_LOOKED_UP = {  # operator, position of indices -> position of the table that has a row for each
+    ("EmbedLayerNormalization", 0): 2, ("EmbedLayerNormalization", 1): 4, ("RotaryEmbedding", 1): 2,
+}  # fmt: skip
+_ALONG_AN_AXIS = {"Gather", "GatherElements", "ScatterElements", "Scatter"}
 _LONGEST_COUNT = 1 << 20
 _LARGEST_NUMBER = 1 << 62
 _INTEGERS = {ir.DataType.INT32, ir.DataType.INT64, ir.DataType.UINT8, ir.DataType.INT8}
 
 
-class IndexLimits:
-    """Follows values forward through a model, subgraphs and model-local functions included."""
+@dataclass(frozen=True)
+class Tables:
+    """What values of a model index. `shapes`: of all values in the main graph and in graphs inside, by name."""
 
-    def __init__(self, model: ir.Model) -> None:
-        self._functions = model.functions
-        self._results: dict[int, list[ir.Value]] = defaultdict(list)  # id of a body's output -> where it comes out
-        self._arguments: dict[int, list[ir.Value]] = defaultdict(list)  # id of a body's input -> what goes in
-        self._parameters: dict[int, list[ir.Value]] = defaultdict(list)  # id of what goes in -> the bodies' inputs
-        bodies: list[ir.Graph | ir.Function] = [model.graph, *model.functions.values()]
-        for body in bodies:
-            for node in body.all_nodes():
-                self._connect(node)
+    followed: Followed
+    shapes: Mapping[str, Rows] = field(default_factory=dict)
 
-    def limit(self, value: ir.Value) -> int | None:
-        """Rows of the smallest table that `value` indexes; None: it indexes none of a known size."""
-        smallest: int | None = None
-        pending, seen = [value], {id(value)}
-        while pending:
-            current = pending.pop()
-            for use in current.uses():
-                rows = self._table_rows(use.node, use.idx)
-                smallest = rows if smallest is None or (rows is not None and rows < smallest) else smallest
-            for following in self._following(current):
-                if id(following) not in seen:
-                    seen.add(id(following))
-                    pending.append(following)
-        return smallest
+    def rows(self, value: ir.Value) -> list[int | None]:
+        """The sizes of everything that `value` indexes; None for each of an unknown size."""
+        found: list[int | None] = []
+        for node, position in self.followed.uses(value):
+            found += self._indexed(node, position)
+        return found
 
-    def _connect(self, node: ir.Node) -> None:
-        function = self._functions.get(node.op_identifier())
-        if function is not None:
-            self._join(node.inputs, function.inputs)
-            for inner, outer in zip(function.outputs, node.outputs, strict=False):
-                self._results[id(inner)].append(outer)
-        for graph in _subgraphs(node):
-            if standard_op(node) == "Loop":
-                self._join(node.inputs[2:], graph.inputs[2:])
-                outputs = graph.outputs[1:]  # the first is the loop's condition
-            else:
-                if standard_op(node) == "Scan":
-                    self._join(node.inputs, graph.inputs)
-                outputs = graph.outputs
-            for inner, outer in zip(outputs, node.outputs, strict=False):
-                self._results[id(inner)].append(outer)
+    def _indexed(self, node: ir.Node, position: int) -> Rows:
+        """Rows of what the operand at `position` indexes; [] where it is no index."""
+        op = node.op_type
+        match node.domain, position:
+            case "", 1 if op in _ALONG_AN_AXIS:
+                return [self._size(operand(node, 0), int_of(node, "axis", 0))]
+            case "", 1 if op in ("GatherND", "ScatterND"):
+                return self._of_tuples(node)
+            case "", 0 if op == "OneHot":
+                depth = _scalar(operand(node, 1))
+                return [] if depth is None else [depth]
+            case "", 0 | 1 if op == "Equal":  # a one-hot code made by comparing with 0, 1, 2 ...
+                counted = _counted(operand(node, 1 - position))
+                return [] if counted is None else [counted]
+            case "", 3 if op == "RotaryEmbedding":
+                return [self._size(operand(node, 1), 0)]
+            case "com.microsoft", 1 if op == "GatherBlockQuantized":
+                return [self._size(operand(node, 0), int_of(node, "gather_axis", 0))]
+            case "com.microsoft", _ if (op, position) in _LOOKED_UP:
+                return [self._size(operand(node, _LOOKED_UP[op, position]), 0)]
+        return []
 
-    def _join(self, outer: Iterable[ir.Value | None], inner: Iterable[ir.Value]) -> None:
-        for argument, parameter in zip(outer, inner, strict=False):
-            if argument is not None:
-                self._arguments[id(parameter)].append(argument)
-                self._parameters[id(argument)].append(parameter)
-
-    def _following(self, value: ir.Value) -> Iterator[ir.Value]:
-        """Values that hold the same numbers (perhaps fewer of them)."""
-        yield from self._results[id(value)]
-        yield from self._parameters[id(value)]
-        for use in value.uses():
-            op = standard_op(use.node)
-            if (op in _MOVES and use.idx == 0) or op in _MERGES:
-                yield from use.node.outputs
-
-    def _table_rows(self, node: ir.Node, position: int) -> int | None:
-        """Rows of the table that the operand at `position` indexes; None: it indexes none of a known size."""
-        match node.domain, node.op_type, position:
-            case "", "Gather" | "GatherElements", 1:
-                return _size(self._shape(operand(node, 0)), int_of(node, "axis", 0))
-            case "com.microsoft", "GatherBlockQuantized", 1:
-                return _size(self._shape(operand(node, 0)), int_of(node, "gather_axis", 0))
-            case "", "GatherND", 1:
-                return self._smallest_size(node)
-            case "com.microsoft", "EmbedLayerNormalization", 0 | 1:
-                return _size(self._shape(operand(node, _EMBEDDING_TABLES[position])), 0)
-            case "", "OneHot", 0:
-                return _scalar(operand(node, 1))
-            case "", "Equal", 0 | 1:  # a one-hot code made by comparing with 0, 1, 2 ...
-                return _counted(operand(node, 1 - position))
-        return None
-
-    def _smallest_size(self, gather_nd: ir.Node) -> int | None:
-        """Of the axes that one index of a GatherND has a number for."""
-        shape, depth = self._shape(operand(gather_nd, 0)), _size(self._shape(operand(gather_nd, 1)), -1)
-        first = int_of(gather_nd, "batch_dims", 0)
+    def _of_tuples(self, node: ir.Node) -> Rows:
+        """Of the axes that one index of a GatherND or ScatterND has a number for."""
+        shape, depth = self._shape(operand(node, 0)), self._size(operand(node, 1), -1)
+        first = int_of(node, "batch_dims", 0)
         if shape is None or depth is None or first is None:
-            return None
-        sizes = shape[first : first + depth]
-        return min(sizes) if sizes and all(size > 0 for size in sizes) else None
+            return [None]
+        return shape[first : first + depth]
 
-    def _shape(self, value: ir.Value | None, depth: int = 8) -> tuple[int, ...] | None:
-        """Shape of a table where it can be known; unknown sizes are -1."""
+    def _size(self, value: ir.Value | None, axis: int | None) -> int | None:
+        """Size along `axis` where both are known and the size is positive."""
+        shape = self._shape(value)
+        if shape is None or axis is None or not -len(shape) <= axis < len(shape):
+            return None
+        return shape[axis] or None
+
+    def _shape(self, value: ir.Value | None, depth: int = 8) -> Rows | None:
+        """Shape of a table where it can be known."""
         if value is None or depth == 0:
             return None
         tensor = constant_tensor(value)
         if tensor is not None:
             return tuple(int(size) for size in tensor.shape.numpy())
-        for argument in self._arguments[id(value)]:
+        argument = self.followed.argument(value)
+        if argument is not None:
             return self._shape(argument, depth - 1)
         node = value.producer()
         if node is not None and standard_op(node) in _DECODES:
-            return self._shape(operand(node, 0), depth - 1)
+            shape = self._shape(operand(node, 0), depth - 1)
+            if shape is not None:
+                return shape
+        if value.name and value.name in self.shapes and not self.followed.is_in_function(value):
+            return self.shapes[value.name]
         if value.shape is not None:
-            return tuple(size if isinstance(size, int) else -1 for size in value.shape)
+            return tuple(size if isinstance(size, int) and size >= 0 else None for size in value.shape)
         return None
-
-
-def _subgraphs(node: ir.Node) -> Iterator[ir.Graph]:
-    for attribute in node.attributes.values():
-        if attribute.type == ir.AttributeType.GRAPH and not attribute.is_ref():
-            yield attribute.as_graph()
-
-
-def _size(shape: tuple[int, ...] | None, axis: int | None) -> int | None:
-    """Size along `axis` where both are known and the size is positive."""
-    if shape is None or axis is None or not -len(shape) <= axis < len(shape):
-        return None
-    return shape[axis] if shape[axis] > 0 else None
 
 
 def _counted(value: ir.Value | None) -> int | None:

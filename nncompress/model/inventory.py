@@ -16,9 +16,10 @@ import numpy as np
 import onnx_ir as ir
 
 from nncompress.model.constants import FLOATS, constant_tensor, stored_bytes
-from nncompress.model.macs import Shapes, count_macs, infer_shapes
+from nncompress.model.macs import count_macs
 from nncompress.model.model import Model, Scope, op_name
 from nncompress.model.node_attributes import int_of, operand, standard_op
+from nncompress.model.shapes import Shapes, infer_shapes
 
 _NOT_PARAMETERS = {ir.DataType.INT64, ir.DataType.INT32, ir.DataType.BOOL, ir.DataType.STRING}
 _KNOWN_TYPES = {int(dtype) for dtype in ir.DataType} - {int(ir.DataType.UNDEFINED)}

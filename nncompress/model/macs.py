@@ -7,18 +7,13 @@ graph or a function, which may run any number of times, makes the count unknown.
 from __future__ import annotations
 
 import math
-import secrets
 
-import onnx
 import onnx_ir as ir
 
 from nncompress.model.constants import constant_tensor
-from nncompress.model.message import marked_proto
 from nncompress.model.model import Model, op_name
 from nncompress.model.node_attributes import int_of
-
-Shapes = dict[str, tuple[int | None, ...]]
-"""Sizes by name of a value; None: not known."""
+from nncompress.model.shapes import Shapes
 
 
 def count_macs(model: Model, shapes: Shapes) -> int | None:
@@ -36,43 +31,6 @@ def count_macs(model: Model, shapes: Shapes) -> int | None:
             return None
         total += count
     return total
-
-
-def infer_shapes(model: Model) -> Shapes:
-    """Shapes of all values that inference could find, for one sample; {} where it fails."""
-    proto = marked_proto(model, f"shape-{secrets.token_hex(8)}")
-    _fix_batch(proto.graph)
-    try:
-        inferred = onnx.shape_inference.infer_shapes(proto, data_prop=True)
-    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, RuntimeError, ValueError):
-        return {}
-    shapes: Shapes = {}
-    stack = [inferred.graph]
-    while stack:
-        graph = stack.pop()
-        for info in (*graph.input, *graph.output, *graph.value_info):
-            if info.type.HasField("tensor_type") and info.type.tensor_type.HasField("shape"):
-                shapes[info.name] = tuple(_size(dim) for dim in info.type.tensor_type.shape.dim)
-        shapes.update({t.name: tuple(t.dims) for t in graph.initializer})
-        stack += [a.g for node in graph.node for a in node.attribute if a.HasField("g")]
-    return shapes
-
-
-def _size(dim: onnx.TensorShapeProto.Dimension) -> int | None:
-    return dim.dim_value if dim.HasField("dim_value") and dim.dim_value >= 0 else None
-
-
-def _fix_batch(graph: onnx.GraphProto) -> None:
-    """Makes free first dimensions of inputs 1, and lets inference find all others anew: what is recorded may differ."""
-    constants = {tensor.name for tensor in graph.initializer}
-    for info in graph.input:
-        dims = info.type.tensor_type.shape.dim
-        if info.name not in constants and dims and _size(dims[0]) is None:
-            dims[0].dim_value = 1
-    for info in (*graph.output, *graph.value_info):
-        for dim in info.type.tensor_type.shape.dim:
-            if dim.HasField("dim_param") or _size(dim) is None:
-                dim.Clear()
 
 
 def _shape_of(value: ir.Value | None, shapes: Shapes) -> tuple[int, ...] | None:

@@ -10,6 +10,7 @@ import onnx
 import onnx_ir as ir
 
 from nncompress.model.model import Model, attribute_holders
+from nncompress.model.value_types import proto_of
 
 LARGE_BYTES = 4096  # payloads from here on are cut; smaller ones are not worth a read of their own
 
@@ -17,7 +18,7 @@ LARGE_BYTES = 4096  # payloads from here on are cut; smaller ones are not worth 
 def marked_proto(model: Model, mark: str) -> onnx.ModelProto:
     """The model as a message without its large tensors, for tools that look at the graph only."""
     with marked_tensors(model, mark):
-        return ir.to_proto(model.ir)
+        return proto_of(model.ir)
 
 
 @contextmanager

@@ -16,14 +16,16 @@ from nncompress.files.opened import OpenFile, open_external, open_regular
 from nncompress.model.constants import note_stored_bytes
 from nncompress.model.model import Model, attribute_holders
 from nncompress.model.tensors import FileTensor
+from nncompress.model.value_types import note_stated_types, unreadable_types_set_aside
 from nncompress.onnx_file import sparse, wire
 from nncompress.onnx_file.checks.attributes import check_attributes
 from nncompress.onnx_file.checks.functions import check_functions
 from nncompress.onnx_file.checks.header import check_header, checker_complaint
+from nncompress.onnx_file.checks.keys import check_keys
 from nncompress.onnx_file.checks.names import check_names, check_scopes
 from nncompress.onnx_file.checks.tensors import check_tensors, nbytes
 from nncompress.onnx_file.checks.text import check_text
-from nncompress.onnx_file.walk import all_tensors
+from nncompress.onnx_file.walk import all_graphs, all_tensors
 
 logging.getLogger("onnx_ir").addHandler(logging.NullHandler())  # it would print names from the file as they are
 
@@ -69,6 +71,7 @@ def _load(path: Path, file: OpenFile) -> Model:
     check_header(proto)
     check_text(proto)
     check_tensors(proto)
+    check_keys(proto)
     check_names(proto)
     check_scopes(proto)
     check_attributes(proto)
@@ -148,13 +151,17 @@ def _elements(tensor: onnx.TensorProto) -> int:
 
 def _to_ir(proto: onnx.ModelProto) -> ir.Model:
     try:
-        return ir.from_proto(proto)
+        with unreadable_types_set_aside([*all_graphs(proto), *proto.functions]):
+            model = ir.from_proto(proto)
     except (ir.serde.SerdeError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         root: BaseException = error
         while root.__cause__ is not None:  # onnx-ir wraps once for every level of its descent
             root = root.__cause__
         detail = str(root).splitlines() or [type(root).__name__]
         raise InputError(f"its graph cannot be understood: {detail[0]}") from error
+    note_stated_types(model.graph.inputs, proto.graph.input)
+    note_stated_types(model.graph.outputs, proto.graph.output)
+    return model
 
 
 def _sorted(model: ir.Model) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ import onnx_ir as ir
 from nncompress.model.message import marked_tensors
 from nncompress.model.model import Model
 from nncompress.model.tensors import raw_blocks
+from nncompress.model.value_types import proto_of
 from nncompress.onnx_file import wire
 from nncompress.onnx_file.walk import all_graphs, all_tensors
 
@@ -56,7 +57,7 @@ def written_bytes(model: Model) -> int:
 def _message(model: Model, mark: str) -> tuple[onnx.ModelProto, list[ir.TensorProtocol]]:
     """What is written, and the large tensors that `mark` stands for in it."""
     with marked_tensors(model, mark) as tensors:
-        proto = ir.to_proto(model.ir)
+        proto = proto_of(model.ir)
     _restore_interface(proto, model)
     _drop_info_of_initializers(proto)
     _drop_repeated_metadata(proto)

@@ -2,28 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from nncompress.errors import InputError
 from nncompress.feeds.feeds import Feeds
+from nncompress.feeds.specs import Feed
+from nncompress.feeds.synthetic import Synthetic
 from nncompress.runtime.session import Announce, open_session, silent
 
 
-def first_accepted(model: Path, choices: Sequence[Feeds], *, threads: int = 1, announce: Announce = silent) -> Feeds:
-    """The first of `choices` whose first feed runs; InputError with onnxruntime's first complaint where none does."""
+def first_accepted(
+    model: Path, choices: Sequence[Feeds], advice: str, *, threads: int = 1, announce: Announce = silent
+) -> Feeds:
+    """The first of `choices` that runs; InputError with onnxruntime's first complaint where none does.
+
+    `advice`: what else the user can do.
+    """
     announce("original", "load")
     session = open_session(model, "original", threads=threads)
     complaint: InputError | None = None
     for feeds in choices:
-        announce("original", "run")
         try:
-            session.run(next(iter(feeds)))
+            for feed in _telling(feeds):
+                announce("original", "run")
+                session.run(feed)
         except InputError as error:
             complaint = complaint or error
             continue
         return feeds
     reason = str(complaint).partition(f"{model}: ")[2] or "there is nothing to try"
-    raise InputError(
-        f"{model}: cannot make inputs that this model accepts: {reason}; give --data or --dim"
-    ) from complaint
+    raise InputError(f"{model}: cannot make inputs that this model accepts: {reason}; {advice}") from complaint
+
+
+def _telling(feeds: Feeds) -> Iterator[Feed]:
+    """The first feed, and those after it that need not be like it."""
+    source = feeds.source
+    several = isinstance(source, Synthetic) and source.draws_integers
+    for number, feed in enumerate(feeds):
+        if number == 0 or several:
+            yield feed

@@ -20,6 +20,7 @@ from nncompress.runtime.child_process import (
     call_in_process,
     serving_process,
 )
+from nncompress.runtime.libraries import register, registered
 from nncompress.runtime.memory import free_memory_bytes
 
 DEFAULT_TIMEOUT_S = 600.0  # between two signs of life: a model loaded, a feed run, a latency measured
@@ -56,10 +57,10 @@ class ModelCall:
 
 
 def first_accepted_in_child(
-    model: Path, choices: Sequence[Feeds], *, threads: int = 1, timeout_s: float | None = None
+    model: Path, choices: Sequence[Feeds], advice: str, *, threads: int = 1, timeout_s: float | None = None
 ) -> Feeds:
     """`accept.first_accepted` in a child process."""
-    call = ModelCall(_first_accepted, (model, tuple(choices), threads), model, None)
+    call = ModelCall(_first_accepted, (model, tuple(choices), advice, threads), model, None)
     return cast(Feeds, call_in_child(call, timeout_s))
 
 
@@ -112,7 +113,7 @@ def _guarded(call: ModelCall, timeout_s: float | None) -> Iterator[tuple[Call, A
     limit_s = DEFAULT_TIMEOUT_S if timeout_s is None else timeout_s
     free = free_memory_bytes()
     memory_bytes = None if free is None else max(free, LEAST_MEMORY_BYTES)
-    process_call = Call(call.function, call.arguments, memory_bytes=memory_bytes)
+    process_call = Call(_with_libraries, (registered(), call.function, call.arguments), memory_bytes=memory_bytes)
     stage = ("original", "load")
 
     def announced(part: str, what: str) -> None:
@@ -130,15 +131,22 @@ def _guarded(call: ModelCall, timeout_s: float | None) -> Iterator[tuple[Call, A
         raise _blamed(call, stage)(f"{_doing(call, stage)}: onnxruntime crashed ({error})") from error
 
 
+def _with_libraries(
+    libraries: Sequence[Path], function: Callable[..., Any], arguments: tuple[Any, ...], announce: Any
+) -> Any:
+    register(libraries)
+    return function(*arguments, announce)
+
+
 def _limit_s(seconds: float) -> float:
     """Enough for a measurement of `seconds`, which takes up to twenty times as long (see timing.py)."""
     return max(DEFAULT_TIMEOUT_S, 30 * seconds)
 
 
-def _first_accepted(model: Path, choices: Sequence[Feeds], threads: int, announce: Any) -> Feeds:
+def _first_accepted(model: Path, choices: Sequence[Feeds], advice: str, threads: int, announce: Any) -> Feeds:
     from nncompress.runtime.accept import first_accepted
 
-    return first_accepted(model, choices, threads=threads, announce=announce)
+    return first_accepted(model, choices, advice, threads=threads, announce=announce)
 
 
 def _check_loads(model: Path, announce: Any) -> None:

@@ -16,8 +16,9 @@ import numpy as np
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
-from nncompress.errors import InputError, NncompressError, NoOutputError
+from nncompress.errors import InputError, NncompressError, NoOutputError, UnknownOperatorError
 from nncompress.feeds.specs import Array, Feed
+from nncompress.runtime.libraries import registered
 
 Part = Literal["original", "result"]
 OutputArray = Any
@@ -33,6 +34,8 @@ _FAULTS: tuple[type[Exception], ...] = (
 )
 _BY_VALUE = {"bfloat16": 16, "float8e4m3fn": 17, "float8e4m3fnuz": 18, "float8e5m2": 19, "float8e5m2fnuz": 20}
 """Element types that numpy lacks: passed as OrtValue with their number in TensorProto.DataType."""
+
+_UNKNOWN_OPERATOR = "; give the library of a custom operator with --register-library FILE, or use --no-validate"
 
 _T = TypeVar("_T")
 
@@ -57,7 +60,9 @@ class Session:
         """A call that runs the model on `feed` with as little of Python around it as possible, for timing."""
         if self._needs_values():
             return lambda: self._run_by_value(feed)
-        names = self._decodable() or None
+        names = list(self.outputs)
+        if len(self._decodable()) < len(names) and self._has_undecodable(feed):
+            names = self._decodable() or names
         return lambda: self.inner.run(names, feed)
 
     def again(self) -> Session:
@@ -70,7 +75,6 @@ class Session:
 
     def _run_plain(self, feed: Feed) -> list[OutputArray]:
         try:
-            # each once: a graph may name one twice
             outputs: list[OutputArray] = self.inner.run(list(self.outputs), feed)
         except UnicodeDecodeError:  # strings may be any bytes, but onnxruntime hands them out as text only
             known = self._decodable()
@@ -78,9 +82,16 @@ class Session:
             return [arrays.get(name, np.array(["(not UTF-8)"], dtype=object)) for name in self.outputs]
         return outputs
 
+    def _has_undecodable(self, feed: Feed) -> bool:
+        try:
+            self.inner.run(list(self.outputs), feed)
+        except UnicodeDecodeError:
+            return True
+        return False
+
     def _decodable(self) -> list[str]:
-        """The outputs that are no strings."""
-        return [name for name, kind in self.outputs.items() if _element(kind) != "string"]
+        """The outputs without strings."""
+        return [name for name, kind in self.outputs.items() if "string" not in kind]
 
     def _needs_values(self) -> bool:
         return any(_element(kind) in _BY_VALUE for kind in (*self.inputs.values(), *self.outputs.values()))
@@ -108,7 +119,11 @@ def guarded(call: Callable[[], _T], what: str, path: Path, part: Part) -> _T:
     try:
         return call()
     except _FAULTS as error:
-        raise _kind(part)(f"onnxruntime cannot {what} the {part} {path}: {first_line(error)}") from error
+        said = first_line(error)
+        message = f"onnxruntime cannot {what} the {part} {path}: {said}"
+        if part == "original" and "is not a registered function/op" in said:
+            raise UnknownOperatorError(message + _UNKNOWN_OPERATOR) from error
+        raise _kind(part)(message) from error
 
 
 def _kind(part: Part) -> type[NncompressError]:
@@ -131,7 +146,17 @@ def _options(threads: int) -> ort.SessionOptions:
     options.log_severity_level = 4
     if threads > 1:  # waiting threads of one session would slow the other one down
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    for library in registered():
+        _register(options, library)
     return options
+
+
+def _register(options: ort.SessionOptions, library: Path) -> None:
+    try:
+        options.register_custom_ops_library(str(library))
+    except _FAULTS as error:
+        said = first_line(error).rpartition("with error: ")[2]
+        raise InputError(f"onnxruntime cannot register {library} as a library of custom operators: {said}") from error
 
 
 def _open(path: Path, part: Part, options: ort.SessionOptions) -> Session:

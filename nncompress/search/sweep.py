@@ -53,12 +53,13 @@ def write_plan(trials: Sequence[Trial], folder: Path) -> None:
 
 
 def inputs_of_trials(trials: Sequence[Trial]) -> Inputs:
-    """What the trials read besides recipes: models, data, labels, calibration data, metrics of one's own."""
+    """What the trials read besides recipes: models, data, labels, calibration data, metrics of one's own, libraries."""
     proofs = [trial.proof for trial in trials]
     data = {path for proof in proofs for path in (proof.data, proof.labels)} | {trial.calibration for trial in trials}
     metrics = {metric_file(name) for proof in proofs for name in proof.metrics}
+    libraries = {path for proof in proofs for path in proof.libraries}
     models = {trial.model for trial in trials}
-    return Inputs(tuple(models), tuple(path for path in (*data, *metrics) if path is not None))
+    return Inputs(tuple(models), tuple(path for path in (*data, *metrics, *libraries) if path is not None))
 
 
 def check_places(trials: Sequence[Trial], folder: Path, inputs: Inputs) -> None:

@@ -76,7 +76,8 @@ class Trial:
         """The same for workers that run in another folder."""
         paths = (self.proof.data, self.proof.labels, self.calibration)
         data, labels, calibration = (path and path.absolute() for path in paths)
-        proof = replace(self.proof, data=data, labels=labels)
+        libraries = tuple(path.absolute() for path in self.proof.libraries)
+        proof = replace(self.proof, data=data, labels=labels, libraries=libraries)
         model, folder = self.model.absolute(), self.folder.absolute()
         return replace(self, model=model, folder=folder, proof=proof, calibration=calibration)
 

@@ -17,6 +17,7 @@ import numpy as np
 from nncompress.feeds.specs import Array
 from nncompress.results.record import Fidelity
 from nncompress.runtime.session import OutputArray
+from nncompress.validate.structure import pairs_of
 
 _CHUNK = 1 << 20  # elements converted to float64 at a time
 _CLASSES = range(2, 100_001)  # lengths of a last axis that may be classes
@@ -39,7 +40,7 @@ class Agreement:
         """Account for one output of one feed."""
         if self.problem is not None:
             return
-        pairs, self.problem = _pairs(reference, candidate)
+        pairs, self.problem = pairs_of(reference, candidate)
         for r, c in pairs:
             self.dtype = self.dtype or r.dtype.name
             if r.dtype.kind in "fc":
@@ -111,33 +112,3 @@ def _chunks(reference: Array, candidate: Array) -> Iterator[tuple[Array, Array]]
     for start in range(0, flat.size, _CHUNK):
         part = slice(start, start + _CHUNK)
         yield flat[part].astype(wide), other[part].astype(wide)
-
-
-def _pairs(reference: OutputArray, candidate: OutputArray) -> tuple[list[tuple[Array, Array]], str | None]:
-    """Arrays to compare with one another, and what forbids comparing."""
-    ours, theirs = list(_leaves(reference)), list(_leaves(candidate))
-    if len(ours) != len(theirs):
-        return [], f"{len(theirs)} parts instead of {len(ours)}"
-    for r, c in zip(ours, theirs, strict=True):
-        if _kind(r) != _kind(c):
-            return [], f"type changed from {r.dtype.name} to {c.dtype.name}"
-        if r.shape != c.shape:
-            return [], f"shape changed from {list(r.shape)} to {list(c.shape)}"
-    return list(zip(ours, theirs, strict=True)), None
-
-
-def _kind(array: Array) -> str:
-    """Type name; texts are the same type however long."""
-    return "text" if array.dtype.kind in "OUS" else array.dtype.name
-
-
-def _leaves(output: OutputArray) -> Iterator[Array]:
-    """The arrays of an output: itself, those of a sequence, keys and values of a map, nothing of an empty optional."""
-    if isinstance(output, list | tuple):
-        for item in output:
-            yield from _leaves(item)
-    elif isinstance(output, dict):
-        yield np.asarray(list(output))
-        yield from _leaves(list(output.values()))
-    elif output is not None:
-        yield np.asarray(output)

@@ -13,6 +13,7 @@ from nncompress.results.record import OutputComparison, TaskMetric
 from nncompress.runtime.session import OutputArray, Session
 from nncompress.validate.agreement import Agreement
 from nncompress.validate.metrics.choice import Metric, make_metrics
+from nncompress.validate.structure import as_array
 
 _NOT_COMPARABLE = "task metrics were not measured: the result's outputs changed their shape"
 
@@ -61,8 +62,9 @@ class Tally:
         if len(comparable) < len(self._metrics):
             self._notes[_NOT_COMPARABLE] = None
         self._metrics = comparable
+        arrays, others = ({name: as_array(output) for name, output in each.items()} for each in (ours, theirs))
         for metric in self._metrics:
-            metric.add(ours, theirs, feed)
+            metric.add(arrays, others, feed)
 
     def add_exact(
         self,
@@ -101,9 +103,10 @@ class Tally:
         problem = self._problems.get(name) or deployed.verdict()
         if problem is None and self._ran_exact and exact.verdict() is not None:
             problem = f"computed exactly: {exact.verdict()}"
+        kind = self._types[name]
         return OutputComparison(
             name,
-            deployed.dtype or self._types[name],
+            (deployed.dtype or kind) if kind.startswith("tensor(") else kind,
             problem,
             deployed.nonfinite_reference,
             deployed.nonfinite_candidate,
@@ -138,4 +141,5 @@ def _unexpected(name: str) -> OutputComparison:
 
 
 def _alike(ours: Mapping[str, OutputArray], theirs: Mapping[str, OutputArray], name: str) -> bool:
-    return np.shape(ours[name]) == np.shape(theirs[name])
+    arrays = as_array(ours[name]), as_array(theirs[name])
+    return all(isinstance(array, np.ndarray) for array in arrays) and arrays[0].shape == arrays[1].shape

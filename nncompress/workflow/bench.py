@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from nncompress.feeds.specs import value_text
 from nncompress.onnx_file.facts import file_facts
 from nncompress.onnx_file.read import load
 from nncompress.results.bench import Benched, BenchReport, Energy
@@ -14,7 +15,7 @@ from nncompress.results.record import FileFacts, Loaded, Timing
 from nncompress.runtime.child import in_turns_in_child, loading_in_child
 from nncompress.runtime.environment import environment
 from nncompress.runtime.timing import ratio_of
-from nncompress.workflow.proof import Proof, feeds_of
+from nncompress.workflow.proof import Proof, feeds_of, with_libraries
 
 PJ_PER_MAC, PJ_PER_BYTE = 4.6, 160.0
 ESTIMATE = (
@@ -25,6 +26,7 @@ RAPL_SOURCE = "RAPL: the whole processor package while this model ran"
 NOISY_SPREAD, BUSY_SHARE = 0.10, 0.5
 
 
+@with_libraries
 def bench_files(models: Sequence[Path], proof: Proof) -> BenchReport:
     """Raises InputError for a model or data that cannot be used."""
     notes = _busy()
@@ -50,9 +52,7 @@ def bench_files(models: Sequence[Path], proof: Proof) -> BenchReport:
 
 def _benched(facts: FileFacts, feed: object, cost: Loaded, timing: Timing, first: Timing) -> Benched:
     assert isinstance(feed, dict)
-    inputs = tuple(
-        f"{name} {array.dtype} {'×'.join(map(str, array.shape)) or 'scalar'}" for name, array in feed.items()
-    )
+    inputs = tuple(f"{name} {value_text(value)}" for name, value in feed.items())
     return Benched(
         facts.path, facts.file_bytes, inputs, cost.load_ms, cost.peak_bytes, timing, *ratio_of(first, timing),
         _energy(facts, cost),

@@ -6,10 +6,10 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from nncompress.errors import UsageError
+from nncompress.errors import InputError, UsageError
+from nncompress.feeds.fed import input_specs
 from nncompress.feeds.feeds import Feeds, load_feeds
 from nncompress.feeds.specs import Feed
-from nncompress.feeds.synthesise import input_specs
 from nncompress.files.places import place_of
 from nncompress.model.model import Model
 from nncompress.passes.base import Pass
@@ -26,7 +26,11 @@ def samples_for(passes: Sequence[Pass], model: Model, path: Path | None, proof: 
     proof = None if proof is None or proof.synthetic else proof
     if proof is not None and place_of(Path(proof.origin)) == place_of(path):
         raise UsageError(f"--calibration and --data are both {path}: {_APART}")
-    samples = load_feeds(path, input_specs(model.ir))
+    specs = input_specs(model.ir)
+    for spec in specs:
+        if spec.holds:
+            raise InputError(f"calibration needs inputs that are tensors, and {spec.name!r} is {spec.kind}")
+    samples = load_feeds(path, specs)
     for step in passes:
         if len(samples) < step.needs.least_feeds:
             raise UsageError(

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from nncompress.config.budget import Budget, Config
 from nncompress.errors import InputError, NoOutputError, UsageError, nearest
+from nncompress.feeds.fed import fed_values
 from nncompress.model.model import Model
+from nncompress.model.value_types import type_of, type_text
 from nncompress.onnx_file.facts import file_facts
 from nncompress.onnx_file.read import load
 from nncompress.results.check import CheckedModel, CheckReport, Figures
@@ -24,7 +26,7 @@ from nncompress.results.rules.on_budgets import (
 from nncompress.results.worst import largest_drop, worst_cosine, worst_sqnr_db
 from nncompress.runtime.environment import environment
 from nncompress.validate.metrics.names import metric_from
-from nncompress.workflow.proof import Proof, feeds_of, free_dims, run_both
+from nncompress.workflow.proof import Proof, feeds_of, free_dims, run_both, with_libraries
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Comparing:
     metric_output: str | None = None
 
 
+@with_libraries
 def check_budgets(config: Config, proof: Proof) -> CheckReport:
     """Checks all models of a configuration without problems. Each takes those of `proof.dims` that its inputs have.
 
@@ -152,8 +155,7 @@ def _run(path: Path, model: Model, comparing: Comparing, proof: Proof) -> Run | 
 
 def _inputs(model: Model) -> list[str]:
     """Names and types of what has to be fed, in order: the inputs that are no initializers."""
-    graph = model.ir.graph
-    return [f"{value.name!r} {value.type}" for value in graph.inputs if value.name not in graph.initializers]
+    return [f"{value.name!r} {type_text(type_of(value))}" for value in fed_values(model.ir)]
 
 
 def figures(facts: FileFacts, run: Run | None, metric: TaskMetric | None) -> Figures:

@@ -10,9 +10,10 @@ from nncompress.results.limits import Limits
 from nncompress.results.record import Comparison, Report
 from nncompress.results.rules.verdict import judge
 from nncompress.runtime.environment import environment
-from nncompress.workflow.proof import Proof, Stopwatch, _complaint, feeds_of, run_both
+from nncompress.workflow.proof import Proof, Stopwatch, _complaint, feeds_of, run_both, with_libraries
 
 
+@with_libraries
 def compare_files(reference: Path, candidate: Path, *, proof: Proof = Proof(), limits: Limits = Limits()) -> Report:
     """Compares two given models. Raises InputError for the reference or the data, NoOutputError for the candidate."""
     watch = Stopwatch()

@@ -26,7 +26,7 @@ from nncompress.runtime.environment import environment
 from nncompress.workflow.calibration import calibration_notes, samples_for
 from nncompress.workflow.ledger import with_graph_line
 from nncompress.workflow.pipeline import Compressed, check_passes, compress_graph
-from nncompress.workflow.proof import Proof, Stopwatch, _complaint, feeds_of, run_both
+from nncompress.workflow.proof import Proof, Stopwatch, _complaint, feeds_of, run_both, with_libraries
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ class Writing:
     freeze_inputs: bool = False  # initializers that are also inputs become constants
 
 
+@with_libraries
 def compress_file(
     source: Path, target: Path, passes: Sequence[Pass], *, command: str,
     proof: Proof = Proof(), writing: Writing = Writing(), limits: Limits = Limits(), calibration: Path | None = None,

@@ -13,11 +13,13 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 
+from nncompress.feeds.fed import fed_values
 from nncompress.model.arithmetic import fold_arithmetic
 from nncompress.model.constants import stored_bytes
 from nncompress.model.decoded import Decoded, decoded_weights
 from nncompress.model.inventory import take_inventory
 from nncompress.model.model import Model
+from nncompress.model.value_types import element_text, type_of, type_text
 from nncompress.model.weights import Weight, find_weights
 from nncompress.onnx_file.facts import LARGEST_COUNTED_BYTES, file_bytes
 from nncompress.onnx_file.read import load
@@ -28,7 +30,6 @@ from nncompress.results.record import LedgerLine, Rewritten, Skipped
 from nncompress.workflow.pipeline import compress_graph
 
 _NAMES_KEPT = 5
-_WORDS = {"float": "float32", "double": "float64"}  # numpy's words for the format's
 _OWN_FIGURES = re.compile(r" \([0-9,]+ bytes [^)]*\)")  # of one weight, which would keep equal reasons apart
 
 
@@ -49,7 +50,7 @@ def inspect_file(path: Path) -> Inspection:
         opsets=tuple(sorted((domain, version) for domain, version in imports if domain)),
         ir_version=model.ir.ir_version,
         producer=" ".join(filter(None, (model.ir.producer_name, model.ir.producer_version))),
-        inputs=tuple(map(_port, _fed(model))),
+        inputs=tuple(map(_port, fed_values(model.ir))),
         outputs=tuple(map(_port, model.ir.graph.outputs)),
         nodes=inventory.nodes,
         functions=len(model.ir.functions),
@@ -59,7 +60,7 @@ def inspect_file(path: Path) -> Inspection:
         macs=inventory.macs,
         constant_bytes=inventory.constant_bytes,
         weight_bytes_loaded=inventory.weight_bytes_loaded,
-        bytes_by_dtype=tuple((_WORDS.get(dtype, dtype), size) for dtype, size in inventory.bytes_by_dtype),
+        bytes_by_dtype=tuple((element_text(ir.DataType[name.upper()]), n) for name, n in inventory.bytes_by_dtype),
         bytes_by_op=inventory.bytes_by_op,
         quantized=inventory.quantized,
         weights=_weights(model, size, count=small),
@@ -69,25 +70,15 @@ def inspect_file(path: Path) -> Inspection:
 
 
 # ------------------------------------------------------------------------------------------------ interface
-def _fed(model: Model) -> list[ir.Value]:
-    """The inputs that a caller has to give."""
-    return [value for value in model.ir.graph.inputs if value.name not in model.ir.graph.initializers]
-
-
 def _port(value: ir.Value) -> PortFacts:
-    dtype = _dtype_name(value.dtype) if value.dtype is not None else "?"
     shape = None if value.shape is None else tuple(_dim(dim) for dim in value.shape)
-    return PortFacts(value.name or "", dtype, shape)
+    return PortFacts(value.name or "", type_text(type_of(value)), shape)
 
 
 def _dim(dim: int | ir.SymbolicDim) -> int | str:
     if isinstance(dim, int):
         return dim if dim >= 0 else "?"
     return str(dim.value) if dim.value else "?"
-
-
-def _dtype_name(dtype: ir.DataType) -> str:
-    return _WORDS.get(dtype.name.lower(), dtype.name.lower())
 
 
 # ------------------------------------------------------------------------------------------------ weights
@@ -108,7 +99,7 @@ def _weight(weight: Weight, size: int, *, count: bool) -> WeightFacts:
         name=weight.name,
         ops=weight.ops,
         shape=weight.shape,
-        dtype=_dtype_name(weight.dtype),
+        dtype=element_text(weight.dtype),
         size_bytes=nbytes,
         share=nbytes / size,
         uses=len({id(use.node) for use in weight.uses}),
@@ -123,7 +114,7 @@ def _decoded(decoded: Decoded, size: int) -> WeightFacts:
         name=decoded.value.name or "",
         ops=decoded.ops,
         shape=tuple(int(d) for d in decoded.codes.shape.numpy()),
-        dtype=_dtype_name(decoded.codes.dtype),
+        dtype=element_text(decoded.codes.dtype),
         size_bytes=decoded.size_bytes,
         share=decoded.size_bytes / size,
         uses=decoded.uses,

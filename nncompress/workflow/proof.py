@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import functools
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
+from nncompress.errors import UnknownOperatorError
+from nncompress.feeds.fed import input_specs
 from nncompress.feeds.feeds import Feeds, load_feeds
-from nncompress.feeds.sizes import key_of
-from nncompress.feeds.synthesise import input_specs, synthesise_choices
+from nncompress.feeds.sizes import free_sizes
+from nncompress.feeds.synthesise import how_to_give, synthesise_choices
 from nncompress.model.inventory import quantized_parts
 from nncompress.model.model import Model
 from nncompress.results.record import Run
 from nncompress.runtime.child import check_loads_in_child, first_accepted_in_child
+from nncompress.runtime.libraries import registering
 from nncompress.validate.in_child import measure_in_child
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -31,6 +39,19 @@ class Proof:
     seconds: float = 1.0  # spent on latency
     metrics: tuple[str, ...] = ()  # (): top-1 and top-5 where there are labels
     metric_output: str | None = None  # output that they are about; None: the first that suits
+    libraries: tuple[Path, ...] = ()  # of custom operators
+
+
+def with_libraries(flow: Callable[_P, _T]) -> Callable[_P, _T]:
+    """The same flow; meanwhile every session registers the libraries of the Proof that it is given."""
+
+    @functools.wraps(flow)
+    def run(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        proofs = (each for each in (*args, *kwargs.values()) if isinstance(each, Proof))
+        with registering(next(proofs, Proof()).libraries):
+            return flow(*args, **kwargs)
+
+    return run
 
 
 class Stopwatch:
@@ -51,20 +72,20 @@ class Stopwatch:
 def feeds_of(model: Model, path: Path, proof: Proof) -> Feeds | None:
     """What the models will be run on; None if they will not. Finds out early that an input cannot be run at all."""
     if proof.validate and proof.data is None:
-        return first_accepted_in_child(path, synthesise_choices(model.ir, seed=proof.seed, dims=proof.dims))
+        choices = synthesise_choices(model.ir, seed=proof.seed, dims=proof.dims)
+        return first_accepted_in_child(path, choices, how_to_give(input_specs(model.ir)))
     if model.complaint:
-        check_loads_in_child(path)  # the checker's word alone is no reason to refuse
+        try:
+            check_loads_in_child(path)  # the checker's word alone is no reason to refuse
+        except UnknownOperatorError:
+            if proof.validate:
+                raise
     return load_feeds(proof.data, input_specs(model.ir), proof.labels) if proof.validate and proof.data else None
 
 
 def free_dims(model: Model) -> list[str]:
     """What Proof.dims may name: the free dimensions of the model's inputs."""
-    return [
-        key_of(spec, axis)
-        for spec in input_specs(model.ir)
-        for axis, size in enumerate(spec.shape or ())
-        if not isinstance(size, int)
-    ]
+    return free_sizes(input_specs(model.ir))
 
 
 def run_both(reference: Path, candidate: Path, model: Model, feeds: Feeds | None, proof: Proof) -> Run | None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 
+from nncompress.feeds.fed import input_specs
 from nncompress.feeds.feeds import Feeds, load_feeds
-from nncompress.feeds.synthesise import input_specs
 from nncompress.forms.form import Storing
 from nncompress.model.model import Model
 from nncompress.passes.base import Pass

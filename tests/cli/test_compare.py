@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from tests.models import noise, proto_of, saved
 from tests.support import IMAGES, MLP, SAMPLES, dense_model, files_in, nncompress, one_line
 
 
@@ -73,3 +75,24 @@ def test_a_model_with_external_data_is_compared_from_any_folder(
     assert ended.exit_code == 0
     assert "outputs identical" in one_line(ended.stdout)
     assert files_in(tmp_path) == set()
+
+
+@pytest.mark.parametrize("stated", ["float[N,64]", "float[]"])
+def test_what_a_refusal_of_made_up_inputs_advises_works(stated: str, tmp_path: Path) -> None:
+    """A number of samples that nobody would guess, once with a free dimension and once without a shape."""
+    body = f"g ({stated} x) => (float[] y) {{ r = Reshape(x, shape) y = MatMul(r, w) }}"
+    path = saved(proto_of(body, shape=np.array([-1, 43, 64]), w=noise(64, 64)), tmp_path / "m.onnx")
+    compare = ("compare", path, path, "--seconds", 0, "-q")
+    ended = nncompress(*compare)
+    assert ended.exit_code == 3
+    name = "N" if "N" in stated else "x:0"
+    assert f"; give --data, or --dim NAME=SIZE for '{name}'" in one_line(ended.stderr)
+    more = [] if "N" in stated else ["--dim", "x:1=64"]
+    for advised in (["--dim", f"{name}=86", *more], ["--data", tmp_path / "feeds"]):
+        (tmp_path / "feeds").mkdir(exist_ok=True)
+        np.savez(tmp_path / "feeds" / "0.npz", x=noise(43, 64))
+        ended = nncompress(*compare, *advised)
+        assert (ended.exit_code, ended.stderr) == (0, "")
+    fixed = proto_of(body.replace(stated, "float[44,64]", 1), shape=np.array([43, 64]), w=noise(64, 64))
+    ended = nncompress("compare", saved(fixed, path), path)
+    assert one_line(ended.stderr).endswith("; give --data")

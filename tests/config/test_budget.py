@@ -337,7 +337,7 @@ def test_a_reference_with_other_inputs_is_named_as_what_to_correct(folder: Path)
     saved(proto_of("m (float[n, 4] z) => (float[n, 4] y) { y = Relu(z) }"), folder / "other.onnx")
     rule = rules_of(check(folder, "[[budget]]\npath='m.onnx'\nreference='other.onnx'\nmin_cosine=0.9"))["runs"]
     assert (rule.level, rule.limit) == ("fail", "the same inputs as the reference")
-    assert "inputs 'x' FLOAT; the reference" in rule.figure
+    assert "inputs 'x' float32; the reference" in rule.figure
     assert rule.advice == "name the model that this one was made from in the line reference = of the budget"
 
 

@@ -6,8 +6,9 @@ import pytest
 from onnx import TensorProto, helper
 
 from nncompress.errors import InputError, UsageError
+from nncompress.feeds.fed import input_specs
 from nncompress.feeds.specs import InputSpec
-from nncompress.feeds.synthesise import input_specs, synthesise_choices
+from nncompress.feeds.synthesise import how_to_give, synthesise_choices
 
 
 def model(inputs, nodes=(), constants=(), functions=()):
@@ -42,8 +43,8 @@ def test_specs_list_what_has_to_be_fed():
     ]
     specs = input_specs(model(given, constants=[("w", np.zeros(1, np.float32))]))
     assert specs == (
-        InputSpec("x", np.dtype("float32"), ("n", None, None, None, 3)),
-        InputSpec("s", None, ()),
+        InputSpec("x", np.dtype("float32"), ("n", None, None, None, 3), kind="float32"),
+        InputSpec("s", None, (), kind="string"),
     )
 
 
@@ -238,13 +239,22 @@ def test_an_unknown_dim_is_refused_with_the_nearest():
         first([("x", TensorProto.FLOAT, ["n"])], dims={"n": -3})
 
 
-def test_texts_cannot_be_made_up():
-    with pytest.raises(InputError, match="input 's' is no numeric tensor, so none can be made up: give --data"):
-        first([("s", TensorProto.STRING, [1])])
+def test_texts_are_those_that_the_model_knows():
+    nodes = [
+        helper.make_node("Reshape", ["s", "shape"], ["r"]),
+        helper.make_node("LabelEncoder", ["r"], ["y"], domain="ai.onnx.ml", keys_strings=["red", "blé"]),
+    ]
+    feeds = likeliest([("s", TensorProto.STRING, ["n", 40])], nodes, [("shape", np.array([-1]))])
+    assert set(next(iter(feeds))["s"].ravel().tolist()) == {"red", "blé"}
+    unknown = first([("s", TensorProto.STRING, [2, 3])])["s"]
+    assert (unknown.shape, unknown.dtype.kind) == ((2, 3), "U")
+    assert all(text.isdecimal() for text in unknown.ravel())  # which a Cast to numbers takes, too
 
 
 def test_an_input_that_is_too_large_is_refused_before_it_is_made():
-    with pytest.raises(InputError, match=r"input 'x' of shape \[1, 100000000\] is too large .* give --dim"):
+    with pytest.raises(
+        InputError, match=r"input 'x' of shape \[1, 100000000\] is too large .* --dim NAME=SIZE for 'batch', 'n'"
+    ):
         first([("x", TensorProto.FLOAT, ["batch", "n"])], dims={"n": 10**8})
 
 
@@ -252,6 +262,141 @@ def test_choices_differ_in_free_sizes_only():
     free = synthesise_choices(model([("x", TensorProto.FLOAT, ["batch", "seq"])]), seed=0)
     assert [next(iter(feeds))["x"].shape for feeds in free[:4]] == [(1, 16), (1, 32), (1, 64), (1, 224)]
     assert len(synthesise_choices(model([("x", TensorProto.FLOAT, [1, 4])]), seed=0)) == 1
+
+
+NODES, EDGES = ("x", TensorProto.FLOAT, ["num_nodes", 8]), ("edges", TensorProto.INT64, [2, "num_edges"])
+
+
+def indices(nodes, inputs, *, dims, name="i", constants=()):
+    """What the input `name` is given at most and at least, where these sizes are chosen."""
+    values = [feed[name] for feed in likeliest(inputs, nodes, constants, dims=dims, seed=1)]
+    return min(int(v.min()) for v in values), max(int(v.max()) for v in values)
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        helper.make_node("Gather", ["x", "i"], ["y"]),
+        helper.make_node("GatherElements", ["x", "i"], ["y"]),
+        helper.make_node("GatherND", ["x", "i"], ["y"]),
+        helper.make_node("ScatterElements", ["x", "i", "u"], ["y"]),
+        helper.make_node("ScatterND", ["x", "i", "u"], ["y"]),
+    ],
+    ids=lambda node: node.op_type,
+)
+def test_indices_stay_below_a_size_that_was_chosen(node):
+    inputs = [
+        ("x", TensorProto.FLOAT, ["n", 900]),
+        ("i", TensorProto.INT64, [40, 1]),
+        ("u", TensorProto.FLOAT, [40, 1]),
+    ]
+    for size in (3, 50):
+        assert indices([node], inputs, dims={"n": size}) == (0, size - 1)
+
+
+def test_indices_stay_below_a_size_that_is_computed():
+    """Rows of a tensor that is made as long as another input is, joined with itself, and edges cut out of one input."""
+    nodes = [
+        helper.make_node("Shape", ["slots"], ["g"]),
+        helper.make_node("Concat", ["g", "width"], ["shape"], axis=0),
+        helper.make_node("ConstantOfShape", ["shape"], ["empty"]),
+        helper.make_node("Concat", ["empty", "empty"], ["twice"], axis=0),
+        helper.make_node("Unsqueeze", ["i", "axes"], ["i1"]),
+        helper.make_node("Expand", ["i1", "wide"], ["at"]),
+        helper.make_node("ScatterElements", ["twice", "at", "u"], ["y"], reduction="add"),
+    ]
+    inputs = [
+        ("slots", TensorProto.FLOAT, ["graphs"]),
+        ("i", TensorProto.INT64, [40]),
+        ("u", TensorProto.FLOAT, [40, 8]),
+    ]
+    constants = [("width", np.array([8])), ("axes", np.array([1])), ("wide", np.array([40, 8]))]
+    assert indices(nodes, inputs, dims={"graphs": 3}, constants=constants) == (0, 5)
+    nodes = [
+        helper.make_node("Gather", ["edges", "zero"], ["source"]),
+        helper.make_node("Gather", ["x", "source"], ["y"]),
+    ]
+    limits = indices(
+        nodes, [NODES, EDGES], name="edges", dims={"num_nodes": 7, "num_edges": 60}, constants=[("zero", np.array(0))]
+    )
+    assert limits == (0, 6)
+
+
+def test_graphs_get_several_nodes_and_edges():
+    feed = first([NODES, EDGES])
+    assert (feed["x"].shape, feed["edges"].shape) == ((16, 8), (2, 16))
+
+
+@pytest.mark.parametrize("kind", ["constant", "input"])
+@pytest.mark.parametrize(("layout", "state"), [(0, (1, 5, 2)), (1, (5, 1, 2))])
+def test_a_batch_size_follows_from_a_state_of_a_fixed_one(kind, layout, state):
+    node = helper.make_node("GRU", ["x", "w", "r", "", "", "h"], ["y"], hidden_size=2, layout=layout)
+    weights = [("w", np.zeros((1, 6, 7), np.float32)), ("r", np.zeros((1, 6, 2), np.float32))]
+    inputs = [("x", TensorProto.FLOAT, [None] * 3)]
+    if kind == "input":
+        inputs.append(("h", TensorProto.FLOAT, list(state)))
+    else:
+        weights.append(("h", np.zeros(state, np.float32)))
+    shape = first(inputs, [node], weights)["x"].shape
+    assert (shape[layout == 0], shape[2]) == (5, 7)
+
+
+def test_sizes_follow_from_what_an_input_is_joined_with():
+    node = helper.make_node("Concat", ["c", "x"], ["y"], axis=1)
+    assert first([("x", TensorProto.FLOAT, ["n", 3])], [node], [("c", np.zeros((6, 4), np.float32))])["x"].shape == (
+        6,
+        3,
+    )
+
+
+@pytest.mark.parametrize(
+    ("node", "weight", "expected"),
+    [
+        (helper.make_node("MatMul", ["x", "w"], ["y"]), (33, 4), (1, 33)),
+        (helper.make_node("Conv", ["x", "w"], ["y"]), (4, 3, 3, 3), (1, 3, 64, 64)),
+        (helper.make_node("LSTM", ["x", "w", "r"], ["y"], hidden_size=2), (1, 8, 7), (1, 16, 7)),
+    ],
+)
+def test_an_input_without_a_shape_gets_one_that_its_reader_takes(node, weight, expected):
+    unshaped = [("x", TensorProto.FLOAT, None)]
+    assert first(unshaped, [node], [("w", np.zeros(weight, np.float32))])["x"].shape == expected
+    ranks = {next(iter(feeds))["x"].ndim for feeds in synthesise_choices(model(unshaped), seed=0)}
+    assert ranks == {0, 1, 2, 3, 4, 5}
+
+
+def test_sizes_of_an_input_without_a_shape_can_be_set_by_place():
+    unshaped = [("x", TensorProto.FLOAT, None)]
+    assert first(unshaped, dims={"x:1": 5}).popitem()[1].shape == (1, 5)
+    assert first(unshaped, dims={"x:2": 5}).popitem()[1].shape == (1, 16, 5)
+    with pytest.raises(UsageError, match="no free dimension 'x:7'"):
+        first(unshaped, dims={"x:7": 5})
+
+
+def test_integers_that_are_refused_become_ones_then_zeros_then_zeros_with_counts():
+    count = ("count", TensorProto.INT64, [])
+    feeds = [next(iter(each)) for each in synthesise_choices(model([("ids", TensorProto.INT64, [9]), count]), seed=0)]
+    assert set(feeds[0]["ids"].tolist()) == {0, 1}
+    assert [(set(feed["ids"].tolist()), int(feed["count"])) for feed in feeds[1:]] == [({1}, 1), ({0}, 0), ({0}, 8)]
+
+
+def test_batches_of_several_samples_are_tried_after_other_sizes():
+    choices = synthesise_choices(model([("x", TensorProto.FLOAT, ["N", 4])]), seed=0)
+    tried = [next(iter(feeds))["x"].shape for feeds in choices]
+    assert tried[0] == (1, 4)
+    assert {(2, 4), (5, 4), (7, 4), (64, 4)} <= set(tried)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "advice"),
+    [
+        ([], "it has no inputs that could be given"),
+        ([("x", TensorProto.FLOAT, [1, 2])], "give --data"),
+        ([IDS], "give --data, or --dim NAME=SIZE for 'batch', 'seq'"),
+        ([("x", TensorProto.FLOAT, None)], "give --data, or --dim NAME=SIZE for 'x:0', 'x:1', 'x:2', 'x:3' ..."),
+    ],
+)
+def test_advice_is_what_can_be_done(inputs, advice):
+    assert how_to_give(input_specs(model(inputs, [helper.make_node("RandomNormal", [], ["y"], shape=[1])]))) == advice
 
 
 def out(name):

@@ -19,7 +19,8 @@ from types import FrameType
 import onnx
 
 from nncompress.errors import NncompressError
-from nncompress.feeds.synthesise import input_specs, synthesise_choices
+from nncompress.feeds.fed import input_specs
+from nncompress.feeds.synthesise import synthesise_choices
 from nncompress.onnx_file.facts import file_facts
 from nncompress.onnx_file.output import check_result
 from nncompress.onnx_file.read import load

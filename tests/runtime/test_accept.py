@@ -25,12 +25,24 @@ def eights(tmp_path):
 
 @pytest.mark.parametrize("find", [first_accepted, first_accepted_in_child])
 def test_the_first_choice_that_runs_is_taken(eights, find):
-    found = find(eights, [of_width(7), of_width(24), of_width(8)])
+    found = find(eights, [of_width(7), of_width(24), of_width(8)], "")
     assert next(iter(found))["x"].shape == (1, 24)
 
 
 def test_where_none_runs_the_first_complaint_is_shown(eights):
-    with pytest.raises(
-        InputError, match=r"cannot make inputs that this model accepts: .*Reshape.*; give --data or --dim"
-    ):
-        first_accepted(eights, [of_width(7), of_width(9)])
+    with pytest.raises(InputError, match=r"cannot make inputs that this model accepts: .*Reshape.*; give --data$"):
+        first_accepted(eights, [of_width(7), of_width(9)], "give --data")
+
+
+def test_integers_are_tried_feed_by_feed(tmp_path):
+    """One that is drawn may be accepted where the next one is not."""
+    node = helper.make_node("Gather", ["table", "x"], ["y"])
+    path = save(
+        tmp_path / "m.onnx", [node], [("y", TensorProto.FLOAT)], {"table": np.zeros((1, 2), np.float32)},
+        [("x", TensorProto.INT64, [])],
+    )  # fmt: skip
+    drawn = Synthetic((InputRecipe("x", np.dtype("int64"), (), "below", 2),), 0, 8)
+    zeros = Synthetic((InputRecipe("x", np.dtype("int64"), (), "constant", 0),), 0, 8)
+    choices = [Feeds(source, tuple(range(8)), "synthetic", 0) for source in (drawn, zeros)]
+    assert {int(feed["x"]) for feed in choices[0]} == {0, 1}
+    assert first_accepted(path, choices, "").source == zeros

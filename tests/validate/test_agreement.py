@@ -103,7 +103,7 @@ def test_sums_do_not_depend_on_chunking():
 def test_sequences_and_maps_are_compared_part_by_part():
     reference = [{1: 0.25, 2: 0.75}, {1: 1.0, 2: 0.0}]
     assert agreement((reference, reference)).fidelity().identical
-    assert agreement((reference, reference[:1])).verdict() == "3 parts instead of 6"
+    assert agreement((reference, reference[:1])).verdict() == "a sequence of 1 instead of 2"
 
 
 def test_an_empty_optional_compares_with_an_empty_optional():

@@ -22,7 +22,8 @@ DEEPEST_CALLS = 500  # functions calling functions; onnxruntime inlines recursiv
 def check_functions(proto: onnx.ModelProto) -> None:
     """Raises InputError if functions call themselves, or if inlining them would not end within a sane size."""
     functions = {(f.domain, f.name, f.overload): f for f in proto.functions}
-    if len(functions) < len(proto.functions):
+    named = {(f.domain if f.domain != "ai.onnx" else "", f.name, f.overload) for f in proto.functions}
+    if len(named) < len(proto.functions):
         raise InputError("two functions have the same domain, name and overload")
     for function in proto.functions:
         if any(graphs_of(attribute) for attribute in function.attribute_proto):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import onnx
 from onnx import TensorProto
 
 from nncompress.errors import InputError
+from nncompress.model.inference import infer
 from nncompress.onnx_file.checks.functions import MOST_FUNCTIONS
 from nncompress.onnx_file.walk import all_tensors
 
@@ -28,8 +31,21 @@ def check_header(proto: onnx.ModelProto) -> None:
     for entry in proto.opset_import:
         if entry.version < 1 or (entry.domain in ("", "ai.onnx") and entry.version > newest):
             raise InputError(f"opset {entry.version} is not between 1 and {newest}, the newest that is known")
+    _check_imports("the model", proto.opset_import)
+    for function in proto.functions:
+        _check_imports(f"function {function.name!r}", function.opset_import)
     if proto.training_info:
         raise InputError("it holds training_info, which would be lost: export the model for inference")
+
+
+def _check_imports(who: str, imports: Iterable[onnx.OperatorSetIdProto]) -> None:
+    """Raises InputError where one domain is imported in two versions: readers differ in the one that they take."""
+    versions: dict[str, int] = {}
+    for entry in imports:
+        domain = "" if entry.domain == "ai.onnx" else entry.domain
+        if versions.setdefault(domain, entry.version) != entry.version:
+            both = f"{versions[domain]} and {entry.version}"
+            raise InputError(f"{who} imports operators of {(domain or 'ai.onnx')!r} in two versions, {both}")
 
 
 def checker_complaint(proto: onnx.ModelProto) -> str | None:
@@ -43,7 +59,7 @@ def checker_complaint(proto: onnx.ModelProto) -> str | None:
             tensor.dims.append(0)
     try:
         onnx.checker.check_model(hollow)
-        onnx.shape_inference.infer_shapes(proto, check_type=True, strict_mode=True)
+        infer(proto, strict=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         return " ".join(str(error).split())[:300]
     except (RuntimeError, ValueError, UnicodeDecodeError) as error:

@@ -62,13 +62,36 @@ def _outputs(nodes: Iterable[onnx.NodeProto]) -> list[str]:
 
 
 def check_names(proto: onnx.ModelProto) -> None:
-    """Raises InputError where one graph gives the same name to two initializers or to two inputs."""
+    """Raises InputError where a graph or a function gives one name to two things, or the model names an output twice.
+
+    Results of graphs inside nodes are told apart by their places, so that these may be the same value twice.
+    """
     for graph in all_graphs(proto):
-        for what, names in (
-            ("initializer", [t.name for t in graph.initializer] + [t.values.name for t in graph.sparse_initializer]),
-            ("input", [i.name for i in graph.input]),
-            ("node output", [name for node in graph.node for name in node.output if name]),
-        ):
-            if len(set(names)) < len(names):
-                twice = Counter(names).most_common(1)[0][0]
-                raise InputError(f"graph {graph.name!r} has two {what}s called {twice!r}")
+        where = f"graph {graph.name!r}"
+        constants = [t.name for t in graph.initializer] + [t.values.name for t in graph.sparse_initializer]
+        inputs, results = [info.name for info in graph.input], _outputs(graph.node)
+        _refuse_repeated(where, "initializer", constants)
+        _refuse_repeated(where, "input", inputs)
+        _refuse_repeated(where, "node output", results)
+        _refuse_shared(where, results, "initializer", constants)
+        _refuse_shared(where, results, "input", inputs)
+    _refuse_repeated(f"graph {proto.graph.name!r}", "output", [info.name for info in proto.graph.output])
+    for function in proto.functions:
+        where, results = f"function {function.name!r}", _outputs(function.node)
+        attributes = [*function.attribute, *(attribute.name for attribute in function.attribute_proto)]
+        _refuse_repeated(where, "attribute", attributes)
+        _refuse_repeated(where, "input", list(function.input))
+        _refuse_repeated(where, "output", list(function.output))
+        _refuse_repeated(where, "node output", results)
+        _refuse_shared(where, results, "input", list(function.input))
+
+
+def _refuse_repeated(where: str, what: str, names: list[str]) -> None:
+    if len(set(names)) < len(names):
+        raise InputError(f"{where} has two {what}s called {Counter(names).most_common(1)[0][0]!r}")
+
+
+def _refuse_shared(where: str, results: list[str], what: str, names: list[str]) -> None:
+    shared = set(results) & set(names)
+    if shared:
+        raise InputError(f"{where} has {min(shared)!r} both as a node output and as an {what}")

@@ -19,6 +19,8 @@ from nncompress.validate.metrics.sequence_errors import SequenceErrors, best_pat
 from nncompress.validate.metrics.squared_error import SquaredError
 
 _FLOATS = {"tensor(float)", "tensor(double)", "tensor(float16)", "tensor(bfloat16)"}
+_TABLES = {f"seq(map({key},tensor(float)))" for key in ("string", "int64")}
+"""Of a classifier that names its classes: a row for each sample, a column for each class in the order of names."""
 _INTEGERS = {f"tensor({sign}int{bits})" for sign in ("", "u") for bits in (8, 16, 32, 64)}
 
 Outputs = Mapping[str, Array]
@@ -50,7 +52,7 @@ def make_metrics(
     if not names:
         if labels is None:
             return []
-        name = _output(outputs, wanted, _FLOATS)
+        name = _output(outputs, wanted, _FLOATS, _TABLES)
         return [Classification(labels, name, most_for_top5)]
     return [_metric(name, labels, outputs, wanted) for name in dict.fromkeys(names)]
 
@@ -66,7 +68,7 @@ def _metric(name: str, labels: Array | None, outputs: Mapping[str, str], wanted:
         raise InputError(f"metric {name!r} needs labels: give them with --labels, or as an array 'labels' in the data")
     if name == "mse":
         return SquaredError(labels, _output(outputs, wanted, _FLOATS))
-    output = _output(outputs, wanted, _FLOATS, _INTEGERS)
+    output = _output(outputs, wanted, _FLOATS, _TABLES, _INTEGERS)
     if name == "token-error-rate":
         return SequenceErrors(name, labels, output, best_tokens)
     if name == "ctc-error-rate":

@@ -11,7 +11,6 @@ from nncompress.errors import InputError
 from nncompress.onnx_file.checks import functions
 from nncompress.onnx_file.checks.functions import check_functions
 from nncompress.onnx_file.checks.header import checker_complaint
-from nncompress.onnx_file.checks.names import check_names
 from nncompress.onnx_file.checks.tensors import check_tensors, nbytes, tensor_problem
 from nncompress.onnx_file.walk import all_graphs, all_tensors
 from tests.models import dense_constant, noise, proto_of
@@ -127,25 +126,6 @@ def test_lies_are_found_wherever_a_tensor_can_be() -> None:
             proto.graph.sparse_initializer.add(values=lie, indices=tensor(I64, [0]), dims=[9])
         with pytest.raises(InputError, match="tensor 'deep': 8 bytes of data"):
             check_tensors(proto)
-
-
-# ------------------------------------------------------------------------------------------------ names
-@pytest.mark.parametrize("what", ["initializer", "input", "node output"])
-def test_a_name_given_twice_in_one_graph_is_refused(what: str) -> None:
-    proto = proto_of("g (float[1] x) => (float[1] y) { y = Add(x, w) }", w=noise(1))
-    if what == "initializer":
-        proto.graph.initializer.append(proto.graph.initializer[0])
-    elif what == "input":
-        proto.graph.input.append(proto.graph.input[0])
-    else:
-        proto.graph.node.append(proto.graph.node[0])
-    name = {"initializer": "w", "input": "x", "node output": "y"}[what]
-    with pytest.raises(InputError, match=f"graph 'g' has two {what}s called '{name}'"):
-        check_names(proto)
-
-
-def test_optional_outputs_without_a_name_are_no_duplicates() -> None:
-    check_names(proto_of('g (float[4] x) => (float[2] y) { y, "", "" = Any(x) z, "", "" = Any(x) }'))
 
 
 # ------------------------------------------------------------------------------------------------ functions

@@ -1,0 +1,70 @@
+"""Shapes of all values, as ONNX shape inference finds them from those of the inputs."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+
+import onnx
+
+from nncompress.model.inference import infer
+from nncompress.model.message import marked_proto
+from nncompress.model.model import Model
+
+Shapes = dict[str, tuple[int | None, ...]]
+"""Sizes by name of a value; None: not known."""
+
+
+def infer_shapes(model: Model, inputs: Mapping[str, Sequence[int]] | None = None) -> Shapes:
+    """Shapes of all values that inference could find; {} where it fails.
+
+    `inputs`: the shapes of the inputs; without them, for one sample.
+    """
+    proto = marked_proto(model, f"shape-{secrets.token_hex(8)}")
+    if inputs is None:
+        _fix_batch(proto.graph)
+    else:
+        _fix_inputs(proto.graph, inputs)
+    _forget_recorded(proto.graph)
+    try:
+        inferred = infer(proto)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, RuntimeError, ValueError):
+        return {}
+    shapes: Shapes = {}
+    stack = [inferred.graph]
+    while stack:
+        graph = stack.pop()
+        for info in (*graph.input, *graph.output, *graph.value_info):
+            if info.type.HasField("tensor_type") and info.type.tensor_type.HasField("shape"):
+                shapes[info.name] = tuple(_size(dim) for dim in info.type.tensor_type.shape.dim)
+        shapes.update({t.name: tuple(t.dims) for t in graph.initializer})
+        stack += [a.g for node in graph.node for a in node.attribute if a.HasField("g")]
+    return shapes
+
+
+def _size(dim: onnx.TensorShapeProto.Dimension) -> int | None:
+    return dim.dim_value if dim.HasField("dim_value") and dim.dim_value >= 0 else None
+
+
+def _fix_batch(graph: onnx.GraphProto) -> None:
+    """Makes free first dimensions of inputs 1."""
+    constants = {tensor.name for tensor in graph.initializer}
+    for info in graph.input:
+        dims = info.type.tensor_type.shape.dim
+        if info.name not in constants and dims and _size(dims[0]) is None:
+            dims[0].dim_value = 1
+
+
+def _fix_inputs(graph: onnx.GraphProto, inputs: Mapping[str, Sequence[int]]) -> None:
+    for info in graph.input:
+        if info.name in inputs and info.type.HasField("tensor_type"):
+            dims = [onnx.TensorShapeProto.Dimension(dim_value=size) for size in inputs[info.name]]
+            info.type.tensor_type.shape.CopyFrom(onnx.TensorShapeProto(dim=dims))
+
+
+def _forget_recorded(graph: onnx.GraphProto) -> None:
+    """Lets inference find free dimensions of results anew: what is recorded may differ."""
+    for info in (*graph.output, *graph.value_info):
+        for dim in info.type.tensor_type.shape.dim:
+            if dim.HasField("dim_param") or _size(dim) is None:
+                dim.Clear()
