@@ -21,10 +21,10 @@ from nncompress.results.record import (
     Skipped,
     TaskMetric,
     Timing,
-    Verdict,
-    WeightValues,
 )
 from nncompress.results.rules.verdict import judge
+from nncompress.results.verdict import Verdict
+from nncompress.results.weight_values import WeightValues
 
 HOSTILE = "\x1b[31m[red]\u202eevil|`x`\n<script>alert('1')</script>&\x00 @all =1+1"
 

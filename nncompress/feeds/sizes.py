@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from nncompress.errors import UsageError, nearest
 from nncompress.feeds.names import BATCH_DIM, PAST_DIM, SEQUENCE_DIM, TOTAL_DIM, is_state
-from nncompress.feeds.specs import InputSpec
+from nncompress.feeds.specs import Feed, InputSpec
 
 Sizes = dict[str, int]
 """Size of each free dimension, by its key: the symbol, or INPUT:AXIS where it has none."""
@@ -27,6 +27,18 @@ def shape_with(spec: InputSpec, sizes: Mapping[str, int]) -> tuple[int, ...]:
     if spec.shape is None:
         return (1, _SEQUENCE_SIZE)
     return tuple(s if isinstance(s, int) else sizes[key_of(spec, axis)] for axis, s in enumerate(spec.shape))
+
+
+def batch_sizes(feed: Feed, specs: Sequence[InputSpec]) -> frozenset[int]:
+    """Sizes of the first axes of `feed` that may be the batch's: not those of states, nor of steps, rows or lengths."""
+    return frozenset(
+        len(feed[spec.name]) for spec in specs if feed[spec.name].ndim and not is_state(spec.name) and _leads(spec)
+    )
+
+
+def _leads(spec: InputSpec) -> bool:
+    first = spec.shape[0] if spec.shape else None
+    return _role(spec, 0, first if isinstance(first, str) else "") == "batch"
 
 
 def size_choices(specs: Sequence[InputSpec], dims: Mapping[str, int], known: Mapping[str, int]) -> list[Sizes]:

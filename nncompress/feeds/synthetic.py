@@ -48,6 +48,9 @@ class Synthetic:
     def __len__(self) -> int:
         return self.count
 
+    def name(self, index: int) -> str:
+        return f"feed {index}"
+
     def read(self, indices: Sequence[int]) -> Iterator[tuple[Feed, tuple[str, ...]]]:
         for index in indices:
             yield {recipe.name: recipe.make(self.seed, index) for recipe in self.recipes}, ()

@@ -13,7 +13,7 @@ from nncompress.report.check_json import check_json
 from nncompress.report.json_report import to_json
 from nncompress.report.saved import read_saved
 from nncompress.results.check import CheckedModel, CheckReport, Figures
-from nncompress.results.record import RuleResult
+from nncompress.results.verdict import RuleResult
 from tests.sample_report import HOSTILE, hostile_report, sample_report
 
 RULES = (

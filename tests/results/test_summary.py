@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from nncompress.results.record import Latency, Verdict
+from nncompress.results.record import Latency
 from nncompress.results.summary import headline, latency_change, summarise
+from nncompress.results.verdict import Verdict
 from tests.sample_report import comparison, fidelity, labelled_run, latency, output, sample_report
 
 

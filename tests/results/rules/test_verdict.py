@@ -9,9 +9,10 @@ import pytest
 
 from nncompress.report.text import render_text
 from nncompress.results.limits import Aim, Limits
-from nncompress.results.record import FeedFacts, RuleResult, Run, Skipped, TaskMetric
+from nncompress.results.record import FeedFacts, Run, Skipped, TaskMetric
 from nncompress.results.rules.verdict import judge
 from nncompress.results.summary import headline
+from nncompress.results.verdict import RuleResult
 from tests.sample_report import (
     HOSTILE,
     LEDGER,
