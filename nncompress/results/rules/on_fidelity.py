@@ -1,7 +1,7 @@
 """Rules on how close the outputs stay, judged on the worst output as deployed, naming the weight to look at first.
 
 Without limits two rules. `fidelity`, on all samples together: warn below cosine 0.99 or SQNR 20 dB, fail below cosine
-0.5, where the outputs no longer resemble the original's. `worst-sample`, on the one that lost most, which good ones hide
+0.5, where the outputs no longer resemble the original's. `worst-sample`, on the one that lost most, which others hide
 in a figure of them all: warn below cosine 0.9 or SQNR 6 dB. With limits, rules of their names take the place.
 """
 
