@@ -91,7 +91,7 @@ def sqnrs_db(table: Table) -> Array:
     """[samples]; NaN where it is not defined; infinite where nothing differs."""
     signal, error = np.maximum(_power(table, "rr"), _quiet(table)), _power(table, "ee")
     exact = (error == 0) & (table["finite"] > 0)
-    defined = (signal > 0) & (error > 0)
+    defined = (signal > 0) & (error > 0) & bool(table["rr"].any())
     ratio = np.divide(signal, error, out=np.ones_like(signal), where=defined)
     figures: Array = np.where(exact, np.inf, np.where(defined, 10 * np.log10(ratio), np.nan))
     return figures
