@@ -288,7 +288,7 @@ def test_neither_integers_nor_constants_lift_the_figures() -> None:
     for kept in ((integers(0.5), constant()), (integers(0.5),)):
         summary = summarise(sample_report(labelled_run(outputs=kept)))
         assert (summary.worst_cosine, summary.worst_sample_cosine, summary.worst_sqnr_db) == (None, None, None)
-        assert "'class' 50.0 % of 4,000 elements equal in 400 samples" in summary.headline.replace("4000", "4,000")
+        assert "'class' 50.0 % of 4000 elements equal in 400 samples" in summary.headline
         assert "identical" not in summary.headline
     limited = rule("cosine", labelled_run(outputs=(integers(0.5), constant())), Limits(min_cosine=0.9))
     assert (limited.level, limited.figure) == ("fail", "not measured")
