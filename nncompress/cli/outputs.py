@@ -15,7 +15,8 @@ from nncompress.errors import EXIT_GATE_FAILED, NoOutputError, UsageError, reaso
 from nncompress.files.places import check_place, is_link, is_special, place_of
 from nncompress.files.texts import write_whole
 from nncompress.report.formats import rendered
-from nncompress.results.record import Report, RuleResult
+from nncompress.results.record import Report
+from nncompress.results.verdict import RuleResult
 from nncompress.workflow.inputs import Inputs
 
 STDOUT = Path("-")

@@ -41,6 +41,11 @@ class Feeds:
         return self.source.read(self.indices)
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """One a feed, for people to find it."""
+        return tuple(self.source.name(index) for index in self.indices)
+
+    @property
     def synthetic(self) -> bool:
         return self.origin == SYNTHETIC
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from nncompress.errors import UsageError, nearest
 from nncompress.feeds.names import BATCH_DIM, PAST_DIM, SEQUENCE_DIM, TOTAL_DIM, is_state
-from nncompress.feeds.specs import InputSpec
+from nncompress.feeds.specs import Feed, InputSpec
 
 Sizes = dict[str, int]
 """Size of each free dimension, by its key: the symbol, or INPUT:AXIS where it has none."""
@@ -60,6 +62,17 @@ def check_dims(dims: Mapping[str, int], specs: Sequence[InputSpec]) -> None:
             raise UsageError(f"--dim {name}={size}: the model's inputs have no free dimension {name!r}{hint}")
         if size < 0:
             raise UsageError(f"--dim {name}={size}: a size cannot be negative")
+
+
+def batch_sizes(feed: Feed, specs: Sequence[InputSpec]) -> frozenset[int]:
+    """Sizes of the first axes of `feed` that may be the batch's: not those of states, nor of steps, rows or lengths."""
+    leading = [feed.get(spec.name) for spec in specs if not is_state(spec.name) and _leads(spec)]
+    return frozenset(len(array) for array in leading if isinstance(array, np.ndarray) and array.ndim)
+
+
+def _leads(spec: InputSpec) -> bool:
+    first = spec.shape[0] if spec.shape else None
+    return _role(spec, 0, first if isinstance(first, str) else "") == "batch"
 
 
 def size_choices(specs: Sequence[InputSpec], dims: Mapping[str, int], known: Mapping[str, int]) -> list[Sizes]:

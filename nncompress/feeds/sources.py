@@ -18,6 +18,9 @@ class Source(Protocol):
 
     def __len__(self) -> int: ...
 
+    def name(self, index: int) -> str:
+        """Of a feed, for people to find it."""
+
     def read(self, indices: Sequence[int]) -> Iterator[tuple[Feed, tuple[str, ...]]]:
         """The feeds numbered `indices` (ascending), each with notes on what was converted or is unusual."""
 
@@ -31,6 +34,9 @@ class NpzFolder:
 
     def __len__(self) -> int:
         return len(self.files)
+
+    def name(self, index: int) -> str:
+        return self.files[index].name
 
     def read(self, indices: Sequence[int]) -> Iterator[tuple[Feed, tuple[str, ...]]]:
         for index in indices:
@@ -53,17 +59,23 @@ class StackedFile:
     def __len__(self) -> int:
         return -(-self.count // self.batch)
 
+    def name(self, index: int) -> str:
+        start, stop = self._range(index)
+        return f"sample {start}" if stop == start + 1 else f"samples {start} to {stop - 1}"
+
+    def _range(self, index: int) -> tuple[int, int]:
+        return index * self.batch, min((index + 1) * self.batch, self.count)
+
     def read(self, indices: Sequence[int]) -> Iterator[tuple[Feed, tuple[str, ...]]]:
         arrays = read_arrays(self.file)
         names = [spec.name for spec in self.specs]
         if UNNAMED in arrays:
             arrays = {names[0]: arrays[UNNAMED]}
         for index in indices:
-            start = index * self.batch
-            stop = min(start + self.batch, self.count)
+            start, stop = self._range(index)
             there = [name for name in names if name in arrays]
             feed = {n: arrays[n][start] if n in self.unbatched else arrays[n][start:stop] for n in there}
-            yield conform(feed, self.specs, f"{self.file} (samples {start} to {stop - 1})")
+            yield conform(feed, self.specs, f"{self.file} ({self.name(index)})")
 
 
 @dataclass(frozen=True)
@@ -77,6 +89,9 @@ class TestDataSets:
 
     def __len__(self) -> int:
         return len(self.folders)
+
+    def name(self, index: int) -> str:
+        return self.folders[index].name
 
     def read(self, indices: Sequence[int]) -> Iterator[tuple[Feed, tuple[str, ...]]]:
         for index in indices:

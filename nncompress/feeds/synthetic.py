@@ -67,6 +67,9 @@ class Synthetic:
         """Whether a model may accept one feed and refuse another."""
         return any(recipe.fill == "below" for recipe in self.recipes)
 
+    def name(self, index: int) -> str:
+        return f"feed {index}"
+
     def read(self, indices: Sequence[int]) -> Iterator[tuple[Feed, tuple[str, ...]]]:
         for index in indices:
             yield {recipe.name: recipe.make(self.seed, index) for recipe in self.recipes}, ()

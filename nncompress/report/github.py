@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from nncompress.errors import UsageError, printable
-from nncompress.results.record import RuleResult
+from nncompress.results.verdict import RuleResult
 
 SUMMARY = "GITHUB_STEP_SUMMARY"
 COMMAND_MARK = "##["  # of the old syntax, which the runner still obeys anywhere in a line

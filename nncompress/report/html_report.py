@@ -24,6 +24,7 @@ from nncompress.report.tables import (
     latency_interval,
     metrics_table,
     rules_table,
+    samples_table,
 )
 from nncompress.results.front import Results
 from nncompress.results.record import Report, Run
@@ -48,6 +49,7 @@ def render_html(report: Report) -> str:
         comparison=comparison_table(report),
         feeds=[*feeds_lines(run), *map(printable, report.notes)],
         fidelity=fidelity_table(run) if run else None,
+        samples=samples_table(run) if run else None,
         metrics=metrics_table(run) if run and run.metrics else None,
         classes=classes_table(run) if run else None,
         ledger=full_ledger_table(report) if report.ledger else None,

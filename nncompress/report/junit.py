@@ -9,8 +9,9 @@ from xml.etree import ElementTree as ET
 from nncompress.errors import printable
 from nncompress.results.check import CheckReport
 from nncompress.results.front import NoResult, Results
-from nncompress.results.record import Report, RuleResult
+from nncompress.results.record import Report
 from nncompress.results.summary import headline
+from nncompress.results.verdict import RuleResult
 
 
 def render_junit(*reports: Report, missing: Sequence[NoResult] = ()) -> str:

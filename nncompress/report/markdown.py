@@ -18,6 +18,7 @@ from nncompress.report.tables import (
     fidelity_table,
     metrics_table,
     rules_table,
+    samples_table,
 )
 from nncompress.results.record import Report
 from nncompress.results.summary import headline
@@ -71,6 +72,9 @@ def _parts(report: Report, room: Room) -> Iterator[str]:
         yield _folded(classes, room)
     if run:
         yield _folded(fidelity_table(run), room)
+    samples = samples_table(run) if run else None
+    if samples:
+        yield _folded(samples, room)
     if report.ledger:
         yield _folded_ledger(report, room)
     if report.ledger and skipped_table(report).rows:

@@ -5,11 +5,11 @@ Cells are safe to print: whatever a terminal could act on is escaped. Markup is 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from nncompress.errors import printable
-from nncompress.results.record import Fidelity, FileFacts, Latency, OutputComparison, Report, RuleResult, Run
+from nncompress.results.record import AtSample, Fidelity, FileFacts, Latency, OutputComparison, Report, Run
 from nncompress.results.summary import both, latency_change
 from nncompress.results.units import (
     NOT_MEASURED,
@@ -25,6 +25,8 @@ from nncompress.results.units import (
     format_share,
     format_smaller,
 )
+from nncompress.results.verdict import RuleResult
+from nncompress.results.worst import format_equal, is_discrete
 
 
 @dataclass(frozen=True)
@@ -106,12 +108,14 @@ def latency_interval(latency: Latency) -> str:
 
 # ------------------------------------------------------------------------------------------------ outputs
 def fidelity_table(run: Run) -> Table:
-    """Per output, as deployed, and in exact arithmetic where that differs."""
+    """Per output, as deployed, exact where that differs, and of the original run again where it is random."""
     rows = []
     for output in run.outputs:
         rows.append(_fidelity_row(output, "as deployed" if output.exact else "", output.deployed))
         if output.exact:
             rows.append(_fidelity_row(output, "exact", output.exact))
+        if output.random:
+            rows.append(_fidelity_row(output, "original again", output.itself))
     header = [
         "output",
         "dtype",
@@ -138,14 +142,50 @@ def _fidelity_row(output: OutputComparison, arithmetic: str, fidelity: Fidelity 
         format_error(fidelity.relative_error),
         format_error(fidelity.max_abs_error),
         format_share(fidelity.top1_agreement),
-        output.problem or _fidelity_note(fidelity),
+        output.problem or _fidelity_note(output, fidelity),
     ]
 
 
-def _fidelity_note(fidelity: Fidelity) -> str:
+def _fidelity_note(output: OutputComparison, fidelity: Fidelity) -> str:
+    if output.random:
+        return f"cannot be compared: {output.random}"
     if fidelity.nothing_finite:
         return "nothing finite to compare"
-    return "identical" if fidelity.identical else ""
+    if is_discrete(output):
+        return format_equal(fidelity)
+    constant = fidelity.samples is not None and fidelity.samples.constant
+    notes = ["identical"] * fidelity.identical + ["the same in every sample"] * constant
+    return ", ".join(notes)
+
+
+def samples_table(run: Run) -> Table | None:
+    """The worst sample of each output and figure; None where no output was cut into samples."""
+    rows = []
+    for output in run.outputs:
+        rows += _samples_rows(output, "as deployed" if output.exact else "", output.deployed)
+        rows += _samples_rows(output, "exact", output.exact)
+    header = ["output", "arithmetic", "samples", "cosine", "SQNR", "same top-1"]
+    return make_table("Worst sample", header, rows, {2}) if rows else None
+
+
+def _samples_rows(output: OutputComparison, arithmetic: str, fidelity: Fidelity | None) -> list[list[str]]:
+    samples = fidelity.samples if fidelity else None
+    if samples is None:
+        return []
+    return [
+        [
+            output.name,
+            arithmetic,
+            format_count(samples.count),
+            _at_sample(samples.worst_cosine, format_cosine),
+            _at_sample(samples.worst_sqnr_db, format_db),
+            _at_sample(samples.worst_top1, format_share),
+        ]
+    ]
+
+
+def _at_sample(worst: AtSample | None, shown: Callable[[float], str]) -> str:
+    return "-" if worst is None else f"{shown(worst.value)} ({worst.place})"
 
 
 def metrics_table(run: Run) -> Table:

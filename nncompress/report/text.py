@@ -21,9 +21,11 @@ from nncompress.report.tables import (
     fidelity_table,
     metrics_table,
     rules_table,
+    samples_table,
 )
-from nncompress.results.record import Level, Report
+from nncompress.results.record import Report
 from nncompress.results.summary import headline
+from nncompress.results.verdict import Level
 
 CLASS_LINES = 5
 LEDGER_LINES = 20
@@ -65,6 +67,9 @@ def _sections(report: Report, verbose: bool) -> Iterator[Table | list[str]]:
     yield comparison_table(report)
     if run:
         yield fidelity_table(run)
+        samples = samples_table(run)
+        if samples:
+            yield samples
     if run and run.metrics:
         yield metrics_table(run)
         classes = classes_table(run)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nncompress.results.record import Environment, Level, RuleResult
+from nncompress.results.record import Environment
 from nncompress.results.units import format_counted
+from nncompress.results.verdict import Level, RuleResult, worst_level
 
 CHECK_SCHEMA_VERSION = 1
 
@@ -28,6 +29,8 @@ class Figures:
     metric_name: str | None = None
     metric_higher_is_better: bool = True
     metric_is_share: bool = True
+    sample_cosine: float | None = None  # of the worst sample
+    sample_sqnr_db: float | None = None
 
 
 @dataclass(frozen=True)
@@ -79,9 +82,3 @@ class CheckReport:
             return f"{failed} of {checks} failed ({sum(model.level == 'fail' for model in self.models)} of {models})"
         warnings = f", {format_counted(warned, 'warning')}" if warned else ""
         return f"{checks} on {models}{warnings}"
-
-
-def worst_level(rules: tuple[RuleResult, ...]) -> Level:
-    """The level that counts."""
-    levels = {rule.level for rule in rules}
-    return "fail" if "fail" in levels else "warn" if "warn" in levels else "pass"

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from nncompress.errors import printable
-from nncompress.results.record import Level, Report
+from nncompress.results.record import Report
 from nncompress.results.summary import latency_change, summarise
+from nncompress.results.verdict import Level
 
 
 @dataclass(frozen=True)

@@ -63,6 +63,12 @@ class RunLimits:
 
     min_cosine: Annotated[float | None, Limit("Least cosine of the worst output.", parse_cosine)] = None
     min_sqnr: Annotated[float | None, Limit("Least SQNR of the worst output, in dB.", parse_db)] = None
+    min_sample_cosine: Annotated[
+        float | None, Limit("Least cosine of the worst sample of any output.", parse_cosine)
+    ] = None
+    min_sample_sqnr: Annotated[
+        float | None, Limit("Least SQNR of the worst sample of any output, in dB.", parse_db)
+    ] = None
     max_drop: Annotated[float | None, Limit('Largest drop of a task metric: "0.5 %".', parse_share, "SHARE")] = None
     max_latency_ratio: Annotated[float | None, Limit("Largest latency, as new / old.", parse_ratio)] = None
 

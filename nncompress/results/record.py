@@ -10,6 +10,9 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
+from nncompress.results.verdict import Verdict
+from nncompress.results.weight_values import WeightValues
+
 SCHEMA_VERSION = 2
 
 
@@ -63,19 +66,6 @@ class SizeStep:
     size_bytes: int
 
 
-@dataclass(frozen=True)
-class WeightValues:
-    """Values of one weight in the original and in the result; of a large weight an even sample."""
-
-    weight: str
-    sqnr_db: float  # of all values, as in the ledger
-    low: float  # ends of the axis of both histograms
-    high: float
-    counts_before: tuple[int, ...]  # by bins of equal width
-    counts_after: tuple[int, ...]
-    pairs: tuple[tuple[float, float], ...]  # (before, after), evenly spaced
-
-
 # ------------------------------------------------------------------------------------------------ how it compares
 @dataclass(frozen=True)
 class FileFacts:
@@ -95,6 +85,36 @@ class FileFacts:
 
 
 @dataclass(frozen=True)
+class AtSample:
+    """The lowest figure of all samples, and the sample that has it."""
+
+    value: float
+    feed: int  # from 0
+    row: int | None  # of the output's first axis, from 0; None: the whole feed is one sample
+    feed_name: str  # the file or folder that it came from, the samples of a file, or "feed N"
+
+    @property
+    def place(self) -> str:
+        """For people to find it: "003.npz, row 2"."""
+        return self.feed_name if self.row is None else f"{self.feed_name}, row {self.row}"
+
+
+@dataclass(frozen=True)
+class Samples:
+    """How close one output is, sample by sample: rows where the first axis is the batch, else whole feeds.
+
+    A figure is None where no sample has it, the SQNR also where every sample is identical.
+    """
+
+    count: int
+    elements: int  # of all samples together
+    constant: bool  # the original gives one and the same in every sample, whatever goes in
+    worst_cosine: AtSample | None
+    worst_sqnr_db: AtSample | None
+    worst_top1: AtSample | None  # where a sample has several rows; of integers the share that is equal
+
+
+@dataclass(frozen=True)
 class Fidelity:
     """How close one output is, pooled over all feeds (float64 accumulation)."""
 
@@ -105,6 +125,7 @@ class Fidelity:
     top1_agreement: float | None  # share of rows with the same arg max along the last axis, where that makes sense
     identical: bool  # every element equal in all feeds
     nothing_finite: bool = False  # of floats, no element that is finite in both: nothing was measured
+    samples: Samples | None = None  # None: not measured
 
 
 @dataclass(frozen=True)
@@ -118,6 +139,8 @@ class OutputComparison:
     nonfinite_candidate: int
     deployed: Fidelity | None  # None when there is a problem that forbids comparing
     exact: Fidelity | None  # None: the same as deployed
+    random: str | None = None  # why the output cannot be compared: it is random; None: it is not, or not any more
+    itself: Fidelity | None = None  # of the original run once more, where random numbers are drawn
 
 
 @dataclass(frozen=True)
@@ -228,35 +251,7 @@ class Comparison:
         return self.reference.file_bytes / max(1, self.candidate.file_bytes)
 
 
-# ------------------------------------------------------------------------------------------------ the verdict
-Level = Literal["pass", "warn", "fail"]
-
-
-@dataclass(frozen=True)
-class RuleResult:
-    """One rule, its figure and its limit, both as text for people and as numbers for machines."""
-
-    rule: str  # "cosine", "sqnr", "drop", "size", "ratio", "latency-ratio", "finite", "interface", ...
-    level: Level
-    figure: str  # "0.99931 (output 'logits')"
-    limit: str  # ">= 0.99"
-    advice: str  # what to do about it; "" when passed
-    value: float | None = None
-    limit_value: float | None = None
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """All rules; the worst level counts."""
-
-    rules: tuple[RuleResult, ...]
-
-    @property
-    def level(self) -> Level:
-        levels = {rule.level for rule in self.rules}
-        return "fail" if "fail" in levels else "warn" if "warn" in levels else "pass"
-
-
+# ------------------------------------------------------------------------------------------------ the report
 @dataclass(frozen=True)
 class Environment:
     """Where the figures come from."""

@@ -7,9 +7,21 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from nncompress.errors import printable
-from nncompress.results.record import Comparison, Latency, Level, Report, TaskMetric
-from nncompress.results.units import format_bytes, format_cosine, format_metric, format_smaller
-from nncompress.results.worst import largest_drop, nothing_finite, worst_cosine, worst_sqnr_db
+from nncompress.results.record import Comparison, Latency, Report, Run, TaskMetric
+from nncompress.results.units import format_bytes, format_cosine, format_counted, format_metric, format_smaller
+from nncompress.results.verdict import Level
+from nncompress.results.worst import (
+    all_identical,
+    format_equal,
+    is_discrete,
+    largest_drop,
+    nothing_finite,
+    sample_count,
+    worst_cosine,
+    worst_sample_cosine,
+    worst_sample_sqnr_db,
+    worst_sqnr_db,
+)
 
 
 @dataclass(frozen=True)
@@ -26,6 +38,12 @@ class Summary:
     worst_cosine: float | None
     worst_cosine_output: str | None
     worst_sqnr_db: float | None  # None too where every output is identical
+    samples: int | None
+    worst_sample_cosine: float | None
+    worst_sample_cosine_place: str | None
+    worst_sample_sqnr_db: float | None  # None too where every output is identical
+    worst_sample_sqnr_place: str | None
+    not_comparable: tuple[str, ...]  # outputs that are random
     metric: str | None  # the task metric that lost most
     metric_drop: float | None  # of a share its difference, else the relative change
     metric_is_share: bool | None
@@ -40,6 +58,8 @@ def summarise(report: Report) -> Summary:
     comparison, run, rules = report.comparison, report.comparison.run, report.verdict.rules
     cosine = worst_cosine(run) if run else None
     sqnr = worst_sqnr_db(run) if run else None
+    sample_cosine = worst_sample_cosine(run) if run else None
+    sample_sqnr = worst_sample_sqnr_db(run) if run else None
     metric = largest_drop(run.metrics) if run else None
     latency = run.latency if run else None
     return Summary(
@@ -53,6 +73,12 @@ def summarise(report: Report) -> Summary:
         worst_cosine=cosine.value if cosine else None,
         worst_cosine_output=cosine.name if cosine else None,
         worst_sqnr_db=sqnr.value if sqnr and sqnr.value != math.inf else None,
+        samples=sample_count(run) if run else None,
+        worst_sample_cosine=sample_cosine.value if sample_cosine else None,
+        worst_sample_cosine_place=sample_cosine.sample.place if sample_cosine and sample_cosine.sample else None,
+        worst_sample_sqnr_db=sample_sqnr.value if sample_sqnr and sample_sqnr.value != math.inf else None,
+        worst_sample_sqnr_place=sample_sqnr.sample.place if sample_sqnr and sample_sqnr.sample else None,
+        not_comparable=tuple(output.name for output in run.outputs if output.random) if run else (),
         metric=metric.name if metric else None,
         metric_drop=metric.drop if metric else None,
         metric_is_share=metric.is_share if metric else None,
@@ -94,19 +120,31 @@ def _run_clauses(comparison: Comparison) -> list[str]:
     run = comparison.run
     if run is None:
         return ["not validated"]
-    clauses = []
-    worst = worst_cosine(run)
-    if any(nothing_finite(output) for output in run.outputs):
-        clauses.append("nothing finite to compare in an output")
-    elif run.outputs and all(o.deployed and o.deployed.identical for o in run.outputs):
-        clauses.append("outputs identical")
-    elif worst is not None:
-        clauses.append(f"cosine {format_cosine(worst.value)}")
+    clauses = _fidelity_clauses(run)
     if run.feeds.synthetic:
         clauses = [" ".join([*clauses, "on synthetic inputs"])]
     clauses += [f"{m.name} {' -> '.join(both(m))}" for m in run.metrics[:1]]
     clauses += [f"latency {latency_change(run.latency)}"] if run.latency else []
     return clauses
+
+
+def _fidelity_clauses(run: Run) -> list[str]:
+    clauses = []
+    worst, sample, samples = worst_cosine(run), worst_sample_cosine(run), sample_count(run)
+    if any(nothing_finite(output) for output in run.outputs):
+        clauses.append("nothing finite to compare in an output")
+    elif all_identical(run):
+        on = format_counted(run.feeds.count, "feed") if samples is None else format_counted(samples, "sample")
+        clauses.append(f"outputs identical in {on}")
+    elif worst is not None:
+        clauses.append(f"cosine {format_cosine(worst.value)}")
+        if sample is not None and samples is not None and samples > 1:
+            clauses[-1] += f" (worst of {samples:,} samples {format_cosine(sample.value)})"
+    else:
+        discrete = [o for o in run.outputs if is_discrete(o) and not o.random]
+        clauses += [f"{o.name!r} {format_equal(o.deployed)}" for o in discrete[:1] if o.deployed]
+    random = sum(output.random is not None for output in run.outputs)
+    return [*clauses, f"{format_counted(random, 'random output')} cannot be compared"] if random else clauses
 
 
 def _names(comparison: Comparison) -> list[str]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from nncompress.results.record import LedgerLine, OutputComparison, Run, TaskMetric
+from nncompress.results.record import AtSample, Fidelity, LedgerLine, OutputComparison, Run, Samples, TaskMetric
+from nncompress.results.units import format_counted, format_share
 
 
 @dataclass(frozen=True)
@@ -15,16 +16,65 @@ class Worst:
 
     value: float
     name: str
+    sample: AtSample | None = None  # where it is the figure of one sample
 
 
 def worst_cosine(run: Run) -> Worst | None:
-    """The lowest cosine as deployed; identical outputs count as 1; None where no output has one."""
-    return _lowest([Worst(c, output.name) for output in run.outputs if (c := cosine(output)) is not None])
+    """The lowest cosine as deployed; None where no output has one that counts."""
+    return _worst(run, cosine)
 
 
 def worst_sqnr_db(run: Run) -> Worst | None:
-    """The lowest SQNR as deployed; identical outputs count as infinite; None where no output has one."""
-    return _lowest([Worst(db, output.name) for output in run.outputs if (db := sqnr_db(output)) is not None])
+    """The lowest SQNR as deployed; infinite where all is equal; None as above."""
+    return _worst(run, sqnr_db)
+
+
+def worst_sample_cosine(run: Run) -> Worst | None:
+    """The lowest cosine of a sample of any output that counts; None where no sample has one."""
+    return _worst(run, cosine, lambda samples: samples.worst_cosine)
+
+
+def worst_sample_sqnr_db(run: Run) -> Worst | None:
+    """The lowest SQNR of a sample of any output that counts; infinite where all is equal; None as above."""
+    return _worst(run, sqnr_db, lambda samples: samples.worst_sqnr_db)
+
+
+def _worst(
+    run: Run,
+    pooled: Callable[[OutputComparison], float | None],
+    of_samples: Callable[[Samples], AtSample | None] | None = None,
+) -> Worst | None:
+    """Of the outputs that count; where all outputs there are equal, whatever they are, there is no better figure."""
+    figures = []
+    for output in counting(run) or (run.outputs if all_identical(run) else ()):
+        value = pooled(output)
+        if value is not None and of_samples and output.deployed and not output.deployed.identical:
+            at = of_samples(output.deployed.samples) if output.deployed.samples else None
+            figures += [Worst(at.value, output.name, at)] if at else []
+        elif value is not None:
+            figures.append(Worst(value, output.name))
+    return _lowest(figures)
+
+
+def counting(run: Run) -> list[OutputComparison]:
+    """Outputs whose figures say something: no integers, nothing random, no constant that simply stayed."""
+    return [output for output in run.outputs if not (is_discrete(output) or output.random or is_trivial(output))]
+
+
+def is_trivial(output: OutputComparison) -> bool:
+    """True for an output that is the same whatever goes in, in both models."""
+    fidelity = output.deployed
+    return fidelity is not None and fidelity.identical and fidelity.samples is not None and fidelity.samples.constant
+
+
+def all_identical(run: Run) -> bool:
+    """True where every output is, down to the last bit, and none of them is random."""
+    return bool(run.outputs) and all(o.deployed and o.deployed.identical and not o.random for o in run.outputs)
+
+
+def sample_count(run: Run) -> int | None:
+    """How many samples the models were run on; None where that was not counted."""
+    return max((o.deployed.samples.count for o in run.outputs if o.deployed and o.deployed.samples), default=None)
 
 
 def cosine(output: OutputComparison) -> float | None:
@@ -50,6 +100,16 @@ def nothing_finite(output: OutputComparison) -> bool:
 def is_discrete(output: OutputComparison) -> bool:
     """Integers, booleans and strings have no cosine: they are equal or not."""
     return any(word in output.dtype.lower() for word in ("int", "bool", "str", "object"))
+
+
+def format_equal(fidelity: Fidelity) -> str:
+    """Of integers, booleans and texts: "97.5 % of 40 elements equal in 20 samples"."""
+    share, samples = format_share(fidelity.top1_agreement), fidelity.samples
+    if samples is None:
+        return f"{share} equal"
+    return (
+        f"{share} of {format_counted(samples.elements, 'element')} equal in {format_counted(samples.count, 'sample')}"
+    )
 
 
 def largest_drop(metrics: Sequence[TaskMetric]) -> TaskMetric | None:

@@ -17,7 +17,7 @@ import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from nncompress.errors import InputError, NncompressError, NoOutputError, UnknownOperatorError
-from nncompress.feeds.specs import Array, Feed
+from nncompress.feeds.specs import Array, Feed, InputSpec
 from nncompress.runtime.libraries import registered
 
 Part = Literal["original", "result"]
@@ -50,6 +50,9 @@ class Session:
     outputs: Mapping[str, str]
     options: Any
     inner: Any
+    specs: tuple[InputSpec, ...] = ()  # the inputs once more, with their declared shapes
+    draws: int | None = None  # what the seeds of random operators follow from; None: they are the file's
+    generators: frozenset[str] = frozenset()  # what draws random numbers, where `draws` is given
 
     def run(self, feed: Feed) -> list[OutputArray]:
         """All outputs in order. Raises InputError for the original, NoOutputError for the result."""
@@ -65,9 +68,9 @@ class Session:
             names = self._decodable() or names
         return lambda: self.inner.run(names, feed)
 
-    def again(self) -> Session:
-        """The same model opened once more with the same options."""
-        return _open(self.path, self.part, self.options)
+    def again(self, draws: int | None = None) -> Session:
+        """The same model opened once more with the same options; where it has draws, with others if it is told so."""
+        return _open(self.path, self.part, self.options, self.draws if draws is None else draws)
 
     def closed(self) -> Session:
         """What the model is like, without the memory that it takes; it can no longer run."""
@@ -101,17 +104,20 @@ class Session:
         return [_from_value(value) for value in self.inner.run_with_ort_values(list(self.outputs), values)]
 
 
-def open_session(path: Path, part: Part, *, threads: int = 1) -> Session:
-    """The model as deployed: default options, CPU, `threads` threads."""
-    return _open(path, part, _options(threads))
+def open_session(path: Path, part: Part, *, threads: int = 1, draws: int | None = None) -> Session:
+    """The model as deployed: default options, CPU, `threads` threads.
+
+    Sessions with the same `draws` draw the same random numbers as long as they are called equally often.
+    """
+    return _open(path, part, _options(threads, path, draws), draws)
 
 
-def open_exact_session(path: Path, part: Part, *, threads: int = 1) -> Session:
+def open_exact_session(path: Path, part: Part, *, threads: int = 1, draws: int | None = None) -> Session:
     """The model without integer arithmetic on activations behind DequantizeLinear and MatMulNBits."""
-    options = _options(threads)
+    options = _options(threads, path, draws)
     options.add_session_config_entry("session.qdq_matmulnbits_accuracy_level", "0")
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    return _open(path, part, options)
+    return _open(path, part, options, draws)
 
 
 def guarded(call: Callable[[], _T], what: str, path: Path, part: Part) -> _T:
@@ -139,11 +145,13 @@ def first_line(error: BaseException) -> str:
     return "out of memory" if isinstance(error, MemoryError) or "bad_alloc" in line else line
 
 
-def _options(threads: int) -> ort.SessionOptions:
+def _options(threads: int, path: Path, draws: int | None) -> ort.SessionOptions:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 4
+    if draws is not None:  # it is opened from memory, and still finds its external data
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(path.parent))
     if threads > 1:  # waiting threads of one session would slow the other one down
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     for library in registered():
@@ -159,13 +167,14 @@ def _register(options: ort.SessionOptions, library: Path) -> None:
         raise InputError(f"onnxruntime cannot register {library} as a library of custom operators: {said}") from error
 
 
-def _open(path: Path, part: Part, options: ort.SessionOptions) -> Session:
+def _open(path: Path, part: Part, options: ort.SessionOptions, draws: int | None) -> Session:
     if not _is_utf8(path):
         raise _kind(part)(
             f"onnxruntime cannot open the {part} {path}: its name is not UTF-8; rename the file or folder"
         )
+    model, generators = (str(path), frozenset[str]()) if draws is None else _seeded(path, draws)
     inner = guarded(
-        lambda: ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"]), "load", path, part
+        lambda: ort.InferenceSession(model, options, providers=["CPUExecutionProvider"]), "load", path, part
     )
     return Session(
         path,
@@ -174,7 +183,19 @@ def _open(path: Path, part: Part, options: ort.SessionOptions) -> Session:
         {value.name: value.type for value in inner.get_outputs()},
         options,
         inner,
+        tuple(InputSpec(value.name, None, tuple(value.shape)) for value in inner.get_inputs()),
+        draws,
+        generators,
     )
+
+
+def _seeded(path: Path, draws: int) -> tuple[bytes, frozenset[str]]:
+    """A copy of the model in memory."""
+    from nncompress.onnx_file.seeds import seeded  # here alone: few models draw random numbers, and onnx loads slowly
+
+    ort.set_seed(draws)  # for what has no seed of its own
+    copy = seeded(path, draws)
+    return copy.data, copy.generators
 
 
 def _is_utf8(path: Path) -> bool:

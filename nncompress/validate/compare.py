@@ -31,6 +31,8 @@ Outputs = Generator[list[OutputArray], None, None]
 """What a model gives, feed by feed."""
 
 _SMALL_MODEL_BYTES = 32 << 20
+_DRAWS = 1
+_DREW = "the original draws random numbers: both models were run with the same seeds, as often as one another"
 _QUICK_CALL_S = 0.005  # slower calls do not feel where buffers lie in memory
 
 
@@ -46,6 +48,7 @@ class Request:
     exact: bool = False  # also run the result without integer arithmetic behind DequantizeLinear
     metrics: tuple[str, ...] = ()  # (): top-1 and top-5 where there are labels
     metric_output: str | None = None  # output that they are about; None: the first that suits
+    random: bool = False  # the original draws random numbers
     free_bytes: int | None = None  # memory that may be used; None: what the system has free
 
 
@@ -64,33 +67,31 @@ def measure(request: Request, announce: Announce = silent) -> Run:
 
 
 def _side_by_side(request: Request, announce: Announce) -> Run:
-    announce("original", "load")
-    reference = open_session(request.reference, "original", threads=request.threads)
-    first = next(iter(request.feeds))
-    varies = _varies(reference, first, announce)
+    reference, draws = _original(request, announce)
     announce("result", "load")
-    candidate = open_session(request.candidate, "result", threads=request.threads)
-    tally = Tally(reference, candidate, _task(request))
+    candidate = open_session(request.candidate, "result", threads=request.threads, draws=draws)
+    tally = _tally(reference, candidate, request)
 
     def live() -> Outputs:
+        own = reference if draws is None else reference.again()  # whose draws begin anew
         for feed in request.feeds:
             announce("original", "run")
-            yield reference.run(feed)
+            yield own.run(feed)
 
     _compare(request, live, candidate, tally.add, announce)
-    latency = _latency(reference, candidate, first, request, announce)
+    latency = _latency(reference, candidate, next(iter(request.feeds)), request, announce)
+    generators = candidate.generators
     del candidate
-    _compare_exact(request, live, tally, announce)
-    return _run(request, tally, latency, varies=varies, together=True)
+    _compare_exact(request, live, tally, draws, announce)
+    _compare_itself(request, live, tally, reference, generators, announce)
+    return _run(request, tally, latency, draws, together=True)
 
 
 def _one_after_the_other(request: Request, announce: Announce) -> Run:
     """As above with one session at a time: the original's outputs wait in a temporary file."""
     with tempfile.TemporaryFile(prefix="nncompress-") as spill:
-        announce("original", "load")
-        reference = open_session(request.reference, "original", threads=request.threads)
+        reference, draws = _original(request, announce)
         first = next(iter(request.feeds))
-        varies = _varies(reference, first, announce)
         for feed in request.feeds:
             announce("original", "run")
             pickle.dump(reference.run(feed), spill, protocol=5)
@@ -103,16 +104,28 @@ def _one_after_the_other(request: Request, announce: Announce) -> Run:
                 yield pickle.load(spill)
 
         announce("result", "load")
-        candidate = open_session(request.candidate, "result", threads=request.threads)
-        tally = Tally(reference, candidate, _task(request))
+        candidate = open_session(request.candidate, "result", threads=request.threads, draws=draws)
+        tally = _tally(reference, candidate, request)
         _compare(request, spilled, candidate, tally.add, announce)
         candidate_timing = _timed_alone(candidate, first, request, announce)
-        del candidate
-        _compare_exact(request, spilled, tally, announce)
+        candidate = candidate.closed()
+        _compare_exact(request, spilled, tally, draws, announce)
+        _compare_itself(request, spilled, tally, reference, candidate.generators, announce)
     latency = None
     if reference_timing is not None and candidate_timing is not None:
         latency = timing.one_after_the_other(reference_timing, candidate_timing, request.threads)
-    return _run(request, tally, latency, varies=varies, together=False)
+    return _run(request, tally, latency, draws, together=False)
+
+
+def _original(request: Request, announce: Announce) -> tuple[Session, int | None]:
+    """The original, not run since it was opened where it draws random numbers, and then the draws of both models."""
+    if not request.random:
+        announce("original", "load")
+        reference = open_session(request.reference, "original", threads=request.threads)
+        if not _varies(reference, next(iter(request.feeds)), announce):
+            return reference, None
+    announce("original", "load")
+    return open_session(request.reference, "original", threads=request.threads, draws=_DRAWS), _DRAWS
 
 
 def _compare(
@@ -129,21 +142,34 @@ def _compare(
 
 
 def _compare_exact(
-    request: Request, reference_outputs: Callable[[], Outputs], tally: Tally, announce: Announce
+    request: Request, reference_outputs: Callable[[], Outputs], tally: Tally, draws: int | None, announce: Announce
 ) -> None:
     if not request.exact:
         return
     announce("result", "load")
-    exact = open_exact_session(request.candidate, "result", threads=request.threads)
+    exact = open_exact_session(request.candidate, "result", threads=request.threads, draws=draws)
     _compare(request, reference_outputs, exact, tally.add_exact, announce)
 
 
-def _task(request: Request) -> Task:
-    return Task(request.metrics, request.feeds.labels, request.metric_output)
+def _compare_itself(
+    request: Request, reference_outputs: Callable[[], Outputs], tally: Tally, reference: Session,
+    generators: frozenset[str], announce: Announce,
+) -> None:  # fmt: skip
+    """Where random numbers are drawn, the original once more: with the same ones if the result drew the same."""
+    if reference.draws is None:
+        return
+    announce("original", "load")
+    twin = reference.again(reference.draws + (generators != reference.generators))
+    _compare(request, reference_outputs, twin, tally.add_itself, announce)
+
+
+def _tally(reference: Session, candidate: Session, request: Request) -> Tally:
+    task = Task(request.metrics, request.feeds.labels, request.metric_output)
+    return Tally(reference, candidate, task, request.feeds.names)
 
 
 def _varies(reference: Session, feed: Feed, announce: Announce) -> bool:
-    """Whether the original itself gives other outputs when it is run again."""
+    """Whether the original itself gives other outputs when it is run again on the same input."""
     announce("original", "run")
     return pickle.dumps(reference.run(feed)) != pickle.dumps(reference.run(feed))
 
@@ -191,11 +217,11 @@ def _timed_alone(session: Session, feed: Feed, request: Request, announce: Annou
     return guarded(lambda: timing.alone(inference, request.seconds / 2), "time", session.path, session.part)
 
 
-def _run(request: Request, tally: Tally, latency: Latency | None, *, varies: bool, together: bool) -> Run:
+def _run(request: Request, tally: Tally, latency: Latency | None, draws: int | None, *, together: bool) -> Run:
     feeds = request.feeds
     notes = [*feeds.notes, *tally.notes]
-    if varies:
-        notes.append("the original gives different outputs when it is run again on the same input")
+    if draws is not None:
+        notes.append(_DREW)
     if not together:
         notes.append("the models ran one after the other: both do not fit in the free memory")
     facts = FeedFacts(feeds.origin, len(feeds), feeds.seed, feeds.labels is not None)

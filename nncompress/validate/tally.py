@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nncompress.errors import NoOutputError
+from nncompress.feeds.sizes import batch_sizes
 from nncompress.feeds.specs import Array, Feed
 from nncompress.results.record import OutputComparison, TaskMetric
 from nncompress.runtime.session import OutputArray, Session
@@ -15,6 +16,7 @@ from nncompress.validate.agreement import Agreement
 from nncompress.validate.metrics.choice import Metric, make_metrics
 from nncompress.validate.structure import as_array
 
+_ROUNDING_DB = 60.0  # between two runs of one model: what threads change by adding up in another order
 _NOT_COMPARABLE = "task metrics were not measured: the result's outputs changed their shape"
 
 
@@ -30,14 +32,18 @@ class Task:
 class Tally:
     """Feed it with the outputs of both models, then read `outputs` and `metrics`."""
 
-    def __init__(self, reference: Session, candidate: Session, task: Task = Task()) -> None:
+    def __init__(
+        self, reference: Session, candidate: Session, task: Task = Task(), feed_names: tuple[str, ...] = ()
+    ) -> None:
         """Raises NoOutputError when the models' inputs differ, UsageError for an unknown output of the task."""
         _check_inputs(reference, candidate)
+        self._specs = reference.specs
         self._types = dict(reference.outputs)
         self._ours, self._theirs = list(reference.outputs), list(candidate.outputs)
-        self._deployed = {name: Agreement() for name in self._ours}
-        self._exact = {name: Agreement() for name in self._ours}
-        self._ran_exact = False
+        self._deployed, self._exact, self._itself = (
+            {name: Agreement(feed_names) for name in self._ours} for _ in range(3)
+        )
+        self._ran_exact = self._ran_again = False
         self._problems = _interface_problems(reference, candidate)
         self._notes: dict[str, None] = {}
         self._metrics: list[Metric] = []
@@ -55,9 +61,7 @@ class Tally:
         """One feed, what both models as deployed made of it, and what was noted about it."""
         ours, theirs = self._named(reference, candidate)
         self._notes |= dict.fromkeys(notes)
-        for name, agreement in self._deployed.items():
-            if name in theirs:
-                agreement.add(ours[name], theirs[name])
+        self._agree(self._deployed, ours, theirs, feed)
         comparable = [m for m in self._metrics if m.output is None or _alike(ours, theirs, m.output)]
         if len(comparable) < len(self._metrics):
             self._notes[_NOT_COMPARABLE] = None
@@ -76,9 +80,31 @@ class Tally:
         """One feed's outputs, the result's computed exactly."""
         self._ran_exact = True
         ours, theirs = self._named(reference, candidate)
-        for name, agreement in self._exact.items():
+        self._agree(self._exact, ours, theirs, feed)
+
+    def add_itself(
+        self,
+        reference: Sequence[OutputArray],
+        again: Sequence[OutputArray],
+        feed: Feed,
+        notes: tuple[str, ...] = (),
+    ) -> None:
+        """One feed's outputs, those of the original run once more in the place of the result's."""
+        self._ran_again = True
+        ours, twins = (dict(zip(self._ours, outputs, strict=True)) for outputs in (reference, again))
+        self._agree(self._itself, ours, twins, feed)
+
+    def _agree(
+        self,
+        agreements: Mapping[str, Agreement],
+        ours: Mapping[str, OutputArray],
+        theirs: Mapping[str, OutputArray],
+        feed: Feed,
+    ) -> None:
+        batch = batch_sizes(feed, self._specs)
+        for name, agreement in agreements.items():
             if name in theirs:
-                agreement.add(ours[name], theirs[name])
+                agreement.add(ours[name], theirs[name], batch)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -98,10 +124,11 @@ class Tally:
         return dict(zip(self._ours, reference, strict=True)), dict(zip(self._theirs, candidate, strict=True))
 
     def _output(self, name: str) -> OutputComparison:
-        deployed, exact = self._deployed[name], self._exact[name]
+        deployed, exact, itself = self._deployed[name], self._exact[name], self._itself[name]
         exact_fidelity = exact.fidelity() if self._ran_exact else None
-        problem = self._problems.get(name) or deployed.verdict()
-        if problem is None and self._ran_exact and exact.verdict() is not None:
+        random = _why_random(itself) if self._ran_again else None
+        problem = self._problems.get(name) or (None if random else deployed.verdict())
+        if problem is None and random is None and self._ran_exact and exact.verdict() is not None:
             problem = f"computed exactly: {exact.verdict()}"
         kind = self._types[name]
         return OutputComparison(
@@ -112,7 +139,17 @@ class Tally:
             deployed.nonfinite_candidate,
             deployed.fidelity(),
             None if exact_fidelity == deployed.fidelity() else exact_fidelity,
+            random,
+            itself.fidelity() if self._ran_again else None,
         )
+
+
+def _why_random(itself: Agreement) -> str | None:
+    """Why an output cannot be compared; None where the original gives it again, but for what rounding changes."""
+    fidelity, problem = itself.fidelity(), itself.verdict()
+    if problem is None and (fidelity is None or fidelity.identical or (fidelity.sqnr_db or 0) >= _ROUNDING_DB):
+        return None
+    return "it is random: the original run again differs from itself"
 
 
 def _check_inputs(reference: Session, candidate: Session) -> None:

@@ -14,7 +14,7 @@ from nncompress.model.value_types import type_of, type_text
 from nncompress.onnx_file.facts import file_facts
 from nncompress.onnx_file.read import load
 from nncompress.results.check import CheckedModel, CheckReport, Figures
-from nncompress.results.record import FileFacts, RuleResult, Run, TaskMetric
+from nncompress.results.record import FileFacts, Run, TaskMetric
 from nncompress.results.rules.on_budgets import (
     file_budget_rules,
     other_inputs_rule,
@@ -23,7 +23,14 @@ from nncompress.results.rules.on_budgets import (
     run_budget_rules,
     unreadable_rule,
 )
-from nncompress.results.worst import largest_drop, worst_cosine, worst_sqnr_db
+from nncompress.results.verdict import RuleResult
+from nncompress.results.worst import (
+    largest_drop,
+    worst_cosine,
+    worst_sample_cosine,
+    worst_sample_sqnr_db,
+    worst_sqnr_db,
+)
 from nncompress.runtime.environment import environment
 from nncompress.validate.metrics.names import metric_from
 from nncompress.workflow.proof import Proof, feeds_of, free_dims, run_both, with_libraries
@@ -172,10 +179,13 @@ def figures(facts: FileFacts, run: Run | None, metric: TaskMetric | None) -> Fig
     if run is None:
         return measured
     cosine, sqnr, lost, latency = worst_cosine(run), worst_sqnr_db(run), largest_drop(run.metrics), run.latency
+    sample_cosine, sample_sqnr = worst_sample_cosine(run), worst_sample_sqnr_db(run)
     return replace(
         measured,
         cosine=cosine.value if cosine else None,
         sqnr_db=sqnr.value if sqnr else None,
+        sample_cosine=sample_cosine.value if sample_cosine else None,
+        sample_sqnr_db=sample_sqnr.value if sample_sqnr else None,
         latency_ratio=latency.ratio if latency else None,
         latency_ratio_low=latency.ratio_low if latency else None,
         latency_ratio_high=latency.ratio_high if latency else None,

@@ -26,7 +26,8 @@ _HEAD = f"""\
 #   level = "warn"           a missed limit only warns
 #   optional = true          the path may match nothing
 #   reference = "full.onnx"  compare with this model, with one of these limits:
-#     min_cosine = 0.999, min_sqnr = "30 dB", max_latency_ratio = 1.1
+#     min_cosine = 0.999, min_sqnr = "30 dB", max_latency_ratio = 1.1, and on the worst sample
+#     min_sample_cosine = 0.9, min_sample_sqnr = "10 dB"
 #   data = "eval.npz"        real inputs (and labels) for that, and then also:
 #     max_drop = "0.5 %" of the task metric, min_metric = "97 %"
 """

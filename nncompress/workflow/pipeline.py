@@ -20,7 +20,8 @@ from nncompress.model.normalise import normalise
 from nncompress.numerics.blas_threads import one_blas_thread
 from nncompress.passes.base import Pass
 from nncompress.passes.context import Context
-from nncompress.results.record import LedgerLine, Outcome, Rewritten, SizeStep, WeightValues
+from nncompress.results.record import LedgerLine, Outcome, Rewritten, SizeStep
+from nncompress.results.weight_values import WeightValues
 from nncompress.workflow.chain_error import chain_errors
 from nncompress.workflow.ledger import Ledger, output_error
 from nncompress.workflow.worst_values import worst_values

@@ -15,6 +15,7 @@ from nncompress.feeds.fed import input_specs
 from nncompress.feeds.feeds import Feeds, load_feeds
 from nncompress.feeds.sizes import free_sizes
 from nncompress.feeds.synthesise import how_to_give, synthesise_choices
+from nncompress.model.blocks import draws_random_numbers
 from nncompress.model.inventory import quantized_parts
 from nncompress.model.model import Model
 from nncompress.results.record import Run
@@ -100,7 +101,7 @@ def run_both(reference: Path, candidate: Path, model: Model, feeds: Feeds | None
     return measure_in_child(
         Request(
             reference, candidate, feeds, proof.threads, proof.seconds, exact=_needs_exact(model),
-            metrics=proof.metrics, metric_output=proof.metric_output,
+            metrics=proof.metrics, metric_output=proof.metric_output, random=_draws(model),
         )
     )  # fmt: skip
 
@@ -108,6 +109,12 @@ def run_both(reference: Path, candidate: Path, model: Model, feeds: Feeds | None
 def _needs_exact(model: Model) -> bool:
     """True if onnxruntime's default session may compute in integers behind our back."""
     return any(kind in ("DequantizeLinear", "MatMulNBits") for kind, _ in quantized_parts(model))
+
+
+def _draws(model: Model) -> bool:
+    """True if it draws random numbers, in its graph or in a function."""
+    scopes = [model.ir.graph, *model.ir.functions.values()]
+    return any(draws_random_numbers(node) for scope in scopes for node in scope)
 
 
 def _complaint(model: Model) -> tuple[str, ...]:

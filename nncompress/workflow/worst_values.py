@@ -15,7 +15,7 @@ from nncompress.model.model import Model
 from nncompress.model.weights import Weight
 from nncompress.numerics.sampling import sampled_places
 from nncompress.numerics.value_change import compare_values
-from nncompress.results.record import WeightValues
+from nncompress.results.weight_values import WeightValues
 
 MOST_WEIGHTS = 4
 MOST_ELEMENTS = 1 << 24

@@ -30,6 +30,8 @@ def test_a_good_copy_passes_and_nothing_is_written(small: Path) -> None:
     [
         (["--min-cosine", 0.9999999], "cosine"),
         (["--min-sqnr", 200], "sqnr"),
+        (["--min-sample-cosine", 0.9999999], "sample-cosine"),
+        (["--min-sample-sqnr", 200], "sample-sqnr"),
         (["--max-size", "10 kB"], "max-size"),
         (["--min-ratio", 10], "ratio"),
     ],

@@ -10,8 +10,8 @@ from nncompress.config.budget import Budget, Config, find_config, load_config
 from nncompress.errors import UsageError
 from nncompress.report.check_json import check_json
 from nncompress.results.check import CheckReport
-from nncompress.results.record import RuleResult
 from nncompress.results.rules.on_regressions import read_baseline, with_regressions
+from nncompress.results.verdict import RuleResult
 from nncompress.workflow.check import check_budgets
 from nncompress.workflow.proof import Proof
 from tests.models import noise, proto_of, saved

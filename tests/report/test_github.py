@@ -8,7 +8,7 @@ import pytest
 
 from nncompress.errors import UsageError
 from nncompress.report.github import annotation_lines, in_actions, summary_path, without_commands
-from nncompress.results.record import RuleResult
+from nncompress.results.verdict import RuleResult
 from tests.sample_report import HOSTILE
 
 

@@ -132,7 +132,16 @@ def test_a_ledger_of_weights_alone_has_one_body_besides_its_total() -> None:
 def test_the_verdict_the_tables_and_the_charts_are_there() -> None:
     text = render_html(sample_report())
     assert '<h1><span class="level warn">WARN</span>digits_cnn.onnx -&gt; out.onnx: 3.86x smaller' in text
-    for caption in ("Checks", "Comparison", "Fidelity", "Task metrics", "Ledger", "Left alone", "Environment"):
+    for caption in (
+        "Checks",
+        "Comparison",
+        "Fidelity",
+        "Worst sample",
+        "Task metrics",
+        "Ledger",
+        "Left alone",
+        "Environment",
+    ):
         assert f"<caption>{caption}</caption>" in text
     for title in ("Size by operator", "Size by weight", "Size against SQNR", "Distribution of the latency"):
         assert re.search(rf"<title id=\"\w+-title\">{title}", text)

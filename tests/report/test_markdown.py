@@ -23,7 +23,7 @@ def test_the_verdict_comes_first_and_details_are_folded() -> None:
     text = render_markdown(sample_report())
     assert text.startswith("## ⚠️ WARN: digits\\_cnn.onnx -&gt; out.onnx: 3.86x smaller (1.21 MB -&gt; 314 kB)")
     assert "| file size | 1.21 MB | 314 kB | 3.86x smaller |" in text
-    assert text.count("<details><summary>") == text.count("</details>") == 4
+    assert text.count("<details><summary>") == text.count("</details>") == 5
     assert text.index("| WARN | latency-ratio |") < text.index("<details>")
     assert "| \\[w\\] | Conv |" in text
 

@@ -12,8 +12,10 @@ from nncompress.errors import InputError
 from nncompress.report.check_json import check_json
 from nncompress.report.json_report import to_json
 from nncompress.report.saved import read_saved
+from nncompress.report.text import render_text
 from nncompress.results.check import CheckedModel, CheckReport, Figures
-from nncompress.results.record import RuleResult
+from nncompress.results.record import Report
+from nncompress.results.verdict import RuleResult
 from tests.sample_report import HOSTILE, hostile_report, sample_report
 
 RULES = (
@@ -46,6 +48,20 @@ def test_a_check_is_read_back_as_it_was(figures: Figures) -> None:
 @pytest.mark.parametrize("report", [sample_report(), hostile_report()])
 def test_the_report_of_a_run_is_one(report: Any) -> None:
     assert read_saved(to_json(report)) == report
+
+
+def test_a_report_from_before_samples_and_random_outputs_is_still_read() -> None:
+    tree = json.loads(to_json(sample_report()))
+    for output in tree["comparison"]["run"]["outputs"]:
+        del output["random"], output["itself"]
+        for fidelity in (output["deployed"], output["exact"]):
+            if fidelity:
+                del fidelity["samples"]
+    old = read_saved(json.dumps(tree))
+    assert isinstance(old, Report)
+    assert old.comparison.run is not None
+    assert {output.deployed.samples for output in old.comparison.run.outputs if output.deployed} == {None}
+    assert "worst of" not in render_text(old)
 
 
 def test_json_is_ascii_and_holds_no_command_of_the_runner() -> None:

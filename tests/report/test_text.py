@@ -47,8 +47,8 @@ def lines_of(report: Report, **options: bool) -> list[str]:
 
 def test_the_first_line_is_the_verdict() -> None:
     assert render_text(sample_report()).splitlines()[0] == (
-        "WARN  digits_cnn.onnx -> out.onnx: 3.86x smaller (1.21 MB -> 314 kB), cosine 0.99998, "
-        "top-1 97.5 % -> 97.5 %, latency not distinguishable"
+        "WARN  digits_cnn.onnx -> out.onnx: 3.86x smaller (1.21 MB -> 314 kB), cosine 0.99998 "
+        "(worst of 400 samples 0.9871), top-1 97.5 % -> 97.5 %, latency not distinguishable"
     )
 
 
@@ -62,6 +62,7 @@ def test_every_section_is_there_with_its_figures() -> None:
         "latency, median ± IQR  1.23 ± 0.05 ms  1.21 ± 0.04 ms  "
         "not distinguishable (ratio 0.980, 95 % interval 0.950 to 1.020)",
         "hidden  float32  exact  0.999999  61.0 dB  0.0063  0.0421  99.5 %",
+        "logits  400  0.9871 (samples 64 to 95, row 7)  16.5 dB (samples 64 to 95, row 7)  -",
         "top-1  97.5 %  97.5 %  0.00 points  400",
         "[w]  Conv  float32 37500  150 kB  38.0 kB  3.95x smaller  folded  12.5 dB  prune: 50 % zero",
         "left alone: 1 weight  400 B  400 B  same",
@@ -82,7 +83,7 @@ def test_a_warning_says_what_to_do() -> None:
 
 def test_synthetic_inputs_are_said_plainly() -> None:
     lines = lines_of(sample_report(synthetic_run()))
-    assert "cosine 0.99998 on synthetic inputs, latency" in lines[0]
+    assert "cosine 0.99998 (worst of 400 samples 0.9871) on synthetic inputs, latency" in lines[0]
     assert "Measured on SYNTHETIC inputs (4 feeds, seed 0): random data is no proof; give --data." in lines
 
 

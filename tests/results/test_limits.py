@@ -23,9 +23,9 @@ GOOD = {
     "min_cosine": ("0.99", 0.99), "min_sqnr": ("30", 30.0), "max_drop": ("0.5 %", 0.005), "min_ratio": ("2", 2.0),
     "max_latency_ratio": ("1.1", 1.1), "max_size": ("4 MB", 4_000_000), "min_metric": ("97 %", 0.97),
     "max_metric": ("20", 20.0), "max_packed_size": ("1 kB", 1000), "max_params": ("1.2 M", 1_200_000),
-    "max_macs": ("5k", 5000),
+    "max_macs": ("5k", 5000), "min_sample_cosine": ("0.9", 0.9), "min_sample_sqnr": ("6", 6.0),
 }  # fmt: skip
-BAD = {name: "-9" if name == "min_cosine" else "much" for name in GOOD}
+BAD = {name: "-9" if name.endswith("cosine") else "much" for name in GOOD}
 LIMITS = limits_in(Limits) | limits_in(BudgetLimits)
 
 

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from nncompress.results.record import Latency, Verdict
+from nncompress.results.record import Latency
 from nncompress.results.summary import headline, latency_change, summarise
+from nncompress.results.verdict import Verdict
 from tests.sample_report import comparison, fidelity, labelled_run, latency, output, sample_report
 
 
@@ -28,7 +29,8 @@ def test_identical_outputs_and_larger_files_are_said() -> None:
     run = labelled_run(outputs=(output(deployed=fidelity(None, None, identical=True)),), metrics=(), latency=None)
     report = sample_report(run, verdict=Verdict(()))
     report = replace(report, comparison=comparison(run, before=1000, after=1200))
-    assert headline(report) == "digits_cnn.onnx -> out.onnx: 1.20x larger (1.00 kB -> 1.20 kB), outputs identical"
+    names = "digits_cnn.onnx -> out.onnx"
+    assert headline(report) == f"{names}: 1.20x larger (1.00 kB -> 1.20 kB), outputs identical in 400 feeds"
     assert summarise(report).worst_sqnr_db is None
     assert summarise(report).worst_cosine == 1.0
 

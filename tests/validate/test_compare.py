@@ -1,4 +1,5 @@
 import numpy as np
+import onnx
 import pytest
 from onnx import TensorProto, helper
 
@@ -137,10 +138,89 @@ def test_labels_for_a_model_without_float_outputs_are_refused(tmp_path):
         run(model, model, feeds_of(tmp_path, ONES, labels=np.zeros(2, int)))
 
 
-def test_a_model_that_varies_from_run_to_run_is_noted(tmp_path):
-    model = one_op(tmp_path / "m.onnx", "RandomNormalLike")
-    notes = run(model, model, feeds_of(tmp_path, ONES)).notes
-    assert "the original gives different outputs when it is run again on the same input" in notes
+# ------------------------------------------------------------------------------------------------ random numbers
+DREW = "the original draws random numbers: both models were run with the same seeds, as often as one another"
+GENERATORS = {
+    "RandomNormalLike": (["x"], {}),
+    "RandomUniformLike": (["x"], {"seed": 3.0}),
+    "RandomNormal": ([], {"shape": [2, 3]}),
+    "RandomUniform": ([], {"shape": [2, 3]}),
+    "Bernoulli": (["half"], {}),
+    "Multinomial": (["half"], {"sample_size": 3, "dtype": TensorProto.INT32}),
+    "Dropout": (["x", "", "training"], {}),
+}
+
+
+def noisy(path, op, weight, noise="noise", before=()):
+    """y = (x + what `op` draws) @ weight, behind nodes that shift the numbers of nodes."""
+    inputs, attributes = GENERATORS[op]
+    constants = {"w": weight.astype(np.float32), "half": np.full((2, 3), 0.5, np.float32), "training": np.array(True)}
+    nodes = [
+        *before,
+        helper.make_node(op, inputs, [noise], **attributes),
+        helper.make_node("Cast", [noise], ["f"], to=TensorProto.FLOAT),
+        helper.make_node("Add", ["x", "f"], ["s"]),
+        helper.make_node("MatMul", ["s", "w"], ["y"]),
+        helper.make_node("Neg", ["x"], ["z"]),
+    ]
+    return save(path, nodes, [("y", TensorProto.FLOAT), ("z", TensorProto.FLOAT)], constants)
+
+
+@pytest.mark.parametrize("op", GENERATORS)
+@pytest.mark.parametrize("options", [{}, {"free_bytes": 1}])
+def test_a_model_that_draws_random_numbers_is_equal_to_itself_and_close_to_what_was_made_of_it(tmp_path, op, options):
+    model = noisy(tmp_path / "m.onnx", op, WEIGHT)
+    feeds = feeds_of(tmp_path, ONES, 2 * ONES, -ONES)
+    same = run(model, model, feeds, random=True, exact=True, seconds=0.01, **options)
+    assert all(o.deployed.identical and o.itself.identical and o.exact is None and not o.random for o in same.outputs)
+    assert DREW in same.notes
+    shifted = noisy(tmp_path / "c.onnx", op, WEIGHT * 1.01, before=[helper.make_node("Abs", ["x"], ["unused"])])
+    close = run(model, shifted, feeds, random=True, **options).outputs[0]
+    assert close.random is None
+    assert close.deployed.sqnr_db == pytest.approx(40, abs=0.1)
+
+
+def test_random_numbers_are_noticed_where_nobody_said_so(tmp_path):
+    model = noisy(tmp_path / "m.onnx", "RandomNormalLike", WEIGHT)
+    same = run(model, model, feeds_of(tmp_path, ONES))
+    assert same.outputs[0].deployed.identical
+    assert DREW in same.notes
+    plain = linear(tmp_path / "plain.onnx", WEIGHT)
+    assert run(plain, plain, feeds_of(tmp_path, ONES)).outputs[0].itself is None
+
+
+@pytest.mark.parametrize("options", [{}, {"free_bytes": 1}])
+def test_other_random_numbers_make_an_output_that_cannot_be_compared(tmp_path, options):
+    reference = noisy(tmp_path / "r.onnx", "RandomNormalLike", WEIGHT)
+    candidate = noisy(tmp_path / "c.onnx", "RandomNormalLike", WEIGHT, noise="other")
+    random, sure = run(reference, candidate, feeds_of(tmp_path, ONES), random=True, **options).outputs
+    assert random.random == "it is random: the original run again differs from itself"
+    assert (random.problem, random.deployed.identical, random.itself.identical) == (None, False, False)
+    assert (sure.random, sure.deployed.identical) == (None, True)
+
+
+def test_external_data_is_found_by_the_copy_that_draws(tmp_path):
+    model = noisy(tmp_path / "m.onnx", "RandomNormalLike", np.ones((3, 500)))
+    onnx.save(onnx.load(model), tmp_path / "e.onnx", save_as_external_data=True, location="e.data")
+    assert (tmp_path / "e.data").stat().st_size > 0
+    assert run(model, tmp_path / "e.onnx", feeds_of(tmp_path, ONES), random=True).outputs[0].deployed.identical
+
+
+# ------------------------------------------------------------------------------------------------ samples
+def test_the_worst_sample_is_named_by_its_feed_and_row(tmp_path, reference):
+    candidate = linear(tmp_path / "candidate.onnx", WEIGHT * np.array([[1], [1], [0]]))
+    first, second = np.array([[9, 0, 0.0], [0, 9, 0]]), np.array([[9, 9, 0.0], [0, 0, 0.5]])
+    (output,) = run(reference, candidate, feeds_of(tmp_path, first, second)).outputs
+    assert output.deployed.cosine > 0.99
+    assert (output.deployed.samples.count, output.deployed.samples.worst_cosine.value) == (4, 0.0)
+    assert output.deployed.samples.worst_sqnr_db.place == "001.npz, row 1"
+
+
+def test_what_is_no_batch_makes_whole_feeds_the_samples(tmp_path):
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["y"])]
+    inputs = [("x", TensorProto.FLOAT, ["time", 3])]
+    model = save(tmp_path / "m.onnx", nodes, [("y", 1)], {"w": WEIGHT.astype(np.float32)}, inputs)
+    assert run(model, model, feeds_of(tmp_path, ONES)).outputs[0].deployed.samples.count == 1
 
 
 def test_notes_about_the_data_are_passed_on_once(tmp_path, reference):

@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from nncompress.config.budget import load_config
@@ -81,3 +82,26 @@ def test_the_files_of_a_model_that_is_run_too_are_measured_once(folder: Path, mo
     (folder / "nncompress.toml").write_text(COMPARED.format("a").replace("reference = 'a", "reference = 'b"))
     check_budgets(load_config(folder / "nncompress.toml"), Proof(seconds=0))
     assert measured == {"a.onnx": 1}
+
+
+def test_a_sample_that_was_lost_warns_and_misses_a_limit_of_its_own(folder: Path) -> None:
+    weight = noise(40, 30)
+    weight[0] = 0  # all that the last sample needs
+    text = "m (float[n, 40] x) => (float[n, 30] y) { y = MatMul(x, w) }"
+    saved(proto_of(text, w=noise(40, 30)), folder / "full.onnx")
+    saved(proto_of(text, w=weight), folder / "lossy.onnx")
+    rows = noise(20, 40)
+    rows[:, 0], rows[-1] = 0, np.eye(40, dtype=np.float32)[0]
+    np.savez(folder / "d.npz", x=rows)
+    budget = "[[budget]]\npath = 'lossy.onnx'\nreference = 'full.onnx'\ndata = 'd.npz'\nmin_cosine = 0.99\n"
+    (folder / "nncompress.toml").write_text(budget)
+    report = check_budgets(load_config(folder / "nncompress.toml"), Proof(seconds=0))
+    assert [(r.rule, r.level) for r in report.rules if r.level != "pass"] == [("worst-sample", "warn")]
+    figures = report.models[0].figures
+    assert figures is not None
+    assert figures.cosine is not None
+    assert figures.cosine > 0.99
+    assert (figures.sample_cosine, figures.sample_sqnr_db) == (0.0, pytest.approx(0, abs=1e-3))
+    (folder / "nncompress.toml").write_text(f"{budget}min_sample_sqnr = '6 dB'\n")
+    report = check_budgets(load_config(folder / "nncompress.toml"), Proof(seconds=0))
+    assert [(r.rule, r.level) for r in report.rules if r.level != "pass"] == [("sample-sqnr", "fail")]

@@ -12,7 +12,7 @@ from nncompress.numerics.sampling import RUN_LENGTH, RUNS
 from nncompress.numerics.value_change import BINS, MOST_PAIRS
 from nncompress.onnx_file.read import load
 from nncompress.passes import Factorize, PruneMagnitude, QuantizeWeights
-from nncompress.results.record import WeightValues
+from nncompress.results.weight_values import WeightValues
 from nncompress.workflow import worst_values as module
 from nncompress.workflow.pipeline import Compressed, compress_graph
 from nncompress.workflow.worst_values import MOST_WEIGHTS

@@ -9,8 +9,9 @@ from itertools import chain
 
 from nncompress.errors import printable
 from nncompress.report.charts.axes import Tick, round_axis, scaled, ticks_of
-from nncompress.results.record import Report, WeightValues
+from nncompress.results.record import Report
 from nncompress.results.units import format_count, format_db
+from nncompress.results.weight_values import WeightValues
 
 HISTOGRAM_WIDTH, HEIGHT = 440.0, 200.0  # pixels; the plot of pairs is a square of that height
 MOST_TICKS = 5

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from nncompress.results.limits import BudgetLimits
-from nncompress.results.record import FileFacts, Level, RuleResult, Run
-from nncompress.results.rules.on_fidelity import fidelity_rules
+from nncompress.results.record import FileFacts, Run
+from nncompress.results.rules.on_fidelity import default_sample_rule, demanded_rules, demands_fidelity
 from nncompress.results.rules.on_runs import (
     ROUNDING,
     data_rule,
@@ -15,9 +15,11 @@ from nncompress.results.rules.on_runs import (
     finite_rule,
     interface_rule,
     latency_rule,
+    random_rule,
 )  # fmt: skip
 from nncompress.results.rules.rule import IN_BUDGET, Remedies, ruled, unmeasured
 from nncompress.results.units import format_bytes, format_count, format_metric
+from nncompress.results.verdict import Level, RuleResult
 
 COMPRESS = "compress the model (nncompress inspect shows where the bytes are), or raise the limit"
 GENTLER = "compress more gently, or train longer"
@@ -39,9 +41,10 @@ def file_budget_rules(limits: BudgetLimits, facts: FileFacts) -> list[RuleResult
 
 def run_budget_rules(limits: BudgetLimits, run: Run) -> list[RuleResult]:
     """Fidelity, task metric and latency."""
-    fidelity = limits.min_cosine is not None or limits.min_sqnr is not None
+    pooled, of_samples = demanded_rules(run, limits, (), IN_BUDGET)
     rules = [
-        *(fidelity_rules(run, limits.min_cosine, limits.min_sqnr, (), IN_BUDGET) if fidelity else []),
+        *pooled,
+        *of_samples,
         drop_rule(run, limits.max_drop, IN_BUDGET) if limits.max_drop is not None else None,
         *_metric_rules(run, limits.min_metric, IN_BUDGET, highest=False),
         *_metric_rules(run, limits.max_metric, IN_BUDGET, highest=True),
@@ -51,12 +54,14 @@ def run_budget_rules(limits: BudgetLimits, run: Run) -> list[RuleResult]:
 
 
 def reference_rules(limits: BudgetLimits, run: Run) -> list[RuleResult]:
-    """Against a reference also interface, finite values and what both were run on."""
-    fidelity = limits.min_cosine is not None or limits.min_sqnr is not None
+    """Against a reference also interface, finite values, the worst sample and what both were run on."""
+    limited = limits.min_sample_cosine is not None or limits.min_sample_sqnr is not None
     rules = [
         interface_rule(run),
         finite_rule(run, IN_BUDGET),
-        data_rule(run, IN_BUDGET, fidelity_demanded=fidelity),
+        random_rule(run, IN_BUDGET),
+        *([] if limited else default_sample_rule(run, (), IN_BUDGET)),
+        data_rule(run, IN_BUDGET, fidelity_demanded=demands_fidelity(limits)),
     ]
     return [rule for rule in rules if rule is not None]
 

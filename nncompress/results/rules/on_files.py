@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nncompress.results.record import Comparison, LedgerLine, Level, Rewritten, RuleResult
+from nncompress.results.record import Comparison, LedgerLine, Rewritten
 from nncompress.results.rules.rule import ruled
 from nncompress.results.units import format_bytes, format_smaller
+from nncompress.results.verdict import Level, RuleResult
 
 COMPRESS_MORE = (
     "compress more weights (--include), or add a pass: nncompress run -p prune-magnitude -p quantize-weights"

@@ -18,9 +18,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from nncompress.errors import InputError
 from nncompress.results.check import CHECK_SCHEMA_VERSION, CheckReport, Figures
-from nncompress.results.record import Level, RuleResult
 from nncompress.results.rules.rule import ruled
 from nncompress.results.units import format_bytes, format_cosine, format_count, format_metric, format_share
+from nncompress.results.verdict import Level, RuleResult
 
 _FIGURES: TypeAdapter[Figures] = TypeAdapter(Figures)
 
@@ -40,6 +40,7 @@ _WATCHED = (
     _Watched("params", format_count),
     _Watched("macs", format_count),
     _Watched("cosine", format_cosine, smaller_is_better=False),
+    _Watched("sample_cosine", format_cosine, smaller_is_better=False),
 )
 
 

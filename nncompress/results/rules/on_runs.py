@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from nncompress.results.record import Latency, Level, OutputComparison, RuleResult, Run
+from nncompress.results.record import Latency, OutputComparison, Run
 from nncompress.results.rules.rule import NOTHING_RUN, WHEN_COMPRESSING, Remedies, ruled, unmeasured
 from nncompress.results.units import format_drop, format_metric, format_share
-from nncompress.results.worst import is_discrete, largest_drop
+from nncompress.results.verdict import Level, RuleResult
+from nncompress.results.worst import format_equal, is_discrete, largest_drop
 
 DEFAULT_DROP = 0.01  # one point
 DEFAULT_LATENCY_RATIO = 1.10
@@ -48,12 +49,23 @@ def finite_rule(run: Run | None, remedies: Remedies = WHEN_COMPRESSING) -> RuleR
     return ruled("finite", "fail" if broken else "pass", figure, "no new NaN or infinity", advice, new, 0)
 
 
+def random_rule(run: Run | None, remedies: Remedies = WHEN_COMPRESSING) -> RuleResult | None:
+    """What is random in the original, however it is run, can be called neither right nor wrong."""
+    random = [o for o in run.outputs if o.random] if run else []
+    if not random:
+        return None
+    figure = "; ".join(f"{o.name!r} cannot be compared: {o.random}" for o in random)
+    advice = f"give random operators the same names and seeds in both models, or {remedies.task_metric}"
+    return ruled("random", "warn", figure, "the same when the original is run again", advice)
+
+
 def integers_rule(run: Run | None) -> RuleResult | None:
     """Integer outputs (class numbers, indices) that differ are a warning: one class more or less is no broken model."""
-    differing = [o for o in run.outputs if is_discrete(o) and o.deployed and not o.deployed.identical] if run else []
+    compared = [o for o in run.outputs if is_discrete(o) and not o.random] if run else []
+    differing = [o for o in compared if o.deployed and not o.deployed.identical]
     if not differing:
         return None
-    same = [f"{o.name!r} {format_share(o.deployed.top1_agreement)} equal" for o in differing if o.deployed]
+    same = [f"{o.name!r} {format_equal(o.deployed)}" for o in differing if o.deployed]
     advice = "judge these by a task metric: give labelled samples with --data"
     return ruled("integers", "warn", "; ".join(same), "all equal", advice)
 
@@ -112,6 +124,8 @@ def data_rule(run: Run | None, remedies: Remedies = WHEN_COMPRESSING, *, fidelit
 
 def _is_newly_nonfinite(output: OutputComparison) -> bool:
     """More of them, or as many in other places, which then is the problem that did not forbid comparing."""
+    if output.random and output.nonfinite_reference:
+        return False
     if output.nonfinite_candidate > output.nonfinite_reference:
         return True
     return output.problem is not None and output.deployed is not None and output.nonfinite_candidate > 0

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nncompress.errors import printable
-from nncompress.results.record import Level, RuleResult
 from nncompress.results.units import NOT_MEASURED
+from nncompress.results.verdict import Level, RuleResult
 
 NOTHING_RUN = "drop --no-validate: nothing was run, so this could not be measured"
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nncompress.results.limits import Aim, Limits
-from nncompress.results.record import Comparison, LedgerLine, RuleResult, Verdict
-from nncompress.results.rules.on_fidelity import fidelity_rules
+from nncompress.results.record import Comparison, LedgerLine
+from nncompress.results.rules.on_fidelity import demands_fidelity, fidelity_rules
 from nncompress.results.rules.on_files import changed_rule, grown_rule, max_size_rule, min_ratio_rule, shrunk_rule
 from nncompress.results.rules.on_runs import (
     data_rule,
@@ -20,8 +20,10 @@ from nncompress.results.rules.on_runs import (
     interface_rule,
     latency_rule,
     not_validated_rule,
+    random_rule,
 )
 from nncompress.results.rules.rule import WHEN_COMPARING, WHEN_COMPRESSING
+from nncompress.results.verdict import RuleResult, Verdict
 
 
 def judge(
@@ -41,10 +43,11 @@ def judge(
         interface_rule(run),
         finite_rule(run, remedies),
         integers_rule(run),
-        *fidelity_rules(run, limits.min_cosine, limits.min_sqnr, ledger or (), remedies),
+        random_rule(run, remedies),
+        *fidelity_rules(run, limits, ledger or (), remedies),
         drop_rule(run, limits.max_drop, remedies),
         latency_rule(run, limits.max_latency_ratio, remedies),
-        data_rule(run, remedies, fidelity_demanded=limits.min_cosine is not None or limits.min_sqnr is not None),
+        data_rule(run, remedies, fidelity_demanded=demands_fidelity(limits)),
         not_validated_rule(run),
     ]
     return Verdict(tuple(rule for rule in rules if rule is not None))

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from nncompress.report.charts.values import HEIGHT, HISTOGRAM_WIDTH, MOST_TICKS, value_charts
-from nncompress.results.record import WeightValues
+from nncompress.results.weight_values import WeightValues
 from tests.sample_report import stepwise_report, values
 
 W, H = HISTOGRAM_WIDTH, HEIGHT

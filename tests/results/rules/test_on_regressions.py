@@ -11,8 +11,8 @@ from nncompress.report.check_json import check_json
 from nncompress.report.check_text import check_markdown, check_text, failure_lines
 from nncompress.report.junit import render_check_junit
 from nncompress.results.check import CheckedModel, CheckReport, Figures
-from nncompress.results.record import RuleResult
 from nncompress.results.rules.on_regressions import read_baseline, regression, with_regressions
+from nncompress.results.verdict import RuleResult
 from tests.sample_report import HOSTILE, sample_report
 
 BEFORE = Figures(1000, 900, 100, 0, 0.99, 40.0, 1.0, 0.9, 1.1)

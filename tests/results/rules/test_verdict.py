@@ -9,9 +9,10 @@ import pytest
 
 from nncompress.report.text import render_text
 from nncompress.results.limits import Aim, Limits
-from nncompress.results.record import FeedFacts, RuleResult, Run, Skipped, TaskMetric
+from nncompress.results.record import FeedFacts, Fidelity, OutputComparison, Run, Skipped, TaskMetric
 from nncompress.results.rules.verdict import judge
-from nncompress.results.summary import headline
+from nncompress.results.summary import headline, summarise
+from nncompress.results.verdict import RuleResult
 from tests.sample_report import (
     HOSTILE,
     LEDGER,
@@ -21,6 +22,8 @@ from tests.sample_report import (
     latency,
     output,
     sample_report,
+    sampled,
+    samples,
     synthetic_run,
     weight,
 )
@@ -45,6 +48,7 @@ def test_a_good_compression_passes_every_rule_and_gives_no_advice() -> None:
         "interface",
         "finite",
         "fidelity",
+        "worst-sample",
         "drop",
         "latency-ratio",
         "data",
@@ -220,6 +224,112 @@ def test_a_plain_comparison_gives_no_advice_that_only_a_compression_can_follow()
     rules = judge(comparison(run), Limits(0.99, 30, 0.01, max_latency_ratio=1)).rules
     assert sum(found.level == "fail" for found in rules) == 5
     assert "--exclude" not in "".join(found.advice for found in rules)
+
+
+# ------------------------------------------------------------------------------------------------ the worst sample
+@pytest.mark.parametrize(
+    ("cosine", "sqnr_db", "level"), [(0.9, 6.0, "pass"), (0.8999, 7.0, "warn"), (0.95, 5.9, "warn"), (0.0, 0.0, "warn")]
+)
+def test_a_sample_that_lost_much_warns_though_all_together_kept_it(cosine: float, sqnr_db: float, level: str) -> None:
+    run = labelled_run(outputs=(output("fine", deployed=sampled()), output("photo", deployed=sampled(cosine, sqnr_db))))
+    found = rule("worst-sample", run)
+    assert (found.level, found.value) == (level, cosine)
+    assert f"SQNR {sqnr_db:.1f} dB (output 'photo', samples 64 to 95, row 7)" in found.figure
+    assert ("a sample lost much of its output" in found.advice) == (level == "warn")
+    assert rule("fidelity", run).level == "pass"
+    assert "worst-sample" in names(run, Limits(min_cosine=0.9))
+
+
+def test_limits_on_the_worst_sample_replace_its_default_and_fail_when_missed() -> None:
+    run = labelled_run(outputs=(output(deployed=sampled(0.8, 3.0)),))
+    loose, strict = Limits(min_sample_cosine=0.7, min_sample_sqnr=2), Limits(min_sample_cosine=0.9, min_sample_sqnr=6)
+    assert [r.level for r in judge(comparison(run), loose, LEDGER).rules if r.rule.startswith("sample-")] == [
+        "pass"
+    ] * 2
+    cosine, sqnr = rule("sample-cosine", run, strict), rule("sample-sqnr", run, strict)
+    assert (cosine.level, cosine.figure) == ("fail", "0.8000 (output 'logits', samples 64 to 95, row 7)")
+    assert (sqnr.level, sqnr.figure) == ("fail", "3.0 dB (output 'logits', samples 64 to 95, row 7)")
+    assert "worst-sample" not in names(run, strict)
+    assert rule("fidelity", run, strict).level == "pass"
+
+
+def test_a_limit_on_samples_that_were_not_measured_fails_and_identical_ones_pass() -> None:
+    limits = Limits(min_sample_cosine=0.9, min_sample_sqnr=6)
+    for run, level in (
+        (labelled_run(outputs=(output(),)), "fail"),
+        (None, "fail"),
+        (labelled_run(outputs=(output(deployed=fidelity(None, None, identical=True)),)), "pass"),
+    ):
+        assert (rule("sample-cosine", run, limits).level, rule("sample-sqnr", run, limits).level) == (level, level)
+
+
+def test_one_sample_needs_no_rule_of_its_own() -> None:
+    alone = replace(fidelity(), samples=samples(count=1))
+    assert "worst-sample" not in names(labelled_run(outputs=(output(deployed=alone),)))
+
+
+# ------------------------------------------------------------------------------------------------ what counts
+def constant(**changes: object) -> OutputComparison:
+    same = replace(fidelity(None, None, identical=True), samples=replace(samples(), constant=True))
+    return output("anchors", deployed=same, **changes)
+
+
+def integers(share: float = 1.0) -> OutputComparison:
+    agreed = Fidelity(None, None, None, None, share, share == 1.0, samples=samples())
+    return output("class", dtype="int64", deployed=agreed)
+
+
+def test_neither_integers_nor_constants_lift_the_figures() -> None:
+    poor = output("scores", deployed=sampled(0.3, 1.0))
+    poor = replace(poor, deployed=replace(poor.deployed, cosine=0.4, sqnr_db=1.0))
+    for others in ((integers(), constant()), ()):
+        summary = summarise(sample_report(labelled_run(outputs=(*others, poor))))
+        assert (summary.worst_cosine, summary.worst_sample_cosine, summary.worst_sqnr_db) == (0.4, 0.3, 1.0)
+    for kept in ((integers(0.5), constant()), (integers(0.5),)):
+        summary = summarise(sample_report(labelled_run(outputs=kept)))
+        assert (summary.worst_cosine, summary.worst_sample_cosine, summary.worst_sqnr_db) == (None, None, None)
+        assert "'class' 50.0 % of 4000 elements equal in 400 samples" in summary.headline
+        assert "identical" not in summary.headline
+    limited = rule("cosine", labelled_run(outputs=(integers(0.5), constant())), Limits(min_cosine=0.9))
+    assert (limited.level, limited.figure) == ("fail", "not measured")
+    assert "no output that changes with the inputs" in limited.advice
+
+
+def test_identical_integers_and_constants_are_identical_and_pass() -> None:
+    run = labelled_run(outputs=(integers(), constant()))
+    assert rule("cosine", run, Limits(min_cosine=1)).level == "pass"
+    assert "outputs identical in 400 samples" in headline(sample_report(run))
+
+
+def test_a_constant_that_changed_counts() -> None:
+    changed = output("anchors", deployed=replace(fidelity(0.3, 1.0), samples=replace(samples(), constant=True)))
+    assert rule("fidelity", labelled_run(outputs=(output(), changed))).level == "fail"
+
+
+# ------------------------------------------------------------------------------------------------ random outputs
+RANDOM = output("noise", deployed=fidelity(0.1, 0.0), random="it is random", itself=fidelity(0.2, 0.1))
+
+
+@pytest.mark.parametrize("limits", [Limits(), Limits(min_cosine=0.99, min_sqnr=30, min_sample_cosine=0.9)])
+def test_what_is_random_cannot_be_compared_and_blames_no_weight(limits: Limits) -> None:
+    for outputs in ((RANDOM,), (RANDOM, output(deployed=sampled())), (replace(RANDOM, nonfinite_reference=1),)):
+        verdict = judge(comparison(labelled_run(outputs=outputs)), limits, LEDGER)
+        assert verdict.level == "warn"
+        found = next(r for r in verdict.rules if r.rule == "random")
+        assert (found.level, found.figure) == ("warn", "'noise' cannot be compared: it is random")
+        assert not [r for r in verdict.rules if "--exclude" in r.advice]
+    assert "1 random output cannot be compared" in headline(sample_report(labelled_run(outputs=(RANDOM,))))
+    assert "cannot be compared: it is random" in render_text(sample_report(labelled_run(outputs=(RANDOM,))))
+
+
+def test_new_values_that_are_not_finite_fail_in_a_random_output_that_had_none() -> None:
+    broken = replace(RANDOM, nonfinite_candidate=3)
+    assert rule("finite", labelled_run(outputs=(broken,))).level == "fail"
+    assert rule("finite", labelled_run(outputs=(replace(broken, nonfinite_reference=2),))).level == "pass"
+
+
+def test_random_integers_are_not_counted() -> None:
+    assert "integers" not in names(labelled_run(outputs=(replace(integers(0.5), random="it is random"),)))
 
 
 # ------------------------------------------------------------------------------------------------ the task
