@@ -28,13 +28,16 @@ _SMALLEST_SUM, _LARGEST_SUM = 1e-25, 1e35  # of squares in single precision
 
 @dataclass(frozen=True)
 class Affine:
-    """A weight as integers: `codes` (int8 or uint8, shape of the weight), `scale` (float32) and `zero_point`
-    (int32, or None where it is 0), both broadcasting against the codes, as `input_scale` (float32) if there is one."""
+    """A weight as integers: `codes` (int8 or uint8, of `codes_shape`), `scale` (float32) and `zero_point` (int32, or
+    None where it is 0), both broadcasting against the codes, as `input_scale` (float32) if there is one.
+
+    `codes_shape` is `shape`, that of the weight, or another one of as many elements in the same order."""
 
     codes: Held
     scale: np.ndarray
     zero_point: np.ndarray | None
     shape: tuple[int, ...]
+    codes_shape: tuple[int, ...]
     signed: bool
     bits: int
     nonzeros: int
@@ -53,14 +56,14 @@ class Affine:
         out *= self.scale
         if self.input_scale is not None:
             out *= self.input_scale
-        return out
+        return out.reshape(self.shape)
 
     def decode_at(self, places: np.ndarray) -> np.ndarray:
         """The values at row-major positions `places`, as float32."""
-        index = np.unravel_index(places, self.shape)
+        index = np.unravel_index(places, self.codes_shape)
 
         def at_places(parameter: np.ndarray) -> np.ndarray:
-            return np.broadcast_to(parameter, self.shape)[index].astype(np.float32)
+            return np.broadcast_to(parameter, self.codes_shape)[index].astype(np.float32)
 
         out: np.ndarray = self.codes.load()[index].astype(np.float32)
         if self.zero_point is not None:
@@ -121,7 +124,9 @@ def quantize(
     signal, noise, nonzeros = _fill(flat, scale, zero_point, smallest, largest, codes, half)
     as_weight = undo_view(codes, weight.shape, channel_axes)
     zeros = None if not zero_point.any() else zero_point.reshape(kept_shape)
-    affine = Affine(store.hold(as_weight), scale.reshape(kept_shape), zeros, weight.shape, signed, bits, nonzeros)
+    affine = Affine(
+        store.hold(as_weight), scale.reshape(kept_shape), zeros, weight.shape, weight.shape, signed, bits, nonzeros
+    )
     return Quantized(affine, signal, noise)
 
 

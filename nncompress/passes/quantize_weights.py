@@ -9,6 +9,7 @@ import numpy as np
 
 from nncompress.forms.choice import cheapest, obstacle, saves
 from nncompress.model.encoding import attach
+from nncompress.model.grain import Grain, grain_of, per_tensor
 from nncompress.model.model import Model
 from nncompress.model.weights import Weight
 from nncompress.numerics.affine import Quantized, Range, quantize
@@ -121,23 +122,23 @@ class QuantizeWeights(WeightPass):
         return _Encoding(half, dtype, sqnr_db)
 
     def _quantized(self, weight: Weight, array: np.ndarray, context: Context) -> Quantized:
-        dtype, axes, signed = weight.dtype.numpy(), self._axes(weight), self.dtype == "int8"
-        plain = quantize(
+        dtype, grain, signed = weight.dtype.numpy(), self._grain(weight), self.dtype == "int8"
+        array, axes, axis = array.reshape(grain.shape), grain.channel_axes, grain.input_axis
+        made = quantize(
             array, axes, bits=self.bits, signed=signed, symmetric=self.symmetric, range_=self.range,
             store=context.store, dtype=dtype,
         )  # fmt: skip
-        axis = weight.input_axis
-        if not (self.equalise and signed and self.symmetric) or self.granularity == "tensor" or axis is None:
-            return plain
-        return equalised(
-            array, plain, axes, axis, bits=self.bits, range_=self.range, store=context.store, dtype=dtype
-        )  # fmt: skip
+        if self.equalise and signed and self.symmetric and axis is not None:
+            made = equalised(
+                array, made, axes, axis, bits=self.bits, range_=self.range, store=context.store, dtype=dtype
+            )  # fmt: skip
+        return replace(made, affine=replace(made.affine, shape=weight.shape))
 
-    def _axes(self, weight: Weight) -> tuple[int, ...]:
-        return weight.channel_axes if self.granularity == "channel" else ()
+    def _grain(self, weight: Weight) -> Grain:
+        return grain_of(weight) if self.granularity == "channel" else per_tensor(weight)
 
     def _detail(self, weight: Weight) -> str:
-        axes = self._axes(weight)
+        axes = weight.channel_axes if self.granularity == "channel" else ()
         grain = f"per channel (axis {', '.join(map(str, axes))})" if axes else "per tensor"
         return f"{self.dtype}, {'symmetric' if self.symmetric else 'asymmetric'}, {grain}"
 

@@ -44,7 +44,8 @@ def test_arrays_are_all_that_an_encoding_consists_of() -> None:
     arrays = {name: held.load() for name, held in made.arrays().items()}
     assert sorted(arrays) == ["codes", "scale", "zero_point"]
     again = Affine(
-        Store().hold(arrays["codes"]), arrays["scale"], arrays["zero_point"], made.shape, True, 8, made.nonzeros
-    )
+        Store().hold(arrays["codes"]), arrays["scale"], arrays["zero_point"], made.shape, made.codes_shape, True, 8,
+        made.nonzeros,
+    )  # fmt: skip
     assert np.array_equal(again.decode(), made.decode())
     assert [*Pruned(Store().hold(noise(4, 5)), (4, 5), 20).arrays()] == ["values"]
