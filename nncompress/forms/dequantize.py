@@ -23,6 +23,7 @@ from nncompress.numerics.affine import Affine
 from nncompress.numerics.held import Moved, Reshaped
 
 PER_CHANNEL_FROM_OPSET = 13
+_NODE_BYTES, _MOVING_BYTES = 150, 150  # the second: Reshape, Transpose, Reshape
 LAST_KNOWN_OPSET = 27  # onnxruntime 1.32 takes models of opset 28 and has no DequantizeLinear for them
 
 
@@ -35,7 +36,6 @@ class Dequantize:
     least_opset: ClassVar[int] = 10
     targets: ClassVar[frozenset[Target]] = PORTABLE
     decoded_at_load: ClassVar[bool] = False
-    node_bytes: ClassVar[int] = 150
 
     def obstacle(self, weight: Weight, affine: Affine, storing: Storing) -> str | None:
         if storing.opset > LAST_KNOWN_OPSET:
@@ -61,17 +61,20 @@ class Dequantize:
             codes, shape = Reshaped(moved, rows), rows
         return Payload(codes, shape, affine.code_type, nonzeros=None)
 
-    def size_bytes(self, weight: Weight, affine: Affine, layout: Layout) -> int:
+    def size_bytes(self, weight: Weight, affine: Affine, layout: Layout, opset: int) -> int:
         zeros = affine.scale.size * affine.code_type.itemsize
         shape = 8 * len(affine.codes_shape) if len(_scaled_axes(affine)) > 1 else 0
         second = 0 if affine.input_scale is None else affine.input_scale.nbytes
         return layout.size_bytes + affine.scale.nbytes + zeros + shape + second + reshaped_bytes(affine)
 
+    def node_bytes(self, affine: Affine, opset: int) -> int:
+        return _NODE_BYTES + _MOVING_BYTES * (len(_scaled_axes(affine)) > 1 or affine.codes_shape != affine.shape)
+
     def write(self, editor: Editor, weight: Weight, affine: Affine, layout: Layout) -> None:
         draft = editor.draft()
         axes, codes = _scaled_axes(affine), layout.draft(draft)
         parameters = (-1,) if axes else ()
-        zeros = np.zeros_like(affine.scale) if affine.zero_point is None else affine.zero_point
+        zeros = np.broadcast_to(0 if affine.zero_point is None else affine.zero_point, affine.scale.shape)
         inputs = [
             codes,
             draft.constant(affine.scale.reshape(parameters), "s"),
