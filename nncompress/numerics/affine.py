@@ -16,7 +16,7 @@ import ml_dtypes
 import numpy as np
 
 from nncompress.numerics.channels import blocks, channel_view, undo_view
-from nncompress.numerics.clipping import narrow_range, value_range
+from nncompress.numerics.clipping import mirrored, narrow_range, value_range
 from nncompress.numerics.held import Held, Plain, Store
 from nncompress.numerics.scales import Kind, affordable, pays_zero_points
 from nncompress.numerics.sqnr import decibels
@@ -156,12 +156,11 @@ def _best_grid(flat: np.ndarray, bits: int, signed: bool, symmetric: bool | None
     The noise of a result is that of the weights times what the inputs are, for either grid: no data are needed to
     compare them.
     """
-    low, high = value_range(flat, symmetric=False)
+    low, high = value_range(flat)
 
     def grid(symmetric: bool) -> Grid:
         ends = levels(bits, signed=signed, symmetric=symmetric)
-        top = np.maximum(high, -low)
-        limits = (-top, top) if symmetric else (low, high)
+        limits = mirrored(low, high) if symmetric else (low, high)
         limits = narrow_range(flat, *limits, ends[1] - ends[0]) if range_ == "mse" else limits
         return Grid(*ends, *limits, symmetric)
 
@@ -182,6 +181,7 @@ def affine_parameters(
     """
     smallest, largest, limit = grid.smallest, grid.largest, _LARGEST_FLOAT if half is None else largest_finite(half)
     farthest = limit / (largest - smallest)
+    kinds = kinds if grid.symmetric else tuple(kind for kind in kinds if kind != "one")
     scale = affordable(grid.step, grid.high > grid.low, codes, kinds, farthest).values if kinds else grid.step
     zero = np.full(1, (smallest + largest) // 2, np.int32)
     if not grid.symmetric:
@@ -195,7 +195,7 @@ def affine_parameters(
 
 def _in_shape(numbers: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """One number for each channel, or for all of them, in a shape that broadcasts to the codes."""
-    return numbers.reshape(shape if len(numbers) > 1 else [1] * len(shape))
+    return numbers.reshape([1] * len(shape) if len(numbers) == 1 else shape)
 
 
 def _fill(

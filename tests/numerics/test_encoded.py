@@ -1,5 +1,7 @@
 """What every encoding promises: a sample decodes to what the whole decodes to, and nothing is missing in its arrays."""
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -25,8 +27,10 @@ def test_a_sample_of_codes_decodes_to_what_the_whole_decodes_to(
 def test_a_second_scale_is_counted_in() -> None:
     weight = noise(64, 64)
     weight[:, 3] *= 100
-    made = quantize(weight, (0,), bits=8, signed=True, symmetric=True, range_="minmax", store=Store())
-    affine = equalised(weight, made, (0,), 1, bits=8, range_="minmax", store=Store()).affine
+    coarse = functools.partial(
+        quantize, channel_axes=(0,), bits=8, signed=True, symmetric=True, range_="minmax", store=Store()
+    )
+    affine = equalised(weight, coarse(weight), 1, coarse).affine
     assert affine.input_scale is not None
     places = np.arange(0, 4096, 7)
     assert np.array_equal(affine.decode_at(places), affine.decode().reshape(-1)[places])
