@@ -147,7 +147,8 @@ class Grid:
         """float32, never 0 or denormal."""
         steps = self.largest - self.smallest
         least = np.finfo(np.float32).tiny * steps
-        return (np.maximum(self.high - self.low, least) / steps).astype(np.float32)
+        step: np.ndarray = (np.maximum(self.high - self.low, least) / steps).astype(np.float32)
+        return step
 
 
 def _best_grid(flat: np.ndarray, bits: int, signed: bool, symmetric: bool | None, range_: Range) -> Grid:

@@ -18,7 +18,8 @@ import numpy as np
 
 Kind = Literal["one", "uint8", "float16", "bfloat16", "float32"]
 DB_PER_PERCENT = 20 * math.log10(2) / 12.5  # of the bytes of 8-bit codes
-MOST_LOSS_DB = 1.0
+MOST_LOSS_DB = 1.0  # of all channels
+LARGEST_RATIO = 2.0  # of the steps of any channel: a bit
 LEAST_GAIN_DB = 1.0  # of zero points, and one more for each percent that they add to the codes
 CAST_BYTES, MUL_BYTES = 50, 75  # of a file: a node, and one with its constant; measured, rounded up
 _NODE_BYTES = {
@@ -30,7 +31,7 @@ _NODE_BYTES = {
 }
 _ZERO_POINT_BYTES = CAST_BYTES + MUL_BYTES  # of their nodes
 _WIDTH = {"uint8": 1, "float16": 2, "bfloat16": 2, "float32": 4}
-_HALVES = {"float16": np.dtype(np.float16), "bfloat16": np.dtype(ml_dtypes.bfloat16)}
+_HALVES: dict[Kind, np.dtype] = {"float16": np.dtype(np.float16), "bfloat16": np.dtype(ml_dtypes.bfloat16)}
 _UNIT_BITS = 15  # of the fraction of a unit: 255 times it is exact
 
 
@@ -49,9 +50,10 @@ def affordable(scale: np.ndarray, used: np.ndarray, codes: int, kinds: Sequence[
     """
     best, least = Scales(scale, "float32"), _percent(scale.size, "float32", codes) * DB_PER_PERCENT
     for candidate in _candidates(scale, used, kinds):
-        if candidate.values.max(initial=0) > largest:
+        ratios = _ratios(candidate.values, scale, used)
+        if candidate.values.max() > largest or ratios.max() > LARGEST_RATIO:
             continue
-        loss = growth_db(candidate.values, scale, used)
+        loss = _growth_db(ratios)
         cost = loss + _percent(scale.size, candidate.kind, codes) * DB_PER_PERCENT
         if loss <= MOST_LOSS_DB and cost < least:
             best, least = candidate, cost
@@ -60,8 +62,16 @@ def affordable(scale: np.ndarray, used: np.ndarray, codes: int, kinds: Sequence[
 
 def growth_db(steps: np.ndarray, before: np.ndarray, used: np.ndarray) -> float:
     """By how much the rounding noise grows from steps `before` to `steps`, relative to that of each channel."""
-    ratio = np.broadcast_to(steps, before.shape)[used].astype(np.float64) / before[used]
-    return 10 * math.log10(np.mean(ratio**2)) if ratio.size else 0.0
+    return _growth_db(_ratios(steps, before, used))
+
+
+def _ratios(steps: np.ndarray, before: np.ndarray, used: np.ndarray) -> np.ndarray:
+    ratios: np.ndarray = np.broadcast_to(steps, before.shape)[used] / before[used].astype(np.float64)
+    return ratios
+
+
+def _growth_db(ratios: np.ndarray) -> float:
+    return 10 * math.log10(np.mean(ratios**2)) if ratios.size else 0.0
 
 
 def pays_zero_points(shifted: np.ndarray, plain: np.ndarray, used: np.ndarray, codes: int) -> bool:
@@ -84,9 +94,9 @@ def _candidates(scale: np.ndarray, used: np.ndarray, kinds: Sequence[Kind]) -> I
     if "uint8" in kinds and live.max() / 255 >= np.finfo(np.float32).tiny:
         unit = _unit(live.max())
         yield Scales(np.clip(np.ceil(scale / unit), 1, 255).astype(np.float32) * unit, "uint8")
-    for kind in ("float16", "bfloat16"):
-        dtype = _HALVES[kind]
-        if kind in kinds and live.min() >= float(ml_dtypes.finfo(dtype).tiny) and live.max() <= _largest(dtype):
+    for kind, dtype in _HALVES.items():
+        limits = ml_dtypes.finfo(dtype)  # type: ignore[no-untyped-call]
+        if kind in kinds and float(limits.tiny) <= live.min() and live.max() <= float(limits.max):
             yield Scales(_rounded_up(np.where(used, scale, live.max()), dtype), kind)
 
 
@@ -94,10 +104,6 @@ def _unit(largest: np.float32) -> np.float32:
     """A 255th of `largest`, rounded up to so few bits that whole multiples of it up to 255 are float32."""
     fraction, exponent = math.frexp(float(largest) / 255)
     return np.float32(math.ldexp(math.ceil(math.ldexp(fraction, _UNIT_BITS)), exponent - _UNIT_BITS))
-
-
-def _largest(dtype: np.dtype) -> float:
-    return float(ml_dtypes.finfo(dtype).max)
 
 
 def _rounded_up(numbers: np.ndarray, dtype: np.dtype) -> np.ndarray:

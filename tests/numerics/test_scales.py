@@ -122,6 +122,13 @@ def test_channels_of_very_different_ranges_never_share_and_keep_their_precision(
     assert affordable(scale, used(scale), 1000, ("one", "uint8", "float16"), math.inf).kind == "float32"
 
 
+def test_not_a_single_channel_of_many_loses_more_than_a_bit() -> None:
+    scale = np.where(np.arange(100_000) == 7, np.float32(0.001), np.float32(1))
+    for kind in ("one", "uint8"):
+        assert affordable(scale, used(scale), 1_000_000, (kind,), math.inf).kind == "float32"  # type: ignore[arg-type]
+    assert affordable(np.maximum(scale, 0.5), used(scale), 1_000_000, ("one",), math.inf).kind == "one"
+
+
 def test_channels_without_values_hinder_nobody() -> None:
     scale = np.where(np.arange(200) % 7, np.float32(0.5), np.finfo(np.float32).tiny)
     live = scale > 0.1
