@@ -11,7 +11,13 @@ from hypothesis import given, settings, strategies as st
 from nncompress.numerics.affine import Quantized, quantize
 from nncompress.numerics.held import Store
 from nncompress.numerics.scales import (
-    DB_PER_PERCENT, LEAST_GAIN_DB, MOST_LOSS_DB, Kind, affordable, growth_db, pays_zero_points,
+    DB_PER_PERCENT,
+    LEAST_GAIN_DB,
+    MOST_LOSS_DB,
+    Kind,
+    affordable,
+    growth_db,
+    pays_zero_points,
 )  # fmt: skip
 from tests.models import noise
 
@@ -106,7 +112,7 @@ def test_the_choice_is_the_least_of_bytes_and_decibels(scale: np.ndarray, elemen
 
 
 def test_a_bit_is_worth_what_it_costs() -> None:
-    assert DB_PER_PERCENT * 12.5 == pytest.approx(20 * math.log10(2))
+    assert pytest.approx(20 * math.log10(2)) == DB_PER_PERCENT * 12.5
 
 
 def test_where_scales_take_next_to_nothing_they_stay_as_they_are() -> None:
