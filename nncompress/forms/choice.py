@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from nncompress.forms import ALL_FORMS
@@ -22,6 +22,7 @@ class Choice:
     form: Form[Any]
     layout: Layout
     size_bytes: int  # of tensor data, exactly
+    node_bytes: int  # nodes, names and headers, estimated
     note: str | None = None  # why it is not the form that was asked for, or what to expect of it
 
     @property
@@ -31,8 +32,8 @@ class Choice:
 
     @property
     def total_bytes(self) -> int:
-        """With nodes, names and headers, as estimated."""
-        return self.size_bytes + self.form.node_bytes + self.layout.node_bytes
+        """All of it in the file."""
+        return self.size_bytes + self.node_bytes
 
 
 def cheapest(weight: Weight, encoded: Encoded, storing: Storing) -> Choice:
@@ -46,7 +47,7 @@ def cheapest(weight: Weight, encoded: Encoded, storing: Storing) -> Choice:
     note = reasons.get(storing.form) if storing.form != DEFAULT_FORM else None
     if best.form.decoded_at_load and 4 * weight.size > LARGEST_FOLDED_BYTES:
         note = "onnxruntime does not decode constants above 1 GiB at load: expect slow inference"
-    return Choice(best.form, best.layout, best.size_bytes, note)
+    return replace(best, note=note)
 
 
 def obstacle(weight: Weight, encoded: Encoded, storing: Storing) -> str | None:
@@ -85,4 +86,5 @@ def _obstacle(form: Form[Any], weight: Weight, encoded: Encoded, storing: Storin
 
 def _choice(form: Form[Any], weight: Weight, encoded: Encoded, storing: Storing) -> Choice:
     layout = cheapest_layout(form.payload(weight, encoded), storing.opset)
-    return Choice(form, layout, form.size_bytes(weight, encoded, layout))
+    nodes = form.node_bytes(encoded, storing.opset) + layout.node_bytes
+    return Choice(form, layout, form.size_bytes(weight, encoded, layout, storing.opset), nodes)

@@ -21,7 +21,6 @@ class Dense:
     least_opset: ClassVar[int] = 7
     targets: ClassVar[frozenset[Target]] = PORTABLE
     decoded_at_load: ClassVar[bool] = False
-    node_bytes: ClassVar[int] = 0
 
     def obstacle(self, weight: Weight, pruned: Pruned, storing: Storing) -> str | None:
         return None
@@ -29,8 +28,11 @@ class Dense:
     def payload(self, weight: Weight, pruned: Pruned) -> Payload:
         return Payload(pruned.values, pruned.shape, weight.dtype.numpy(), pruned.nonzeros)
 
-    def size_bytes(self, weight: Weight, pruned: Pruned, layout: Layout) -> int:
+    def size_bytes(self, weight: Weight, pruned: Pruned, layout: Layout, opset: int) -> int:
         return layout.size_bytes
+
+    def node_bytes(self, pruned: Pruned, opset: int) -> int:
+        return 0
 
     def write(self, editor: Editor, weight: Weight, pruned: Pruned, layout: Layout) -> None:
         if layout.name == "dense":

@@ -13,15 +13,17 @@ from typing import ClassVar
 import numpy as np
 import onnx_ir as ir
 
+from nncompress.forms.folded import reshaped, reshaped_bytes
 from nncompress.forms.form import PORTABLE, Storing, Target
 from nncompress.forms.layouts import Layout, Payload
-from nncompress.model.edit import Editor, put_in_place
+from nncompress.model.edit import Draft, Editor, put_in_place
 from nncompress.model.model import op_name
 from nncompress.model.weights import Use, Weight
 from nncompress.numerics.affine import Affine
-from nncompress.numerics.held import Reshaped
+from nncompress.numerics.held import Moved, Reshaped
 
 PER_CHANNEL_FROM_OPSET = 13
+_NODE_BYTES, _MOVING_BYTES = 150, 150  # the second: Reshape, Transpose, Reshape
 LAST_KNOWN_OPSET = 27  # onnxruntime 1.32 takes models of opset 28 and has no DequantizeLinear for them
 
 
@@ -34,61 +36,64 @@ class Dequantize:
     least_opset: ClassVar[int] = 10
     targets: ClassVar[frozenset[Target]] = PORTABLE
     decoded_at_load: ClassVar[bool] = False
-    node_bytes: ClassVar[int] = 150
 
     def obstacle(self, weight: Weight, affine: Affine, storing: Storing) -> str | None:
         if storing.opset > LAST_KNOWN_OPSET:
             return f"onnxruntime has no DequantizeLinear of opset {storing.opset} on the CPU"
         if weight.lookups:
             return "DequantizeLinear before a lookup would decode the whole table at every inference"
-        if any(map(_turned_before_vector, weight.uses)):
-            return "onnxruntime multiplies a transposed matrix that is no constant and a vector wrongly"
         axes = _scaled_axes(affine)
+        moved = len(axes) > 1 and not _are_first(axes)
+        if any(_turned_before_vector(use, moved) for use in weight.uses):
+            return "onnxruntime multiplies a transposed matrix that is no constant and a vector wrongly"
         if axes and storing.opset < PER_CHANNEL_FROM_OPSET:
             return (
                 f"DequantizeLinear with one scale a channel needs opset {PER_CHANNEL_FROM_OPSET}, not {storing.opset}"
             )
-        if len(axes) > 1 and axes != tuple(range(len(axes))):
-            return "DequantizeLinear cannot scale along two axes that are not the first ones"
         return None
 
     def payload(self, weight: Weight, affine: Affine) -> Payload:
         """DequantizeLinear takes a single axis: codes with scales along several are stored as [channels, the rest]."""
-        codes, shape = affine.codes, affine.shape
-        if _needs_rows(affine):
-            shape = (affine.scale.size, math.prod(affine.shape) // max(1, affine.scale.size))
-            codes = Reshaped(codes, shape)
+        codes, shape, axes = affine.codes, affine.codes_shape, _scaled_axes(affine)
+        if len(axes) > 1:
+            rows = (affine.scale.size, math.prod(shape) // max(1, affine.scale.size))
+            moved = codes if _are_first(axes) else Moved(codes, shape, _order(affine))
+            codes, shape = Reshaped(moved, rows), rows
         return Payload(codes, shape, affine.code_type, nonzeros=None)
 
-    def size_bytes(self, weight: Weight, affine: Affine, layout: Layout) -> int:
+    def size_bytes(self, weight: Weight, affine: Affine, layout: Layout, opset: int) -> int:
         zeros = affine.scale.size * affine.code_type.itemsize
-        shape = 8 * len(affine.shape) if _needs_rows(affine) else 0
+        shape = 8 * len(affine.codes_shape) if len(_scaled_axes(affine)) > 1 else 0
         second = 0 if affine.input_scale is None else affine.input_scale.nbytes
-        return layout.size_bytes + affine.scale.nbytes + zeros + shape + second
+        return layout.size_bytes + affine.scale.nbytes + zeros + shape + second + reshaped_bytes(affine)
+
+    def node_bytes(self, affine: Affine, opset: int) -> int:
+        return _NODE_BYTES + _MOVING_BYTES * (len(_scaled_axes(affine)) > 1 or affine.codes_shape != affine.shape)
 
     def write(self, editor: Editor, weight: Weight, affine: Affine, layout: Layout) -> None:
         draft = editor.draft()
         axes, codes = _scaled_axes(affine), layout.draft(draft)
         parameters = (-1,) if axes else ()
-        zeros = np.zeros_like(affine.scale) if affine.zero_point is None else affine.zero_point
+        zeros = np.broadcast_to(0 if affine.zero_point is None else affine.zero_point, affine.scale.shape)
         inputs = [
             codes,
             draft.constant(affine.scale.reshape(parameters), "s"),
             draft.constant(zeros.astype(affine.code_type).reshape(parameters), "z"),
         ]
-        value = draft.node("DequantizeLinear", inputs, {"axis": 0 if _needs_rows(affine) else axes[0]} if axes else {})
-        if _needs_rows(affine):
-            value = draft.node("Reshape", [value, draft.constant(np.array(affine.shape, np.int64), "i")])
+        value = draft.node("DequantizeLinear", inputs, {"axis": 0 if len(axes) > 1 else axes[0]} if axes else {})
+        if len(axes) > 1:
+            value = _moved_back(draft, affine, value)
         if affine.input_scale is not None:
             value = draft.node("Mul", [value, draft.constant(affine.input_scale, "s")])
+        value = reshaped(draft, affine, value)
         if weight.dtype != ir.DataType.FLOAT:
             value = draft.node("Cast", [value], {"to": int(weight.dtype)})
         put_in_place(editor.model, weight, draft, value)
 
 
-def _turned_before_vector(use: Use) -> bool:
+def _turned_before_vector(use: Use, moved: bool) -> bool:
     """True for a MatMul with something between the weight and its left side, and maybe a vector on the right."""
-    if use.direct or op_name(use.node) != "MatMul" or use.index != 0:
+    if (use.direct and not moved) or op_name(use.node) != "MatMul" or use.index != 0:
         return False
     right = use.node.inputs[1]
     return right is None or right.shape is None or len(right.shape) < 2
@@ -99,5 +104,21 @@ def _scaled_axes(affine: Affine) -> tuple[int, ...]:
     return tuple(axis for axis, d in enumerate(affine.scale.shape) if d > 1)
 
 
-def _needs_rows(affine: Affine) -> bool:
-    return len(_scaled_axes(affine)) > 1
+def _are_first(axes: tuple[int, ...]) -> bool:
+    return axes == tuple(range(len(axes)))
+
+
+def _order(affine: Affine) -> tuple[int, ...]:
+    """The axes of the codes, those along which the scale varies first."""
+    axes = _scaled_axes(affine)
+    return (*axes, *(axis for axis in range(len(affine.codes_shape)) if axis not in axes))
+
+
+def _moved_back(draft: Draft, affine: Affine, rows: ir.Value) -> ir.Value:
+    """[channels, the rest] in the shape of the codes."""
+    order = _order(affine)
+    shape = np.array([affine.codes_shape[axis] for axis in order], np.int64)
+    value = draft.node("Reshape", [rows, draft.constant(shape, "i")])
+    if _are_first(_scaled_axes(affine)):
+        return value
+    return draft.node("Transpose", [value], {"perm": np.argsort(order).tolist()})

@@ -35,7 +35,6 @@ class Form(Protocol[E]):
     least_opset: ClassVar[int]
     targets: ClassVar[frozenset[Target]]  # for which its operators are allowed
     decoded_at_load: ClassVar[bool]  # onnxruntime computes the floats once, when a session is made
-    node_bytes: ClassVar[int]  # nodes, names and headers of one weight besides tensor data; measured, rounded up
 
     def obstacle(self, weight: Weight, encoded: E, storing: Storing) -> str | None:
         """Why it cannot hold the weight; None if it can."""
@@ -45,8 +44,12 @@ class Form(Protocol[E]):
         """The large array, for which the cheapest layout is looked for."""
         ...
 
-    def size_bytes(self, weight: Weight, encoded: E, layout: Layout) -> int:
+    def size_bytes(self, weight: Weight, encoded: E, layout: Layout, opset: int) -> int:
         """Bytes of tensor data of everything that `write` adds, exactly."""
+        ...
+
+    def node_bytes(self, encoded: E, opset: int) -> int:
+        """Nodes, names and headers besides tensor data and the layout's; measured, rounded up."""
         ...
 
     def write(self, editor: Editor, weight: Weight, encoded: E, layout: Layout) -> None:

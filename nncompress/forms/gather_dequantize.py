@@ -15,9 +15,10 @@ from typing import ClassVar
 import numpy as np
 import onnx_ir as ir
 
-from nncompress.forms.folded import parameter_bytes
+from nncompress.forms.folded import NODE_BYTES, factors, parameters
 from nncompress.forms.form import PORTABLE, Storing, Target
 from nncompress.forms.layouts import Layout, Payload
+from nncompress.forms.narrow import narrowest
 from nncompress.model.edit import Draft, Editor, home_of, insert_before, put_instead
 from nncompress.model.weights import Weight
 from nncompress.numerics.affine import Affine
@@ -32,7 +33,6 @@ class GatherDequantize:
     least_opset: ClassVar[int] = 7
     targets: ClassVar[frozenset[Target]] = PORTABLE
     decoded_at_load: ClassVar[bool] = False
-    node_bytes: ClassVar[int] = 150
 
     def obstacle(self, weight: Weight, affine: Affine, storing: Storing) -> str | None:
         if not weight.lookups:
@@ -48,51 +48,61 @@ class GatherDequantize:
         """Dense: what is unpacked at load would be held as floats."""
         return Payload(affine.codes, affine.shape, affine.code_type, nonzeros=None)
 
-    def size_bytes(self, weight: Weight, affine: Affine, layout: Layout) -> int:
-        return layout.size_bytes + parameter_bytes(affine)
+    def size_bytes(self, weight: Weight, affine: Affine, layout: Layout, opset: int) -> int:
+        return layout.size_bytes + sum(p.size_bytes for p in parameters(affine, opset))
+
+    def node_bytes(self, affine: Affine, opset: int) -> int:
+        return NODE_BYTES + sum(p.node_bytes for p in parameters(affine, opset))
 
     def write(self, editor: Editor, weight: Weight, affine: Affine, layout: Layout) -> None:
         """Rewires every Gather of the weight; they share the constants, which come in its place."""
-        axis, draft = weight.lookups[0].channel_axes[0], editor.draft()
-        codes = layout.draft(draft)
-        zero = None if affine.zero_point is None else _constant(draft, affine.zero_point.astype(np.float32), axis, "z")
-        scale = _constant(draft, affine.scale, axis, "s")
-        second = None if affine.input_scale is None else _constant(draft, affine.input_scale, axis, "s")
-        operands = _Operands(codes, zero, scale, second, axis, weight.dtype)
+        axis, draft, opset = weight.lookups[0].channel_axes[0], editor.draft(), editor.model.opset
+        codes = _Table(layout.draft(draft), whole=True)
+        zero = None if affine.zero_point is None else _drafted(draft, affine.zero_point, axis, opset, "z")
+        scales = [_drafted(draft, factor, axis, opset, "s") for factor in factors(affine)]
+        operands = _Operands(codes, zero, scales, axis, weight.dtype)
         for use in weight.lookups:
             _lookup(editor, use.node, operands)
         put_instead(editor.model, weight, draft)
 
 
 @dataclass(frozen=True)
-class _Operands:
-    """What a lookup reads: constants as `_constant` lays them out."""
+class _Table:
+    """A constant: `whole` if it is looked up as the codes are; otherwise it has only the axes behind that one."""
 
-    codes: ir.Value
-    zero: ir.Value | None
-    scale: ir.Value
-    second: ir.Value | None
+    value: ir.Value
+    whole: bool
+
+
+@dataclass(frozen=True)
+class _Operands:
+    """What a lookup reads."""
+
+    codes: _Table
+    zero: _Table | None
+    scales: list[_Table]
     axis: int
     dtype: ir.DataType
 
 
-def _constant(draft: Draft, array: np.ndarray, axis: int, prefix: str) -> ir.Value:
+def _drafted(draft: Draft, numbers: np.ndarray, axis: int, opset: int, prefix: str) -> _Table:
     """As it is where it differs along the axis that is looked up; otherwise only the axes behind that one."""
-    return draft.constant(array if array.shape[axis] > 1 else array.reshape(array.shape[axis + 1 :]), prefix)
+    whole = numbers.shape[axis] > 1
+    fitted = numbers if whole else numbers.reshape(numbers.shape[axis + 1 :])
+    return _Table(narrowest(fitted, opset).draft(draft, prefix), whole)
 
 
 def _lookup(editor: Editor, node: ir.Node, operands: _Operands) -> None:
-    ids, rank, draft, scope = node.inputs[1], len(operands.codes.shape or ()), editor.draft(), home_of(node)
+    ids, draft, scope = node.inputs[1], editor.draft(), home_of(node)
 
-    def looked_up(table: ir.Value) -> ir.Value:
-        whole = len(table.shape or ()) == rank
-        return draft.node("Gather", [table, ids], {"axis": operands.axis}) if whole else table
+    def looked_up(table: _Table) -> ir.Value:
+        return draft.node("Gather", [table.value, ids], {"axis": operands.axis}) if table.whole else table.value
 
     value = draft.node("Cast", [looked_up(operands.codes)], {"to": int(ir.DataType.FLOAT)})
     if operands.zero is not None:
         value = draft.node("Sub", [value, looked_up(operands.zero)])
-    for factor in (operands.scale, operands.second):
-        value = draft.node("Mul", [value, looked_up(factor)]) if factor is not None else value
+    for scale in operands.scales:
+        value = draft.node("Mul", [value, looked_up(scale)])
     if operands.dtype != ir.DataType.FLOAT:
         value = draft.node("Cast", [value], {"to": int(operands.dtype)})
     old = node.outputs[0]

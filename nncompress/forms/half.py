@@ -27,7 +27,6 @@ class Half:
     least_opset: ClassVar[int] = 7
     targets: ClassVar[frozenset[Target]] = PORTABLE
     decoded_at_load: ClassVar[bool] = True
-    node_bytes: ClassVar[int] = 80
 
     def obstacle(self, weight: Weight, half: HalfPrecision, storing: Storing) -> str | None:
         if half.dtype == ml_dtypes.bfloat16 and storing.opset < BFLOAT16_FROM_OPSET:
@@ -37,8 +36,11 @@ class Half:
     def payload(self, weight: Weight, half: HalfPrecision) -> Payload:
         return Payload(half.values, half.shape, half.dtype, half.nonzeros)
 
-    def size_bytes(self, weight: Weight, half: HalfPrecision, layout: Layout) -> int:
+    def size_bytes(self, weight: Weight, half: HalfPrecision, layout: Layout, opset: int) -> int:
         return layout.size_bytes
+
+    def node_bytes(self, half: HalfPrecision, opset: int) -> int:
+        return 80
 
     def write(self, editor: Editor, weight: Weight, half: HalfPrecision, layout: Layout) -> None:
         draft = editor.draft()

@@ -84,9 +84,24 @@ def quantized_parts(model: Model) -> tuple[tuple[str, int], ...]:
         for node in scope:
             if op_name(node) in _QUANTIZED_OPS:
                 counts[op_name(node)] += 1
-            elif standard_op(node) == "Cast" and int_of(node, "to", 0) in FLOATS and _holds_codes(operand(node, 0)):
+            elif _casts_codes(node) and not _is_parameter(node.outputs[0]):
                 counts["integer weights behind Cast"] += 1
     return tuple(counts.most_common())
+
+
+def _casts_codes(node: ir.Node) -> bool:
+    return standard_op(node) == "Cast" and int_of(node, "to", 0) in FLOATS and _holds_codes(operand(node, 0))
+
+
+def _is_parameter(value: ir.Value, depth: int = 3) -> bool:
+    """True for what becomes a scale or zero point of codes: it is stored as integers itself."""
+    for node, index in value.uses():
+        if standard_op(node) in ("Sub", "Mul") and index == 1:
+            codes = operand(node, 0)
+            return _is_cast_of_codes(codes) or _is_scaled(codes)
+        if standard_op(node) in ("Mul", "Gather") and index == 0 and depth:
+            return _is_parameter(node.outputs[0], depth - 1)
+    return False
 
 
 def _holds_codes(value: ir.Value | None) -> bool:
@@ -214,7 +229,9 @@ def _nonzeros(value: ir.Value, tensor: ir.TensorProtocol | None, elements: int) 
 def _zero_point(node: ir.Node) -> np.ndarray | None:
     """The code that a decoding node maps to zero, in a shape that broadcasts to the codes."""
     op = standard_op(node) or ""
-    tensor = constant_tensor(operand(node, _ZERO_POINTS.get(op, -1)))
+    value = operand(node, _ZERO_POINTS.get(op, -1))
+    cast = value.producer() if value is not None else None
+    tensor = constant_tensor(operand(cast, 0) if cast is not None and standard_op(cast) == "Cast" else value)
     if tensor is None:
         return None
     zero = tensor.numpy()

@@ -76,6 +76,11 @@ class Origins:
         traced = self._trace(operand, call, 0)
         return traced.origins if traced else []
 
+    def shape_of(self, operand: ir.Value | None, call: Call | None) -> Shape | None:
+        """That of the operand; None where it is not known, or something else than constants has a part in it."""
+        traced = self._trace(operand, call, 0)
+        return traced.shape if traced else None
+
     def _trace(self, value: ir.Value | None, call: Call | None, depth: int) -> _Traced | None:
         if value is None or depth > _DEEPEST:
             return None

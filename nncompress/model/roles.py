@@ -4,7 +4,7 @@
 
     op             operand  shape            channel axes      contraction axes
     Conv           1        [M, C/g, k...]   0                 1, 2, ...
-    ConvTranspose  1        [C, M/g, k...]   1 (0, 1 if depthwise)   0, 2, ...
+    ConvTranspose  1        [C, M/g, k...]   1 (with groups: 0, 1)   0, 2, ... (2, ...)
     MatMul         1        [..., K, N]      all but K         K
     MatMul         0        [..., M, K]      all but K         K
     Gemm           1        [K, N]           1 (0 with transB) the other one
@@ -15,6 +15,8 @@
     MoE            2, 4, 6  [experts, N, K]  0, 1              2
     Einsum         any      letters          all but those     those summed with others
     Add, Mul ...   any      broadcast        see weights.py    none: values are used as they are
+
+Output channel (group, m) of a ConvTranspose reads C/g indices in a row along axis 0: see Role.groups.
 """
 
 from __future__ import annotations
@@ -39,6 +41,7 @@ class Role:
     kind: Kind
     channel: tuple[int, ...] | Literal["rest"]  # "rest": every axis that is not contracted
     contraction: tuple[int, ...] | Literal["rest"]  # "rest": every axis that is no channel
+    groups: int = 1  # above 1: along the first channel axis, so many equal runs of indices are a channel each
 
 
 def operand_roles(node: NodeLike) -> tuple[Role, ...]:
@@ -51,7 +54,7 @@ def operand_roles(node: NodeLike) -> tuple[Role, ...]:
         ):
             return (Role(1, "linear", (0,), "rest"),)
         case "", "ConvTranspose":
-            return (Role(1, "linear", (0, 1) if _depthwise(node) else (1,), "rest"),)
+            return (_transposed_role(int_of(node, "group", 1) or 1),)
         case "", "MatMul":
             return (Role(1, "linear", "rest", (-2,)), Role(0, "linear", "rest", (-1,)))
         case ("", "Gemm") | ("com.microsoft", "FusedMatMul" | "FusedGemm"):
@@ -92,11 +95,8 @@ def _transposable_roles(node: NodeLike) -> tuple[Role, ...]:
     return (Role(1, "linear", (right,), "rest"), Role(0, "linear", (left,), "rest"))
 
 
-def _depthwise(node: NodeLike) -> bool:
-    weight = operand(node, 1)
-    shape = weight.shape if weight is not None else None
-    group = int_of(node, "group", 1)
-    return shape is not None and len(shape) > 1 and group is not None and group > 1 and shape[0] == group
+def _transposed_role(groups: int) -> Role:
+    return Role(1, "linear", (0, 1), "rest", groups) if groups > 1 else Role(1, "linear", (1,), "rest")
 
 
 def _cut_roles(node: NodeLike) -> tuple[Role, ...]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx_ir as ir
@@ -19,6 +19,7 @@ from nncompress.model.calls import Call, bound
 from nncompress.model.constants import FLOATS, constant_tensor
 from nncompress.model.freeze import INITIALIZERS_FROM_IR
 from nncompress.model.model import OLDEST_OPSET, Model, Scope, op_name, standard_opset
+from nncompress.model.moves import Shape
 from nncompress.model.node_attributes import operand, standard_op
 from nncompress.model.origins import Origin, Origins
 from nncompress.model.roles import Kind, Role, operand_roles
@@ -42,6 +43,7 @@ class Use:
     contraction_axes: tuple[int, ...]
     direct: bool  # nothing stands between the constant and the node, and the node is the operator itself
     rank: int | None = None  # of the operand as the node reads it; None: not known
+    shared: tuple[int, int] | None = None  # (axis, run): along this axis, each run of so many indices is one channel
 
 
 @dataclass(frozen=True)
@@ -91,15 +93,13 @@ class Weight:
 
     @property
     def channel_axes(self) -> tuple[int, ...]:
-        """The axes along which each index has a scale of its own: those of the first use that contracts, if any."""
-        contracting = [use for use in self.uses if use.contraction_axes]
-        return (contracting or list(self.uses))[0].channel_axes
+        """The axes along which channels are numbered: those of `main_use`."""
+        return self.main_use.channel_axes
 
     @property
-    def input_axis(self) -> int | None:
-        """The longest axis along which inputs, or the columns of a table, are numbered; None if there is none."""
-        rest = [axis for axis in range(len(self.shape)) if axis not in self.channel_axes]
-        return max(rest, key=lambda axis: self.shape[axis], default=None) if self.channel_axes else None
+    def main_use(self) -> Use:
+        """Whose channels get scales of their own: the first use that contracts, if any."""
+        return next((use for use in self.uses if use.contraction_axes), self.uses[0])
 
     @property
     def lookups(self) -> tuple[Use, ...]:
@@ -134,6 +134,7 @@ def find_weights(model: Model) -> list[Weight]:
             for origin in origins.of(read, call):
                 use = _use(node, call, role, origin, read is origin.value)
                 if use is not None:
+                    use = replace(use, shared=_shared(role, origin, origins.shape_of(read, call)))
                     uses_of.setdefault(id(origin.value), (origin.value, {}))[1][use] = None
     return [
         Weight(value, homes[id(value)], tuple(uses), unstorable.get(id(homes[id(value)])))
@@ -214,6 +215,14 @@ def _use(node: ir.Node, call: Call | None, role: Role, origin: Origin, is_operan
         summed = [axis for axis in range(rank) if axis not in kept]
     channels = tuple(sorted({*stored(kept), *origin.picked}))
     return Use(reader, index, op, role.kind, channels, stored(summed), direct, rank)
+
+
+def _shared(role: Role, origin: Origin, shape: Shape | None) -> tuple[int, int] | None:
+    """The stored axis and the length of a run. Where nobody knows it, each index is a channel: that is finer."""
+    if role.groups == 1 or role.channel == "rest" or shape is None or origin.axes is None:
+        return None
+    axis, run = origin.axes[role.channel[0]], shape[role.channel[0]] // role.groups
+    return (axis, run) if axis is not None and run > 1 else None
 
 
 def _elementwise_use(node: ir.Node, call: Call | None, role: Role, origin: Origin) -> Use | None:

@@ -14,17 +14,20 @@ from nncompress.numerics.channels import blocks
 _WORTH = 0.98  # a range that shrinks by less is left alone: the gain is below 4 % of the rounding error
 
 
-def value_range(flat: np.ndarray, *, symmetric: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Smallest and largest value of each channel, as float64, zero included; symmetric: of the larger magnitude."""
+def value_range(flat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Smallest and largest value of each channel, as float64, zero included."""
     low, high = np.zeros(flat.shape[1], flat.dtype), np.zeros(flat.shape[1], flat.dtype)
     for rows, channels in blocks(flat):
         block = flat[rows, channels]
         low[channels] = np.minimum(low[channels], block.min(axis=(0, 2), initial=0))
         high[channels] = np.maximum(high[channels], block.max(axis=(0, 2), initial=0))
-    if symmetric:
-        high = np.maximum(high, -low)
-        low = -high
     return low.astype(np.float64), high.astype(np.float64)
+
+
+def mirrored(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Ranges with zero in the middle that hold these."""
+    top = np.maximum(high, -low)
+    return -top, top
 
 
 def narrow_range(flat: np.ndarray, low: np.ndarray, high: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:

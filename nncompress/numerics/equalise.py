@@ -10,48 +10,50 @@ within one weight and without touching any other layer: the factor is stored and
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
-from nncompress.numerics.affine import Quantized, Range, quantize, sum_of_squares
-from nncompress.numerics.held import Store
+from nncompress.numerics.affine import Quantized, sum_of_squares
 
 WORTH_TRYING_DB = 40.0  # a Gaussian weight quantizes to about 42 dB; below this, outliers are at work
 LEAST_GAIN_DB = 1.0  # and one more for each percent that the second scale adds to the codes
 LARGEST = 1 << 25  # elements: two more copies of the weight are needed for a moment
 _SHORTEST_AXIS = 8
+_SMALLEST_HALF, _LARGEST_HALF = 2.0**-14, 65504.0
 
 
 def equalised(
-    weight: np.ndarray, plain: Quantized, channel_axes: tuple[int, ...], input_axis: int,
-    *, bits: int, range_: Range, store: Store, dtype: np.dtype | None = None,
+    weight: np.ndarray, plain: Quantized, input_axis: int, quantized: Callable[[np.ndarray], Quantized],
+    dtype: np.dtype | None = None,
 ) -> Quantized:  # fmt: skip
-    """`plain`, or symmetric int8 with a second scale along `input_axis` where that is clearly better. `dtype` as in
-    `quantize`: where both scales together lead beyond what it holds, `plain` it is."""
+    """`plain`, or what `quantized` makes of the weight, with a second scale along `input_axis` where that is clearly
+    better. `dtype`: what the decoded values become at the end; where they lead beyond what it holds, `plain` it is."""
     plain_db = math.inf if plain.sqnr_db is None else plain.sqnr_db
     worth = plain_db < WORTH_TRYING_DB and weight.size <= LARGEST
     if not worth or weight.shape[input_axis] < _SHORTEST_AXIS:
         return plain
     factor = input_factor(weight, input_axis)
-    quantized = quantize(
-        weight / factor, channel_axes, bits=bits, signed=True, symmetric=True, range_=range_, store=store
-    )  # fmt: skip
-    affine = replace(quantized.affine, input_scale=factor)
+    made = quantized(weight / factor)
+    affine = replace(made.affine, input_scale=factor)
     with np.errstate(over="ignore"):
         decoded = affine.decode().astype(dtype or weight.dtype).astype(weight.dtype)
     if not np.isfinite([decoded.max(), decoded.min()]).all():
         return plain
-    candidate = Quantized(affine, plain.signal, sum_of_squares(weight - decoded))
+    candidate = Quantized(affine, made.symmetric, plain.signal, sum_of_squares(weight - decoded))
     after, percent = candidate.sqnr_db, 100 * factor.nbytes / weight.size
     return candidate if after is None or after > plain_db + LEAST_GAIN_DB + percent else plain
 
 
 def input_factor(weight: np.ndarray, axis: int) -> np.ndarray:
-    """float32, 1 along every axis but `axis`; 1 for inputs whose weights are all zero."""
+    """float32, 1 along every axis but `axis`; 1 for inputs whose weights are all zero. As float16 has them, where that
+    reaches: they are stored in half the bytes then, and the codes make up for the rounding."""
     others = tuple(a for a in range(weight.ndim) if a != axis)
     largest = np.maximum(weight.max(axis=others, keepdims=True), -weight.min(axis=others, keepdims=True))
     logs = np.log(largest, where=largest > 0, out=np.zeros(largest.shape, np.float64))
     used = largest > 0
     mean = logs[used].mean() if used.any() else 0.0
-    return np.where(used, np.exp((logs - mean) / 2), 1.0).astype(np.float32)
+    factor: np.ndarray = np.where(used, np.exp((logs - mean) / 2), 1.0).astype(np.float32)
+    reaches = factor.min(initial=1) >= _SMALLEST_HALF and factor.max(initial=1) <= _LARGEST_HALF
+    return factor.astype(np.float16).astype(np.float32) if reaches else factor

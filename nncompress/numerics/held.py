@@ -41,6 +41,18 @@ class Reshaped:
         return self.held.load().reshape(self.shape)
 
 
+@dataclass(frozen=True)
+class Moved:
+    """Another array of `shape`, its axes in another order."""
+
+    held: Held
+    shape: tuple[int, ...]
+    order: tuple[int, ...]
+
+    def load(self) -> np.ndarray:
+        return np.ascontiguousarray(self.held.load().reshape(self.shape).transpose(self.order))
+
+
 class _Budget:
     """Bytes that arrays may still take in memory."""
 

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
 import numpy as np
 
 from nncompress.forms.choice import cheapest, obstacle, saves
+from nncompress.forms.narrow import BFLOAT16_FROM_OPSET
 from nncompress.model.encoding import attach
+from nncompress.model.grain import Grain, grain_of, per_tensor
 from nncompress.model.model import Model
 from nncompress.model.weights import Weight
 from nncompress.numerics.affine import Quantized, Range, quantize
 from nncompress.numerics.encoded import Encoded
 from nncompress.numerics.equalise import equalised
 from nncompress.numerics.half import HALVES, rounded_to_half
+from nncompress.numerics.scales import Kind
 from nncompress.passes.base import Stage, WeightPass, unfit
 from nncompress.passes.context import Context
 from nncompress.passes.parallel import in_parallel
 from nncompress.results.record import Outcome, Rewritten, Skipped
 
+_OF_INTEGERS = ("symmetric", "granularity", "scales", "range")
 _LEAST_HALF_DB = 40.0  # float16 has about 74 dB and bfloat16 55; below this, values are too small for the type
 
 
@@ -36,10 +41,15 @@ class QuantizeWeights(WeightPass):
     """bits of one integer"""
     dtype: Literal["int8", "uint8", "float16", "bfloat16"] = "int8"
     """type of the stored numbers"""
-    symmetric: bool = field(default=True, metadata={"option": "--symmetric/--asymmetric"})
-    """zero point in the middle; otherwise the range of the values is used in full"""
-    granularity: Literal["channel", "tensor"] = field(default="channel", metadata={"option": "--per"})
-    """one scale for each output channel, or one for the whole tensor"""
+    symmetric: bool | None = field(default=None, metadata={"option": "--symmetric/--asymmetric"})
+    """zero point in the middle; otherwise the range of the values is used in full. Not given: zero points where they
+    lower the error by more than 1 dB, and 1 more for each percent that they add; none in the form dequantize"""
+    granularity: Literal["auto", "channel", "tensor"] = field(default="auto", metadata={"option": "--per"})
+    """one scale for each output channel, or one for the whole tensor; auto: for each channel, unless all have much the
+    same"""
+    scales: Literal["auto", "float32"] = "auto"
+    """type of the scales; auto: float16, bfloat16 or whole multiples of one number, where the codes lose less by it
+    than the bytes are worth; float32 in the form dequantize"""
     range: Range = "mse"
     """where values are clipped; mse: where the squared error is least; minmax: nowhere"""
     equalise: bool = True
@@ -55,9 +65,7 @@ class QuantizeWeights(WeightPass):
     takes_elementwise: ClassVar[bool] = True
 
     def problem(self) -> str | None:
-        changed = [
-            name for name in ("symmetric", "granularity", "range") if getattr(self, name) != getattr(type(self), name)
-        ]
+        changed = [name for name in _OF_INTEGERS if getattr(self, name) != getattr(type(self), name)]
         if self.dtype in HALVES and changed:
             return f"{' and '.join(changed)}: only for integers, and {self.dtype} is none"
         return None
@@ -93,8 +101,7 @@ class QuantizeWeights(WeightPass):
         integers = self._quantized(weight, array, context)
         if weight.is_elementwise and self._is_short(integers.sqnr_db):
             return self._instead(weight, array, integers.sqnr_db, context)
-        second = ", equalised" if integers.affine.input_scale is not None else ""
-        return _Encoding(integers.affine, self._detail(weight) + second, integers.sqnr_db)
+        return _Encoding(integers.affine, self._detail(weight, integers), integers.sqnr_db)
 
     def _is_short(self, sqnr_db: float | None) -> bool:
         """True for less than constants need that are used as they are; None is exact."""
@@ -121,25 +128,35 @@ class QuantizeWeights(WeightPass):
         return _Encoding(half, dtype, sqnr_db)
 
     def _quantized(self, weight: Weight, array: np.ndarray, context: Context) -> Quantized:
-        dtype, axes, signed = weight.dtype.numpy(), self._axes(weight), self.dtype == "int8"
-        plain = quantize(
-            array, axes, bits=self.bits, signed=signed, symmetric=self.symmetric, range_=self.range,
-            store=context.store, dtype=dtype,
+        dtype, grain, signed = weight.dtype.numpy(), self._grain(weight), self.dtype == "int8"
+        plain_codes = context.storing.form == "dequantize"  # compilers such as TensorRT take no zero points of weights
+        quantized = functools.partial(
+            quantize, channel_axes=grain.channel_axes, bits=self.bits, signed=signed, range_=self.range,
+            symmetric=True if self.symmetric is None and plain_codes else self.symmetric,
+            store=context.store, kinds=() if plain_codes or weight.is_elementwise else self._kinds(context.storing.opset),
         )  # fmt: skip
-        axis = weight.input_axis
-        if not (self.equalise and signed and self.symmetric) or self.granularity == "tensor" or axis is None:
-            return plain
-        return equalised(
-            array, plain, axes, axis, bits=self.bits, range_=self.range, store=context.store, dtype=dtype
-        )  # fmt: skip
+        array, axis = array.reshape(grain.shape), grain.input_axis
+        made = quantized(array, dtype=dtype)
+        if self.equalise and signed and self.symmetric is not False and axis is not None:
+            made = equalised(array, made, axis, quantized, dtype)
+        return replace(made, affine=replace(made.affine, shape=weight.shape))
 
-    def _axes(self, weight: Weight) -> tuple[int, ...]:
-        return weight.channel_axes if self.granularity == "channel" else ()
+    def _grain(self, weight: Weight) -> Grain:
+        return per_tensor(weight) if self.granularity == "tensor" else grain_of(weight)
 
-    def _detail(self, weight: Weight) -> str:
-        axes = self._axes(weight)
+    def _kinds(self, opset: int) -> tuple[Kind, ...]:
+        """What scales may be stored as besides float32."""
+        one: tuple[Kind, ...] = ("one",) if self.granularity == "auto" else ()
+        if self.scales == "float32":
+            return one
+        halves: tuple[Kind, ...] = ("float16", "bfloat16") if opset >= BFLOAT16_FROM_OPSET else ("float16",)
+        return (*one, "uint8", *halves)
+
+    def _detail(self, weight: Weight, made: Quantized) -> str:
+        axes = weight.channel_axes if made.affine.scale.size > 1 else ()
         grain = f"per channel (axis {', '.join(map(str, axes))})" if axes else "per tensor"
-        return f"{self.dtype}, {'symmetric' if self.symmetric else 'asymmetric'}, {grain}"
+        second = ", equalised" if made.affine.input_scale is not None else ""
+        return f"{self.dtype}, {'symmetric' if made.symmetric else 'asymmetric'}, {grain}{second}"
 
 
 @dataclass(frozen=True)

@@ -13,14 +13,15 @@ from nncompress.forms.dequantize import Dequantize
 from nncompress.forms.form import Storing
 from nncompress.forms.store import store
 from nncompress.model.constants import find_constants
-from nncompress.model.encoding import attach
+from nncompress.model.encoding import attach, encoded_of
 from nncompress.model.model import Model
 from nncompress.numerics.affine import Affine, quantize
 from nncompress.numerics.encoded import Encoded
 from nncompress.numerics.half import rounded_to_half
 from nncompress.numerics.held import Store
 from nncompress.numerics.sparse import Pruned
-from tests.models import model_of, noise, only_weight, proto_from, run, session
+from nncompress.passes.quantize_weights import QuantizeWeights
+from tests.models import context_for, model_of, noise, only_weight, proto_from, run, session
 
 OPSETS = (7, 10, 11, 13, 17, 21)
 SHAPE = (24, 40)
@@ -151,11 +152,32 @@ def test_scales_along_two_axes_decode_to_the_bit(form: str, axes: tuple[int, ...
     encoding = quantize(
         noise(3, 4, 5), axes, bits=8, signed=True, symmetric=False, range_="minmax", store=Store()
     ).affine
-    made = stored(model, encoding, form)
-    if form == "dequantize" and axes != (0, 1):
-        assert made.note == "DequantizeLinear cannot scale along two axes that are not the first ones"
-    assert made.name == ("dequantize" if form == "dequantize" and axes == (0, 1) else "folded")
+    assert stored(model, encoding, form).name == form
     assert np.array_equal(exact(model, np.stack([np.eye(4, dtype=np.float32)] * 3)), encoding.decode())
+
+
+@pytest.mark.parametrize("form", ["folded", "dequantize"])
+@pytest.mark.parametrize(
+    ("groups", "shape"), [(2, (8, 3, 2)), (4, (8, 3, 2, 3)), (2, (4, 1, 3)), (8, (8, 2, 3)), (2, (4, 3, 2, 1, 2))]
+)
+def test_scales_of_groups_decode_to_the_bit(groups: int, shape: tuple[int, ...], form: str) -> None:
+    """A ConvTranspose of single ones at each place hands out its weight."""
+    weight, rank = noise(*shape), len(shape) - 2
+    weight[: shape[0] // groups] *= 100
+    kernel = ",".join(map(str, shape[2:]))
+    head = f"g (float[N,{shape[0]},{','.join('1' * rank)}] x) => (float[N,{groups * shape[1]},{kernel}] y)"
+    model = model_of(f"{head} {{ y = ConvTranspose<group={groups}>(x, w) }}", w=weight)
+    QuantizeWeights(min_size=1, equalise=False, only_if_smaller=False, range="minmax").apply(model, context_for(model))
+    encoding = encoded_of(only_weight(model))
+    assert isinstance(encoding, Affine)
+    block = weight.reshape(groups, -1, *shape[1:])
+    largest = np.abs(block).max(axis=(1, *range(3, block.ndim)))
+    np.testing.assert_allclose(encoding.scale.reshape(groups, -1), largest / 127, rtol=1e-6)
+    assert stored(model, encoding, form).name == form
+    x = np.eye(shape[0], dtype=np.float32).reshape(shape[0], shape[0], *[1] * rank)
+    handed = exact(model, x).reshape(shape[0], groups, *shape[1:])
+    member = np.arange(shape[0]) // (shape[0] // groups)
+    assert np.array_equal(handed[np.arange(shape[0]), member], encoding.decode())
 
 
 @pytest.mark.parametrize("form", ["folded", "dequantize"])

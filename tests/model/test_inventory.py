@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nncompress.model.constants import find_constants
 from nncompress.model.inventory import quantized_parts, take_inventory
 from nncompress.onnx_file.facts import file_facts
 from nncompress.onnx_file.read import load
@@ -136,6 +137,19 @@ def test_loaded_bytes_of_a_table_are_its_codes_and_of_a_matrix_floats(tmp_path: 
     result = load(file_of(compress_graph(model, [QuantizeWeights(equalise=False)]).model, tmp_path / "o.onnx"))
     found = take_inventory(result)
     assert found.weight_bytes_loaded == 100 * 32 + 100 * 4 + 32 * 32 * 4
+
+
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_scales_and_zero_points_that_are_integers_themselves_are_no_weights(tmp_path: Path, symmetric: bool) -> None:
+    body = "g (int64[N] i) => (float[N,300] y) { e = Gather(t, i) y = MatMul(e, w) }"
+    table, matrix = np.random.default_rng(0).uniform(-1, 1, (2, 300, 64)).astype(np.float32)  # much the same ranges
+    model = model_of(body, t=table, w=np.ascontiguousarray(matrix.T))
+    step = QuantizeWeights(symmetric=symmetric, granularity="channel")
+    result = load(file_of(compress_graph(model, [step]).model, tmp_path / "o.onnx"))
+    stored = [tensor.shape for _, tensor, _ in find_constants(result) if tensor.dtype.bitwidth == 8]
+    assert len(stored) == (4 if symmetric else 6), "so that whole multiples of one number do for scales"
+    assert dict(quantized_parts(result)) == {"integer weights behind Cast": 2}
+    assert take_inventory(result).parameters == 2 * 300 * 64
 
 
 # ------------------------------------------------------------------------------------------------ quantized, facts

@@ -4,7 +4,6 @@ import onnx_ir as ir
 import pytest
 
 from nncompress.model.roles import Role, operand_roles
-from tests.models import model_of
 
 
 def roles(op: str, domain: str = "", **attributes: object) -> tuple[Role, ...]:
@@ -22,7 +21,7 @@ def shown(found: tuple[Role, ...]) -> list[tuple[int, object, object]]:
         ("Conv", "", {}, [(1, (0,), "rest")]),
         ("FusedConv", "com.microsoft", {}, [(1, (0,), "rest")]),
         ("ConvTranspose", "", {}, [(1, (1,), "rest")]),
-        ("ConvTranspose", "", {"group": 2}, [(1, (1,), "rest")]),
+        ("ConvTranspose", "", {"group": 2}, [(1, (0, 1), "rest")]),
         ("ConvTranspose", "", {"group": 4}, [(1, (0, 1), "rest")]),
         ("MatMul", "", {}, [(1, "rest", (-2,)), (0, "rest", (-1,))]),
         ("FusedMatMul", "com.microsoft", {"transB": 1}, [(1, "rest", (-1,)), (0, "rest", (-1,))]),
@@ -54,9 +53,9 @@ def test_the_weight_operands_of_a_node(
     assert shown(roles(op, domain, **attributes)) == expected
 
 
-def test_a_depthwise_transposed_convolution_of_unknown_shape_is_not_taken_for_one() -> None:
-    model = model_of("g (float[1,4,5] x, float[] w) => (float[] y) { y = ConvTranspose<group=4>(x, w) }")
-    assert shown(operand_roles(model.ir.graph[0])) == [(1, (1,), "rest")]
+def test_a_transposed_convolution_says_how_many_groups_it_has() -> None:
+    assert [role.groups for role in roles("ConvTranspose", group=2)] == [2]
+    assert {role.groups for op in ("ConvTranspose", "Conv", "MatMul") for role in roles(op)} == {1}
 
 
 @pytest.mark.parametrize(("op", "kind"), [("Conv", "linear"), ("Gather", "table"), ("LSTM", "recurrent")])

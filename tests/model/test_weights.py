@@ -62,7 +62,7 @@ CASES = {
     "Conv depthwise": case("y = Conv<group=4>(x, w)", (4, 1, 2, 2), (0,), (1, 2, 3), channel_1, x=(1, 4, 3, 3)),
     "ConvTranspose": case("y = ConvTranspose(x, w)", (3, 5, 2, 2), (1,), (0, 2, 3), channel_1, x=(1, 3, 4, 4)),
     "ConvTranspose grouped": case(
-        "y = ConvTranspose<group=2>(x, w)", (4, 3, 2), (1,), (0, 2), lambda j: [(A, j), (A, 3 + j)], x=(1, 4, 5)
+        "y = ConvTranspose<group=2>(x, w)", (4, 3, 2), (0, 1), (2,), lambda c, j: [(A, 3 * (c // 2) + j)], x=(1, 4, 5)
     ),
     "ConvTranspose depthwise": case(
         "y = ConvTranspose<group=4>(x, w)", (4, 2, 2), (0, 1), (2,), lambda c, j: [(A, 2 * c + j)], x=(1, 4, 5)

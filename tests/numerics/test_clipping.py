@@ -55,12 +55,13 @@ def test_the_mse_range_is_close_to_the_best_of_a_dense_search(
     kind = {"bits": bits, "signed": signed, "symmetric": symmetric}
     full = squared_error(weight, made(weight, (), **kind))  # type: ignore[arg-type]
     found = squared_error(weight, made(weight, (), range_="mse", **kind))  # type: ignore[arg-type]
-    low, high = clipping.value_range(weight.reshape(1, 1, -1), symmetric=symmetric)
-    smallest, largest = levels(bits, signed=signed, symmetric=symmetric)
+    low, high = clipping.value_range(weight.reshape(1, 1, -1))
+    low, high = clipping.mirrored(low, high) if symmetric else (low, high)
+    ends = levels(bits, signed=signed, symmetric=symmetric)
     best = full
     for factor in np.linspace(0.1, 1, 400):
-        scale, zero = affine.affine_parameters(low * factor, high * factor, smallest, largest, symmetric=symmetric)
-        codes = np.clip(np.rint(weight / scale) + zero, smallest, largest)
+        scale, zero = affine.affine_parameters(affine.Grid(*ends, low * factor, high * factor, symmetric))
+        codes = np.clip(np.rint(weight / scale) + zero, *ends)
         best = min(best, float(np.sum((weight.astype(np.float64) - (codes - zero) * scale.astype(np.float64)) ** 2)))
     assert found <= full * 1.04  # _WORTH: no gain below 4 % is looked for
     assert found <= best * 1.08

@@ -1,5 +1,7 @@
 """What every encoding promises: a sample decodes to what the whole decodes to, and nothing is missing in its arrays."""
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -25,8 +27,10 @@ def test_a_sample_of_codes_decodes_to_what_the_whole_decodes_to(
 def test_a_second_scale_is_counted_in() -> None:
     weight = noise(64, 64)
     weight[:, 3] *= 100
-    made = quantize(weight, (0,), bits=8, signed=True, symmetric=True, range_="minmax", store=Store())
-    affine = equalised(weight, made, (0,), 1, bits=8, range_="minmax", store=Store()).affine
+    coarse = functools.partial(
+        quantize, channel_axes=(0,), bits=8, signed=True, symmetric=True, range_="minmax", store=Store()
+    )
+    affine = equalised(weight, coarse(weight), 1, coarse).affine
     assert affine.input_scale is not None
     places = np.arange(0, 4096, 7)
     assert np.array_equal(affine.decode_at(places), affine.decode().reshape(-1)[places])
@@ -44,7 +48,8 @@ def test_arrays_are_all_that_an_encoding_consists_of() -> None:
     arrays = {name: held.load() for name, held in made.arrays().items()}
     assert sorted(arrays) == ["codes", "scale", "zero_point"]
     again = Affine(
-        Store().hold(arrays["codes"]), arrays["scale"], arrays["zero_point"], made.shape, True, 8, made.nonzeros
-    )
+        Store().hold(arrays["codes"]), arrays["scale"], arrays["zero_point"], made.shape, made.codes_shape, True, 8,
+        made.nonzeros,
+    )  # fmt: skip
     assert np.array_equal(again.decode(), made.decode())
     assert [*Pruned(Store().hold(noise(4, 5)), (4, 5), 20).arrays()] == ["values"]

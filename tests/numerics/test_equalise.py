@@ -3,18 +3,18 @@
 import numpy as np
 import pytest
 
-from nncompress.numerics.affine import Quantized, quantize
+from nncompress.numerics.affine import Quantized, Range, quantize
 from nncompress.numerics.equalise import LEAST_GAIN_DB, WORTH_TRYING_DB, equalised, input_factor
 from nncompress.numerics.held import Store
 from tests.models import noise
 
 
-def plain(weight: np.ndarray, axes: tuple[int, ...] = (1,)) -> Quantized:
-    return quantize(weight, axes, bits=8, signed=True, symmetric=True, range_="mse", store=Store())
+def plain(weight: np.ndarray, axes: tuple[int, ...] = (1,), range_: Range = "mse") -> Quantized:
+    return quantize(weight, axes, bits=8, signed=True, symmetric=True, range_=range_, store=Store())
 
 
-def second(weight: np.ndarray, axes: tuple[int, ...] = (1,), axis: int = 0) -> Quantized:
-    return equalised(weight, plain(weight, axes), axes, axis, bits=8, range_="mse", store=Store())
+def second(weight: np.ndarray, axes: tuple[int, ...] = (1,), axis: int = 0, range_: Range = "mse") -> Quantized:
+    return equalised(weight, plain(weight, axes, range_), axis, lambda other: plain(other, axes, range_))
 
 
 def outliers(*shape: int) -> np.ndarray:
@@ -44,8 +44,7 @@ def test_outliers_along_an_input_axis_get_a_second_scale(axis: int) -> None:
 
 def test_each_element_is_off_by_at_most_half_its_own_step_where_nothing_is_clipped() -> None:
     weight = outliers(64, 200)
-    start = quantize(weight, (1,), bits=8, signed=True, symmetric=True, range_="minmax", store=Store())
-    found = equalised(weight, start, (1,), 0, bits=8, range_="minmax", store=Store()).affine
+    found = second(weight, range_="minmax").affine
     assert found.input_scale is not None
     assert np.all(np.abs(weight - found.decode()) <= 0.5 * found.scale * found.input_scale * (1 + 1e-4))
 
@@ -57,7 +56,7 @@ def test_each_element_is_off_by_at_most_half_its_own_step_where_nothing_is_clipp
 )
 def test_other_weights_stay_as_they_were(weight: np.ndarray) -> None:
     start = plain(weight)
-    assert equalised(weight, start, (1,), 0, bits=8, range_="mse", store=Store()) is start
+    assert equalised(weight, start, 0, plain) is start
 
 
 def test_the_gain_must_be_worth_the_bytes_of_the_second_scale() -> None:
@@ -69,9 +68,17 @@ def test_the_factor_is_the_square_root_of_the_largest_with_mean_one() -> None:
     weight = noise(9, 50) * np.float32(2.0) ** np.arange(9)[:, None].astype(np.float32)
     factor = input_factor(weight, 0)
     largest = np.abs(weight).max(axis=1, keepdims=True)
-    assert np.allclose(factor**2 / largest, factor[0] ** 2 / largest[0], rtol=1e-5)
-    assert np.log(factor).mean() == pytest.approx(0, abs=1e-6)
+    exact = np.sqrt(largest / np.exp(np.log(largest).mean()))
+    assert np.allclose(factor, exact, rtol=2**-11)
     assert factor.dtype == np.float32
+    assert np.array_equal(factor, factor.astype(np.float16))
+
+
+def test_factors_beyond_the_reach_of_float16_are_not_rounded_to_it() -> None:
+    weight = np.float32(10.0) ** (4 * np.arange(9)[:, None] - 16).astype(np.float32) * np.ones((9, 5), np.float32)
+    factor = input_factor(weight, 0)
+    assert factor.min() < 2**-14
+    assert np.allclose(factor, np.sqrt(weight[:, :1]), rtol=1e-5)
 
 
 def test_inputs_whose_weights_are_zero_have_the_factor_one() -> None:

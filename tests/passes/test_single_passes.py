@@ -1,8 +1,12 @@
 """What each pass does to a weight, in numbers, and every reason that it gives for leaving one alone."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from nncompress.forms.choice import constant_bytes
+from nncompress.forms.form import Storing
 from nncompress.model.encoding import encoded_of
 from nncompress.model.model import Model
 from nncompress.numerics.affine import Affine
@@ -83,9 +87,36 @@ def test_outliers_along_inputs_get_a_second_scale_unless_told_not_to() -> None:
         assert affine(other).input_scale is None
 
 
+def test_by_default_scales_and_zero_points_come_where_they_pay_and_as_asked_for_otherwise() -> None:
+    tied = "g (int64[3] i) => (float[3,2000] y) { e = Gather(w, i) t = Transpose(w) y = MatMul(e, t) }"
+    alike = np.random.default_rng(0).uniform(-1, 1, (2000, 16)).astype(np.float32)
+    alike[:, 0] = 1  # every row has the same largest value
+
+    def stored(weight: np.ndarray, form: str = "folded", **options: object) -> tuple[str, int, int]:
+        model = model_of(tied, w=weight)
+        context = replace(context_for(model), storing=Storing(17, form))
+        (outcome,) = QuantizeWeights(equalise=False, **options).apply(model, context)  # type: ignore[arg-type]
+        assert isinstance(outcome, Rewritten)
+        parameters = constant_bytes(model, context.storing) - weight.size
+        return outcome.detail, affine(model).scale.size, parameters
+
+    narrow = noise(2000, 16)
+    channels, rows = "int8, symmetric, per channel (axis 0)", 2000
+    assert stored(narrow) == (channels, rows, rows + 4)
+    assert stored(narrow, scales="float32") == (channels, rows, 4 * rows)
+    assert stored(narrow, granularity="tensor") == ("int8, symmetric, per tensor", 1, 4)
+    assert stored(narrow, symmetric=False)[::2] == ("int8, asymmetric, per channel (axis 0)", 2 * rows + 4)
+    assert stored(narrow, "dequantize") == (channels, rows, 5 * rows)
+    assert stored(alike) == ("int8, symmetric, per tensor", 1, 4)
+    assert stored(alike, granularity="channel")[:2] == (channels, rows)
+    positive = np.abs(noise(500, 64))
+    assert stored(positive)[0] == "int8, asymmetric, per channel (axis 0)"
+    assert stored(positive, symmetric=True)[0] == stored(positive, "dequantize")[0] == channels
+
+
 def test_quantizing_leaves_weights_alone_whose_scales_would_eat_the_gain() -> None:
     model = model_of("g (float[2,3] x) => (float[2,200] y) { y = MatMul(x, w) }", w=noise(1, 200))
-    text = reason(QuantizeWeights(), model)
+    text = reason(QuantizeWeights(scales="float32"), model)
     assert text == "scales and decoding nodes would eat the gain (800 bytes would become about 1150)"
     assert isinstance(applied(QuantizeWeights(only_if_smaller=False), model), Rewritten)
 

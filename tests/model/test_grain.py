@@ -1,0 +1,47 @@
+"""Which elements of a weight share a scale, against what onnxruntime makes one output channel of."""
+
+import numpy as np
+import pytest
+
+from nncompress.model.grain import Grain, grain_of, per_tensor
+from tests.models import model_of, noise, only_weight, run
+
+HEAD = "g (float[1,8,5] x) => (float[] y)"
+GROUPED = "y = ConvTranspose<group={groups}>(x, w)"
+TURNED = "t = Transpose<perm=[2,1,0]>(w) y = ConvTranspose<group=2>(x, t)"
+
+
+@pytest.mark.parametrize(("groups", "outputs"), [(1, 3), (2, 3), (4, 3), (4, 1), (8, 1), (8, 2)])
+def test_channels_of_the_grain_are_the_output_channels(groups: int, outputs: int) -> None:
+    """Output channel m of group g is linear in w[g C/G : (g + 1) C/G, m] and in nothing else."""
+    array, x = noise(8, outputs, 2), noise(1, 8, 5)
+    body = f"{HEAD} {{ {GROUPED.format(groups=groups)} }}"
+    grain = grain_of(only_weight(model_of(body, w=array)))
+    split = array.reshape(grain.shape)
+    count = [grain.shape[axis] for axis in grain.channel_axes]
+    assert int(np.prod(count)) == groups * outputs
+    for number, channel in enumerate(np.ndindex(*count)):
+        only = np.zeros_like(split)
+        picked: list[object] = [slice(None)] * split.ndim
+        for axis, index in zip(grain.channel_axes, channel, strict=True):
+            picked[axis] = index
+        only[tuple(picked)] = split[tuple(picked)]
+        y, whole = (run(model_of(body, w=w), x=x)[0] for w in (only.reshape(array.shape), array))
+        np.testing.assert_allclose(y[:, number], whole[:, number], rtol=1e-5, atol=1e-5)
+        assert not np.delete(y, number, axis=1).any()
+
+
+def test_groups_follow_the_axis_that_is_moved() -> None:
+    grain = grain_of(only_weight(model_of(f"{HEAD} <float[8,3,2] t> {{ {TURNED} }}", w=noise(2, 3, 8))))
+    assert grain == Grain((2, 3, 2, 4), (1, 2))
+    assert (grain.input_axis, grain.elements) == (3, 8)
+
+
+def test_where_it_is_not_known_how_long_groups_are_each_index_is_a_channel() -> None:
+    assert grain_of(only_weight(model_of(f"{HEAD} {{ {TURNED} }}", w=noise(2, 3, 8)))) == Grain((2, 3, 8), (1, 2))
+
+
+def test_other_weights_are_as_they_are() -> None:
+    weight = only_weight(model_of("g (float[2,4] x) => (float[2,3] y) { y = MatMul(x, w) }", w=noise(4, 3)))
+    assert (grain_of(weight), per_tensor(weight)) == (Grain((4, 3), (1,)), Grain((4, 3), ()))
+    assert (grain_of(weight).input_axis, per_tensor(weight).input_axis) == (0, None)
