@@ -12,6 +12,7 @@ from nncompress.model.freeze import freeze_inputs
 from nncompress.onnx_file.read import load
 from nncompress.passes.quantize_weights import QuantizeWeights
 from nncompress.workflow.pipeline import compress_graph
+from nncompress.workflow.prepare import Preparing
 from tests.models import noise, proto_of, run, saved
 from tests.support import COMPRESSING, nncompress as command
 
@@ -59,7 +60,7 @@ def test_with_it_the_weight_is_a_constant_and_is_compressed(ir_version: int, tmp
 @each_ir
 def test_a_note_says_what_was_frozen(ir_version: int, tmp_path: Path) -> None:
     model = load(saved(overridable(ir_version), tmp_path / "m.onnx"))
-    notes = compress_graph(model, [QuantizeWeights()], freeze=True).notes
+    notes = compress_graph(model, [QuantizeWeights()], preparing=Preparing(freeze_inputs=True)).notes
     raised = "; IR version 3 became 4" if ir_version == 3 else ""
     assert notes == (f"--freeze-inputs: 2 initializers that were also inputs are constants now{raised}",)
     assert compress_graph(model, [QuantizeWeights()]).notes == ()
