@@ -1,4 +1,4 @@
-"""Makes initializers that are also graph inputs into plain constants: callers may override them from IR version 4 on."""
+"""Makes initializers that are also graph inputs, which callers may override since IR version 4, into constants."""
 
 from __future__ import annotations
 

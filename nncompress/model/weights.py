@@ -137,11 +137,9 @@ def find_weights(model: Model) -> list[Weight]:
                 if use is not None:
                     uses_of.setdefault(id(origin.value), (origin.value, {}))[1][use] = None
     return [
-        Weight(
-            value, homes[id(value)], tuple(uses), unstorable.get(id(homes[id(value)])), may_be_overridden(model, value)
-        )  # fmt: skip
+        Weight(value, home, tuple(uses), unstorable.get(id(home)), may_be_overridden(model, value))
         for value, uses in uses_of.values()
-        if id(value) in homes
+        if (home := homes.get(id(value))) is not None
     ]
 
 

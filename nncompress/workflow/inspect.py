@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 
+from nncompress.forms.form import DEFAULT_FORM
 from nncompress.model.arithmetic import fold_arithmetic
 from nncompress.model.constants import stored_bytes
-from nncompress.forms.form import DEFAULT_FORM
 from nncompress.model.decoded import Decoded, decoded_weights
 from nncompress.model.inventory import take_inventory
 from nncompress.model.model import Model

@@ -13,6 +13,8 @@ from nncompress.feeds.feeds import Feeds
 from nncompress.feeds.synthesise import synthesise_choices
 from nncompress.model.model import Model
 from nncompress.model.raised import CannotRaise
+from nncompress.onnx_file.output import check_result
+from nncompress.onnx_file.read import load
 from nncompress.onnx_file.write import write
 from nncompress.results.record import OutputComparison
 from nncompress.results.units import format_db
@@ -25,8 +27,7 @@ LEAST_SQNR_DB = 80.0  # float32 kernels of two opsets agree to 100 dB and more w
 def same_outputs(original: Path, newer: Model, feeds: Feeds, threads: int) -> str:
     """On what both gave the same. Raises CannotRaise where they do not."""
     with _folder() as folder:
-        path = _written(newer, folder / "raised.onnx")
-        return _compared(original, path, feeds, threads)
+        return _compared(original, _written(newer, folder / "raised.onnx"), feeds, threads)
 
 
 def same_made_up_outputs(original: Model, newer: Model) -> str:
@@ -43,17 +44,17 @@ def same_made_up_outputs(original: Model, newer: Model) -> str:
 def _compared(before: Path, after: Path, feeds: Feeds, threads: int) -> str:
     from nncompress.validate.compare import Request
 
-    request = Request(before, after, replace(feeds, labels=None), threads, seconds=0)
     try:
-        run = measure_in_child(request)
+        check_result(load(after), load(before))
+        run = measure_in_child(Request(before, after, replace(feeds, labels=None), threads, seconds=0))
     except NoOutputError as error:
-        raise CannotRaise(f"the converted model does not run: {_told(error, after)}") from error
+        raise CannotRaise(f"the converted model does not work: {_told(error, after)}") from error
     for output in run.outputs:
         difference = _difference(output)
         if difference:
-            raise CannotRaise(f"the converted model gives another output {output.name!r} ({difference})")
+            raise CannotRaise(f"the converted model gives another output {output.name!r}: {difference}")
     count = run.feeds.count
-    return f"the same outputs on {count} {'synthetic ' if feeds.synthetic else ''}feed{'s' * (count != 1)}"
+    return f"the same outputs on {count} {'synthetic ' * feeds.synthetic}feed{'s' * (count != 1)}"
 
 
 def _difference(output: OutputComparison) -> str | None:
@@ -67,7 +68,7 @@ def _difference(output: OutputComparison) -> str | None:
 
 def _told(error: Exception, path: Path) -> str:
     """What it says, without the path of a file that nobody knows."""
-    return str(error).rpartition(f"{path}: ")[2]
+    return str(error).rpartition(f"{path}: ")[2].replace(f" from {path}", "")
 
 
 @contextmanager
@@ -80,7 +81,5 @@ def _written(model: Model, path: Path) -> Path:
     try:
         write(model, path, lasting=False)
     except OSError as error:
-        raise NoOutputError(
-            f"cannot write to the temporary folder: {reason(error)} (TMPDIR names another)"
-        ) from error
+        raise NoOutputError(f"cannot write to the temporary folder: {reason(error)} (TMPDIR names another)") from error
     return path
