@@ -19,8 +19,8 @@ BODIES = {
     "Dropout": "a = Dropout<ratio=0.3>(x) y = Relu(a)",
     "BatchNormalization": "a = Conv(x, w) y = BatchNormalization(a, b, b, b, p)",
     "Flatten and Gemm": "a = Flatten(x) y = Gemm(a, v, c)",
-    "axes as attributes": "a = ReduceSum<axes=[2,3], keepdims=0>(x) s = Squeeze<axes=[0]>(r) z = Unsqueeze<axes=[0]>(s) "
-    "y = Mul(a, z)",
+    "axes as attributes": "a = ReduceSum<axes=[2,3], keepdims=0>(x) s = Squeeze<axes=[0]>(r) z = Unsqueeze<axes=[0]>(s)"
+    " y = Mul(a, z)",
     "Split and Concat": "a, b0 = Split<axis=2, split=[3, 5]>(x) y = Concat<axis=2>(b0, a)",
     "a large Constant": "a = Flatten(x) y = MatMul(a, k)",
 }  # fmt: skip
