@@ -95,7 +95,7 @@ def _dtype_name(dtype: ir.DataType) -> str:
 
 # ------------------------------------------------------------------------------------------------ weights
 def _weights(model: Model, size: int, *, count: bool) -> tuple[WeightFacts, ...]:
-    model = model.clone()
+    """Those of a copy of the model, which changes."""
     fold_arithmetic(model)
     decoded = decoded_weights(model)
     parts = {id(part) for weight in decoded for part in weight.parts}

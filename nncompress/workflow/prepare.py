@@ -15,7 +15,6 @@ from nncompress.forms.form import DEFAULT_FORM
 from nncompress.model.freeze import INITIALIZERS_FROM_IR, freeze_inputs
 from nncompress.model.model import Model
 from nncompress.model.raised import CannotRaise, raised
-from nncompress.model.weights import find_weights
 from nncompress.passes.base import Pass
 from nncompress.results.rules.on_requests import KeptOpset
 
@@ -45,7 +44,7 @@ def prepare(model: Model, passes: Sequence[Pass], form: str, how: Preparing) -> 
     """A copy of `model` for these passes. Raises UsageError where `form` needs a newer opset than it can have."""
     frozen = frozen_copy(model, how)
     needed, why = _needed(passes, form)
-    if model.opset >= needed or not find_weights(model):
+    if model.opset >= needed:
         return frozen
     try:
         if how.keep_opset:

@@ -94,7 +94,7 @@ def test_the_opset_is_raised_as_far_as_pass_and_form_need_it(
     }  # fmt: skip
 
 
-def test_what_has_no_weights_is_not_raised() -> None:
+def test_what_has_no_weights_stays_as_it_is() -> None:
     made = compress_graph(model_of("g (float[4] x) => (float[4] y) { y = Relu(x) }", opset=6), [QuantizeWeights()])
     assert (made.model.opset, made.notes) == (6, ())
 
