@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
+from functools import partial
 from pathlib import Path
 
 from nncompress.errors import UsageError
@@ -28,7 +29,9 @@ from nncompress.search.trial import Trial, model_digest, trial_key
 from nncompress.workflow.calibration import samples_for
 from nncompress.workflow.compare import compare_files
 from nncompress.workflow.pipeline import check_passes, compress_graph
+from nncompress.workflow.prepare import Preparing
 from nncompress.workflow.proof import Proof
+from nncompress.workflow.raised_check import same_made_up_outputs
 
 __all__ = [
     "CorrectBiases", "Factorize", "Model", "PruneMagnitude", "QuantizeWeights", "Report", "compare", "compress", "load",
@@ -43,18 +46,21 @@ def compress(
     form: str = DEFAULT_FORM,
     threads: int = 1,
     freeze_inputs: bool = False,
+    keep_opset: bool = False,
     calibration: str | Path | None = None,
 ) -> Model:
     """A compressed copy of `model`, whose `ledger` says what was done to each weight.
 
     Where no pass finds anything to do, the copy is the model as it was. `freeze_inputs`: initializers that are also
-    graph inputs become constants and are compressed as well. `calibration`: samples, as `data` of `compare`, for
+    graph inputs become constants and are compressed as well. `keep_opset`: a model whose opset is too old for what the
+    passes or the form need is not raised to a newer one. `calibration`: samples, as `data` of `compare`, for
     passes that need them, such as CorrectBiases. Raises UsageError for impossible options.
     """
     check_form(form)
     checked = _checked(passes)
     samples = samples_for(checked, model, Path(calibration) if calibration is not None else None)
-    compressed = compress_graph(model, checked, form=form, threads=threads, freeze=freeze_inputs, samples=samples)
+    preparing = Preparing(freeze_inputs, keep_opset, partial(same_made_up_outputs, model))
+    compressed = compress_graph(model, checked, form=form, threads=threads, preparing=preparing, samples=samples)
     compressed.model.ledger = compressed.lines
     return compressed.model
 

@@ -107,8 +107,12 @@ def test_where_no_form_can_be_written_the_weight_is_left_alone(own: int, models:
 
 def test_factors_of_a_constant_node_are_counted_on_its_line() -> None:
     constant = helper.make_node("Constant", [], ["w"], value=numpy_helper.from_array(THIN))
-    proto = proto_of("g (float[4,32] x) => (float[4,24] y) { y = MatMul(x, w) }", opset=9, ir_version=3)
-    proto.graph.node.insert(0, constant)
+    body = (
+        'g (float[4,32] x) => (float[4,24] y) { y = local.f(x) } <domain: "local", opset_import: ["" : 17]> '
+        "f (a) => (b) { b = MatMul(a, w) }"
+    )
+    proto = proto_of(body)
+    proto.functions[0].node.insert(0, constant)
     line, others = compress_graph(as_model(proto), [Factorize(energy=0.9999, min_size=1)]).lines
     assert (line.bytes_before, line.bytes_after) == (4 * 32 * 24, 4 * 3 * (32 + 24))
     assert line.form == "factors (dense)"

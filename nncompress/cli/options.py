@@ -225,6 +225,11 @@ class StoreOptions:
         option("--freeze-inputs", group="Output", text="Weights that are also inputs, which callers may override, "
                 "become constants and are compressed."),
     ] = False  # fmt: skip
+    keep_opset: Annotated[
+        bool,
+        shared_option("--keep-opset", group="Output", text="Do without what needs a newer opset than MODEL has. "
+                "Otherwise it is raised where a pass or form needs that, and the outputs stay the same."),
+    ] = False  # fmt: skip
     keep_failed: Annotated[bool, option("--keep-failed", group="Output", text="Keep OUT even if a gate fails.")] = False
     validate: Annotated[
         bool, typer.Option("--validate/--no-validate", help="Run both models and compare.", rich_help_panel="Output")

@@ -6,7 +6,7 @@ from typing import Any
 
 from nncompress.errors import UsageError
 from nncompress.forms.dense import Dense
-from nncompress.forms.dequantize import Dequantize
+from nncompress.forms.dequantize import PER_CHANNEL_FROM_OPSET, Dequantize
 from nncompress.forms.folded import Folded
 from nncompress.forms.form import DEFAULT_FORM, Form
 from nncompress.forms.gather_dequantize import GatherDequantize
@@ -18,6 +18,13 @@ ALL_FORMS: tuple[Form[Any], ...] = (GatherDequantize(), Folded(), Dequantize(), 
 def form_names() -> list[str]:
     """What a run may ask for: the default, and the forms that are taken on request only."""
     return [DEFAULT_FORM, *(form.name for form in ALL_FORMS if form.on_request)]
+
+
+def needed_opset(name: str, *, per_channel: bool) -> int:
+    """The opset from which on form `name` holds integers with one scale, or with one for each channel."""
+    if per_channel and name == Dequantize.name:
+        return PER_CHANNEL_FROM_OPSET
+    return next(form.least_opset for form in ALL_FORMS if form.name == name)
 
 
 def check_form(name: object) -> str:

@@ -8,7 +8,6 @@ import numpy as np
 import onnx_ir as ir
 
 from nncompress.model.constants import constant_tensor
-from nncompress.model.freeze import INITIALIZERS_FROM_IR
 from nncompress.model.lineage import note_name
 from nncompress.model.model import Model, Scope
 from nncompress.model.tensors import same_data
@@ -99,8 +98,8 @@ def home_of(node: ir.Node) -> Scope:
 
 
 def keeps_constants_as_nodes(model: Model, scope: Scope) -> bool:
-    """True where initializers are not possible: in functions, and in files older than IR version 4."""
-    return isinstance(root_of(model, scope), ir.Function) or model.ir.ir_version < INITIALIZERS_FROM_IR
+    """True where initializers are not possible: in functions."""
+    return isinstance(root_of(model, scope), ir.Function)
 
 
 def root_of(model: Model, scope: Scope) -> Scope:

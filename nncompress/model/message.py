@@ -52,5 +52,28 @@ def marked_tensors(model: Model, mark: str) -> Iterator[list[ir.TensorProtocol]]
             step()
 
 
+def replace_external(model: Model, reader: Callable[[ir.ExternalTensor], ir.TensorProtocol]) -> None:
+    """Puts what `reader` makes of them in the place of onnx-ir's external tensors."""
+    for scope in model.scopes():
+        for value in getattr(scope, "initializers", {}).values():
+            if isinstance(value.const_value, ir.ExternalTensor):
+                value.const_value = reader(value.const_value)
+        for holder in attribute_holders(scope):
+            _replace_in_attributes(holder, reader)
+
+
+def _replace_in_attributes(
+    holder: ir.Node | ir.Function, reader: Callable[[ir.ExternalTensor], ir.TensorProtocol]
+) -> None:
+    for attr in list(holder.attributes.values()):
+        if attr.is_ref():
+            continue
+        if attr.type == ir.AttributeType.TENSOR and isinstance(attr.value, ir.ExternalTensor):
+            holder.attributes[attr.name] = ir.AttrTensor(attr.name, reader(attr.value))
+        elif attr.type == ir.AttributeType.TENSORS and any(isinstance(t, ir.ExternalTensor) for t in attr.value):
+            tensors = [reader(t) if isinstance(t, ir.ExternalTensor) else t for t in attr.value]
+            holder.attributes[attr.name] = ir.AttrTensors(attr.name, tensors)
+
+
 def _is_large(tensor: ir.TensorProtocol | None) -> bool:
     return tensor is not None and tensor.dtype != ir.DataType.STRING and tensor.nbytes >= LARGE_BYTES

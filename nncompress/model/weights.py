@@ -17,7 +17,7 @@ import onnx_ir as ir
 
 from nncompress.model.calls import Call, bound
 from nncompress.model.constants import FLOATS, constant_tensor
-from nncompress.model.freeze import INITIALIZERS_FROM_IR
+from nncompress.model.freeze import may_be_overridden
 from nncompress.model.model import OLDEST_OPSET, Model, Scope, op_name, standard_opset
 from nncompress.model.moves import Shape
 from nncompress.model.node_attributes import operand, standard_op
@@ -54,6 +54,7 @@ class Weight:
     scope: Scope  # the graph or function in which it is defined
     uses: tuple[Use, ...]
     unstorable: str | None = None  # why no form can hold it where it is
+    overridable: bool = False  # a caller may give it other values
 
     @property
     def name(self) -> str:
@@ -111,7 +112,7 @@ class Weight:
     @property
     def barrier(self) -> str | None:
         """Why its values may not be changed; None if they may."""
-        if self.value.is_graph_input():
+        if self.overridable:
             return "it is also a graph input that a caller may override (--freeze-inputs makes it a constant)"
         if self.value.is_graph_output():
             return "it is an output of the graph"
@@ -137,9 +138,9 @@ def find_weights(model: Model) -> list[Weight]:
                     use = replace(use, shared=_shared(role, origin, origins.shape_of(read, call)))
                     uses_of.setdefault(id(origin.value), (origin.value, {}))[1][use] = None
     return [
-        Weight(value, homes[id(value)], tuple(uses), unstorable.get(id(homes[id(value)])))
+        Weight(value, home, tuple(uses), unstorable.get(id(home)), may_be_overridden(model, value))
         for value, uses in uses_of.values()
-        if id(value) in homes
+        if (home := homes.get(id(value))) is not None
     ]
 
 
@@ -158,7 +159,6 @@ def _unstorable(model: Model) -> dict[int, str]:
     roots: list[Scope] = [model.ir.graph, *model.ir.functions.values()]
     for root in roots:
         opset = standard_opset(root, model.opset) if isinstance(root, ir.Function) else model.opset
-        nodes_only = isinstance(root, ir.Function) or model.ir.ir_version < INITIALIZERS_FROM_IR
         reason = None
         if model.opset < OLDEST_OPSET:
             reason = f"opset {model.opset} is older than {OLDEST_OPSET}: nothing can be stored smaller"
@@ -166,7 +166,7 @@ def _unstorable(model: Model) -> dict[int, str]:
             reason = (
                 f"it lies in a function of opset {opset}, and the model has {model.opset}: export both with one opset"
             )
-        elif nodes_only and opset < INTEGER_CONSTANTS_FROM_OPSET:
+        elif isinstance(root, ir.Function) and opset < INTEGER_CONSTANTS_FROM_OPSET:
             reason = f"it is in a Constant node, which cannot hold integers before opset {INTEGER_CONSTANTS_FROM_OPSET}"
         if reason is not None:
             reasons.update({id(scope): reason for scope in (root, *root.subgraphs())})

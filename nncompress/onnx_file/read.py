@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable
 from pathlib import Path
 
 import onnx
@@ -14,7 +13,8 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from nncompress.errors import InputError
 from nncompress.files.opened import OpenFile, open_external, open_regular
 from nncompress.model.constants import note_stored_bytes
-from nncompress.model.model import Model, attribute_holders
+from nncompress.model.message import replace_external
+from nncompress.model.model import Model
 from nncompress.model.tensors import FileTensor
 from nncompress.model.value_types import note_stated_types, unreadable_types_set_aside
 from nncompress.onnx_file import sparse, wire
@@ -188,20 +188,4 @@ def _attach_files(
             return FileTensor(file, payloads[tensor.offset or 0].offset, tensor)
         return FileTensor(external[location], tensor.offset or 0, tensor)
 
-    for scope in Model(model).scopes():
-        for value in getattr(scope, "initializers", {}).values():
-            if isinstance(value.const_value, ir.ExternalTensor):
-                value.const_value = reader(value.const_value)
-        for holder in attribute_holders(scope):
-            _attach_to_attributes(holder, reader)
-
-
-def _attach_to_attributes(node: ir.Node | ir.Function, reader: Callable[[ir.ExternalTensor], FileTensor]) -> None:
-    for attr in list(node.attributes.values()):
-        if attr.is_ref():
-            continue
-        if attr.type == ir.AttributeType.TENSOR and isinstance(attr.value, ir.ExternalTensor):
-            node.attributes[attr.name] = ir.AttrTensor(attr.name, reader(attr.value))
-        elif attr.type == ir.AttributeType.TENSORS and any(isinstance(t, ir.ExternalTensor) for t in attr.value):
-            tensors = [reader(t) if isinstance(t, ir.ExternalTensor) else t for t in attr.value]
-            node.attributes[attr.name] = ir.AttrTensors(attr.name, tensors)
+    replace_external(Model(model), reader)

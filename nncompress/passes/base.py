@@ -14,7 +14,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from nncompress.model.model import Model
+from nncompress.model.model import OLDEST_OPSET, Model
 from nncompress.model.weights import Weight, find_weights
 from nncompress.passes.context import Context
 from nncompress.passes.select import check_globs, matches
@@ -51,6 +51,10 @@ class Pass(ABC):
     def problem(self) -> str | None:
         """What is wrong with the options; None if they can be used."""
         return None
+
+    def needed_opset(self, form: str) -> tuple[int, str]:
+        """The opset from which on it can do all that it is asked for, with weights in `form`; and why."""
+        return OLDEST_OPSET, f"nothing can be stored smaller before opset {OLDEST_OPSET}"
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,10 @@ class PruneMagnitude(WeightPass):
             return "a threshold is the same for all weights anyway: leave scope out"
         return None
 
+    def needed_opset(self, form: str) -> tuple[int, str]:
+        opset = LEAST_OPSET["sparse-mask"]
+        return opset, f"zeros cannot be stored small before opset {opset}"
+
     def apply(self, model: Model, context: Context) -> list[Outcome]:
         weights, outcomes = self.select(model)
         limit, shares = self._limit(weights), self._shares(weights)

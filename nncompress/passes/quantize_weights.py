@@ -8,11 +8,12 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from nncompress.forms import needed_opset
 from nncompress.forms.choice import cheapest, obstacle, saves
 from nncompress.forms.narrow import BFLOAT16_FROM_OPSET
 from nncompress.model.encoding import attach
 from nncompress.model.grain import Grain, grain_of, per_tensor
-from nncompress.model.model import Model
+from nncompress.model.model import OLDEST_OPSET, Model
 from nncompress.model.weights import Weight
 from nncompress.numerics.affine import Quantized, Range, quantize
 from nncompress.numerics.encoded import Encoded
@@ -69,6 +70,16 @@ class QuantizeWeights(WeightPass):
         if self.dtype in HALVES and changed:
             return f"{' and '.join(changed)}: only for integers, and {self.dtype} is none"
         return None
+
+    def needed_opset(self, form: str) -> tuple[int, str]:
+        if self.dtype == "bfloat16":
+            return BFLOAT16_FROM_OPSET, f"there is no bfloat16 before opset {BFLOAT16_FROM_OPSET}"
+        per_channel = self.granularity == "channel" and self.dtype not in HALVES
+        opset = needed_opset(form, per_channel=per_channel)
+        if opset <= OLDEST_OPSET:
+            return super().needed_opset(form)
+        lacking = f"there is no form {form}{' with one scale a channel' * per_channel}"
+        return opset, f"{lacking} before opset {opset}"
 
     def apply(self, model: Model, context: Context) -> list[Outcome]:
         weights, outcomes = self.select(model)
@@ -133,7 +144,8 @@ class QuantizeWeights(WeightPass):
         quantized = functools.partial(
             quantize, channel_axes=grain.channel_axes, bits=self.bits, signed=signed, range_=self.range,
             symmetric=True if self.symmetric is None and plain_codes else self.symmetric,
-            store=context.store, kinds=() if plain_codes or weight.is_elementwise else self._kinds(context.storing.opset),
+            store=context.store,
+            kinds=() if plain_codes or weight.is_elementwise else self._kinds(context.storing.opset),
         )  # fmt: skip
         array, axis = array.reshape(grain.shape), grain.input_axis
         made = quantized(array, dtype=dtype)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from nncompress.errors import NoOutputError
@@ -21,12 +22,15 @@ from nncompress.passes.base import Pass
 from nncompress.passes.spec import described
 from nncompress.results.limits import Aim, Limits
 from nncompress.results.record import Comparison, Report, Skipped
+from nncompress.results.rules.on_requests import Requests
 from nncompress.results.rules.verdict import judge
 from nncompress.runtime.environment import environment
 from nncompress.workflow.calibration import calibration_notes, samples_for
 from nncompress.workflow.ledger import with_graph_line
 from nncompress.workflow.pipeline import Compressed, check_passes, compress_graph
+from nncompress.workflow.prepare import Preparing
 from nncompress.workflow.proof import Proof, Stopwatch, _complaint, feeds_of, run_both, with_libraries
+from nncompress.workflow.raised_check import same_outputs
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ class Writing:
     threads: int = 1  # of compressing
     dry_run: bool = False
     freeze_inputs: bool = False  # initializers that are also inputs become constants
+    keep_opset: bool = False  # do without what needs a newer one
 
 
 @with_libraries
@@ -61,9 +66,11 @@ def compress_file(
         feeds = feeds_of(original, source, proof)
         samples = samples_for(passes, original, calibration, feeds)
     with watch.stage("compress"), _hashed_meanwhile(original):
+        check = None if feeds is None else partial(same_outputs, source, feeds=feeds, threads=proof.threads)
         compressed = compress_graph(
-            original, passes, form=writing.form, threads=writing.threads, freeze=writing.freeze_inputs, samples=samples
-        )
+            original, passes, form=writing.form, threads=writing.threads, samples=samples,
+            preparing=Preparing(writing.freeze_inputs, writing.keep_opset, check),
+        )  # fmt: skip
         _require_change(original, compressed)
         notes = (*original.notes, *_complaint(original), *compressed.notes)
         notes += calibration_notes(compressed.outcomes, samples, calibration)
@@ -81,7 +88,9 @@ def compress_file(
             candidate = file_facts(result, shown_as=target, in_full=proof.validate)
         lines = with_graph_line(compressed.lines, reference.file_bytes, candidate.file_bytes)
         comparison = Comparison(reference, candidate, run)
-        verdict = judge(comparison, limits, lines, writing.aim)
+        asked = None if writing.form == DEFAULT_FORM else writing.form
+        requests = Requests(asked, compressed.idle, compressed.kept_opset)
+        verdict = judge(comparison, limits, lines, writing.aim, requests)
         written = not writing.dry_run and (verdict.level != "fail" or writing.keep_failed)
         if written:
             out.commit()
@@ -124,6 +133,8 @@ def _require_change(original: Model, compressed: Compressed) -> None:
         said.insert(
             0, "it is quantized already (" + ", ".join(f"{count} {kind}" for kind, count in quantized[:3]) + ")"
         )
+    if compressed.kept_opset:
+        said.insert(0, compressed.kept_opset.complaint)
     said = said or list(compressed.notes) or [_without_weights(compressed)]
     raise NoOutputError(f"nothing was compressed: {'; '.join(said)}")
 

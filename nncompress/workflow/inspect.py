@@ -14,6 +14,7 @@ import numpy as np
 import onnx_ir as ir
 
 from nncompress.feeds.fed import fed_values
+from nncompress.forms.form import DEFAULT_FORM
 from nncompress.model.arithmetic import fold_arithmetic
 from nncompress.model.constants import stored_bytes
 from nncompress.model.decoded import Decoded, decoded_weights
@@ -28,8 +29,10 @@ from nncompress.passes.quantize_weights import QuantizeWeights
 from nncompress.results.inspection import Inspection, LeftAlone, PortFacts, Prediction, WeightFacts
 from nncompress.results.record import LedgerLine, Rewritten, Skipped
 from nncompress.workflow.pipeline import compress_graph
+from nncompress.workflow.prepare import Preparing, prepare
 
 _NAMES_KEPT = 5
+_PREDICTED = QuantizeWeights(range="minmax")  # how the default chooses ranges takes long and changes no size
 _OWN_FIGURES = re.compile(r" \([0-9,]+ bytes [^)]*\)")  # of one weight, which would keep equal reasons apart
 
 
@@ -63,7 +66,7 @@ def inspect_file(path: Path) -> Inspection:
         bytes_by_dtype=tuple((element_text(ir.DataType[name.upper()]), n) for name, n in inventory.bytes_by_dtype),
         bytes_by_op=inventory.bytes_by_op,
         quantized=inventory.quantized,
-        weights=_weights(model, size, count=small),
+        weights=_weights(prepare(model, [_PREDICTED], DEFAULT_FORM, Preparing()).model, size, count=small),
         prediction=_prediction(model, size),
         notes=(*model.notes, *([f"onnx.checker says: {model.complaint}"] if model.complaint else [])),
     )
@@ -83,7 +86,7 @@ def _dim(dim: int | ir.SymbolicDim) -> int | str:
 
 # ------------------------------------------------------------------------------------------------ weights
 def _weights(model: Model, size: int, *, count: bool) -> tuple[WeightFacts, ...]:
-    model = model.clone()
+    """Those of a copy of the model, which changes."""
     fold_arithmetic(model)
     decoded = decoded_weights(model)
     parts = {id(part) for weight in decoded for part in weight.parts}
@@ -132,8 +135,8 @@ def _counts(weight: Weight) -> tuple[int, int]:
 
 # ------------------------------------------------------------------------------------------------ what could be done
 def _prediction(model: Model, size: int) -> Prediction | None:
-    """What `quantize` without options would write. How it chooses ranges takes long and changes no size."""
-    compressed = compress_graph(model, [QuantizeWeights(range="minmax")], threads=os.cpu_count() or 1)
+    """What `quantize` without options would write."""
+    compressed = compress_graph(model, [_PREDICTED], threads=os.cpu_count() or 1)
     parts = {part.name for decoded in decoded_weights(model) for part in decoded.parts}
     weights = [line for line in compressed.lines if line.kind == "weight" and line.name not in parts]
     if not weights:

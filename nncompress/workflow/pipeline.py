@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -14,16 +15,17 @@ from nncompress.forms.form import DEFAULT_FORM, Storing
 from nncompress.forms.store import store
 from nncompress.model.arithmetic import fold_arithmetic
 from nncompress.model.batch_norm import fold_batch_norms
-from nncompress.model.freeze import freeze_inputs
 from nncompress.model.model import Model
 from nncompress.model.normalise import normalise
 from nncompress.numerics.blas_threads import one_blas_thread
 from nncompress.passes.base import Pass
 from nncompress.passes.context import Context
-from nncompress.results.record import LedgerLine, Outcome, Rewritten, SizeStep
+from nncompress.results.record import LedgerLine, Outcome, Rewritten, SizeStep, Skipped
+from nncompress.results.rules.on_requests import KeptOpset
 from nncompress.results.weight_values import WeightValues
 from nncompress.workflow.chain_error import chain_errors
 from nncompress.workflow.ledger import Ledger, output_error
+from nncompress.workflow.prepare import Prepared, Preparing, frozen_copy, prepare
 from nncompress.workflow.worst_values import worst_values
 
 
@@ -36,12 +38,12 @@ class Applied:
     ledger: Ledger
     outcomes: tuple[Outcome, ...]
     steps: tuple[SizeStep, ...]  # of several passes: the planned size before each
-    notes: tuple[str, ...]
+    idle: tuple[tuple[str, str], ...] = ()  # of several passes: (one that changed nothing, its most common reason)
 
     @property
     def changed(self) -> bool:
         """True if any pass changed anything."""
-        return any(isinstance(outcome, Rewritten) for outcome in self.outcomes)
+        return _changed(self.outcomes)
 
     def clone(self) -> Applied:
         """The same in a graph of its own, with what rides on it."""
@@ -58,34 +60,46 @@ class Compressed:
     notes: tuple[str, ...]
     steps: tuple[SizeStep, ...] = ()
     worst_values: tuple[WeightValues, ...] = ()
+    idle: tuple[tuple[str, str], ...] = ()  # see Applied
+    kept_opset: KeptOpset | None = None
 
     @property
     def changed(self) -> bool:
         """True if any pass changed anything."""
-        return any(isinstance(outcome, Rewritten) for outcome in self.outcomes)
+        return _changed(self.outcomes)
 
 
 def compress_graph(
-    model: Model, passes: Sequence[Pass], *, form: str = DEFAULT_FORM, threads: int = 1, freeze: bool = False,
-    samples: Feeds | None = None,
+    model: Model, passes: Sequence[Pass], *, form: str = DEFAULT_FORM, threads: int = 1,
+    preparing: Preparing = Preparing(), samples: Feeds | None = None,
 ) -> Compressed:  # fmt: skip
-    """Applies `passes` to a copy of `model` and stores what they made. Raises UsageError as `apply_passes` does."""
-    context = Context(Storing(model.opset, form), threads=threads)
-    return store_applied(apply_passes(model, passes, context, freeze=freeze, samples=samples), context.storing)
+    """Applies `passes` to a copy of `model` and stores what they made. Raises UsageError as `apply_passes` does, and
+    for a form that the model's opset does not have.
+
+    Where no pass changes anything, the copy is the model as it was.
+    """
+    check_passes(passes, calibrated=samples is not None)
+    prepared = prepare(model, passes, form, preparing)
+    context = Context(Storing(prepared.model.opset, form), threads=threads)
+    applied = apply_passes(prepared.model, passes, context, samples=samples)
+    if not applied.changed:
+        frozen = frozen_copy(model, preparing) if preparing.freeze_inputs else Prepared(model)
+        prepared, applied = replace(frozen, kept_opset=prepared.kept_opset), untouched(frozen.model, applied.outcomes)
+    compressed = store_applied(applied, context.storing)
+    return replace(compressed, notes=(*prepared.notes, *compressed.notes), kept_opset=prepared.kept_opset)
 
 
 @one_blas_thread()
 def apply_passes(
-    model: Model, passes: Sequence[Pass], context: Context, *, freeze: bool = False, samples: Feeds | None = None
-) -> Applied:
+    model: Model, passes: Sequence[Pass], context: Context, *, samples: Feeds | None = None
+) -> Applied:  # fmt: skip
     """Applies `passes` to a copy of `model`. Raises UsageError for an order or options that cannot be meant.
 
-    Where no pass changes anything, the copy is the model as it was. `freeze`: initializers that are also inputs,
-    which callers may override, become constants first. `samples`: for passes that need calibration.
+    Where no pass changes anything, the copy is the model as it was, not even normalised. `samples`: for passes that
+    need calibration.
     """
     check_passes(passes, calibrated=samples is not None)
     copy = model.clone()
-    notes = _freeze(copy) if freeze else ()
     fold_arithmetic(copy)
     fold_batch_norms(copy)
     ledger = Ledger(copy)
@@ -94,12 +108,22 @@ def apply_passes(
         context = replace(context, calibration=CalibrationRun(copy.clone(), samples))
     outcomes: list[Outcome] = []
     steps: list[SizeStep] = []
+    idle: list[tuple[str, str]] = []
     for done, current in zip(["normalise", *(earlier.name for earlier in passes)], passes, strict=False):
         if len(passes) > 1:
             steps.append(SizeStep(done, constant_bytes(copy, context.storing)))
-        outcomes += current.apply(copy, context)
-    applied = Applied(model, copy, ledger, tuple(outcomes), tuple(steps), notes)
-    return applied if applied.changed else _unchanged(applied, freeze=freeze)
+        made = current.apply(copy, context)
+        outcomes += made
+        if len(passes) > 1 and not _changed(made):
+            idle.append((current.name, _commonest_reason(made)))
+    applied = Applied(model, copy, ledger, tuple(outcomes), tuple(steps), tuple(idle))
+    return applied if applied.changed else untouched(model, applied.outcomes)
+
+
+def untouched(model: Model, outcomes: tuple[Outcome, ...]) -> Applied:
+    """What becomes of `model` where no pass changes anything."""
+    copy = model.clone()
+    return Applied(model, copy, Ledger(copy), outcomes, ())
 
 
 @one_blas_thread()
@@ -112,33 +136,23 @@ def store_applied(applied: Applied, storing: Storing) -> Compressed:
     sizes, outcomes = ledger.sizes_before_store(model), ledger.by_line(applied.outcomes)
     if not applied.changed:
         lines = ledger.close(model, sizes, {}, outcomes, [None] * len(outcomes))
-        return Compressed(model, applied.outcomes, lines, applied.notes)
+        return Compressed(model, applied.outcomes, lines, ())
     errors = chain_errors(ledger.originals, model, outcomes)
     worst = worst_values(ledger.originals, model, errors, list(map(output_error, outcomes)))
     stored = store(model, storing)
     forms = {key: (choice.name, choice.size_bytes) for key, (_, choice) in stored.items()}
     lines = ledger.close(model, sizes, forms, outcomes, errors)
     notes = dict.fromkeys(f"{name}: {choice.note}" for name, choice in stored.values() if choice.note)
-    return Compressed(model, applied.outcomes, lines, (*applied.notes, *notes), applied.steps, worst)
+    return Compressed(model, applied.outcomes, lines, tuple(notes), applied.steps, worst, applied.idle)
 
 
-def _unchanged(applied: Applied, *, freeze: bool) -> Applied:
-    """The model as it was, not even normalised."""
-    copy = applied.original.clone()
-    notes = _freeze(copy) if freeze else ()
-    return Applied(applied.original, copy, Ledger(copy), applied.outcomes, (), notes)
+def _changed(outcomes: Sequence[Outcome]) -> bool:
+    return any(isinstance(outcome, Rewritten) for outcome in outcomes)
 
 
-def _freeze(model: Model) -> tuple[str, ...]:
-    before = model.ir.ir_version
-    count = freeze_inputs(model)
-    if not count:
-        return ()
-    inputs = "1 initializer that was also an input is a constant now" if count == 1 else (
-        f"{count} initializers that were also inputs are constants now"
-    )  # fmt: skip
-    raised = f"; IR version {before} became {model.ir.ir_version}" if model.ir.ir_version != before else ""
-    return (f"--freeze-inputs: {inputs}{raised}",)
+def _commonest_reason(outcomes: Sequence[Outcome]) -> str:
+    reasons = Counter(outcome.reason for outcome in outcomes if isinstance(outcome, Skipped)).most_common(1)
+    return reasons[0][0] if reasons else "there is nothing that it is for"
 
 
 def check_passes(passes: Sequence[Pass], *, calibrated: bool) -> None:

@@ -21,6 +21,7 @@ import onnx
 from nncompress.errors import NncompressError
 from nncompress.feeds.fed import input_specs
 from nncompress.feeds.synthesise import synthesise_choices
+from nncompress.model.freeze import INITIALIZERS_FROM_IR
 from nncompress.onnx_file.facts import file_facts
 from nncompress.onnx_file.output import check_result
 from nncompress.onnx_file.read import load
@@ -93,8 +94,13 @@ def _problem(blob: bytes, data: Mapping[str, bytes], folder: Path, form: str) ->
     input_specs(model.ir)
     with contextlib.suppress(NncompressError):  # not all inputs can be made up
         next(iter(next(iter(synthesise_choices(model.ir, seed=0, dims={})))))
-    before, after = (onnx.ModelProto.FromString(path.read_bytes()).graph for path in (source, target))
-    for what, ours, theirs in (("inputs", before.input, after.input), ("outputs", before.output, after.output)):
+    original, after = onnx.ModelProto.FromString(blob), onnx.ModelProto.FromString(target.read_bytes()).graph
+    before = original.graph
+    inputs = list(before.input)
+    if original.ir_version < INITIALIZERS_FROM_IR and compressed.changed:  # no caller can override them
+        constants = {tensor.name for tensor in before.initializer}
+        inputs = [info for info in inputs if info.name not in constants]
+    for what, ours, theirs in (("inputs", inputs, after.input), ("outputs", before.output, after.output)):
         if list(ours) != list(theirs):
             return f"other {what}: {_names(ours)} became {_names(theirs)}"
     lost = {line.name for line in compressed.lines if line.bytes_before < 0 or line.bytes_after < 0}

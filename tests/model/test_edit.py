@@ -48,9 +48,9 @@ def in_function() -> onnx.ModelProto:
     return proto
 
 
-def as_constant(ir_version: int) -> onnx.ModelProto:
+def as_constant() -> onnx.ModelProto:
     body = "g (bool c, float[2,4] x) => (float[2,3] y) { y = MatMul(x, w) }"
-    proto = proto_of(body, opset=8, ir_version=ir_version)
+    proto = proto_of(body, opset=8, ir_version=4)
     proto.graph.node.insert(0, dense_constant("w", W))
     return proto
 
@@ -60,8 +60,7 @@ HOMES = {
     "captured": in_branches(captured=True),
     "branches": in_branches(captured=False),
     "function": in_function(),
-    "Constant": as_constant(4),
-    "Constant before IR 4": as_constant(3),
+    "Constant": as_constant(),
 }
 
 
@@ -86,13 +85,11 @@ def test_drafted_nodes_take_the_place_of_a_weight_in_every_kind_of_graph(home: s
         assert np.array_equal(run(model, **feed)[0], 2 * run(HOMES[home], **feed)[0])
 
 
-@pytest.mark.parametrize("home", ["function", "Constant before IR 4"])
-def test_where_initializers_are_not_possible_constants_are_nodes(home: str) -> None:
-    model = as_model(HOMES[home])
+def test_in_functions_which_have_no_initializers_constants_are_nodes() -> None:
+    model = as_model(HOMES["function"])
     doubled(model)
     proto = proto_from(model)
-    nodes = proto.functions[0].node if home == "function" else proto.graph.node
-    assert op_types(nodes) == ["Constant", "Constant", "Add", "MatMul"]
+    assert op_types(proto.functions[0].node) == ["Constant", "Constant", "Add", "MatMul"]
     assert not proto.graph.initializer
 
 

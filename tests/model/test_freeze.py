@@ -11,11 +11,14 @@ import nncompress
 from nncompress.model.freeze import freeze_inputs
 from nncompress.onnx_file.read import load
 from nncompress.passes.quantize_weights import QuantizeWeights
+from nncompress.workflow.inspect import inspect_file
 from nncompress.workflow.pipeline import compress_graph
-from tests.models import noise, proto_of, run, saved
+from nncompress.workflow.prepare import Preparing
+from tests.models import noise, proto_of, run, saved, session
 from tests.support import COMPRESSING, nncompress as command
 
 each_ir = pytest.mark.parametrize("ir_version", [3, 8])
+STEPS = {"run": ["-p", "quantize-weights"], "factorize": ["--rank", 8], "prune": ["--even-if-larger"]}
 NAMES = ["x", "w", "bias"]
 
 
@@ -29,13 +32,28 @@ def inputs_of(path: Path) -> list[str]:
     return [info.name for info in onnx.load(path).graph.input]
 
 
-@each_ir
-def test_without_the_option_an_overridable_weight_stays_an_input(ir_version: int, tmp_path: Path) -> None:
-    model = load(saved(overridable(ir_version), tmp_path / "m.onnx"))
+def test_without_the_option_an_overridable_weight_stays_an_input(tmp_path: Path) -> None:
+    model = load(saved(overridable(8), tmp_path / "m.onnx"))
     small = nncompress.compress(model, [QuantizeWeights()])
     nncompress.save(small, tmp_path / "small.onnx")
     assert inputs_of(tmp_path / "small.onnx") == NAMES
-    assert small.ir.ir_version == ir_version
+    assert small.ir.ir_version == 8
+
+
+def test_before_ir_version_4_no_caller_can_override_a_weight_and_so_it_is_a_constant(tmp_path: Path) -> None:
+    path = saved(overridable(3), tmp_path / "m.onnx")
+    assert [info.name for info in session(path).get_inputs()] == ["x"]
+    with pytest.raises(Exception, match=r"[Ii]nvalid.*w"):
+        run(path, x=noise(5, 64), w=noise(64, 96))
+    nncompress.save(nncompress.compress(load(path), [QuantizeWeights()]), tmp_path / "small.onnx")
+    assert inputs_of(tmp_path / "small.onnx") == ["x"]
+    assert [info.name for info in session(tmp_path / "small.onnx").get_inputs()] == ["x"]
+    assert session(tmp_path / "small.onnx").get_overridable_initializers() == []
+    assert onnx.load(tmp_path / "small.onnx").ir_version == 4
+    inspection = inspect_file(path)
+    assert [weight.barrier for weight in inspection.weights] == [None]
+    assert inspection.prediction is not None
+    assert inspection.prediction.bytes_after == (tmp_path / "small.onnx").stat().st_size
 
 
 @each_ir
@@ -56,13 +74,27 @@ def test_with_it_the_weight_is_a_constant_and_is_compressed(ir_version: int, tmp
     assert np.all(np.abs(before - after) <= np.abs(x).sum(axis=1, keepdims=True) * steps)
 
 
-@each_ir
-def test_a_note_says_what_was_frozen(ir_version: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("ir_version", "freeze", "note"),
+    [
+        (8, True, "--freeze-inputs: 2 initializers that were also inputs are constants now"),
+        (3, True, "2 initializers that were also inputs are constants, which no caller could override; "
+                  "IR version 3 became 4"),
+        (3, False, "2 initializers that were also inputs are constants, which no caller could override; "
+                   "IR version 3 became 4"),
+        (8, False, None),
+    ],
+)  # fmt: skip
+def test_a_note_says_what_became_a_constant(ir_version: int, freeze: bool, note: str | None, tmp_path: Path) -> None:
     model = load(saved(overridable(ir_version), tmp_path / "m.onnx"))
-    notes = compress_graph(model, [QuantizeWeights()], freeze=True).notes
-    raised = "; IR version 3 became 4" if ir_version == 3 else ""
-    assert notes == (f"--freeze-inputs: 2 initializers that were also inputs are constants now{raised}",)
-    assert compress_graph(model, [QuantizeWeights()]).notes == ()
+    compressed = compress_graph(model, [QuantizeWeights()], preparing=Preparing(freeze_inputs=freeze))
+    assert compressed.notes == (() if note is None else (note,))
+
+
+def test_a_model_that_nothing_changes_stays_as_it_was(tmp_path: Path) -> None:
+    model = load(saved(overridable(3), tmp_path / "m.onnx"))
+    small = nncompress.compress(model, [QuantizeWeights(min_size=10**6)])
+    assert (small.ir.ir_version, [value.name for value in small.ir.graph.inputs]) == (3, NAMES)
 
 
 @each_ir
@@ -78,7 +110,7 @@ def test_an_input_without_an_initializer_stays(tmp_path: Path) -> None:
     del proto.graph.initializer[:]
     model = load(saved(proto, tmp_path / "m.onnx"))
     assert freeze_inputs(model) == 0
-    assert (len(model.ir.graph.inputs), model.ir.ir_version) == (3, 3)
+    assert (len(model.ir.graph.inputs), model.ir.ir_version) == (3, 4)
 
 
 def test_inputs_of_graphs_inside_nodes_stay(tmp_path: Path) -> None:
@@ -104,8 +136,8 @@ def test_inputs_of_graphs_inside_nodes_stay(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", COMPRESSING)
 def test_every_command_that_writes_a_model_has_the_option(name: str, tmp_path: Path) -> None:
-    path, out = saved(overridable(3), tmp_path / "m.onnx"), tmp_path / "out.onnx"
-    steps = {"run": ["-p", "quantize-weights"], "factorize": ["--rank", 8], "prune": ["--even-if-larger"]}.get(name, [])
+    path, out = saved(overridable(8), tmp_path / "m.onnx"), tmp_path / "out.onnx"
+    steps = STEPS.get(name, [])
     refused = command(name, *steps, path, "-o", out, "--no-validate")
     assert refused.exit_code == 4
     assert "--freeze-inputs makes it a constant" in refused.stderr

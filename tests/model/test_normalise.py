@@ -93,14 +93,6 @@ def test_constants_in_functions_stay_nodes() -> None:
     check_same_outputs(proto, model, x=noise(2, 4))
 
 
-def test_before_ir_version_4_constants_stay_nodes() -> None:
-    proto = proto_of("g (float[2,4] x) => (float[2,3] y) { y = MatMul(x, w) }", opset=8, ir_version=3)
-    proto.graph.node.insert(0, dense_constant("w", noise(4, 3)))
-    model = as_model(proto)
-    assert lift_constants(model) == 0
-    check_same_outputs(proto, model, x=noise(2, 4))
-
-
 def test_a_lifted_constant_keeps_its_name_and_is_a_weight() -> None:
     proto = proto_of("g (float[2,4] x) => (float[2,3] y) { y = MatMul(x, fc) }")
     proto.graph.node.insert(0, dense_constant("fc", noise(4, 3)))

@@ -41,7 +41,7 @@ INSIDE = {
     + "T (k) => (t) { t = Transpose<perm=[1, 0]>(k) }",
     "nested": "F (a, k) => (b) { b = local.G(k, a) } " + FUNCTION + "G (w, x) => (y) { y = Gemm<transB=1>(x, w) }",
     "branches": (
-        "F (a, k) => (b) { yes = Constant<value = bool {1}>() t = If(yes) <then_branch = p () => (u) "
+        "F (a, k) => (b) { m = ReduceMax<keepdims=0>(a) yes = Equal(m, m) t = If(yes) <then_branch = p () => (u) "
         "{ u = Transpose<perm=[1, 0]>(k) }, else_branch = q () => (v) { v = Transpose<perm=[1, 0]>(k) }> "
         "b = MatMul(a, t) }"
     ),

@@ -18,6 +18,7 @@ from nncompress.passes.factorize import Factorize
 from nncompress.passes.prune_magnitude import PruneMagnitude
 from nncompress.passes.quantize_weights import QuantizeWeights
 from nncompress.workflow.pipeline import compress_graph
+from nncompress.workflow.prepare import Preparing
 from tests.models import noise, proto_of, run, saved
 
 WAYS: dict[str, tuple[Pass, str]] = {
@@ -110,7 +111,10 @@ def test_initializers_that_callers_may_override_stay_inputs_with_their_values(tm
     proto = proto_of(body, w=noise(64, 64), v=noise(64, 64, seed=1))
     model = load(saved(proto, tmp_path / "m.onnx"))
     for freeze in (False, True):
-        write(compress_graph(model, [one], form=form, freeze=freeze).model, tmp_path / f"{freeze}.onnx")
+        write(
+            compress_graph(model, [one], form=form, preparing=Preparing(freeze_inputs=freeze)).model,
+            tmp_path / f"{freeze}.onnx",
+        )
         result = onnx.load(tmp_path / f"{freeze}.onnx")
         assert [value.name for value in result.graph.input] == (["x"] if freeze else ["x", "w"])
         assert ([t for t in result.graph.initializer if t.name == "w"] == [proto.graph.initializer[0]]) is not freeze

@@ -12,6 +12,7 @@ from nncompress.results.limits import Aim, Limits
 from nncompress.results.record import Comparison, LedgerLine
 from nncompress.results.rules.on_fidelity import demands_fidelity, fidelity_rules
 from nncompress.results.rules.on_files import changed_rule, grown_rule, max_size_rule, min_ratio_rule, shrunk_rule
+from nncompress.results.rules.on_requests import Requests, request_rules
 from nncompress.results.rules.on_runs import (
     data_rule,
     drop_rule,
@@ -27,8 +28,9 @@ from nncompress.results.verdict import RuleResult, Verdict
 
 
 def judge(
-    comparison: Comparison, limits: Limits, ledger: Sequence[LedgerLine] | None = None, aim: Aim = "size"
-) -> Verdict:
+    comparison: Comparison, limits: Limits, ledger: Sequence[LedgerLine] | None = None, aim: Aim = "size",
+    requests: Requests = Requests(),
+) -> Verdict:  # fmt: skip
     """All rules on `comparison`; `ledger` is that of the compression, None for a plain comparison of two files.
 
     A compression has to change something and, where size is its aim, to end smaller; of two given files the second may
@@ -38,6 +40,7 @@ def judge(
     rules: list[RuleResult | None] = [
         grown_rule(comparison) if ledger is None or aim != "size" else shrunk_rule(comparison),
         None if ledger is None else changed_rule(comparison, ledger),
+        *request_rules(requests, ledger or ()),
         max_size_rule(comparison, limits.max_size),
         min_ratio_rule(comparison, limits.min_ratio),
         interface_rule(run),

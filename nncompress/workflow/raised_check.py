@@ -1,0 +1,87 @@
+"""Runs a model that was raised to a newer opset against the original: the two have to give the same outputs."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from nncompress.errors import InputError, NoOutputError, reason
+from nncompress.feeds.fed import input_specs
+from nncompress.feeds.feeds import Feeds
+from nncompress.feeds.synthesise import how_to_give, synthesise_choices
+from nncompress.model.model import Model
+from nncompress.model.raised import CannotRaise
+from nncompress.onnx_file.output import check_result
+from nncompress.onnx_file.read import load
+from nncompress.onnx_file.write import write
+from nncompress.results.record import OutputComparison
+from nncompress.results.units import format_db
+from nncompress.runtime.child import first_accepted_in_child
+from nncompress.validate.in_child import measure_in_child
+
+LEAST_SQNR_DB = 80.0  # float32 kernels of two opsets agree to 100 dB and more where they are not the same
+
+
+def same_outputs(original: Path, newer: Model, feeds: Feeds, threads: int) -> str:
+    """On what both gave the same. Raises CannotRaise where they do not."""
+    with _folder() as folder:
+        return _compared(original, _written(newer, folder / "raised.onnx"), feeds, threads)
+
+
+def same_made_up_outputs(original: Model, newer: Model) -> str:
+    """The same for a model in memory, on made-up inputs. Raises CannotRaise too where none are accepted."""
+    with _folder() as folder:
+        before, after = _written(original, folder / "original.onnx"), _written(newer, folder / "raised.onnx")
+        try:
+            choices = synthesise_choices(original.ir, seed=0, dims={})
+            feeds = first_accepted_in_child(before, choices, how_to_give(input_specs(original.ir)))
+        except InputError as error:
+            raise CannotRaise(f"it cannot be run to compare: {_told(error, before)}") from error
+        return _compared(before, after, feeds, 1)
+
+
+def _compared(before: Path, after: Path, feeds: Feeds, threads: int) -> str:
+    from nncompress.validate.compare import Request
+
+    try:
+        check_result(load(after), load(before))
+        run = measure_in_child(Request(before, after, replace(feeds, labels=None), threads, seconds=0))
+    except NoOutputError as error:
+        raise CannotRaise(f"the converted model does not work: {_told(error, after)}") from error
+    for output in run.outputs:
+        difference = _difference(output)
+        if difference:
+            raise CannotRaise(f"the converted model gives another output {output.name!r}: {difference}")
+    count = run.feeds.count
+    return f"the same outputs on {count} {'synthetic ' * feeds.synthetic}feed{'s' * (count != 1)}"
+
+
+def _difference(output: OutputComparison) -> str | None:
+    fidelity = output.deployed
+    if output.problem or fidelity is None:
+        return output.problem
+    if fidelity.identical or (fidelity.sqnr_db is not None and fidelity.sqnr_db >= LEAST_SQNR_DB):
+        return None
+    return "not equal" if fidelity.sqnr_db is None else f"SQNR {format_db(fidelity.sqnr_db)}"
+
+
+def _told(error: Exception, path: Path) -> str:
+    """What it says, without the path of a file that nobody knows."""
+    return str(error).rpartition(f"{path}: ")[2].replace(f" from {path}", "")
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="nncompress-") as folder:
+        yield Path(folder)
+
+
+def _written(model: Model, path: Path) -> Path:
+    try:
+        write(model, path, lasting=False)
+    except OSError as error:
+        raise NoOutputError(f"cannot write to the temporary folder: {reason(error)} (TMPDIR names another)") from error
+    return path
