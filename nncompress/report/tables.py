@@ -100,8 +100,8 @@ def _latency_row(run: Run | None) -> list[str]:
 
 
 def latency_interval(latency: Latency) -> str:
-    """The ratio candidate / reference with its 95 % interval."""
-    return f"ratio {latency.ratio:.3f}, 95 % interval {latency.ratio_low:.3f} to {latency.ratio_high:.3f}"
+    """The ratio candidate / reference with its 99 % interval."""
+    return f"ratio {latency.ratio:.3f}, 99 % interval {latency.ratio_low:.3f} to {latency.ratio_high:.3f}"
 
 
 # ------------------------------------------------------------------------------------------------ outputs

@@ -167,11 +167,11 @@ class Timing:
 
 @dataclass(frozen=True)
 class Loaded:
-    """One session in a process of its own, opened and run once."""
+    """One session, opened and run once."""
 
     load_ms: float  # of opening the session
     peak_bytes: int | None  # above what the process held before; None: the system does not say
-    energy_mj: float | None  # a run, the whole processor package; None: not readable
+    energy_mj: float | None = None  # a run, the whole processor package; None: not measured, or not readable
 
 
 @dataclass(frozen=True)
@@ -181,11 +181,20 @@ class Latency:
     reference: Timing
     candidate: Timing
     ratio: float  # median over the interleaved pairs
-    ratio_low: float  # 95 % interval of that median
+    ratio_low: float  # 99 % interval of that median
     ratio_high: float
     distinguishable: bool  # False: the interval holds 1, or the difference is below 2 %, or they took no turns
     threads: int
     interleaved: bool
+    noise: tuple[str, ...] = ()  # what makes these figures doubtful, one sentence each
+
+
+@dataclass(frozen=True)
+class Loading:
+    """What a session of each model costs before its second run, in the same process."""
+
+    reference: Loaded
+    candidate: Loaded
 
 
 @dataclass(frozen=True)
@@ -212,6 +221,7 @@ class Run:
     feeds: FeedFacts
     one_after_the_other: bool  # both did not fit in the free memory
     notes: tuple[str, ...] = ()
+    loading: Loading | None = None
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,41 @@
-"""Compares two models in a child process."""
+"""Compares models in a child process, which opens the original once: to find inputs for it, and to compare with it."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, cast
 
+from nncompress.feeds.feeds import Feeds
 from nncompress.results.record import Run
-from nncompress.runtime.child import ModelCall, _limit_s, call_in_child
+from nncompress.runtime.child import Ask, ModelCall, _limit_s, call_in_child, serve_in_child
+
+
+@dataclass(frozen=True, eq=False)
+class OpenOriginal:
+    """`compare.Original` in a child process."""
+
+    _ask: Ask
+
+    def accepted(self, choices: Sequence[Feeds], advice: str) -> Feeds:
+        """The first of `choices` that it accepts. Raises InputError, with `advice`, where it accepts none."""
+        return cast(Feeds, self._ask((tuple(choices), advice)))
+
+    def compared(self, request: Any) -> Run:
+        """`compare.measure` with it. It can be asked once."""
+        return cast(Run, self._ask(request, request.candidate))
+
+
+@contextmanager
+def original_in_child(
+    path: Path, *, threads: int = 1, seconds: float = 0.0, timeout_s: float | None = None
+) -> Iterator[OpenOriginal]:
+    """Opens a model until the block ends. Raises InputError where onnxruntime refuses it. `seconds`: of timing."""
+    limit_s = _limit_s(seconds) if timeout_s is None else timeout_s
+    with serve_in_child(ModelCall(_served, (path, threads), path, None), limit_s) as ask:
+        yield OpenOriginal(ask)
 
 
 def measure_in_child(request: Any, *, memory_bytes: int | None = None, timeout_s: float | None = None) -> Run:
@@ -24,3 +53,14 @@ def _measure(request: Any, announce: Any) -> Run:
     from nncompress.validate.compare import measure
 
     return measure(request, announce)
+
+
+def _served(path: Path, threads: int, announce: Any) -> Any:
+    from nncompress.validate.compare import Original, measure
+
+    original = Original(path, threads, announce)
+
+    def answer(question: Any) -> Any:
+        return original.accepted(*question) if isinstance(question, tuple) else measure(question, announce, original)
+
+    return answer

@@ -78,7 +78,7 @@ def drop_rule(run: Run | None, max_drop: float | None, remedies: Remedies = WHEN
 
 
 def latency_rule(run: Run | None, max_ratio: float | None, remedies: Remedies = WHEN_COMPRESSING) -> RuleResult | None:
-    """Fail only where the whole 95 % interval misses the user's limit: noise alone must not break a build.
+    """Fail only where the whole 99 % interval misses the user's limit: noise alone must not break a build.
 
     A ratio above the limit whose interval reaches below it is a warning. The default only warns: where the ratio is
     above 1.10 and the whole interval above 1.
