@@ -190,14 +190,6 @@ class Latency:
 
 
 @dataclass(frozen=True)
-class Loading:
-    """What a session of each model costs before its second run, in the same process."""
-
-    reference: Loaded
-    candidate: Loaded
-
-
-@dataclass(frozen=True)
 class FeedFacts:
     """What the models were run on."""
 
@@ -221,7 +213,7 @@ class Run:
     feeds: FeedFacts
     one_after_the_other: bool  # both did not fit in the free memory
     notes: tuple[str, ...] = ()
-    loading: Loading | None = None
+    loaded: tuple[Loaded, Loaded] | None = None  # original and result, in the same process
 
 
 @dataclass(frozen=True)

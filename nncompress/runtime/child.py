@@ -68,7 +68,7 @@ def loading_in_child(model: Path, feed: Any, threads: int) -> Loaded:
 def in_turns_in_child(models: Sequence[Path], feeds: Sequence[Any], threads: int, seconds: float) -> list[Timing]:
     """`cost.measure_in_turns` in a child process."""
     call = ModelCall(_in_turns, (tuple(models), tuple(feeds), threads, seconds), models[0], None)
-    return cast(list[Timing], call_in_child(call, _limit_s(seconds)))
+    return cast(list[Timing], call_in_child(call, limit_for(seconds)))
 
 
 def call_in_child(call: ModelCall, timeout_s: float | None = None) -> Any:
@@ -161,7 +161,7 @@ def _with_libraries(
     return function(*arguments, announce)
 
 
-def _limit_s(seconds: float) -> float:
+def limit_for(seconds: float) -> float:
     """Enough for a measurement of `seconds`, which takes up to twenty times as long (see timing.py)."""
     return max(DEFAULT_TIMEOUT_S, 30 * seconds)
 

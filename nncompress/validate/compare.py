@@ -13,7 +13,7 @@ from pathlib import Path
 from nncompress.errors import InputError
 from nncompress.feeds.feeds import Feeds
 from nncompress.feeds.specs import Feed
-from nncompress.results.record import FeedFacts, Latency, Loading, Run, Timing
+from nncompress.results.record import FeedFacts, Latency, Loaded, Run, Timing
 from nncompress.runtime import timing
 from nncompress.runtime.accept import first_accepted
 from nncompress.runtime.cost import Metered
@@ -107,11 +107,11 @@ def _side_by_side(request: Request, original: Original, announce: Announce) -> R
             yield original.session.run(feed)
 
     _compare(request, live, candidate.session, _noting_cost(candidate, tally.add), announce)
-    loading = Loading(original.metered.ran(), candidate.ran())
+    loaded = (original.metered.ran(), candidate.ran())
     latency = _latency(original, candidate, first, request, announce)
     del candidate
     _compare_exact(request, live, tally, announce)
-    return _run(request, tally, latency, loading, varies=varies, together=True)
+    return _run(request, tally, latency, loaded, varies=varies, together=True)
 
 
 def _one_after_the_other(request: Request, original: Original, announce: Announce) -> Run:
@@ -133,7 +133,7 @@ def _one_after_the_other(request: Request, original: Original, announce: Announc
         candidate = _opened(request, announce)
         tally = Tally(original.session, candidate.session, _task(request))
         _compare(request, spilled, candidate.session, _noting_cost(candidate, tally.add), announce)
-        loading = Loading(original.metered.ran(), candidate.ran())
+        loaded = (original.metered.ran(), candidate.ran())
         candidate_timing = _timed_alone(candidate.session, first, request, announce)
         del candidate
         _compare_exact(request, spilled, tally, announce)
@@ -141,7 +141,7 @@ def _one_after_the_other(request: Request, original: Original, announce: Announc
     if reference_timing is not None and candidate_timing is not None:
         latency = timing.one_after_the_other(reference_timing, candidate_timing, request.threads)
         latency = _with_noise(latency, original)
-    return _run(request, tally, latency, loading, varies=varies, together=False)
+    return _run(request, tally, latency, loaded, varies=varies, together=False)
 
 
 def _opened(request: Request, announce: Announce) -> Metered:
@@ -247,7 +247,13 @@ def _timed_alone(session: Session, feed: Feed, request: Request, announce: Annou
 
 
 def _run(
-    request: Request, tally: Tally, latency: Latency | None, loading: Loading, *, varies: bool, together: bool
+    request: Request,
+    tally: Tally,
+    latency: Latency | None,
+    loaded: tuple[Loaded, Loaded],
+    *,
+    varies: bool,
+    together: bool,
 ) -> Run:
     feeds = request.feeds
     notes = [*feeds.notes, *tally.notes]
@@ -256,4 +262,4 @@ def _run(
     if not together:
         notes.append("the models ran one after the other: both do not fit in the free memory")
     facts = FeedFacts(feeds.origin, len(feeds), feeds.seed, feeds.labels is not None)
-    return Run(tally.outputs(), tally.metrics(), latency, facts, not together, tuple(dict.fromkeys(notes)), loading)
+    return Run(tally.outputs(), tally.metrics(), latency, facts, not together, tuple(dict.fromkeys(notes)), loaded)

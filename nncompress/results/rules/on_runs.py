@@ -91,6 +91,7 @@ def latency_rule(run: Run | None, max_ratio: float | None, remedies: Remedies = 
     level = _default_latency_level(latency) if max_ratio is None else _demanded_latency_level(latency, max_ratio)
     figure = f"{latency.ratio:.3f} [{latency.ratio_low:.3f}, {latency.ratio_high:.3f}]"
     figure += "" if latency.interleaved else ", the sessions did not take turns"
+    figure += ", NOISE" if latency.noise else ""
     if max_ratio is not None and latency.ratio > max_ratio and level == "warn":
         advice = "the interval reaches below the limit: measure again on a quiet machine, or with more repetitions"
     else:
