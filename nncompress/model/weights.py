@@ -18,7 +18,7 @@ import onnx_ir as ir
 from nncompress.model.calls import Call, bound
 from nncompress.model.constants import FLOATS, constant_tensor
 from nncompress.model.freeze import INITIALIZERS_FROM_IR
-from nncompress.model.model import OLDEST_OPSET, Model, Scope, op_name, standard_opset
+from nncompress.model.model import OLDEST_OPSET, Model, Scope, graphs_below, op_name, standard_opset
 from nncompress.model.node_attributes import operand, standard_op
 from nncompress.model.origins import Origin, Origins
 from nncompress.model.roles import Kind, Role, operand_roles
@@ -168,7 +168,7 @@ def _unstorable(model: Model) -> dict[int, str]:
         elif nodes_only and opset < INTEGER_CONSTANTS_FROM_OPSET:
             reason = f"it is in a Constant node, which cannot hold integers before opset {INTEGER_CONSTANTS_FROM_OPSET}"
         if reason is not None:
-            reasons.update({id(scope): reason for scope in (root, *root.subgraphs())})
+            reasons.update({id(scope): reason for scope in (root, *graphs_below(root))})
     return reasons
 
 

@@ -25,6 +25,7 @@ from nncompress.onnx_file.checks.keys import check_keys
 from nncompress.onnx_file.checks.names import check_names, check_scopes
 from nncompress.onnx_file.checks.tensors import check_tensors, nbytes
 from nncompress.onnx_file.checks.text import check_text
+from nncompress.onnx_file.unread import drop_unread
 from nncompress.onnx_file.walk import all_graphs, all_tensors
 
 logging.getLogger("onnx_ir").addHandler(logging.NullHandler())  # it would print names from the file as they are
@@ -76,6 +77,7 @@ def _load(path: Path, file: OpenFile) -> Model:
     check_scopes(proto)
     check_attributes(proto)
     check_functions(proto)
+    unread = drop_unread(proto)
     stored = sparse.densify(proto)
     count = len(stored)
     notes: tuple[str, ...] = (f"{count} sparse tensors were read as dense ones",) if count else ()
@@ -89,7 +91,7 @@ def _load(path: Path, file: OpenFile) -> Model:
     complaint = checker_complaint(proto)
     if complaint:
         notes += _sorted(model)
-    loaded = Model(model, path, (file, *dict.fromkeys(external.values())), interface, complaint, notes)
+    loaded = Model(model, path, (file, *dict.fromkeys(external.values())), interface, complaint, notes, unread=unread)
     note_stored_bytes(loaded, stored)
     return loaded
 

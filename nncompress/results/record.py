@@ -162,7 +162,7 @@ class Timing:
 
     median_ms: float
     iqr_ms: float  # spread: third minus first quartile
-    samples_ms: tuple[float, ...]
+    samples_ms: tuple[float, ...]  # in the order in which they were taken; of many an even selection
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ import numpy as np
 
 from nncompress.results.record import Latency, Timing
 
-_BLOCK_S = 0.001  # shortest block: far above the clock's resolution, and below the time that a system gives to others
-_MOST_SAMPLES = 400
+_BLOCK_S = 0.0003  # far above the clock's resolution, and well below what a system gives to others at a time
+_MOST_KEPT = 400  # samples of a model in a report
 _FEWEST_SAMPLES = 8  # all on one side of 1 by chance: once in 128 times
 _PATIENCE = 20  # times the budget
 _GROUPS = 15
@@ -41,7 +41,7 @@ def interleaved(pairs: Sequence[tuple[Inference, Inference]], seconds: float, th
     """
     coin = random.Random(0)
     with _quiet():
-        repeats = _equal_repeats([call for pair in pairs for call in pair], seconds / (2 * _MOST_SAMPLES))
+        repeats = _equal_repeats([call for pair in pairs for call in pair])
         samples_ms: tuple[list[float], list[float]] = ([], [])
         end = time.perf_counter() + seconds
         while _more_wanted(len(samples_ms[0]), end, seconds) or len(samples_ms[0]) % len(pairs):
@@ -66,7 +66,7 @@ def _compared(samples_ms: tuple[Sequence[float], Sequence[float]], pairs: int, t
 def alone(inference: Inference, seconds: float) -> Timing:
     """Time one model for about `seconds`."""
     with _quiet():
-        repeats = _equal_repeats([inference], seconds / _MOST_SAMPLES)
+        repeats = _equal_repeats([inference])
         samples_ms: list[float] = []
         end = time.perf_counter() + seconds
         while _more_wanted(len(samples_ms), end, seconds):
@@ -78,7 +78,7 @@ def in_rotation(inferences: Sequence[Inference], seconds: float) -> list[Timing]
     """Time all `inferences` in turns for about `seconds` in all; sample i of each was taken in the same turn."""
     shuffled, order = random.Random(0), list(range(len(inferences)))
     with _quiet():
-        repeats = _equal_repeats(inferences, seconds / (len(inferences) * _MOST_SAMPLES))
+        repeats = _equal_repeats(inferences)
         samples_ms: list[list[float]] = [[] for _ in inferences]
         end = time.perf_counter() + seconds
         while _more_wanted(len(samples_ms[0]), end, seconds):
@@ -135,19 +135,18 @@ def _more_wanted(samples: int, end: float, seconds: float) -> bool:
     return now < end or (samples < _FEWEST_SAMPLES and (samples < 2 or now < end + (_PATIENCE - 1) * seconds))
 
 
-def _equal_repeats(inferences: Sequence[Inference], block_s: float) -> int:
-    """Calls in a block of any of `inferences`, such that it takes `block_s` on average; warms all up."""
+def _equal_repeats(inferences: Sequence[Inference]) -> int:
+    """Calls in a block of any of `inferences`, such that it takes _BLOCK_S on average; warms all up."""
     for inference in inferences:
         inference()
-    block_s = max(_BLOCK_S, block_s)
-    call_s = sum(_call_s(inference, block_s) for inference in inferences) / len(inferences)
-    return max(1, math.ceil(block_s / call_s))
+    call_s = sum(_call_s(inference) for inference in inferences) / len(inferences)
+    return max(1, math.ceil(_BLOCK_S / call_s))
 
 
-def _call_s(inference: Inference, block_s: float) -> float:
+def _call_s(inference: Inference) -> float:
     """What a call takes, the fastest of some where they are short."""
     fastest = _block_ms(inference, 1) / 1000
-    if fastest < block_s:
+    if fastest < _BLOCK_S:
         fastest = min(_block_ms(inference, 1) for _ in range(3)) / 1000
     return max(fastest, 1e-7)
 
@@ -161,4 +160,10 @@ def _block_ms(inference: Inference, repeats: int) -> float:
 
 def _timing(samples_ms: Sequence[float]) -> Timing:
     first, median, third = (float(q) for q in np.quantile(samples_ms, (0.25, 0.5, 0.75)))
-    return Timing(median, third - first, tuple(samples_ms))
+    kept = samples_ms if len(samples_ms) <= _MOST_KEPT else np.array(samples_ms)[_evenly(len(samples_ms))].tolist()
+    return Timing(median, third - first, tuple(kept))
+
+
+def _evenly(count: int) -> np.ndarray:
+    """As many positions as are kept: the same ones for models that took turns."""
+    return np.linspace(0, count - 1, _MOST_KEPT).astype(np.int64)

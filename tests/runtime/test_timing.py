@@ -78,8 +78,8 @@ def test_a_call_of_a_third_more_time_is_told_apart(kind, pairs):
 
 def test_as_many_calls_of_both_are_timed_in_either_order():
     taken = []
-    pair = (spin(0.0005, lambda: taken.append("a")), spin(0.00002, lambda: taken.append("b")))
-    latency = timing.interleaved([pair], 0.05, 1)
+    pair = (spin(0.0001, lambda: taken.append("a")), spin(0.00002, lambda: taken.append("b")))
+    latency = timing.interleaved([pair], 0.02, 1)
     timed = "".join(taken[10:])  # after warming up
     samples = len(latency.reference.samples_ms)
     calls = len(timed) // (2 * samples)
@@ -94,6 +94,11 @@ def test_all_pairs_of_sessions_take_part():
     latency = timing.interleaved(pairs, 0.05, 1)
     assert set(taken) == set(range(6))
     assert len(latency.reference.samples_ms) % 6 == 0
+
+
+def test_of_many_samples_an_even_selection_is_kept():
+    latency = timing.interleaved([(spin(0.0005), spin(0.001))], 2, 1)
+    assert len(latency.reference.samples_ms) == len(latency.candidate.samples_ms) == 400
 
 
 def test_a_slow_call_is_taken_eight_times_whatever_the_budget():
