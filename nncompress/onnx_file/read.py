@@ -77,11 +77,11 @@ def _load(path: Path, file: OpenFile) -> Model:
     check_scopes(proto)
     check_attributes(proto)
     check_functions(proto)
-    unread = drop_unread(proto)
     stored = sparse.densify(proto)
     count = len(stored)
     notes: tuple[str, ...] = (f"{count} sparse tensors were read as dense ones",) if count else ()
     external = _open_data_files(proto, path, mark)
+    unread = drop_unread(proto, {each.name for each in stored})
     model = _to_ir(proto)
     _attach_files(model, mark, file, payloads, external)
     stated = onnx.GraphProto(

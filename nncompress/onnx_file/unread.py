@@ -11,9 +11,9 @@ from nncompress.onnx_file.checks.tensors import nbytes
 from nncompress.onnx_file.walk import all_graphs
 
 
-def drop_unread(proto: onnx.ModelProto) -> Counter[str]:
+def drop_unread(proto: onnx.ModelProto, kept_names: set[str]) -> Counter[str]:
     """Removes the initializers of the main graph whose names nobody mentions; their bytes by type."""
-    mentioned = _mentioned(proto)
+    mentioned = kept_names | _mentioned(proto)
     sizes: Counter[str] = Counter()
     kept = []
     for tensor in proto.graph.initializer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
@@ -48,3 +49,11 @@ def test_they_are_checked_all_the_same(tmp_path: Path) -> None:
     proto.graph.initializer[0].raw_data += b"more"
     with pytest.raises(InputError, match="tensor 'unread': 16 bytes of data, but shape"):
         load(saved(proto, tmp_path / "m.onnx"))
+
+
+def test_their_data_files_belong_to_the_model(tmp_path: Path) -> None:
+    proto = proto_of("g (float[1] x) => (float[1] y) { y = Identity(x) }", unread=noise(300))
+    onnx.save(proto, tmp_path / "m.onnx", save_as_external_data=True, location="w.bin", size_threshold=0)
+    model = load(tmp_path / "m.onnx")
+    assert [file.path.name for file in model.files] == ["m.onnx", "w.bin"]
+    assert model.unread == {"float": 1200}
