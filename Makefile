@@ -36,9 +36,10 @@ matrix: $(STAMP) ## The quick tests on the oldest and newest versions, on every 
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/python tests/matrix.py
 
-bench: $(STAMP) ## Measure compression, speed, memory and growth (bench/)
+bench: $(STAMP) ## Measure compression, speed, memory, growth, and how often a file is slower than itself (bench/)
 	$(BIN)/python bench/bench.py
 	$(BIN)/python -m bench.scaling
+	$(BIN)/python -m bench.same_file
 
 samples: $(STAMP) ## Train the sample models again (downloads torch)
 	$(BIN)/python -m pip install --quiet -e '.[samples]'

@@ -1,4 +1,7 @@
-"""Four times the file takes about four times the time, whatever it is full of; quadratic work takes sixteen times."""
+"""Four times the file takes about four times the time, whatever it is full of; quadratic work takes sixteen times.
+
+Then whole commands on files of extreme counts, in seconds.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,9 @@ from nncompress.passes.base import Pass
 from nncompress.passes.factorize import Factorize
 from nncompress.passes.prune_magnitude import PruneMagnitude
 from nncompress.passes.quantize_weights import QuantizeWeights
+from nncompress.workflow.compress import Writing, compress_file
 from nncompress.workflow.pipeline import compress_graph
+from nncompress.workflow.proof import Proof
 from tests.models import FLOAT
 
 K = 16
@@ -134,6 +139,21 @@ CASES: dict[str, tuple[Callable[[int], onnx.ModelProto], int, Pass]] = {
 }
 
 
+WHOLE: dict[str, tuple[Callable[[int], onnx.ModelProto], int, bool]] = {
+    "200,000 constants that nothing reads, not validated": (unread, 200_000, False),
+    "a chain of 100,000 nodes, validated": (nodes_only, 100_000, True),
+}
+
+
+def whole_command(folder: Path, proto: onnx.ModelProto, *, validate: bool) -> float:
+    """Seconds of `compress_file`."""
+    (folder / "m.onnx").write_bytes(proto.SerializeToString())
+    start = time.perf_counter()
+    proof, writing = Proof(validate=validate), Writing(force=True)
+    compress_file(folder / "m.onnx", folder / "o.onnx", [QUANTIZE], command="quantize", proof=proof, writing=writing)
+    return time.perf_counter() - start
+
+
 def seconds(folder: Path, proto: onnx.ModelProto, one: Pass, repeats: int) -> tuple[float, float]:
     """Processor time of loading and of compressing and writing; the best of some."""
     (folder / "m.onnx").write_bytes(proto.SerializeToString())
@@ -160,6 +180,8 @@ def main() -> int:
             )
             slow += max(load_times, compress_times) >= MOST_TIMES
             print(f"{name:34} loading {load_times:5.1f}x  compressing and writing {compress_times:5.1f}x")
+        for name, (make, count, validate) in WHOLE.items():
+            print(f"{name}: {whole_command(Path(folder), make(count), validate=validate):.1f} s")
     return 1 if slow else 0
 
 

@@ -3,7 +3,8 @@
     python -m tests.readme    puts what the commands print now in the place of what the README shows
 
 Blocks: `console` is run and compared, `python` is run, `toml` and `make` become the file that their first line names.
-A line "..." stands for any lines left out. Latency is different every time: what follows that word is not compared.
+A line "..." stands for any lines left out. Latency, load time and memory are different every time:
+what follows those words is not compared, and notes that begin with NOISE are skipped.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pathlib import Path
 from tests.support import ROOT, SAMPLES, plain_environment
 
 README = ROOT / "README.md"
+MEASURED = re.compile("(latency|load time|peak memory)")
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -61,16 +63,16 @@ def commands_of(text: str) -> list[Command]:
 
 def comparable(line: str) -> str:
     """The line without column widths and measured times; the default rule on latency may turn PASS into WARN."""
-    cut, found, _ = re.sub(r"\s+", " ", line).strip().partition("latency")
+    cut, *found = re.split(MEASURED, re.sub(r"\s+", " ", line).strip(), maxsplit=1)[:2]
     failed = re.search(r"failed: .*", line)
     level = re.sub(r"^(PASS|WARN) ", "PASS|WARN ", cut) if found else cut
-    return f"{level}{found}{failed[0] if failed else ''}"
+    return f"{level}{''.join(found)}{failed[0] if failed else ''}"
 
 
 def is_shown_truly(shown: list[str], printed: list[str]) -> bool:
     """True if the shown lines are the printed ones, but for those left out at "..."."""
     position, gap = 0, False
-    lines = [comparable(line) for line in printed]
+    lines = [comparable(line) for line in printed if not line.startswith("NOISE: ")]
     for line in shown:
         if line == "...":
             gap = True

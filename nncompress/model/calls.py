@@ -12,7 +12,7 @@ from typing import Protocol
 
 import onnx_ir as ir
 
-from nncompress.model.model import Model, Scope
+from nncompress.model.model import Model, Scope, graphs_below
 
 _DEEPEST = 100  # calls within calls; onnxruntime refuses deeper ones
 _MOST_CALLS = 30_000  # that are walked; the rest is not looked into
@@ -109,7 +109,7 @@ class Calls:
     def _below(
         self, root: Scope, call: Call | None, depth: int, seen: set[ir.OperatorIdentifier]
     ) -> Iterator[tuple[ir.Node, Call | None]]:
-        for scope in (root, *root.subgraphs()):
+        for scope in (root, *graphs_below(root)):
             for node in scope:
                 function = self.function_of(node)
                 if function is None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from nncompress.model.model import Model, Scope
+from nncompress.model.model import Model, Scope, graphs_below
 from nncompress.model.node_attributes import standard_op
 from nncompress.model.tensors import FileTensor
 
@@ -116,7 +116,7 @@ def find_constants(model: Model) -> Iterator[tuple[ir.Value, ir.TensorProtocol, 
 def annotating(model: Model) -> set[str]:
     """Initializers that no node reads but quantization_annotation names: scales and zero points of activations."""
     names: set[str] = set()
-    for graph in (model.ir.graph, *model.ir.graph.subgraphs()):
+    for graph in (model.ir.graph, *graphs_below(model.ir.graph)):
         values = [*graph.inputs, *graph.initializers.values(), *(out for node in graph for out in node.outputs)]
         names.update(name for value in values for name in (value.meta.get(_QUANT_PARAMETERS) or {}).values())
     return names

@@ -13,7 +13,7 @@ import onnx_ir as ir
 from nncompress.model.constants import annotating, elements_of
 from nncompress.model.edit import Draft, Names, drop_if_unread, insert_before, rename
 from nncompress.model.lineage import note_duplicate
-from nncompress.model.model import Model, Scope
+from nncompress.model.model import Model, Scope, graphs_below
 from nncompress.model.tensors import FileTensor, raw_blocks
 from nncompress.model.weights import Weight, find_weights
 
@@ -55,7 +55,7 @@ def merge_duplicates(model: Model) -> int:
 def _mergeable(model: Model) -> Iterator[tuple[Scope, ir.Value]]:
     """Initializers that may be merged, those of the main graph first."""
     named = annotating(model)
-    for scope in (model.ir.graph, *model.ir.graph.subgraphs()):
+    for scope in (model.ir.graph, *graphs_below(model.ir.graph)):
         for value in scope.initializers.values():
             tensor = value.const_value
             if tensor is None or tensor.dtype == ir.DataType.STRING or tensor.nbytes < SMALLEST_MERGED_BYTES:

@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from nncompress.model.constants import constant_tensor
 from nncompress.model.lineage import note_name
-from nncompress.model.model import Model, Scope
+from nncompress.model.model import Model, Scope, graphs_below
 from nncompress.model.tensors import same_data
 from nncompress.model.weights import GIVEN_NAME, Weight
 
@@ -107,7 +107,7 @@ def root_of(model: Model, scope: Scope) -> Scope:
     if scope is model.ir.graph or isinstance(scope, ir.Function):
         return scope
     for function in model.ir.functions.values():
-        if scope is function.graph or any(scope is inner for inner in function.subgraphs()):
+        if scope is function.graph or any(scope is inner for inner in graphs_below(function)):
             return function
     return model.ir.graph
 

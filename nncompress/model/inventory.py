@@ -31,6 +31,7 @@ _QUANTIZED_OPS = {
 _LARGEST_COUNTED = 1 << 28  # elements: non-zeros of larger constants are not worth reading them
 _TYPED_BY = {"DequantizeLinear": 1, "Where": 1, "OneHot": 2}  # the input that has the type of the result, if not 0
 _ZERO_POINTS = {"Sub": 1, "DequantizeLinear": 2}  # the input that is the zero point of codes
+_UNUSED = "(unused)"
 _MOVES = {"Gather", "Identity", "Reshape", "Transpose", "Slice", "Squeeze", "Unsqueeze"}
 
 
@@ -54,9 +55,10 @@ def take_inventory(model: Model, *, count_nonzeros: bool = True) -> Inventory:
     """Reads every constant once (for non-zeros), one at a time."""
     shapes = infer_shapes(model)
     ops: Counter[str] = Counter()
-    by_dtype: Counter[str] = Counter()
-    by_op: Counter[str] = Counter()
-    parameters = nonzeros = loaded = stored = 0
+    by_dtype: Counter[str] = Counter(model.unread)
+    parameters = nonzeros = loaded = 0
+    stored = by_dtype.total()
+    by_op: Counter[str] = Counter({_UNUSED: stored} if stored else {})
     for scope in model.scopes():
         ops.update(op_name(node) for node in scope if standard_op(node) != "Constant")
         for value, tensor in _constants(scope):
@@ -64,7 +66,7 @@ def take_inventory(model: Model, *, count_nonzeros: bool = True) -> Inventory:
             stored += size
             by_dtype[tensor.dtype.name.lower()] += size
             readers = sorted(op_name(use.node) for use in value.uses())
-            by_op[readers[0] if readers else "(unused)"] += size
+            by_op[readers[0] if readers else _UNUSED] += size
         decoding = _decoding_constants(scope)
         for value, dtype, elements, known in _loaded_values(scope, shapes):
             loaded += 0 if dtype == ir.DataType.STRING else math.ceil(elements * dtype.itemsize)

@@ -15,7 +15,7 @@ from nncompress.model.constants import annotating, constant_tensor
 from nncompress.model.duplicates import merge_duplicates, merge_transposed
 from nncompress.model.edit import Names, drop_if_unread, keeps_constants_as_nodes, rename
 from nncompress.model.lineage import note_name
-from nncompress.model.model import Model, Scope
+from nncompress.model.model import Model, Scope, graphs_of
 from nncompress.model.node_attributes import standard_op
 from nncompress.model.tensors import same_data
 from nncompress.model.weights import GIVEN_NAME, Weight, find_weights
@@ -93,9 +93,7 @@ def _inner(graph: ir.Graph, around: tuple[ir.Graph, ...] = ()) -> Iterator[tuple
     """Every graph below `graph`, each behind those around it."""
     for node in graph:
         for attr in node.attributes.values():
-            if attr.is_ref() or attr.type not in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS):
-                continue
-            for inner in attr.as_graphs() if attr.type == ir.AttributeType.GRAPHS else (attr.as_graph(),):
+            for inner in graphs_of(attr):
                 yield (*around, graph, inner)
                 yield from _inner(inner, (*around, graph))
 

@@ -18,7 +18,7 @@ import onnx_ir as ir
 from nncompress.model.calls import Call, bound
 from nncompress.model.constants import FLOATS, constant_tensor
 from nncompress.model.freeze import may_be_overridden
-from nncompress.model.model import OLDEST_OPSET, Model, Scope, op_name, standard_opset
+from nncompress.model.model import OLDEST_OPSET, Model, Scope, graphs_below, op_name, standard_opset
 from nncompress.model.moves import Shape
 from nncompress.model.node_attributes import operand, standard_op
 from nncompress.model.origins import Origin, Origins
@@ -169,7 +169,7 @@ def _unstorable(model: Model) -> dict[int, str]:
         elif isinstance(root, ir.Function) and opset < INTEGER_CONSTANTS_FROM_OPSET:
             reason = f"it is in a Constant node, which cannot hold integers before opset {INTEGER_CONSTANTS_FROM_OPSET}"
         if reason is not None:
-            reasons.update({id(scope): reason for scope in (root, *root.subgraphs())})
+            reasons.update({id(scope): reason for scope in (root, *graphs_below(root))})
     return reasons
 
 

@@ -25,6 +25,7 @@ from nncompress.onnx_file.checks.keys import check_keys
 from nncompress.onnx_file.checks.names import check_names, check_scopes
 from nncompress.onnx_file.checks.tensors import check_tensors, nbytes
 from nncompress.onnx_file.checks.text import check_text
+from nncompress.onnx_file.unread import drop_unread
 from nncompress.onnx_file.walk import all_graphs, all_tensors
 
 logging.getLogger("onnx_ir").addHandler(logging.NullHandler())  # it would print names from the file as they are
@@ -80,6 +81,7 @@ def _load(path: Path, file: OpenFile) -> Model:
     count = len(stored)
     notes: tuple[str, ...] = (f"{count} sparse tensors were read as dense ones",) if count else ()
     external = _open_data_files(proto, path, mark)
+    unread = drop_unread(proto, {each.name for each in stored})
     model = _to_ir(proto)
     _attach_files(model, mark, file, payloads, external)
     stated = onnx.GraphProto(
@@ -89,7 +91,7 @@ def _load(path: Path, file: OpenFile) -> Model:
     complaint = checker_complaint(proto)
     if complaint:
         notes += _sorted(model)
-    loaded = Model(model, path, (file, *dict.fromkeys(external.values())), interface, complaint, notes)
+    loaded = Model(model, path, (file, *dict.fromkeys(external.values())), interface, complaint, notes, unread=unread)
     note_stored_bytes(loaded, stored)
     return loaded
 

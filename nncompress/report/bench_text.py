@@ -41,7 +41,7 @@ def bench_json(report: BenchReport) -> str:
 
 
 def _row(model: Benched, *, first: bool) -> list[str]:
-    ratio = "" if first else f"{model.ratio:.3f} (95 % interval {model.ratio_low:.3f} to {model.ratio_high:.3f})"
+    ratio = "" if first else f"{model.ratio:.3f} (99 % interval {model.ratio_low:.3f} to {model.ratio_high:.3f})"
     energy = f"{model.energy.millijoules:.3g} mJ {model.energy.kind}" if model.energy else NOT_MEASURED
     return [
         model.path,

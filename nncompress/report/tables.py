@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from nncompress.errors import printable
 from nncompress.results.record import AtSample, Fidelity, FileFacts, Latency, OutputComparison, Report, Run
-from nncompress.results.summary import both, latency_change
+from nncompress.results.summary import both, latency_change, memory_sentence
 from nncompress.results.units import (
     NOT_MEASURED,
     format_bytes,
@@ -21,6 +21,7 @@ from nncompress.results.units import (
     format_drop,
     format_error,
     format_median,
+    format_ms,
     format_points,
     format_share,
     format_smaller,
@@ -76,6 +77,7 @@ def comparison_table(report: Report) -> Table:
         _count_row("non-zeros", before.nonzeros, after.nonzeros),
         _count_row("multiply-accumulates", before.macs, after.macs),
         _latency_row(report.comparison.run),
+        *_loading_rows(report.comparison.run),
         ["opset / IR version", *(f"{facts.opset} / {facts.ir_version}" for facts in (before, after)), ""],
     ]
     return make_table("Comparison", ["", "original", "result", "change"], rows, {1, 2})
@@ -101,9 +103,20 @@ def _latency_row(run: Run | None) -> list[str]:
     return ["latency, median ± IQR", *medians, f"{latency_change(latency)} ({latency_interval(latency)})"]
 
 
+def _loading_rows(run: Run | None) -> list[list[str]]:
+    """What a session of each costs; of a single measurement of time no change is claimed."""
+    if run is None or run.loaded is None:
+        return []
+    before, after = run.loaded
+    return [
+        ["load time of a session", format_ms(before.load_ms), format_ms(after.load_ms), ""],
+        _bytes_row("peak memory of a session", before.peak_bytes, after.peak_bytes),
+    ]
+
+
 def latency_interval(latency: Latency) -> str:
-    """The ratio candidate / reference with its 95 % interval."""
-    return f"ratio {latency.ratio:.3f}, 95 % interval {latency.ratio_low:.3f} to {latency.ratio_high:.3f}"
+    """The ratio candidate / reference with its 99 % interval."""
+    return f"ratio {latency.ratio:.3f}, 99 % interval {latency.ratio_low:.3f} to {latency.ratio_high:.3f}"
 
 
 # ------------------------------------------------------------------------------------------------ outputs
@@ -256,4 +269,7 @@ def feeds_lines(run: Run | None) -> list[str]:
         lines = [f"Measured on {count} from {feeds.source}, {'labelled' if feeds.labelled else 'without labels'}."]
     if run.one_after_the_other:
         lines.append("Both models do not fit in the free memory: they ran one after the other.")
+    memory = memory_sentence(*run.loaded) if run.loaded else None
+    lines += [memory] if memory else []
+    lines += run.latency.noise if run.latency else ()
     return [printable(line) for line in [*lines, *run.notes]]

@@ -29,7 +29,7 @@ class Benched:
     load_ms: float
     peak_bytes: int | None
     latency: Timing
-    ratio: float  # latency / that of the first model, with its 95 % interval
+    ratio: float  # latency / that of the first model, with its 99 % interval
     ratio_low: float
     ratio_high: float
     energy: Energy | None  # None: neither measured, nor are all shapes known that an estimate needs

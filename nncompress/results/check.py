@@ -22,7 +22,7 @@ class Figures:
     cosine: float | None = None  # of the worst output against the reference
     sqnr_db: float | None = None
     latency_ratio: float | None = None  # model / reference
-    latency_ratio_low: float | None = None  # 95 % interval
+    latency_ratio_low: float | None = None  # 99 % interval
     latency_ratio_high: float | None = None
     metric: float | None = None  # first task metric of the model
     drop: float | None = None  # of the task metric that lost most

@@ -185,16 +185,16 @@ class Timing:
 
     median_ms: float
     iqr_ms: float  # spread: third minus first quartile
-    samples_ms: tuple[float, ...]
+    samples_ms: tuple[float, ...]  # in the order in which they were taken; of many an even selection
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """One session in a process of its own, opened and run once."""
+    """One session, opened and run once."""
 
     load_ms: float  # of opening the session
     peak_bytes: int | None  # above what the process held before; None: the system does not say
-    energy_mj: float | None  # a run, the whole processor package; None: not readable
+    energy_mj: float | None = None  # a run, the whole processor package; None: not measured, or not readable
 
 
 @dataclass(frozen=True)
@@ -204,11 +204,12 @@ class Latency:
     reference: Timing
     candidate: Timing
     ratio: float  # median over the interleaved pairs
-    ratio_low: float  # 95 % interval of that median
+    ratio_low: float  # 99 % interval of that median
     ratio_high: float
     distinguishable: bool  # False: the interval holds 1, or the difference is below 2 %, or they took no turns
     threads: int
     interleaved: bool
+    noise: tuple[str, ...] = ()  # what makes these figures doubtful, one sentence each
 
 
 @dataclass(frozen=True)
@@ -235,6 +236,7 @@ class Run:
     feeds: FeedFacts
     one_after_the_other: bool  # both did not fit in the free memory
     notes: tuple[str, ...] = ()
+    loaded: tuple[Loaded, Loaded] | None = None  # original and result, in the same process
 
 
 @dataclass(frozen=True)

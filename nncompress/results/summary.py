@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from nncompress.errors import printable
-from nncompress.results.record import Comparison, Latency, Report, Run, TaskMetric
+from nncompress.results.record import Comparison, Latency, Loaded, Report, Run, TaskMetric
 from nncompress.results.units import format_bytes, format_cosine, format_counted, format_metric, format_smaller
 from nncompress.results.verdict import Level
 from nncompress.results.worst import (
@@ -22,6 +22,8 @@ from nncompress.results.worst import (
     worst_sample_sqnr_db,
     worst_sqnr_db,
 )
+
+MUCH_MORE, WORTH_SAYING_BYTES = 1.25, 16 << 20  # of the memory that a session takes
 
 
 @dataclass(frozen=True)
@@ -102,12 +104,29 @@ def headline(report: Report) -> str:
 
 
 def latency_change(latency: Latency) -> str:
-    """Faster or slower by how much, or that the measurement cannot tell."""
+    """Faster or slower by how much, or that the measurement cannot tell; and whether it is doubtful."""
     if not latency.interleaved:
-        return f"{latency.ratio:.2f}x the latency, measured one after the other"
-    if not latency.distinguishable:
-        return "not distinguishable"
-    return f"{1 / latency.ratio:.2f}x faster" if latency.ratio < 1 else f"{latency.ratio:.2f}x slower"
+        change = f"{latency.ratio:.2f}x the latency, measured one after the other"
+    elif not latency.distinguishable:
+        change = "not distinguishable"
+    else:
+        change = f"{1 / latency.ratio:.2f}x faster" if latency.ratio < 1 else f"{latency.ratio:.2f}x slower"
+    return f"{change}, NOISE" if latency.noise else change
+
+
+def memory_sentence(original: Loaded, result: Loaded) -> str | None:
+    """That a session of the result takes much more memory than one of the original, and what to do; None: it does not.
+
+    It does not follow the file: constants that are stored small are decoded when a session is opened.
+    """
+    before, after = original.peak_bytes, result.peak_bytes
+    if before is None or after is None or after < max(MUCH_MORE * before, before + WORTH_SAYING_BYTES):
+        return None
+    return (
+        f"INFO: opening a session of the result takes {format_bytes(after)} of memory, of the original "
+        f"{format_bytes(before)}: onnxruntime decodes the weights then, and keeps every step of it until it is done; "
+        "--form dequantize is not decoded"
+    )
 
 
 def both(metric: TaskMetric) -> tuple[str, str]:

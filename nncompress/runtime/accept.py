@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from nncompress.errors import InputError
 from nncompress.feeds.feeds import Feeds
 from nncompress.feeds.specs import Feed
 from nncompress.feeds.synthetic import Synthetic
-from nncompress.runtime.session import Announce, open_session, silent
+from nncompress.runtime.session import Announce, Session, silent
 
 
-def first_accepted(
-    model: Path, choices: Sequence[Feeds], advice: str, *, threads: int = 1, announce: Announce = silent
-) -> Feeds:
+def first_accepted(session: Session, choices: Sequence[Feeds], advice: str, *, announce: Announce = silent) -> Feeds:
     """The first of `choices` that runs; InputError with onnxruntime's first complaint where none does.
 
     `advice`: what else the user can do.
     """
-    announce("original", "load")
-    session = open_session(model, "original", threads=threads)
     complaint: InputError | None = None
     for feeds in choices:
         try:
@@ -31,6 +26,7 @@ def first_accepted(
             complaint = complaint or error
             continue
         return feeds
+    model = session.path
     reason = str(complaint).partition(f"{model}: ")[2] or "there is nothing to try"
     raise InputError(f"{model}: cannot make inputs that this model accepts: {reason}; {advice}") from complaint
 

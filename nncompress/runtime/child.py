@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from nncompress.errors import InputError, NncompressError, NoOutputError
-from nncompress.feeds.feeds import Feeds
 from nncompress.results.record import Loaded, Timing
 from nncompress.runtime.child_process import (
     Announced,
@@ -56,28 +55,20 @@ class ModelCall:
     result: Path | None
 
 
-def first_accepted_in_child(
-    model: Path, choices: Sequence[Feeds], advice: str, *, threads: int = 1, timeout_s: float | None = None
-) -> Feeds:
-    """`accept.first_accepted` in a child process."""
-    call = ModelCall(_first_accepted, (model, tuple(choices), advice, threads), model, None)
-    return cast(Feeds, call_in_child(call, timeout_s))
-
-
 def check_loads_in_child(model: Path, *, timeout_s: float | None = None) -> None:
     """Raises InputError if onnxruntime cannot load `model`."""
     call_in_child(ModelCall(_check_loads, (model,), model, None), timeout_s)
 
 
 def loading_in_child(model: Path, feed: Any, threads: int) -> Loaded:
-    """`cost.measure_loading` in a child process, which opens nothing else."""
+    """`cost.measure_loading` in a child process."""
     return cast(Loaded, call_in_child(ModelCall(_loading, (model, feed, threads), model, None)))
 
 
 def in_turns_in_child(models: Sequence[Path], feeds: Sequence[Any], threads: int, seconds: float) -> list[Timing]:
     """`cost.measure_in_turns` in a child process."""
     call = ModelCall(_in_turns, (tuple(models), tuple(feeds), threads, seconds), models[0], None)
-    return cast(list[Timing], call_in_child(call, _limit_s(seconds)))
+    return cast(list[Timing], call_in_child(call, limit_for(seconds)))
 
 
 def call_in_child(call: ModelCall, timeout_s: float | None = None) -> Any:
@@ -87,48 +78,80 @@ def call_in_child(call: ModelCall, timeout_s: float | None = None) -> Any:
     """
     if _in_process:
         return call.function(*call.arguments, lambda part, what: None)
-    with _guarded(call, timeout_s) as (process_call, announced, limit_s):
-        return call_in_process(process_call, announced, limit_s)
+    with _guarded(call, timeout_s) as (process_call, watched, limit_s):
+        return call_in_process(process_call, watched.announced, limit_s)
+
+
+class Ask(Protocol):
+    """Calls what lives in the child. `result`: the file that the question is about besides the original."""
+
+    def __call__(self, question: Any, result: Path | None = None) -> Any: ...
 
 
 @contextmanager
-def serve_in_child(call: ModelCall, timeout_s: float | None = None) -> Iterator[Callable[[Any], Any]]:
+def serve_in_child(call: ModelCall, timeout_s: float | None = None) -> Iterator[Ask]:
     """What the call's function returns: a callable of one argument, which lives in the child until the block ends.
 
     It answers as `call_in_child` does.
     """
     if _in_process:
-        yield call.function(*call.arguments, lambda part, what: None)
+        served = call.function(*call.arguments, lambda part, what: None)
+        yield lambda question, result=None: served(question)
         return
     with (
-        _guarded(call, timeout_s) as (process_call, announced, limit_s),
-        serving_process(process_call, announced, limit_s) as ask,
+        _guarded(call, timeout_s) as (process_call, watched, limit_s),
+        serving_process(process_call, watched.announced, limit_s) as ask,
     ):
-        yield ask
+
+        def asked(question: Any, result: Path | None = None) -> Any:
+            watched.result = result or call.result
+            return ask(question)
+
+        yield asked
+
+
+@dataclass
+class _Watched:
+    """What a child is at: for errors that name the model."""
+
+    original: Path
+    result: Path | None
+    part: str = "original"
+    what: str = "load"
+
+    def announced(self, part: str, what: str) -> None:
+        self.part, self.what = part, what
+        _listener(part, what)
+
+    @property
+    def is_original(self) -> bool:
+        return self.part == "original" or self.result is None
+
+    @property
+    def blamed(self) -> type[NncompressError]:
+        return InputError if self.is_original else NoOutputError
+
+    def __str__(self) -> str:
+        path = self.original if self.is_original else self.result
+        return f"{stage_words(self.part, self.what)} {path}"
 
 
 @contextmanager
-def _guarded(call: ModelCall, timeout_s: float | None) -> Iterator[tuple[Call, Announced, float]]:
+def _guarded(call: ModelCall, timeout_s: float | None) -> Iterator[tuple[Call, _Watched, float]]:
     """What to call in a process, and how; what happens to that process becomes a deliberate error."""
     limit_s = DEFAULT_TIMEOUT_S if timeout_s is None else timeout_s
     free = free_memory_bytes()
     memory_bytes = None if free is None else max(free, LEAST_MEMORY_BYTES)
     process_call = Call(_with_libraries, (registered(), call.function, call.arguments), memory_bytes=memory_bytes)
-    stage = ("original", "load")
-
-    def announced(part: str, what: str) -> None:
-        nonlocal stage
-        stage = (part, what)
-        _listener(part, what)
-
+    watched = _Watched(call.original, call.result)
     try:
-        yield process_call, announced, limit_s
+        yield process_call, watched, limit_s
     except ChildTimedOut as error:
-        raise _blamed(call, stage)(f"{_doing(call, stage)} took longer than {limit_s:g} s: stopped") from error
+        raise watched.blamed(f"{watched} took longer than {limit_s:g} s: stopped") from error
     except ChildLacksMemory as error:
         raise InputError("not enough memory to run and compare the models") from error
     except ChildDied as error:
-        raise _blamed(call, stage)(f"{_doing(call, stage)}: onnxruntime crashed ({error})") from error
+        raise watched.blamed(f"{watched}: onnxruntime crashed ({error})") from error
 
 
 def _with_libraries(
@@ -138,15 +161,9 @@ def _with_libraries(
     return function(*arguments, announce)
 
 
-def _limit_s(seconds: float) -> float:
+def limit_for(seconds: float) -> float:
     """Enough for a measurement of `seconds`, which takes up to twenty times as long (see timing.py)."""
     return max(DEFAULT_TIMEOUT_S, 30 * seconds)
-
-
-def _first_accepted(model: Path, choices: Sequence[Feeds], advice: str, threads: int, announce: Any) -> Feeds:
-    from nncompress.runtime.accept import first_accepted
-
-    return first_accepted(model, choices, advice, threads=threads, announce=announce)
 
 
 def _check_loads(model: Path, announce: Any) -> None:
@@ -166,15 +183,6 @@ def _in_turns(models: Any, feeds: Any, threads: int, seconds: float, announce: A
     from nncompress.runtime.cost import measure_in_turns
 
     return measure_in_turns(models, feeds, threads, seconds, announce)
-
-
-def _blamed(call: ModelCall, stage: tuple[str, str]) -> type[NncompressError]:
-    return InputError if stage[0] == "original" or call.result is None else NoOutputError
-
-
-def _doing(call: ModelCall, stage: tuple[str, str]) -> str:
-    path = call.original if stage[0] == "original" or call.result is None else call.result
-    return f"{stage_words(*stage)} {path}"
 
 
 def stage_words(part: str, what: str) -> str:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import pickle
 import tempfile
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nncompress.errors import InputError
 from nncompress.feeds.feeds import Feeds
 from nncompress.feeds.specs import Feed
-from nncompress.results.record import FeedFacts, Latency, Run, Timing
+from nncompress.results.record import FeedFacts, Latency, Loaded, Run, Timing
 from nncompress.runtime import timing
+from nncompress.runtime.accept import first_accepted
+from nncompress.runtime.cost import Metered
 from nncompress.runtime.memory import fit_together, free_memory_bytes, model_bytes
+from nncompress.runtime.noise import busy, spread
 from nncompress.runtime.session import (
     Announce,
     OutputArray,
@@ -29,8 +32,10 @@ from nncompress.validate.tally import Tally, Task
 
 Outputs = Generator[list[OutputArray], None, None]
 """What a model gives, feed by feed."""
+Add = Callable[[list[OutputArray], list[OutputArray], Feed, tuple[str, ...]], None]
+"""Told the outputs of original and result, the feed, and notes about it."""
 
-_SMALL_MODEL_BYTES = 32 << 20
+_SMALL_MODEL_BYTES = 16 << 20
 _DRAWS = 1
 _DREW = "the original draws random numbers: both models were run with the same seeds, as often as one another"
 _QUICK_CALL_S = 0.005  # slower calls do not feel where buffers lie in memory
@@ -52,87 +57,137 @@ class Request:
     free_bytes: int | None = None  # memory that may be used; None: what the system has free
 
 
-def measure(request: Request, announce: Announce = silent) -> Run:
-    """Outputs, task metrics and latency of both models.
+class Original:
+    """The model that results are compared with: opened once, whatever it is needed for."""
+
+    def __init__(self, path: Path, threads: int, announce: Announce = silent) -> None:
+        """Raises InputError where onnxruntime refuses it."""
+        self._path, self._threads, self._announce = path, threads, announce
+        self.noise = busy()
+        self.free_bytes = free_memory_bytes()
+        announce("original", "load")
+        self.metered = Metered(lambda: open_session(path, "original", threads=threads))
+
+    @property
+    def session(self) -> Session:
+        return self.metered.session
+
+    def accepted(self, choices: Sequence[Feeds], advice: str) -> Feeds:
+        """The first of `choices` that it accepts. Raises InputError, with `advice`, where it accepts none."""
+        feeds = first_accepted(self.session, choices, advice, announce=self._announce)
+        self.metered.ran()
+        return feeds
+
+    def draw(self, draws: int) -> None:
+        """Opens it anew, for random numbers that `draws` decides."""
+        self._announce("original", "load")
+        self.metered.session = open_session(self._path, "original", threads=self._threads, draws=draws)
+
+    def close(self) -> None:
+        """Frees its memory; it can no longer run."""
+        self.metered.session = self.session.closed()
+
+
+def measure(request: Request, announce: Announce = silent, original: Original | None = None) -> Run:
+    """Outputs, task metrics and latency of both models. `original`: the reference, where it is open already.
 
     Raises InputError where the original or the data does not work, NoOutputError where the result does not.
     """
     if len(request.feeds) == 0:
         raise InputError(f"{request.feeds.origin}: there are no feeds to run the models on")
+    original = original or Original(request.reference, request.threads, announce)
     larger = max(model_bytes(request.reference), model_bytes(request.candidate))
-    free = free_memory_bytes() if request.free_bytes is None else request.free_bytes
+    free = original.free_bytes if request.free_bytes is None else request.free_bytes
     if fit_together(larger, 2, free):
-        return _side_by_side(request, announce)
-    return _one_after_the_other(request, announce)
+        return _side_by_side(request, original, announce)
+    return _one_after_the_other(request, original, announce)
 
 
-def _side_by_side(request: Request, announce: Announce) -> Run:
-    reference, draws = _original(request, announce)
-    announce("result", "load")
-    candidate = open_session(request.candidate, "result", threads=request.threads, draws=draws)
-    tally = _tally(reference, candidate, request)
+def _side_by_side(request: Request, original: Original, announce: Announce) -> Run:
+    draws = _draws(request, original, announce)
+    candidate = _opened(request, draws, announce)
+    tally = _tally(original, candidate, request)
 
     def live() -> Outputs:
-        own = reference if draws is None else reference.again()  # whose draws begin anew
+        own = original.session if draws is None else original.session.again()  # whose draws begin anew
         for feed in request.feeds:
             announce("original", "run")
             yield own.run(feed)
 
-    _compare(request, live, candidate, tally.add, announce)
-    latency = _latency(reference, candidate, next(iter(request.feeds)), request, announce)
-    generators = candidate.generators
+    _compare(request, live, candidate.session, _noting_cost(candidate, tally.add), announce)
+    loaded = (original.metered.ran(), candidate.ran())
+    latency = _latency(original, candidate, next(iter(request.feeds)), request, announce)
+    generators = candidate.session.generators
     del candidate
     _compare_exact(request, live, tally, draws, announce)
-    _compare_itself(request, live, tally, reference, generators, announce)
-    return _run(request, tally, latency, draws, together=True)
+    _compare_itself(request, live, tally, original.session, generators, announce)
+    return _run(request, tally, latency, loaded, draws, together=True)
 
 
-def _one_after_the_other(request: Request, announce: Announce) -> Run:
+def _one_after_the_other(request: Request, original: Original, announce: Announce) -> Run:
     """As above with one session at a time: the original's outputs wait in a temporary file."""
     with tempfile.TemporaryFile(prefix="nncompress-") as spill:
-        reference, draws = _original(request, announce)
-        first = next(iter(request.feeds))
+        draws = _draws(request, original, announce)
         for feed in request.feeds:
             announce("original", "run")
-            pickle.dump(reference.run(feed), spill, protocol=5)
-        reference_timing = _timed_alone(reference, first, request, announce)
-        reference = reference.closed()
+            pickle.dump(original.session.run(feed), spill, protocol=5)
+        first = next(iter(request.feeds))
+        reference_timing = _timed_alone(original.session, first, request, announce)
+        original.close()
 
         def spilled() -> Outputs:
             spill.seek(0)
             for _ in range(len(request.feeds)):
                 yield pickle.load(spill)
 
-        announce("result", "load")
-        candidate = open_session(request.candidate, "result", threads=request.threads, draws=draws)
-        tally = _tally(reference, candidate, request)
-        _compare(request, spilled, candidate, tally.add, announce)
-        candidate_timing = _timed_alone(candidate, first, request, announce)
-        candidate = candidate.closed()
+        candidate = _opened(request, draws, announce)
+        tally = _tally(original, candidate, request)
+        _compare(request, spilled, candidate.session, _noting_cost(candidate, tally.add), announce)
+        loaded = (original.metered.ran(), candidate.ran())
+        candidate_timing = _timed_alone(candidate.session, first, request, announce)
+        generators = candidate.session.generators
+        del candidate
         _compare_exact(request, spilled, tally, draws, announce)
-        _compare_itself(request, spilled, tally, reference, candidate.generators, announce)
+        _compare_itself(request, spilled, tally, original.session, generators, announce)
     latency = None
     if reference_timing is not None and candidate_timing is not None:
         latency = timing.one_after_the_other(reference_timing, candidate_timing, request.threads)
-    return _run(request, tally, latency, draws, together=False)
+        latency = _with_noise(latency, original)
+    return _run(request, tally, latency, loaded, draws, together=False)
 
 
-def _original(request: Request, announce: Announce) -> tuple[Session, int | None]:
-    """The original, not run since it was opened where it draws random numbers, and then the draws of both models."""
-    if not request.random:
-        announce("original", "load")
-        reference = open_session(request.reference, "original", threads=request.threads)
-        if not _varies(reference, next(iter(request.feeds)), announce):
-            return reference, None
-    announce("original", "load")
-    return open_session(request.reference, "original", threads=request.threads, draws=_DRAWS), _DRAWS
+def _draws(request: Request, original: Original, announce: Announce) -> int | None:
+    """What random numbers follow from; None: there are none. Where there are, the original has not run since it was
+    opened."""
+    if not request.random and not _varies(original, next(iter(request.feeds)), announce):
+        return None
+    original.draw(_DRAWS)
+    return _DRAWS
+
+
+def _opened(request: Request, draws: int | None, announce: Announce) -> Metered:
+    """The result."""
+    announce("result", "load")
+    return Metered(lambda: open_session(request.candidate, "result", threads=request.threads, draws=draws))
+
+
+def _noting_cost(metered: Metered, add: Add) -> Add:
+    """`add`, which is called when the model has run."""
+
+    def noting(
+        reference: list[OutputArray], candidate: list[OutputArray], feed: Feed, notes: tuple[str, ...] = ()
+    ) -> None:
+        metered.ran()
+        add(reference, candidate, feed, notes)
+
+    return noting
 
 
 def _compare(
     request: Request,
     reference_outputs: Callable[[], Outputs],
     candidate: Session,
-    add: Callable[[list[OutputArray], list[OutputArray], Feed, tuple[str, ...]], None],
+    add: Add,
     announce: Announce,
 ) -> None:
     with closing(reference_outputs()) as outputs:
@@ -163,50 +218,58 @@ def _compare_itself(
     _compare(request, reference_outputs, twin, tally.add_itself, announce)
 
 
-def _tally(reference: Session, candidate: Session, request: Request) -> Tally:
+def _tally(original: Original, candidate: Metered, request: Request) -> Tally:
     task = Task(request.metrics, request.feeds.labels, request.metric_output)
-    return Tally(reference, candidate, task, request.feeds.names)
+    return Tally(original.session, candidate.session, task, request.feeds.names)
 
 
-def _varies(reference: Session, feed: Feed, announce: Announce) -> bool:
+def _varies(original: Original, feed: Feed, announce: Announce) -> bool:
     """Whether the original itself gives other outputs when it is run again on the same input."""
     announce("original", "run")
-    return pickle.dumps(reference.run(feed)) != pickle.dumps(reference.run(feed))
+    outputs = original.session.run(feed)
+    original.metered.ran()
+    return pickle.dumps(outputs) != pickle.dumps(original.session.run(feed))
 
 
 def _latency(
-    reference: Session, candidate: Session, feed: Feed, request: Request, announce: Announce
+    original: Original, candidate: Metered, feed: Feed, request: Request, announce: Announce
 ) -> Latency | None:
     if request.seconds <= 0:
         return None
     announce("result", "time")
-    start = time.perf_counter()
-    reference.run(feed)
-    quick = time.perf_counter() - start < _QUICK_CALL_S
-    sessions = _several(reference, candidate, request.seconds) if quick else [(reference, candidate)]
-    inferences = [(original.binder(feed), result.binder(feed)) for original, result in sessions]
-    return guarded(
+    sessions = [(original.session, candidate.session)]
+    if _several_pay(original.metered, candidate, feed, request):
+        sessions += [_again(*sessions[0], position) for position in range(1, timing.PAIRS)]
+    inferences = [(one.binder(feed), other.binder(feed)) for one, other in sessions]
+    latency = guarded(
         lambda: timing.interleaved(inferences, request.seconds, request.threads), "time", request.candidate, "result"
     )
+    return _with_noise(latency, original)
 
 
-def _several(reference: Session, candidate: Session, seconds: float) -> list[tuple[Session, Session]]:
-    """The two and more of the same, where opening them takes little time and memory (see timing.py for why)."""
-    sessions = [(reference, candidate)]
-    if max(model_bytes(reference.path), model_bytes(candidate.path)) > _SMALL_MODEL_BYTES:
-        return sessions
+def _several_pay(reference: Metered, candidate: Metered, feed: Feed, request: Request) -> bool:
+    """Whether to open more of the same (see timing.py for why): where that takes little time and memory."""
     start = time.perf_counter()
-    other = candidate.again()
-    sessions.append((reference.again(), other))  # the order of opening alternates
-    if time.perf_counter() - start > seconds / (2 * timing.PAIRS):
-        return sessions[:1]
-    for position in range(2, timing.PAIRS):
-        if position % 2:
-            other = candidate.again()
-            sessions.append((reference.again(), other))
-        else:
-            sessions.append((reference.again(), candidate.again()))
-    return sessions
+    reference.session.run(feed)
+    if time.perf_counter() - start >= _QUICK_CALL_S:
+        return False
+    if max(model_bytes(request.reference), model_bytes(request.candidate)) > _SMALL_MODEL_BYTES:
+        return False
+    opening_s = (reference.ran().load_ms + candidate.ran().load_ms) / 1000
+    return opening_s <= request.seconds / (2 * timing.PAIRS)
+
+
+def _again(reference: Session, candidate: Session, position: int) -> tuple[Session, Session]:
+    """Both opened once more; which comes first alternates."""
+    if position % 2:
+        later = candidate.again()
+        return reference.again(), later
+    return reference.again(), candidate.again()
+
+
+def _with_noise(latency: Latency, original: Original) -> Latency:
+    doubts = [*spread("the original", latency.reference), *spread("the result", latency.candidate)]
+    return replace(latency, noise=(*original.noise, *doubts))
 
 
 def _timed_alone(session: Session, feed: Feed, request: Request, announce: Announce) -> Timing | None:
@@ -217,7 +280,10 @@ def _timed_alone(session: Session, feed: Feed, request: Request, announce: Annou
     return guarded(lambda: timing.alone(inference, request.seconds / 2), "time", session.path, session.part)
 
 
-def _run(request: Request, tally: Tally, latency: Latency | None, draws: int | None, *, together: bool) -> Run:
+def _run(
+    request: Request, tally: Tally, latency: Latency | None, loaded: tuple[Loaded, Loaded], draws: int | None, *,
+    together: bool,
+) -> Run:  # fmt: skip
     feeds = request.feeds
     notes = [*feeds.notes, *tally.notes]
     if draws is not None:
@@ -225,4 +291,4 @@ def _run(request: Request, tally: Tally, latency: Latency | None, draws: int | N
     if not together:
         notes.append("the models ran one after the other: both do not fit in the free memory")
     facts = FeedFacts(feeds.origin, len(feeds), feeds.seed, feeds.labels is not None)
-    return Run(tally.outputs(), tally.metrics(), latency, facts, not together, tuple(dict.fromkeys(notes)))
+    return Run(tally.outputs(), tally.metrics(), latency, facts, not together, tuple(dict.fromkeys(notes)), loaded)

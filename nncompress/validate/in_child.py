@@ -1,26 +1,49 @@
-"""Compares two models in a child process."""
+"""Compares models in a child process, which opens the original once: to find inputs for it, and to compare with it."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
+from nncompress.feeds.feeds import Feeds
 from nncompress.results.record import Run
-from nncompress.runtime.child import ModelCall, _limit_s, call_in_child
+from nncompress.runtime.child import Ask, ModelCall, limit_for, serve_in_child
 
 
-def measure_in_child(request: Any, *, memory_bytes: int | None = None, timeout_s: float | None = None) -> Run:
-    """`compare.measure` in a child process.
+@dataclass(frozen=True, eq=False)
+class OpenOriginal:
+    """`compare.Original` in a child process."""
 
-    `memory_bytes` is what the models may use (None: what is free): where they do not fit together, they take turns.
-    """
-    if memory_bytes is not None:
-        request = replace(request, free_bytes=memory_bytes)
-    limit_s = _limit_s(request.seconds) if timeout_s is None else timeout_s
-    return cast(Run, call_in_child(ModelCall(_measure, (request,), request.reference, request.candidate), limit_s))
+    _ask: Ask
+
+    def accepted(self, choices: Sequence[Feeds], advice: str) -> Feeds:
+        """The first of `choices` that it accepts. Raises InputError, with `advice`, where it accepts none."""
+        return cast(Feeds, self._ask((tuple(choices), advice)))
+
+    def compared(self, request: Any) -> Run:
+        """`compare.measure` with it. It can be asked once."""
+        return cast(Run, self._ask(request, request.candidate))
 
 
-def _measure(request: Any, announce: Any) -> Run:
-    from nncompress.validate.compare import measure
+@contextmanager
+def original_in_child(
+    path: Path, *, threads: int = 1, seconds: float = 0.0, timeout_s: float | None = None
+) -> Iterator[OpenOriginal]:
+    """Opens a model until the block ends. Raises InputError where onnxruntime refuses it. `seconds`: of timing."""
+    limit_s = limit_for(seconds) if timeout_s is None else timeout_s
+    with serve_in_child(ModelCall(_served, (path, threads), path, None), limit_s) as ask:
+        yield OpenOriginal(ask)
 
-    return measure(request, announce)
+
+def _served(path: Path, threads: int, announce: Any) -> Any:
+    from nncompress.validate.compare import Original, measure
+
+    original = Original(path, threads, announce)
+
+    def answer(question: Any) -> Any:
+        return original.accepted(*question) if isinstance(question, tuple) else measure(question, announce, original)
+
+    return answer

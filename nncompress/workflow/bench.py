@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +13,9 @@ from nncompress.results.bench import Benched, BenchReport, Energy
 from nncompress.results.record import FileFacts, Loaded, Timing
 from nncompress.runtime.child import in_turns_in_child, loading_in_child
 from nncompress.runtime.environment import environment
+from nncompress.runtime.noise import busy, spread
 from nncompress.runtime.timing import ratio_of
-from nncompress.workflow.proof import Proof, feeds_of, with_libraries
+from nncompress.workflow.proof import Proof, opened, with_libraries
 
 PJ_PER_MAC, PJ_PER_BYTE = 4.6, 160.0
 ESTIMATE = (
@@ -23,27 +23,26 @@ ESTIMATE = (
     "Computing's energy problem, ISSCC 2014 (45 nm; good for comparing models, not for a power budget)"
 )
 RAPL_SOURCE = "RAPL: the whole processor package while this model ran"
-NOISY_SPREAD, BUSY_SHARE = 0.10, 0.5
 
 
 @with_libraries
 def bench_files(models: Sequence[Path], proof: Proof) -> BenchReport:
     """Raises InputError for a model or data that cannot be used."""
-    notes = _busy()
+    notes = [*busy()]
     facts, feeds, loaded = [], [], []
     for path in models:
         model = load(path)
         facts.append(file_facts(model, in_full=False))
-        model_feeds = feeds_of(model, path, replace(proof, validate=True))
-        assert model_feeds is not None, "validation is on"
-        feeds.append(next(iter(model_feeds)))
+        with opened(model, path, replace(proof, validate=True)) as original:
+            assert original.feeds is not None, "validation is on"
+            feeds.append(next(iter(original.feeds)))
         loaded.append(loading_in_child(path, feeds[-1], proof.threads))
     timings = in_turns_in_child(models, feeds, proof.threads, proof.seconds)
     benched = [
         _benched(fact, feed, cost, timing, timings[0])
         for fact, feed, cost, timing in zip(facts, feeds, loaded, timings, strict=True)
     ]
-    notes += [note for model in benched if (note := _noisy(model))]
+    notes += [note for model in benched for note in spread(model.path, model.latency)]
     data = str(proof.data) if proof.data else "synthetic"
     return BenchReport(
         tuple(benched), data, proof.seed, proof.threads, proof.seconds, environment(), tuple(notes)
@@ -66,24 +65,3 @@ def _energy(facts: FileFacts, cost: Loaded) -> Energy | None:
         return None
     picojoules = facts.macs * PJ_PER_MAC + facts.weight_bytes_loaded * PJ_PER_BYTE
     return Energy(picojoules / 1e9, "estimated", ESTIMATE)
-
-
-def _busy() -> list[str]:
-    """A note if other programs keep the processor busy: the load of the last minute, before anything is measured."""
-    try:
-        load_average = os.getloadavg()[0]
-    except OSError:
-        return []
-    cores = os.cpu_count() or 1
-    if load_average <= BUSY_SHARE * cores:
-        return []
-    return [
-        f"NOISE: the load of this machine was {load_average:.1f} on {cores} cores before measuring: stop what else runs"
-    ]
-
-
-def _noisy(model: Benched) -> str | None:
-    spread = model.latency.iqr_ms / model.latency.median_ms
-    if spread <= NOISY_SPREAD:
-        return None
-    return f"NOISE: latency of {model.path} spreads by {100 * spread:.0f} % of its median: measure longer (--seconds)"

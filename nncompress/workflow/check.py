@@ -33,7 +33,7 @@ from nncompress.results.worst import (
 )
 from nncompress.runtime.environment import environment
 from nncompress.validate.metrics.names import metric_from
-from nncompress.workflow.proof import Proof, feeds_of, free_dims, run_both, with_libraries
+from nncompress.workflow.proof import Proof, free_dims, opened, with_libraries
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,8 @@ def _run(path: Path, model: Model, comparing: Comparing, proof: Proof) -> Run | 
         metric_output=comparing.metric_output, dims={name: size for name, size in proof.dims.items() if name in free},
     )  # fmt: skip
     try:
-        run = run_both(comparing.reference, path, model, feeds_of(reference, comparing.reference, own), own)
+        with opened(reference, comparing.reference, own) as original:
+            run = original.compare(path, model)
     except NoOutputError as error:
         return refused_rule(str(error))
     assert run is not None, "comparisons are validated"

@@ -10,7 +10,7 @@ from nncompress.results.limits import Limits
 from nncompress.results.record import Comparison, Report
 from nncompress.results.rules.verdict import judge
 from nncompress.runtime.environment import environment
-from nncompress.workflow.proof import Proof, Stopwatch, _complaint, feeds_of, run_both, with_libraries
+from nncompress.workflow.proof import Proof, Stopwatch, _complaint, opened, with_libraries
 
 
 @with_libraries
@@ -19,9 +19,8 @@ def compare_files(reference: Path, candidate: Path, *, proof: Proof = Proof(), l
     watch = Stopwatch()
     with watch.stage("load"):
         first, second = load(reference), load(candidate)
-        feeds = feeds_of(first, reference, proof)
-    with watch.stage("validate"):
-        run = run_both(reference, candidate, second, feeds, proof)
+    with watch.stage("validate"), opened(first, reference, proof) as original:
+        run = original.compare(candidate, second)
         first.check_in_place()
         second.check_in_place()
     comparison = Comparison(file_facts(first), file_facts(second), run)

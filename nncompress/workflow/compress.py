@@ -6,7 +6,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -29,7 +29,7 @@ from nncompress.workflow.calibration import calibration_notes, samples_for
 from nncompress.workflow.ledger import with_graph_line
 from nncompress.workflow.pipeline import Compressed, check_passes, compress_graph
 from nncompress.workflow.prepare import Preparing
-from nncompress.workflow.proof import Proof, Stopwatch, _complaint, feeds_of, run_both, with_libraries
+from nncompress.workflow.proof import Proof, Stopwatch, _complaint, opened, with_libraries
 from nncompress.workflow.raised_check import same_outputs
 
 
@@ -59,22 +59,24 @@ def compress_file(
     """
     watch = Stopwatch()
     check_passes(passes, calibrated=calibration is not None)
-    with watch.stage("load"):
-        original = load(source)
-        if not writing.dry_run:
-            check_target(target, original, force=writing.force, external_data=writing.external_data)
-        feeds = feeds_of(original, source, proof)
-        samples = samples_for(passes, original, calibration, feeds)
-    with watch.stage("compress"), _hashed_meanwhile(original):
-        check = None if feeds is None else partial(same_outputs, source, feeds=feeds, threads=proof.threads)
-        compressed = compress_graph(
-            original, passes, form=writing.form, threads=writing.threads, samples=samples,
-            preparing=Preparing(writing.freeze_inputs, writing.keep_opset, check),
-        )  # fmt: skip
-        _require_change(original, compressed)
-        notes = (*original.notes, *_complaint(original), *compressed.notes)
-        notes += calibration_notes(compressed.outcomes, samples, calibration)
-    with _output(target, original, writing) as out:
+    with ExitStack() as stack:
+        with watch.stage("load"):
+            original = load(source)
+            if not writing.dry_run:
+                check_target(target, original, force=writing.force, external_data=writing.external_data)
+            proved = stack.enter_context(opened(original, source, proof))
+            samples = samples_for(passes, original, calibration, proved.feeds)
+        with watch.stage("compress"), _hashed_meanwhile(original):
+            feeds = proved.feeds
+            check = None if feeds is None else partial(same_outputs, source, feeds=feeds, threads=proof.threads)
+            compressed = compress_graph(
+                original, passes, form=writing.form, threads=writing.threads, samples=samples,
+                preparing=Preparing(writing.freeze_inputs, writing.keep_opset, check),
+            )  # fmt: skip
+            _require_change(original, compressed)
+            notes = (*original.notes, *_complaint(original), *compressed.notes)
+            notes += calibration_notes(compressed.outcomes, samples, calibration)
+        out = stack.enter_context(_output(target, original, writing))
         with watch.stage("write"):
             written_file = out.write(compressed.model, external_data=writing.external_data)
             result = load(written_file)
@@ -82,7 +84,7 @@ def compress_file(
             if writing.aim == "size":
                 _require_smaller(original, result)
         with watch.stage("validate"):
-            run = run_both(source, written_file, compressed.model, feeds, proof)
+            run = proved.compare(written_file, compressed.model)
             original.check_in_place()  # onnxruntime has opened it by its path
             reference = file_facts(original, in_full=proof.validate)
             candidate = file_facts(result, shown_as=target, in_full=proof.validate)

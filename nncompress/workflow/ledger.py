@@ -32,6 +32,7 @@ class Ledger:
             self._origins.append(mark_origin(weight.value, index, weight.name))
             self._lines.append(_line(weight))
         every = sum(stored_bytes(value, tensor) for value, tensor, _ in find_constants(model))
+        every += sum(model.unread.values())
         self._other_before = every - sum(line.bytes_before for line in self._lines)
         self._others = tuple(map(_left, largest_others(model, weights)))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -19,9 +19,9 @@ from nncompress.model.blocks import draws_random_numbers
 from nncompress.model.inventory import quantized_parts
 from nncompress.model.model import Model
 from nncompress.results.record import Run
-from nncompress.runtime.child import check_loads_in_child, first_accepted_in_child
+from nncompress.runtime.child import check_loads_in_child
 from nncompress.runtime.libraries import registering
-from nncompress.validate.in_child import measure_in_child
+from nncompress.validate.in_child import OpenOriginal, original_in_child
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -70,40 +70,55 @@ class Stopwatch:
             self.seconds.append((name, time.perf_counter() - start))
 
 
-def feeds_of(model: Model, path: Path, proof: Proof) -> Feeds | None:
-    """What the models will be run on; None if they will not. Finds out early that an input cannot be run at all."""
-    if proof.validate and proof.data is None:
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """The original, in onnxruntime where it is validated, and what it is run on."""
+
+    reference: Path
+    feeds: Feeds | None  # None: it is not run
+    proof: Proof
+    session: OpenOriginal | None
+
+    def compare(self, candidate: Path, model: Model) -> Run | None:
+        """What running both files measured; None without feeds. `model` is the candidate's.
+
+        Raises NoOutputError where onnxruntime refuses the candidate.
+        """
+        if self.feeds is None or self.session is None:
+            return None
+        from nncompress.validate.compare import Request
+
+        proof = self.proof
+        return self.session.compared(
+            Request(
+                self.reference, candidate, self.feeds, proof.threads, proof.seconds, exact=_needs_exact(model),
+                metrics=proof.metrics, metric_output=proof.metric_output, random=_draws(model),
+            )
+        )  # fmt: skip
+
+
+@contextmanager
+def opened(model: Model, path: Path, proof: Proof) -> Iterator[Opened]:
+    """Opens the original, once, until the block ends. Finds out early that it cannot be run, or not on its inputs."""
+    if not proof.validate:
+        if model.complaint:
+            with suppress(UnknownOperatorError):
+                check_loads_in_child(path)  # the checker's word alone is no reason to refuse
+        yield Opened(path, None, proof, None)
+        return
+    if proof.data is None:
         choices = synthesise_choices(model.ir, seed=proof.seed, dims=proof.dims)
-        return first_accepted_in_child(path, choices, how_to_give(input_specs(model.ir)))
-    if model.complaint:
-        try:
-            check_loads_in_child(path)  # the checker's word alone is no reason to refuse
-        except UnknownOperatorError:
-            if proof.validate:
-                raise
-    return load_feeds(proof.data, input_specs(model.ir), proof.labels) if proof.validate and proof.data else None
+    else:
+        choices = (load_feeds(proof.data, input_specs(model.ir), proof.labels),)
+    with original_in_child(path, threads=proof.threads, seconds=proof.seconds) as session:
+        advice = how_to_give(input_specs(model.ir))
+        feeds = session.accepted(choices, advice) if proof.data is None else choices[0]
+        yield Opened(path, feeds, proof, session)
 
 
 def free_dims(model: Model) -> list[str]:
     """What Proof.dims may name: the free dimensions of the model's inputs."""
     return free_sizes(input_specs(model.ir))
-
-
-def run_both(reference: Path, candidate: Path, model: Model, feeds: Feeds | None, proof: Proof) -> Run | None:
-    """What running both files measured; None without feeds. `model` is the candidate's.
-
-    Raises NoOutputError where onnxruntime refuses the candidate.
-    """
-    if feeds is None:
-        return None
-    from nncompress.validate.compare import Request
-
-    return measure_in_child(
-        Request(
-            reference, candidate, feeds, proof.threads, proof.seconds, exact=_needs_exact(model),
-            metrics=proof.metrics, metric_output=proof.metric_output, random=_draws(model),
-        )
-    )  # fmt: skip
 
 
 def _needs_exact(model: Model) -> bool:

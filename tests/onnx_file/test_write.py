@@ -100,6 +100,8 @@ def test_tensors_of_every_type_come_back_bit_for_bit(tmp_path: Path) -> None:
             raw = raw[:-1] + b"\x05" if name == "INT4" else raw
             proto.graph.initializer.add(name=f"{name}{size}", data_type=kind, dims=[size], raw_data=raw)
     proto.graph.initializer.append(onnx.helper.make_tensor("s", TensorProto.STRING, [2], [b"a", b"\xff" * 9000]))
+    names = [tensor.name for tensor in proto.graph.initializer]
+    proto.graph.node.extend(onnx.helper.make_node("Identity", [name], [f"{name}_read"]) for name in names)
     write(load(saved(proto, tmp_path / "m.onnx")), tmp_path / "o.onnx")
     after = {tensor.name: tensor for tensor in onnx.load(tmp_path / "o.onnx").graph.initializer}
     for tensor in proto.graph.initializer:

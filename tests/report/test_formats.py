@@ -12,6 +12,7 @@ from nncompress.report.formats import ALL_FORMATS, formats_of, rendered
 from nncompress.results.bench import Benched, BenchReport
 from nncompress.results.check import CheckedModel, CheckReport
 from nncompress.results.front import results_of
+from nncompress.results.record import Loaded
 from tests.sample_report import sample_report
 
 REPORT = sample_report()
@@ -49,3 +50,18 @@ def test_the_formats_of_a_result_are_the_options_of_its_command(kind: str) -> No
 def test_formats_say_what_they_are() -> None:
     assert len({one.name for one in ALL_FORMATS}) == len(ALL_FORMATS)
     assert all(one.text.endswith("- for stdout.") for one in ALL_FORMATS)
+
+
+@pytest.mark.parametrize("name", ["json", "markdown", "html"])
+def test_what_makes_a_latency_doubtful_and_what_a_session_costs_are_in_every_report(name: str) -> None:
+    run = REPORT.comparison.run
+    assert run is not None
+    noisy = dataclasses.replace(LATENCY, noise=("NOISE: others run here",))
+    loaded = (Loaded(12.5, 3_300_000_000), Loaded(25.0, 7_100_000_000))
+    run = dataclasses.replace(run, latency=noisy, loaded=loaded)
+    text = rendered(sample_report(run), name)
+    assert "NOISE: others run here" in text
+    for figure in (
+        ("7100000000",) if name == "json" else ("25.0 ms", "7.10 GB", "INFO: opening a session of the result")
+    ):
+        assert figure in text

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from nncompress.errors import InputError, NoOutputError, UsageError
 from nncompress.runtime import child_process
 from nncompress.runtime.child import ModelCall, call_in_child, serve_in_child
 from nncompress.validate.compare import Request
-from nncompress.validate.in_child import measure_in_child
+from nncompress.validate.in_child import original_in_child
 from tests.runtime.models import feeds_of, linear
 
 WEIGHT = np.ones((3, 2))
@@ -23,6 +24,14 @@ def crash(part, what, number, announce):
     announce(part, what)
     os.kill(os.getpid(), number)
     time.sleep(30)
+
+
+class Crasher:
+    def __init__(self, announce):
+        self.announce = announce
+
+    def __call__(self, part):
+        crash(part, "run", signal.SIGSEGV, self.announce)
 
 
 def hang(announce):
@@ -50,6 +59,11 @@ def model_call(function, *arguments):
     return ModelCall(function, arguments, Path("a.onnx"), Path("b.onnx"))
 
 
+def measure_in_child(request):
+    with original_in_child(request.reference, threads=request.threads, seconds=request.seconds) as original:
+        return original.compared(request)
+
+
 def test_models_are_compared_in_the_child(tmp_path):
     model = linear(tmp_path / "m.onnx", WEIGHT)
     run = measure_in_child(Request(model, model, feeds_of(tmp_path, np.ones((1, 3))), seconds=0.0))
@@ -59,8 +73,8 @@ def test_models_are_compared_in_the_child(tmp_path):
 
 def test_a_memory_limit_makes_the_models_take_turns(tmp_path):
     model = linear(tmp_path / "m.onnx", WEIGHT)
-    request = Request(model, model, feeds_of(tmp_path, np.ones((1, 3))), seconds=0.0)
-    assert measure_in_child(request, memory_bytes=1).one_after_the_other
+    request = Request(model, model, feeds_of(tmp_path, np.ones((1, 3))), seconds=0.0, free_bytes=1)
+    assert measure_in_child(request).one_after_the_other
 
 
 def test_deliberate_errors_come_back_as_they_were(tmp_path):
@@ -77,6 +91,14 @@ def test_a_crash_names_the_model_and_the_signal():
         call_in_child(model_call(crash, "result", "run", signal.SIGKILL))
 
 
+def test_the_file_that_a_question_is_about_is_named_where_it_crashes():
+    call = ModelCall(Crasher, (), Path("a.onnx"), None)
+    with pytest.raises(InputError, match=r"running the original a\.onnx"), serve_in_child(call) as ask:
+        ask("original", Path("b.onnx"))
+    with pytest.raises(NoOutputError, match=r"running the result b\.onnx: onnxruntime cr"), serve_in_child(call) as ask:
+        ask("result", Path("b.onnx"))
+
+
 def test_a_child_that_just_leaves_is_a_crash_with_its_last_words():
     with pytest.raises(InputError, match=r"crashed \(exit code 3: last words\)"):
         call_in_child(model_call(leave))
@@ -84,9 +106,16 @@ def test_a_child_that_just_leaves_is_a_crash_with_its_last_words():
 
 @pytest.mark.parametrize(("seconds", "limit_s"), [(1.0, 600), (3600.0, 108_000)])
 def test_a_long_measurement_is_not_taken_for_a_hang(seconds, limit_s, tmp_path, monkeypatch):
-    monkeypatch.setattr("nncompress.validate.in_child.call_in_child", lambda call, limit_s: limit_s)
-    request = Request(tmp_path / "a", tmp_path / "b", feeds_of(tmp_path, np.ones((1, 3))), seconds=seconds)
-    assert measure_in_child(request) == limit_s
+    limits = []
+
+    @contextmanager
+    def noting(call, timeout_s):
+        limits.append(timeout_s)
+        yield None
+
+    monkeypatch.setattr("nncompress.validate.in_child.serve_in_child", noting)
+    with original_in_child(tmp_path / "a", seconds=seconds):
+        assert limits == [limit_s]
 
 
 @pytest.mark.slow

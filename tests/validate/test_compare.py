@@ -42,6 +42,23 @@ def test_a_changed_weight_shows_in_the_figures(tmp_path, reference):
     assert output.problem is None
 
 
+@pytest.mark.parametrize("free_bytes", [None, 1])
+def test_what_makes_the_latency_doubtful_is_said(free_bytes, tmp_path, reference, monkeypatch):
+    monkeypatch.setattr("os.getloadavg", lambda: (100.0, 0.0, 0.0))
+    noise = run(reference, reference, feeds_of(tmp_path, ONES), seconds=0.02, free_bytes=free_bytes).latency.noise
+    assert noise[0].startswith("NOISE: the load of this machine was 100.0 on ")
+
+
+@pytest.mark.parametrize("free_bytes", [None, 1])
+def test_what_a_session_of_either_costs_is_measured(free_bytes, tmp_path, reference):
+    large = linear(tmp_path / "large.onnx", np.ones((3, 1 << 21)))  # 25 MB
+    feeds = feeds_of(tmp_path, np.ones((1, 3)))
+    original, result = run(large, large, feeds, free_bytes=free_bytes).loaded
+    assert min(original.load_ms, result.load_ms) > 0
+    if result.peak_bytes is not None:  # Linux
+        assert 20e6 < result.peak_bytes < 200e6
+
+
 def test_no_budget_for_latency_means_no_latency(tmp_path, reference):
     assert run(reference, reference, feeds_of(tmp_path, ONES)).latency is None
 

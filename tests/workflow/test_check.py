@@ -12,7 +12,8 @@ import pytest
 from nncompress.config.budget import load_config
 from nncompress.errors import UsageError
 from nncompress.results.check import CheckReport
-from nncompress.workflow import check as budget_check, compress as workflow, proof as proofs
+from nncompress.validate.in_child import OpenOriginal
+from nncompress.workflow import check as budget_check, compress as workflow
 from nncompress.workflow.check import check_budgets
 from nncompress.workflow.proof import Proof
 from tests.models import noise, proto_of, saved
@@ -37,13 +38,13 @@ def check(folder: Path, *names: str, **proof: Any) -> CheckReport:
 def asked_of(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What the process that runs models is asked for, from now on."""
     requests: list[Any] = []
-    measure = proofs.measure_in_child
+    compared = OpenOriginal.compared
 
-    def noted(request: Any) -> Any:
+    def noted(original: OpenOriginal, request: Any) -> Any:
         requests.append(request)
-        return measure(request)
+        return compared(original, request)
 
-    monkeypatch.setattr(proofs, "measure_in_child", noted)
+    monkeypatch.setattr(OpenOriginal, "compared", noted)
     return requests
 
 

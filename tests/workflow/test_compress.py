@@ -11,14 +11,16 @@ import numpy as np
 import onnx
 import pytest
 
-from nncompress.errors import NoOutputError, UsageError
+from nncompress.errors import InputError, NoOutputError, UsageError
 from nncompress.passes import Factorize, PruneMagnitude, QuantizeWeights
 from nncompress.passes.base import Pass
 from nncompress.results.limits import Limits
 from nncompress.results.record import Report, Rewritten, Skipped
+from nncompress.runtime import session
 from nncompress.workflow.compare import compare_files
 from nncompress.workflow.compress import Writing, compress_file
 from nncompress.workflow.proof import Proof
+from tests.models import proto_of, saved
 from tests.support import IMAGES, MLP, SAMPLE_DATA, SAMPLES, files_in
 
 PLANS: dict[str, list[Pass]] = {
@@ -209,13 +211,44 @@ def test_impossible_passes_are_refused_before_anything_is_read(tmp_path: Path) -
         )
 
 
+@pytest.mark.parametrize("data", [None, IMAGES])
+def test_the_original_is_opened_once_whatever_it_is_needed_for(
+    data: Path | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[Path] = []
+    opening = session._open
+
+    def noted(path: Path, *arguments: object) -> session.Session:
+        opened.append(path)
+        return opening(path, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("nncompress.runtime.child._in_process", True)
+    monkeypatch.setattr(session, "_open", noted)
+    proof = Proof(data=data, seconds=0)
+    compress_file(MLP, tmp_path / "small.onnx", PLANS["quantize"], command="quantize", proof=proof)
+    assert opened.count(MLP) == 1
+    assert len(opened) == 2
+    opened.clear()
+    compare_files(MLP, tmp_path / "small.onnx", proof=proof)
+    assert opened == [MLP, tmp_path / "small.onnx"]
+
+
+def test_an_original_that_cannot_be_run_is_found_out_before_anything_is_compressed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nncompress.workflow.compress.compress_graph", None)  # not called
+    proto = proto_of("g (float[N] x) => (float[N] y) { y = local.Unknown(x) }")
+    with pytest.raises(InputError, match="onnxruntime cannot load the original"):
+        compress_file(saved(proto, tmp_path / "m.onnx"), tmp_path / "o.onnx", PLANS["quantize"], command="quantize")
+
+
 def test_a_result_that_the_runtime_refuses_is_never_left_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refused(*arguments: object, **options: object) -> None:
         raise NoOutputError("loading the result small.onnx: onnxruntime says no")
 
-    monkeypatch.setattr("nncompress.workflow.proof.measure_in_child", refused)
+    monkeypatch.setattr("nncompress.validate.in_child.OpenOriginal.compared", refused)
     with pytest.raises(NoOutputError, match="onnxruntime says no"):
         compress("digits_mlp.onnx", PLANS["quantize"], tmp_path / "small.onnx")
     assert files_in(tmp_path) == set()

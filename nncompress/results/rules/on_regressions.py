@@ -123,7 +123,7 @@ def _metric_rule(before: Figures, now: Figures, limit: float) -> RuleResult | No
 
 
 def _latency_rule(before: Figures, now: Figures, limit: float) -> RuleResult | None:
-    """Of the ratio to the reference. Fails only where the whole 95 % interval is worse: noise breaks no build."""
+    """Of the ratio to the reference. Fails only where the whole 99 % interval is worse: noise breaks no build."""
     if before.latency_ratio is None or now.latency_ratio is None:
         return None
     share = regression(before.latency_ratio, now.latency_ratio)

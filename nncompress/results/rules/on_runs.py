@@ -90,7 +90,7 @@ def drop_rule(run: Run | None, max_drop: float | None, remedies: Remedies = WHEN
 
 
 def latency_rule(run: Run | None, max_ratio: float | None, remedies: Remedies = WHEN_COMPRESSING) -> RuleResult | None:
-    """Fail only where the whole 95 % interval misses the user's limit: noise alone must not break a build.
+    """Fail only where the whole 99 % interval misses the user's limit: noise alone must not break a build.
 
     A ratio above the limit whose interval reaches below it is a warning. The default only warns: where the ratio is
     above 1.10 and the whole interval above 1.
@@ -103,6 +103,7 @@ def latency_rule(run: Run | None, max_ratio: float | None, remedies: Remedies = 
     level = _default_latency_level(latency) if max_ratio is None else _demanded_latency_level(latency, max_ratio)
     figure = f"{latency.ratio:.3f} [{latency.ratio_low:.3f}, {latency.ratio_high:.3f}]"
     figure += "" if latency.interleaved else ", the sessions did not take turns"
+    figure += ", NOISE" if latency.noise else ""
     if max_ratio is not None and latency.ratio > max_ratio and level == "warn":
         advice = "the interval reaches below the limit: measure again on a quiet machine, or with more repetitions"
     else:
