@@ -44,7 +44,7 @@ def test_the_report_has_all_its_parts(out: Path) -> None:
     ended = nncompress("quantize", MLP, "-o", out, "--data", IMAGES, "--seconds", 0.1)
     titles = [line for line in ended.stdout.splitlines() if line and line[0].isupper()]
     assert titles[1:] == [
-        "Checks", "Comparison", "Fidelity", "Task metrics", "Ledger",
+        "Checks", "Comparison", "Fidelity", "Worst sample", "Task metrics", "Ledger",
         f"Measured on 13 feeds from {IMAGES}, labelled.", "Environment",
     ]  # fmt: skip
 
