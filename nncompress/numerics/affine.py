@@ -18,12 +18,13 @@ import numpy as np
 from nncompress.numerics.channels import blocks, channel_view, undo_view
 from nncompress.numerics.clipping import mirrored, narrow_range, value_range
 from nncompress.numerics.held import Held, Plain, Store
-from nncompress.numerics.scales import Kind, affordable, pays_zero_points
+from nncompress.numerics.scales import MOST_LOSS_DB, Kind, affordable, pays_zero_points
 from nncompress.numerics.sqnr import decibels
 
 Range = Literal["minmax", "mse"]
 _LARGEST_FLOAT = float(np.finfo(np.float32).max) * (1 - 1e-6)
 _HALVES = (np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16))
+_SAMPLED, _EXACT = 64, 1e-10  # values along each axis that are looked at, and what rounding to float leaves of them
 _MANY_NONZEROS = 0.9  # with more zeros, sparse layouts may pay, which take 0 for the code 0
 _SMALLEST_SUM, _LARGEST_SUM = 1e-25, 1e35  # of squares in single precision
 
@@ -121,7 +122,7 @@ def quantize(
     flat, kept_shape = channel_view(weight, channel_axes)
     half = dtype if dtype in _HALVES else None
     grid = _best_grid(flat, bits, signed, symmetric, range_)
-    scale, zero_point = affine_parameters(grid, half=half, kinds=kinds, codes=flat.size)
+    scale, zero_point = affine_parameters(grid, half=half, kinds=kinds, codes=flat.size, exact=_holds(grid, flat))
     codes = np.empty(flat.shape, np.int8 if signed else np.uint8)
     signal, noise, nonzeros = _fill(flat, scale, zero_point, grid, codes, half)
     zeros = _in_shape(zero_point, kept_shape) if zero_point.any() else None
@@ -168,26 +169,40 @@ def _best_grid(flat: np.ndarray, bits: int, signed: bool, symmetric: bool | None
     if symmetric is not None:
         return grid(symmetric)
     plain, shifted = grid(True), grid(False)
+    if _holds(plain, flat):
+        return plain
     worth = pays_zero_points(shifted.step, plain.step, high > low, flat.size)
     return shifted if worth and np.count_nonzero(flat) > _MANY_NONZEROS * flat.size else plain
 
 
+def _holds(grid: Grid, flat: np.ndarray) -> bool:
+    """True where a sample of the values lies on the grid: they were rounded before, and another one would lose them."""
+    channels = slice(None, None, max(1, flat.shape[1] // _SAMPLED))
+    sample = flat[:_SAMPLED, channels, :_SAMPLED].astype(np.float64)
+    step = grid.step[channels, None].astype(np.float64)
+    error = sample - step * np.rint(sample / step)
+    return float((error**2).sum()) <= _EXACT * float((sample**2).sum())
+
+
 def affine_parameters(
-    grid: Grid, *, half: np.dtype | None = None, kinds: Sequence[Kind] = (), codes: int = 0
+    grid: Grid, *, half: np.dtype | None = None, kinds: Sequence[Kind] = (), codes: int = 0, exact: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     """Scales (float32, never 0 or denormal) and zero points (int32), one for each channel or one for all of them.
 
     No code decodes to an infinite value, also not where it is rounded to the type `half` afterwards. `kinds` and
-    `codes` as in `affordable`.
+    `codes` as in `affordable`; `exact`: nothing may be lost by them.
     """
     smallest, largest, limit = grid.smallest, grid.largest, _LARGEST_FLOAT if half is None else largest_finite(half)
     farthest = limit / (largest - smallest)
     kinds = kinds if grid.symmetric else tuple(kind for kind in kinds if kind != "one")
-    scale = affordable(grid.step, grid.high > grid.low, codes, kinds, farthest).values if kinds else grid.step
+    scale = grid.step
+    if kinds:
+        most_loss_db = 0.0 if exact else MOST_LOSS_DB
+        scale = affordable(scale, grid.high > grid.low, codes, kinds, farthest, most_loss_db).values
     zero = np.full(1, (smallest + largest) // 2, np.int32)
     if not grid.symmetric:
-        exact = smallest - grid.low / scale.astype(np.float64)
-        zero = np.clip(np.rint(exact), smallest, largest).astype(np.int32)
+        places = smallest - grid.low / scale.astype(np.float64)
+        zero = np.clip(np.rint(places), smallest, largest).astype(np.int32)
     if (scale <= farthest).all():
         return scale, zero
     reach = np.maximum(largest - zero, zero - smallest)  # steps to the farthest code, which must stay a float

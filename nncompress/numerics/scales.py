@@ -19,8 +19,8 @@ import numpy as np
 Kind = Literal["one", "uint8", "float16", "bfloat16", "float32"]
 DB_PER_PERCENT = 20 * math.log10(2) / 12.5  # of the bytes of 8-bit codes
 MOST_LOSS_DB = 1.0  # of all channels
-LARGEST_RATIO = 2.0  # of the steps of any channel: a bit
-LEAST_GAIN_DB = 1.0  # of zero points, and one more for each percent that they add to the codes
+LARGEST_RATIO = 1.25  # of the steps of any channel: 1.9 dB
+LEAST_GAIN_DB = 2.0  # of zero points, and one more for each percent that they add to the codes
 CAST_BYTES, MUL_BYTES = 50, 75  # of a file: a node, and one with its constant; measured, rounded up
 _NODE_BYTES = {
     "one": 0,
@@ -43,7 +43,10 @@ class Scales:
     kind: Kind
 
 
-def affordable(scale: np.ndarray, used: np.ndarray, codes: int, kinds: Sequence[Kind], largest: float) -> Scales:
+def affordable(
+    scale: np.ndarray, used: np.ndarray, codes: int, kinds: Sequence[Kind], largest: float,
+    most_loss_db: float = MOST_LOSS_DB,
+) -> Scales:  # fmt: skip
     """The best of `kinds` and float32 for `scale` (float32 [channels], positive) of `codes` codes in all.
 
     `used` (bool [channels]): where a channel has any value but 0; the others take any scale. None is above `largest`.
@@ -55,7 +58,7 @@ def affordable(scale: np.ndarray, used: np.ndarray, codes: int, kinds: Sequence[
             continue
         loss = _growth_db(ratios)
         cost = loss + _percent(scale.size, candidate.kind, codes) * DB_PER_PERCENT
-        if loss <= MOST_LOSS_DB and cost < least:
+        if loss <= most_loss_db and cost < least:
             best, least = candidate, cost
     return best
 
@@ -75,7 +78,7 @@ def _growth_db(ratios: np.ndarray) -> float:
 
 
 def pays_zero_points(shifted: np.ndarray, plain: np.ndarray, used: np.ndarray, codes: int) -> bool:
-    """True if steps with zero points are so much smaller than `plain` ones that these are worth a byte a channel."""
+    """True if steps with zero points are so much smaller than `plain` ones that they are worth a byte a channel."""
     percent = 100 * (plain.size + _ZERO_POINT_BYTES) / max(1, codes)
     return -growth_db(shifted, plain, used) > LEAST_GAIN_DB + percent
 

@@ -44,7 +44,7 @@ class QuantizeWeights(WeightPass):
     """type of the stored numbers"""
     symmetric: bool | None = field(default=None, metadata={"option": "--symmetric/--asymmetric"})
     """zero point in the middle; otherwise the range of the values is used in full. Not given: zero points where they
-    lower the error by more than 1 dB, and 1 more for each percent that they add; none in the form dequantize"""
+    lower the error by more than 2 dB, and 1 more for each percent that they add; none in the form dequantize"""
     granularity: Literal["auto", "channel", "tensor"] = field(default="auto", metadata={"option": "--per"})
     """one scale for each output channel, or one for the whole tensor; auto: for each channel, unless all have much the
     same"""
@@ -140,12 +140,11 @@ class QuantizeWeights(WeightPass):
 
     def _quantized(self, weight: Weight, array: np.ndarray, context: Context) -> Quantized:
         dtype, grain, signed = weight.dtype.numpy(), self._grain(weight), self.dtype == "int8"
-        plain_codes = context.storing.form == "dequantize"  # compilers such as TensorRT take no zero points of weights
+        standard = context.storing.form == "dequantize"  # TensorRT and others take weights without zero points only
         quantized = functools.partial(
             quantize, channel_axes=grain.channel_axes, bits=self.bits, signed=signed, range_=self.range,
-            symmetric=True if self.symmetric is None and plain_codes else self.symmetric,
-            store=context.store,
-            kinds=() if plain_codes or weight.is_elementwise else self._kinds(context.storing.opset),
+            symmetric=True if self.symmetric is None and standard else self.symmetric, store=context.store,
+            kinds=() if standard or weight.is_elementwise else self._kinds(context.storing.opset),
         )  # fmt: skip
         array, axis = array.reshape(grain.shape), grain.input_axis
         made = quantized(array, dtype=dtype)
