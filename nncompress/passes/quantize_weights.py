@@ -74,7 +74,7 @@ class QuantizeWeights(WeightPass):
     def needed_opset(self, form: str) -> tuple[int, str]:
         if self.dtype == "bfloat16":
             return BFLOAT16_FROM_OPSET, f"there is no bfloat16 before opset {BFLOAT16_FROM_OPSET}"
-        per_channel = self.granularity == "channel" and self.dtype not in HALVES
+        per_channel = self.granularity != "tensor" and self.dtype not in HALVES
         opset = needed_opset(form, per_channel=per_channel)
         if opset <= OLDEST_OPSET:
             return super().needed_opset(form)

@@ -93,7 +93,7 @@ def test_a_quantized_weight_keeps_its_name_and_its_parts_are_no_weights(tmp_path
     source = saved(proto_of(LINEAR, w=noise(40, 30)), tmp_path / "m.onnx")
     found = inspect_file(quantized(source, tmp_path / "out.onnx"))
     assert [(one.name, one.dtype, one.shape, one.size_bytes) for one in found.weights] == [
-        ("w", "int8", (40, 30), 1200 + 4 * 30)
+        ("w", "int8", (40, 30), 1200 + 2 * 30)
     ]
     assert found.weights[0].barrier == "it is stored as integers already"
     assert found.quantized == (("integer weights behind Cast", 1),)

@@ -98,7 +98,7 @@ def test_a_line_says_what_the_weight_was_and_is() -> None:
         (64, 64),
         "float",
     )
-    assert (line.bytes_before, line.bytes_after, line.form) == (64 * 64 * 4, 64 * 64 + 64 * 4, "folded")
+    assert (line.bytes_before, line.bytes_after, line.form) == (64 * 64 * 4, 64 * 64 + 64 * 2, "folded")
     assert [outcome.by for outcome in line.outcomes] == ["quantize-weights"]
 
 
@@ -108,8 +108,8 @@ def test_factors_are_counted_on_the_line_of_their_weight() -> None:
     (line, rest) = compressed.lines
     assert line.name == "w"
     assert line.form == "factors (folded)"
-    # 2 factors of 4 * 64 codes, a scale for each of 4 and of 64 channels
-    assert line.bytes_after == 2 * 4 * 64 + 4 * (4 + 64)
+    # 2 factors of 4 * 64 codes, a scale for each of 4 channels (float32) and of 64 (float16)
+    assert line.bytes_after == 2 * 4 * 64 + 4 * 4 + 2 * 64
     assert [(outcome.subject, outcome.by) for outcome in line.outcomes] == [
         ("w", "factorize"),
         ("w.a0", "quantize-weights"),
