@@ -20,6 +20,7 @@ from nncompress.passes.factorize import Factorize
 from nncompress.passes.prune_magnitude import PruneMagnitude
 from nncompress.passes.quantize_weights import QuantizeWeights
 from nncompress.passes.spec import make_pass
+from nncompress.passes.store_lossless import StoreLossless
 from nncompress.results.record import Report
 from nncompress.results.sweep import Ended, Lost
 from nncompress.search.pool import run_trials
@@ -31,8 +32,8 @@ from nncompress.workflow.pipeline import check_passes, compress_graph
 from nncompress.workflow.proof import Proof
 
 __all__ = [
-    "CorrectBiases", "Factorize", "Model", "PruneMagnitude", "QuantizeWeights", "Report", "compare", "compress", "load",
-    "save", "sweep",
+    "CorrectBiases", "Factorize", "Model", "PruneMagnitude", "QuantizeWeights", "Report", "StoreLossless", "compare",
+    "compress", "load", "save", "sweep",
 ]  # fmt: skip
 
 
@@ -43,18 +44,22 @@ def compress(
     form: str = DEFAULT_FORM,
     threads: int = 1,
     freeze_inputs: bool = False,
+    keep_metadata: bool = False,
     calibration: str | Path | None = None,
 ) -> Model:
     """A compressed copy of `model`, whose `ledger` says what was done to each weight.
 
     Where no pass finds anything to do, the copy is the model as it was. `freeze_inputs`: initializers that are also
-    graph inputs become constants and are compressed as well. `calibration`: samples, as `data` of `compare`, for
-    passes that need them, such as CorrectBiases. Raises UsageError for impossible options.
+    graph inputs become constants and are compressed as well. `keep_metadata`: what exporters write on nodes and values
+    for debugging stays also where it is more than 1 % of the result. `calibration`: samples, as `data` of `compare`,
+    for passes that need them, such as CorrectBiases. Raises UsageError for impossible options.
     """
     check_form(form)
     checked = _checked(passes)
     samples = samples_for(checked, model, Path(calibration) if calibration is not None else None)
-    compressed = compress_graph(model, checked, form=form, threads=threads, freeze=freeze_inputs, samples=samples)
+    compressed = compress_graph(
+        model, checked, form=form, threads=threads, freeze=freeze_inputs, samples=samples, keep_metadata=keep_metadata
+    )
     compressed.model.ledger = compressed.lines
     return compressed.model
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -39,6 +40,13 @@ class Reshaped:
 
     def load(self) -> np.ndarray:
         return self.held.load().reshape(self.shape)
+
+
+@dataclass(frozen=True)
+class Computed:
+    """An array that is computed anew each time; nothing of it is kept."""
+
+    load: Callable[[], np.ndarray]
 
 
 class _Budget:

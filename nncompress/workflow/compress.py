@@ -41,6 +41,7 @@ class Writing:
     threads: int = 1  # of compressing
     dry_run: bool = False
     freeze_inputs: bool = False  # initializers that are also inputs become constants
+    keep_metadata: bool = False  # what exporters wrote for debugging, however large
 
 
 @with_libraries
@@ -62,8 +63,9 @@ def compress_file(
         samples = samples_for(passes, original, calibration, feeds)
     with watch.stage("compress"), _hashed_meanwhile(original):
         compressed = compress_graph(
-            original, passes, form=writing.form, threads=writing.threads, freeze=writing.freeze_inputs, samples=samples
-        )
+            original, passes, form=writing.form, threads=writing.threads, freeze=writing.freeze_inputs, samples=samples,
+            keep_metadata=writing.keep_metadata,
+        )  # fmt: skip
         _require_change(original, compressed)
         notes = (*original.notes, *_complaint(original), *compressed.notes)
         notes += calibration_notes(compressed.outcomes, samples, calibration)
@@ -79,7 +81,9 @@ def compress_file(
             original.check_in_place()  # onnxruntime has opened it by its path
             reference = file_facts(original, in_full=proof.validate)
             candidate = file_facts(result, shown_as=target, in_full=proof.validate)
-        lines = with_graph_line(compressed.lines, reference.file_bytes, candidate.file_bytes)
+        lines = with_graph_line(
+            compressed.lines, reference.file_bytes, candidate.file_bytes, compressed.outcomes
+        )  # fmt: skip
         comparison = Comparison(reference, candidate, run)
         verdict = judge(comparison, limits, lines, writing.aim)
         written = not writing.dry_run and (verdict.level != "fail" or writing.keep_failed)

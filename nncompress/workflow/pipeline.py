@@ -14,16 +14,22 @@ from nncompress.forms.form import DEFAULT_FORM, Storing
 from nncompress.forms.store import store
 from nncompress.model.arithmetic import fold_arithmetic
 from nncompress.model.batch_norm import fold_batch_norms
+from nncompress.model.constants import find_constants
 from nncompress.model.freeze import freeze_inputs
+from nncompress.model.metadata import debugging_bytes, drop_debugging
 from nncompress.model.model import Model
-from nncompress.model.normalise import normalise
+from nncompress.model.normalise import Normalised, normalise
 from nncompress.numerics.blas_threads import one_blas_thread
+from nncompress.onnx_file.write import written_bytes
 from nncompress.passes.base import Pass
 from nncompress.passes.context import Context
+from nncompress.passes.store_lossless import StoreLossless, store_rest
 from nncompress.results.record import LedgerLine, Outcome, Rewritten, SizeStep, WeightValues
 from nncompress.workflow.chain_error import chain_errors
-from nncompress.workflow.ledger import Ledger, output_error
+from nncompress.workflow.ledger import GRAPH, OTHER_CONSTANTS, Ledger, output_error
 from nncompress.workflow.worst_values import worst_values
+
+LEAST_DEBUGGING = 0.01  # share of the result from which on what exporters write for debugging is dropped
 
 
 @dataclass(frozen=True)
@@ -57,19 +63,15 @@ class Compressed:
     notes: tuple[str, ...]
     steps: tuple[SizeStep, ...] = ()
     worst_values: tuple[WeightValues, ...] = ()
-
-    @property
-    def changed(self) -> bool:
-        """True if any pass changed anything."""
-        return any(isinstance(outcome, Rewritten) for outcome in self.outcomes)
+    changed: bool = True  # False: the model is the one that was there
 
 
 def compress_graph(
     model: Model, passes: Sequence[Pass], *, form: str = DEFAULT_FORM, threads: int = 1, freeze: bool = False,
-    samples: Feeds | None = None,
+    samples: Feeds | None = None, keep_metadata: bool = False,
 ) -> Compressed:  # fmt: skip
     """Applies `passes` to a copy of `model` and stores what they made. Raises UsageError as `apply_passes` does."""
-    context = Context(Storing(model.opset, form), threads=threads)
+    context = Context(Storing(model.opset, form, keep_metadata=keep_metadata), threads=threads)
     return store_applied(apply_passes(model, passes, context, freeze=freeze, samples=samples), context.storing)
 
 
@@ -85,18 +87,23 @@ def apply_passes(
     check_passes(passes, calibrated=samples is not None)
     copy = model.clone()
     notes = _freeze(copy) if freeze else ()
-    fold_arithmetic(copy)
-    fold_batch_norms(copy)
+    if not all(isinstance(current, StoreLossless) for current in passes):  # which rounds as a runtime need not
+        fold_arithmetic(copy)
+        fold_batch_norms(copy)
     ledger = Ledger(copy)
-    normalise(copy)
+    normalised = normalise(copy)
     if samples is not None:
         context = replace(context, calibration=CalibrationRun(copy.clone(), samples))
-    outcomes: list[Outcome] = []
+    outcomes: list[Outcome] = [*normalised.rewritten]
     steps: list[SizeStep] = []
     for done, current in zip(["normalise", *(earlier.name for earlier in passes)], passes, strict=False):
         if len(passes) > 1:
             steps.append(SizeStep(done, constant_bytes(copy, context.storing)))
         outcomes += current.apply(copy, context)
+    if any(isinstance(current, StoreLossless) for current in passes):
+        outcomes += [*_tidied(normalised), *_without_debugging(copy, context.storing)]
+    elif any(isinstance(outcome, Rewritten) for outcome in outcomes):
+        outcomes += [*store_rest(copy, context), *_without_debugging(copy, context.storing)]
     applied = Applied(model, copy, ledger, tuple(outcomes), tuple(steps), notes)
     return applied if applied.changed else _unchanged(applied, freeze=freeze)
 
@@ -111,14 +118,36 @@ def store_applied(applied: Applied, storing: Storing) -> Compressed:
     sizes, outcomes = ledger.sizes_before_store(model), ledger.by_line(applied.outcomes)
     if not applied.changed:
         lines = ledger.close(model, sizes, {}, outcomes, [None] * len(outcomes))
-        return Compressed(model, applied.outcomes, lines, applied.notes)
+        return Compressed(model, applied.outcomes, lines, applied.notes, changed=False)
     errors = chain_errors(ledger.originals, model, outcomes)
     worst = worst_values(ledger.originals, model, errors, list(map(output_error, outcomes)))
     stored = store(model, storing)
     forms = {key: (choice.name, choice.size_bytes) for key, (_, choice) in stored.items()}
-    lines = ledger.close(model, sizes, forms, outcomes, errors)
+    others = tuple(outcome for outcome in applied.outcomes if outcome.subject == OTHER_CONSTANTS)
+    lines = ledger.close(model, sizes, forms, outcomes, errors, others)
     notes = dict.fromkeys(f"{name}: {choice.note}" for name, choice in stored.values() if choice.note)
     return Compressed(model, applied.outcomes, lines, (*applied.notes, *notes), applied.steps, worst)
+
+
+def _tidied(normalised: Normalised) -> list[Outcome]:
+    """What became of constants that no pass is asked about."""
+    counts = {"that nothing read dropped": normalised.dropped, "stored once with others": normalised.merged}
+    said = [f"{count} constant{'s' * (count > 1)} {what}" for what, count in counts.items() if count]
+    return [Rewritten(OTHER_CONSTANTS, "normalise", ", ".join(said))] if said else []
+
+
+def _without_debugging(model: Model, storing: Storing) -> list[Outcome]:
+    """Drops what exporters wrote for debugging where it would take more than a share of the result."""
+    size = 0 if storing.keep_metadata else debugging_bytes(model)
+    planned = constant_bytes(model, storing) if size else 0
+    if size <= LEAST_DEBUGGING * planned:
+        return []
+    graph = written_bytes(model) - sum(tensor.nbytes for _, tensor, _ in find_constants(model))
+    if size <= LEAST_DEBUGGING * (planned + graph):
+        return []
+    drop_debugging(model)
+    what = f"{size:,} bytes of what an exporter wrote on nodes and values for debugging dropped"
+    return [Rewritten(GRAPH, "normalise", f"{what} (--keep-metadata keeps it)")]
 
 
 def _unchanged(applied: Applied, *, freeze: bool) -> Applied:
