@@ -168,7 +168,7 @@ def test_a_value_that_cannot_be_meant(line: str, problem: str, folder: Path) -> 
         ("max_size = 1\ndata = 'm.onnx'", "no limit uses the data"),
         (
             "max_size = 1\nreference = 'm.onnx'",
-            "no limit uses the reference: give one of min_cosine, min_sqnr, max_drop, max_latency_ratio",
+            "no limit uses the reference: give one of min_cosine, min_sqnr, min_sample_cosine, min_sample_sqnr, max_drop, max_latency_ratio",
         ),
     ],
 )
@@ -273,7 +273,7 @@ def test_a_model_is_compared_with_its_reference_on_real_data(tmp_path: Path) -> 
     report = check(tmp_path, text)
     rules = rules_of(report)
     assert {name: rule.level for name, rule in rules.items()} == dict.fromkeys(
-        ["cosine", "sqnr", "drop", "metric", "latency-ratio", "interface", "finite", "data"], "pass"
+        ["cosine", "sqnr", "worst-sample", "drop", "metric", "latency-ratio", "interface", "finite", "data"], "pass"
     )
     figures = report.models[0].figures
     assert (figures.cosine, figures.drop) == (1.0, 0.0)
