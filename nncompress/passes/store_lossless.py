@@ -44,6 +44,10 @@ class StoreLossless(WeightPass):
     stage: ClassVar[Stage] = Stage.ENCODINGS
     takes_elementwise: ClassVar[bool] = True
 
+    def needed_opset(self, form: str) -> tuple[int, str]:
+        """Any will do: the converter would change what is computed."""
+        return 0, "nothing is raised"
+
     def considered(self, model: Model) -> list[Weight]:
         """Every constant that a node may take the place of."""
         return [weight for weight in all_constants(model) if weight.uses or _is_replaceable(weight)]

@@ -90,9 +90,8 @@ def compress_file(
             original.check_in_place()  # onnxruntime has opened it by its path
             reference = file_facts(original, in_full=proof.validate)
             candidate = file_facts(result, shown_as=target, in_full=proof.validate)
-        lines = with_graph_line(
-            compressed.lines, reference.file_bytes, candidate.file_bytes, compressed.outcomes
-        )  # fmt: skip
+        before, after = reference.file_bytes, candidate.file_bytes
+        lines = with_graph_line(compressed.lines, before, after, compressed.outcomes)
         comparison = Comparison(reference, candidate, run)
         asked = None if writing.form == DEFAULT_FORM else writing.form
         requests = Requests(asked, compressed.idle, compressed.kept_opset)

@@ -37,7 +37,8 @@ class Ledger:
                 ops = tuple(sorted({op_name(use.node) for use in value.uses()}))
                 line = replace(_line(Weight(value, scope, ())), kind="constants", ops=ops)
                 self._open(value, value.name or "", line)
-        self._before = sum(stored_bytes(value, tensor) for value, tensor, _ in constants) + sum(model.unread.values())
+        self._before = sum(stored_bytes(value, tensor) for value, tensor, _ in constants)
+        self._before += sum(model.unread.values())
         self._others = tuple(map(_left, largest_others(model, weights)))
 
     def _open(self, value: ir.Value, name: str, line: LedgerLine) -> None:

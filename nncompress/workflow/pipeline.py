@@ -21,7 +21,7 @@ from nncompress.model.model import Model
 from nncompress.model.normalise import Normalised, normalise
 from nncompress.numerics.blas_threads import one_blas_thread
 from nncompress.onnx_file.write import written_bytes
-from nncompress.passes.base import Pass
+from nncompress.passes.base import Pass, Stage
 from nncompress.passes.context import Context
 from nncompress.passes.store_lossless import StoreLossless, store_rest
 from nncompress.results.record import LedgerLine, Outcome, Rewritten, SizeStep, Skipped
@@ -86,7 +86,8 @@ def compress_graph(
     """
     check_passes(passes, calibrated=samples is not None)
     prepared = prepare(model, passes, form, preparing)
-    context = Context(Storing(prepared.model.opset, form, keep_metadata=keep_metadata), threads=threads)
+    storing = Storing(prepared.model.opset, form, keep_metadata=keep_metadata)
+    context = Context(storing, threads=threads)
     applied = apply_passes(prepared.model, passes, context, samples=samples)
     if not applied.changed:
         frozen = frozen_copy(model, preparing) if preparing.freeze_inputs else Prepared(model)
@@ -121,10 +122,11 @@ def apply_passes(
             steps.append(SizeStep(done, constant_bytes(copy, context.storing)))
         made = current.apply(copy, context)
         outcomes += made
-        if len(passes) > 1 and not _changed(made):
+        is_met = normalised.rewritten and current.stage == Stage.ENCODINGS  # by the codes that are there
+        if (len(passes) > 1 or normalised.rewritten) and not (is_met or _changed(made)):
             idle.append((current.name, _commonest_reason(made)))
     if any(isinstance(current, StoreLossless) for current in passes):
-        outcomes += [*_tidied(normalised), *_without_debugging(copy, context.storing)]
+        outcomes += [*_tidied(copy, normalised), *_without_debugging(copy, context.storing)]
     elif _changed(outcomes):
         outcomes += [*store_rest(copy, context), *_without_debugging(copy, context.storing)]
     applied = Applied(model, copy, ledger, tuple(outcomes), tuple(steps), tuple(idle))
@@ -158,14 +160,11 @@ def store_applied(applied: Applied, storing: Storing) -> Compressed:
     return Compressed(model, applied.outcomes, lines, tuple(notes), applied.steps, worst, applied.idle)
 
 
-def _changed(outcomes: Sequence[Outcome]) -> bool:
-    return any(isinstance(outcome, Rewritten) for outcome in outcomes)
-
-
-def _tidied(normalised: Normalised) -> list[Outcome]:
+def _tidied(model: Model, normalised: Normalised) -> list[Outcome]:
     """What became of constants that no pass is asked about."""
     counts = {"that nothing read dropped": normalised.dropped, "stored once with others": normalised.merged}
     said = [f"{count} constant{'s' * (count > 1)} {what}" for what, count in counts.items() if count]
+    said += [f"{sum(model.unread.values()):,} bytes that nothing read dropped"] if model.unread else []
     return [Rewritten(OTHER_CONSTANTS, "normalise", ", ".join(said))] if said else []
 
 
@@ -181,6 +180,10 @@ def _without_debugging(model: Model, storing: Storing) -> list[Outcome]:
     drop_debugging(model)
     what = f"{size:,} bytes of what an exporter wrote on nodes and values for debugging dropped"
     return [Rewritten(GRAPH, "normalise", f"{what} (--keep-metadata keeps it)")]
+
+
+def _changed(outcomes: Sequence[Outcome]) -> bool:
+    return any(isinstance(outcome, Rewritten) for outcome in outcomes)
 
 
 def _commonest_reason(outcomes: Sequence[Outcome]) -> str:

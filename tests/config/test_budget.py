@@ -168,7 +168,8 @@ def test_a_value_that_cannot_be_meant(line: str, problem: str, folder: Path) -> 
         ("max_size = 1\ndata = 'm.onnx'", "no limit uses the data"),
         (
             "max_size = 1\nreference = 'm.onnx'",
-            "no limit uses the reference: give one of min_cosine, min_sqnr, min_sample_cosine, min_sample_sqnr, max_drop, max_latency_ratio",
+            "no limit uses the reference: give one of min_cosine, min_sqnr, min_sample_cosine, min_sample_sqnr, "
+            "max_drop, max_latency_ratio",
         ),
     ],
 )
