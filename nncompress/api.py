@@ -21,6 +21,7 @@ from nncompress.passes.factorize import Factorize
 from nncompress.passes.prune_magnitude import PruneMagnitude
 from nncompress.passes.quantize_weights import QuantizeWeights
 from nncompress.passes.spec import make_pass
+from nncompress.passes.store_lossless import StoreLossless
 from nncompress.results.record import Report
 from nncompress.results.sweep import Ended, Lost
 from nncompress.search.pool import run_trials
@@ -34,8 +35,8 @@ from nncompress.workflow.proof import Proof
 from nncompress.workflow.raised_check import same_made_up_outputs
 
 __all__ = [
-    "CorrectBiases", "Factorize", "Model", "PruneMagnitude", "QuantizeWeights", "Report", "compare", "compress", "load",
-    "save", "sweep",
+    "CorrectBiases", "Factorize", "Model", "PruneMagnitude", "QuantizeWeights", "Report", "StoreLossless", "compare",
+    "compress", "load", "save", "sweep",
 ]  # fmt: skip
 
 
@@ -47,20 +48,24 @@ def compress(
     threads: int = 1,
     freeze_inputs: bool = False,
     keep_opset: bool = False,
+    keep_metadata: bool = False,
     calibration: str | Path | None = None,
 ) -> Model:
     """A compressed copy of `model`, whose `ledger` says what was done to each weight.
 
     Where no pass finds anything to do, the copy is the model as it was. `freeze_inputs`: initializers that are also
     graph inputs become constants and are compressed as well. `keep_opset`: a model whose opset is too old for what the
-    passes or the form need is not raised to a newer one. `calibration`: samples, as `data` of `compare`, for
+    passes or the form need is not raised to a newer one. `keep_metadata`: what exporters write on nodes and values for
+    debugging stays also where it is more than 1 % of the result. `calibration`: samples, as `data` of `compare`, for
     passes that need them, such as CorrectBiases. Raises UsageError for impossible options.
     """
     check_form(form)
     checked = _checked(passes)
     samples = samples_for(checked, model, Path(calibration) if calibration is not None else None)
     preparing = Preparing(freeze_inputs, keep_opset, partial(same_made_up_outputs, model))
-    compressed = compress_graph(model, checked, form=form, threads=threads, preparing=preparing, samples=samples)
+    compressed = compress_graph(
+        model, checked, form=form, threads=threads, preparing=preparing, samples=samples, keep_metadata=keep_metadata
+    )
     compressed.model.ledger = compressed.lines
     return compressed.model
 

@@ -92,10 +92,13 @@ def one_line(text: str) -> str:
 
 
 def dense_model(path: Path, layers: Sequence[tuple[str, int, int]]) -> Path:
-    """A chain of MatMul and Relu with random weights, (name, rows, columns) each, written to `path`."""
+    """A chain of MatMul and Relu with random weights, (name, rows, columns) each, written to `path`.
+
+    The values are such that float16 holds them: what compresses to the bit finds something to do as well.
+    """
     random = np.random.default_rng(0)
     weights = [
-        numpy_helper.from_array(random.standard_normal((rows, columns)).astype(np.float32), name)
+        numpy_helper.from_array(random.standard_normal((rows, columns)).astype(np.float16).astype(np.float32), name)
         for name, rows, columns in layers
     ]
     nodes, value = [], "x"

@@ -22,7 +22,7 @@ ALLOWED: dict[str, set[str]] = {
     "files": set(),
     "results": set(),
     "report": {"results"},
-    "model": {"numerics.encoded", "files", "results.record"},
+    "model": {"numerics", "files", "results.record"},
     "onnx_file": {"files", "results.record", "model"},
     "feeds": {"model"},
     "forms": {"numerics", "model"},

@@ -85,7 +85,7 @@ def storing_of(options: StoreOptions) -> Writing:
     """Raises UsageError for an unknown form."""
     return Writing(
         check_form(options.form), _aim(options.aim), options.external_data, keep_failed=options.keep_failed,
-        freeze_inputs=options.freeze_inputs, keep_opset=options.keep_opset,
+        freeze_inputs=options.freeze_inputs, keep_opset=options.keep_opset, keep_metadata=options.keep_metadata,
     )  # fmt: skip
 
 

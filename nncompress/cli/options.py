@@ -220,6 +220,11 @@ class StoreOptions:
     external_data: Annotated[
         bool, shared_option("--external-data", group="Output", text="Weights in a data file beside the model.")
     ] = False
+    keep_metadata: Annotated[
+        bool,
+        shared_option("--keep-metadata", group="Output", text="Keep what exporters write on nodes and values for "
+                "debugging also where it is more than 1 % of the result."),
+    ] = False  # fmt: skip
     freeze_inputs: Annotated[
         bool,
         option("--freeze-inputs", group="Output", text="Weights that are also inputs, which callers may override, "

@@ -44,4 +44,13 @@ PASS_COMMANDS = (
         Example: nncompress factorize model.onnx -o small.onnx --include "fc2*" --rank 32
         """,
     ),
+    PassCommand(
+        "shrink",
+        ("store-lossless",),
+        """Store constants smaller without changing a bit of what the model computes.
+
+        Example: nncompress shrink model.onnx -o small.onnx
+        Example: nncompress shrink model.onnx -o small.onnx --exclude "fc3*"
+        """,
+    ),
 )

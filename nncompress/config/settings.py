@@ -1,8 +1,8 @@
 """What a recipe or a configuration file may set besides passes and budgets: the options that commands share.
 
-`seed`, `seconds`, `threads`, `bench_threads`, `form`, `aim`, `external_data`, `keep_opset` and `register_library` stand
-at the top, the data in a table `[data]` (path, labels, calibration, dims, metric, metric_output), and the limits in
-`[limits]`. Paths are relative to the folder of the file.
+`seed`, `seconds`, `threads`, `bench_threads`, `form`, `aim`, `external_data`, `register_library`, `keep_opset` and
+`keep_metadata` stand at the top, the data in a table `[data]` (path, labels, calibration, dims, metric, metric_output),
+and the limits in `[limits]`. Paths are relative to the folder of the file.
 """
 
 from __future__ import annotations
@@ -81,6 +81,7 @@ class Settings:
     external_data: StrictBool | None = None
     register_library: list[StrictStr] | None = None  # files
     keep_opset: StrictBool | None = None
+    keep_metadata: StrictBool | None = None
     data: DataSettings = DataSettings()
     limits: Limits = Limits()
 

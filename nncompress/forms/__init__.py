@@ -5,14 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from nncompress.errors import UsageError
+from nncompress.forms.cast import Cast
+from nncompress.forms.codebook import Codebook
 from nncompress.forms.dense import Dense
 from nncompress.forms.dequantize import PER_CHANNEL_FROM_OPSET, Dequantize
+from nncompress.forms.fill import Fill
 from nncompress.forms.folded import Folded
 from nncompress.forms.form import DEFAULT_FORM, Form
 from nncompress.forms.gather_dequantize import GatherDequantize
-from nncompress.forms.half import Half
 
-ALL_FORMS: tuple[Form[Any], ...] = (GatherDequantize(), Folded(), Dequantize(), Half(), Dense())
+ALL_FORMS: tuple[Form[Any], ...] = (
+    GatherDequantize(), Folded(), Dequantize(), Cast(), Codebook(), Fill(), Dense(),
+)  # fmt: skip
 
 
 def form_names() -> list[str]:

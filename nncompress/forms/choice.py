@@ -11,7 +11,7 @@ from nncompress.forms.layouts import LARGEST_FOLDED_BYTES, Layout, cheapest_layo
 from nncompress.model.constants import find_constants
 from nncompress.model.encoding import encoded_of
 from nncompress.model.model import Model
-from nncompress.model.weights import Weight, find_weights
+from nncompress.model.weights import Weight, all_constants
 from nncompress.numerics.encoded import Encoded
 
 
@@ -65,7 +65,7 @@ def constant_bytes(model: Model, storing: Storing) -> int:
     """Bytes of all constants if `store` ran now, exactly. Nothing is drafted."""
     stored = {
         id(weight.value): cheapest(weight, encoded, storing).size_bytes
-        for weight in find_weights(model)
+        for weight in all_constants(model)
         if (encoded := encoded_of(weight)) is not None
     }
     return sum(stored.get(id(value), tensor.nbytes) for value, tensor, _ in find_constants(model))

@@ -16,11 +16,12 @@ DEFAULT_FORM = "folded"
 
 @dataclass(frozen=True)
 class Storing:
-    """What a run asks of the forms of its weights."""
+    """What a run asks of how its result is stored."""
 
     opset: int  # of the model
     form: str = DEFAULT_FORM  # taken wherever it can hold a weight
     target: Target = "portable"  # ort: operators of com.microsoft are allowed
+    keep_metadata: bool = False  # what exporters wrote for debugging, however large
 
 
 E = TypeVar("E", contravariant=True)

@@ -1,4 +1,4 @@
-"""Writes every encoding that rides on a weight into the graph, in the form that `cheapest` picks."""
+"""Writes every encoding that rides on a constant into the graph, in the form that `cheapest` picks."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from nncompress.forms.form import Storing
 from nncompress.model.edit import Editor
 from nncompress.model.encoding import encoded_of
 from nncompress.model.model import Model
-from nncompress.model.weights import find_weights
+from nncompress.model.weights import all_constants
 
 
 def store(model: Model, storing: Storing) -> dict[int, tuple[str, Choice]]:
-    """Replaces all encodings in place; (name of the weight, its form) by `id` of the value that held it."""
+    """Replaces all encodings in place; (name of the constant, its form) by `id` of the value that held it."""
     editor = Editor(model)
     stored: dict[int, tuple[str, Choice]] = {}
-    for weight in find_weights(model):
+    for weight in all_constants(model):
         encoded = encoded_of(weight)
         if encoded is not None:
             choice = cheapest(weight, encoded, storing)

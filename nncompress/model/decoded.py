@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from nncompress.model.constants import constant_tensor
+from nncompress.model.constants import FLOATS, constant_tensor
 from nncompress.model.model import Model
-from nncompress.model.node_attributes import operand, standard_op
+from nncompress.model.node_attributes import int_of, operand, standard_op
 from nncompress.model.roles import operand_roles
 
 _DECODES_LOOKUPS = {"Cast", "DequantizeLinear"}
@@ -61,18 +61,23 @@ def _parts(read: ir.Value, *, is_table: bool) -> tuple[ir.Value, ...]:
         decoded = any(standard_op(use.node) == "Gather" and _is_decoded(use.node) for use in read.uses())
         return (read,) if decoded else ()
     parts: list[ir.Value] = []
-    stack, seen = [read], {id(read)}
+    stack, seen, has_floats = [read], {id(read)}, False
     while stack:
         value = stack.pop()
         node = value.producer()
-        if constant_tensor(value) is not None:
+        tensor = constant_tensor(value)
+        if tensor is not None:
             parts.append(value)
-        elif node is None or value.is_graph_input() or not node.inputs:
-            return ()
+            has_floats |= tensor.dtype in FLOATS
+        elif node is None or value.is_graph_input() or not node.inputs or node.op_type == "QuantizeLinear":
+            return ()  # what QuantizeLinear reads are floats still
         else:
             new = [v for v in node.inputs if v is not None and id(v) not in seen]
             seen.update(map(id, new))
             stack += new
+            has_floats |= standard_op(node) == "Cast" and int_of(node, "to", 0) in FLOATS
+    if not has_floats:
+        return ()  # a table of integers in a narrower type
     parts.sort(key=lambda part: (not _are_codes(part), -_nbytes(part)))
     return tuple(parts) if _are_codes(parts[0]) else ()
 

@@ -206,6 +206,10 @@ def _nonzeros(value: ir.Value, tensor: ir.TensorProtocol | None, elements: int) 
         return elements
     if tensor is not None:
         return int(np.count_nonzero(tensor.numpy()))
+    producer = value.producer()
+    if producer is not None and standard_op(producer) == "ConstantOfShape":
+        fill = producer.attributes.get("value")
+        return elements if fill is not None and not fill.is_ref() and fill.as_tensor().numpy().any() else 0
     behind, zeros, stack, seen = [], [], [value], set()
     while stack:
         node = stack.pop().producer()

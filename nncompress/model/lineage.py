@@ -6,9 +6,12 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
+from nncompress.model.constants import find_constants
+from nncompress.model.model import Model
 from nncompress.model.weights import GIVEN_NAME
 
 _ORIGIN = "nncompress.origin"
+_FORM = "nncompress.form"
 
 
 @dataclass
@@ -42,6 +45,28 @@ def note_name(value: ir.Value) -> None:
     """The value has a new name, by which outcomes will call it."""
     if _ORIGIN in value.meta:
         value.meta[_ORIGIN].known_as = value.name
+
+
+def known_as(value: ir.Value) -> str:
+    """What outcomes call it."""
+    origin = origin_of(value)
+    return origin.known_as if origin is not None else value.name or ""
+
+
+def note_form(value: ir.Value, form: str) -> None:
+    """The constant is stored in that form already."""
+    value.meta[_FORM] = form
+
+
+def stored_already(model: Model) -> set[str]:
+    """The names of weights of which a form was noted: no pass finds them any more."""
+    constants = (value for value, _, _ in find_constants(model) if _FORM in value.meta)
+    return {str(value.meta.get(GIVEN_NAME, value.name)) for value in constants}
+
+
+def form_of(value: ir.Value) -> str:
+    """What was noted; otherwise it is stored as it is."""
+    return str(value.meta.get(_FORM, "dense"))
 
 
 def note_duplicate(value: ir.Value, kept: ir.Value) -> None:

@@ -1,16 +1,19 @@
 """Brings a model into the plain form that passes work on, without changing what it computes.
 
 Constant nodes become initializers (nested ones those of their own graph), constants that nothing reads are dropped,
-names that would be mistaken for others are changed, and weights that hold the same bytes, or the same matrix
-transposed, become one. Functions cannot have initializers and keep their Constant nodes.
+names that would be mistaken for others are changed, QuantizeLinear of a constant becomes its codes, and weights that
+hold the same bytes, or the same matrix transposed, become one. Functions cannot have initializers and keep their
+Constant nodes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import onnx_ir as ir
 
+from nncompress.model.codes import store_codes
 from nncompress.model.constants import annotating, constant_tensor
 from nncompress.model.duplicates import merge_duplicates, merge_transposed
 from nncompress.model.edit import Names, drop_if_unread, keeps_constants_as_nodes, rename
@@ -19,15 +22,25 @@ from nncompress.model.model import Model, Scope, graphs_of
 from nncompress.model.node_attributes import standard_op
 from nncompress.model.tensors import same_data
 from nncompress.model.weights import GIVEN_NAME, Weight, find_weights
+from nncompress.results.record import Rewritten
 
 
-def normalise(model: Model) -> None:
-    """Drops what is dead, lifts constants, sets names apart, merges duplicates; in place."""
-    drop_dead_constants(model)
+@dataclass(frozen=True)
+class Normalised:
+    """What became smaller by it alone."""
+
+    rewritten: tuple[Rewritten, ...]  # weights that are stored in another way now
+    dropped: int  # constants that nothing read
+    merged: int  # constants that others hold the bytes of
+
+
+def normalise(model: Model) -> Normalised:
+    """Drops what is dead, lifts constants, sets names apart, stores codes, merges duplicates; in place."""
+    dropped = drop_dead_constants(model)
     lift_constants(model)
     set_names_apart(model)
-    merge_duplicates(model)
-    merge_transposed(model)
+    rewritten = store_codes(model)
+    return Normalised(tuple(rewritten), dropped, merge_duplicates(model) + merge_transposed(model))
 
 
 def lift_constants(model: Model) -> int:

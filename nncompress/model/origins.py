@@ -113,6 +113,8 @@ class Origins:
         match standard_op(node), len(node.inputs):
             case "Concat", _:
                 return self._concat(node, call, depth)
+            case "QuantizeLinear" | "DequantizeLinear", _:  # of floats, and back: a weight that training has rounded
+                return self._trace(operand(node, 0), call, depth + 1)
             case "Mul" | "Div", 2:
                 return self._scaled(node, call, depth)
             case "If", _:

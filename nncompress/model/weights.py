@@ -16,7 +16,7 @@ import numpy as np
 import onnx_ir as ir
 
 from nncompress.model.calls import Call, bound
-from nncompress.model.constants import FLOATS, constant_tensor
+from nncompress.model.constants import FLOATS, constant_tensor, find_constants
 from nncompress.model.freeze import may_be_overridden
 from nncompress.model.model import OLDEST_OPSET, Model, Scope, graphs_below, op_name, standard_opset
 from nncompress.model.moves import Shape
@@ -142,6 +142,14 @@ def find_weights(model: Model) -> list[Weight]:
         for value, uses in uses_of.values()
         if (home := homes.get(id(value))) is not None
     ]
+
+
+def all_constants(model: Model) -> list[Weight]:
+    """All weights, and then the other constants as weights without uses."""
+    weights, unstorable = find_weights(model), _unstorable(model)
+    found = {id(weight.value) for weight in weights}
+    others = [(value, scope) for value, _, scope in find_constants(model) if id(value) not in found]
+    return weights + [Weight(value, scope, (), unstorable.get(id(scope))) for value, scope in others]
 
 
 def _homes(model: Model) -> Iterator[tuple[int, Scope]]:

@@ -3,44 +3,19 @@ float32), to nearest, ties to even."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 import ml_dtypes
 import numpy as np
 
 from nncompress.numerics.affine import sum_of_squares
-from nncompress.numerics.held import Held, Store
+from nncompress.numerics.held import Store
+from nncompress.numerics.narrow import Narrow
 from nncompress.numerics.sqnr import decibels
 
 HALVES = {"float16": np.dtype(np.float16), "bfloat16": np.dtype(ml_dtypes.bfloat16)}
 _BLOCK = 1 << 20  # elements that are converted at a time
 
 
-@dataclass(frozen=True)
-class HalfPrecision:
-    """A weight in half precision: `values` in its shape, of `dtype`."""
-
-    values: Held
-    shape: tuple[int, ...]
-    dtype: np.dtype
-    nonzeros: int
-
-    def decode(self) -> np.ndarray:
-        """The values as float32."""
-        return self.values.load().astype(np.float32)
-
-    def decode_at(self, places: np.ndarray) -> np.ndarray:
-        """The values at row-major positions `places`, as float32."""
-        values: np.ndarray = self.values.load().reshape(-1)[places].astype(np.float32)
-        return values
-
-    def arrays(self) -> Mapping[str, Held]:
-        """The values."""
-        return {"values": self.values}
-
-
-def rounded_to_half(weight: np.ndarray, dtype: np.dtype, store: Store) -> tuple[HalfPrecision, float | None]:
+def rounded_to_half(weight: np.ndarray, dtype: np.dtype, store: Store) -> tuple[Narrow, float | None]:
     """`weight` (float32 or float64, any finite values) as `dtype`, and the SQNR in dB, None where nothing was lost.
 
     Raises OverflowError where a value would become infinite.
@@ -57,5 +32,6 @@ def rounded_to_half(weight: np.ndarray, dtype: np.dtype, store: Store) -> tuple[
             raise OverflowError(f"a value lies beyond the range of {dtype.name}")
         signal += sum_of_squares(block)
         noise += sum_of_squares(error)
-    half = HalfPrecision(store.hold(rounded.reshape(weight.shape)), weight.shape, dtype, int(np.count_nonzero(rounded)))
+    nonzeros, wide = int(np.count_nonzero(rounded)), np.dtype(np.float32)
+    half = Narrow(store.hold(rounded.reshape(weight.shape)), weight.shape, dtype, nonzeros, wide)
     return half, decibels(signal, noise)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -51,6 +52,13 @@ class Moved:
 
     def load(self) -> np.ndarray:
         return np.ascontiguousarray(self.held.load().reshape(self.shape).transpose(self.order))
+
+
+@dataclass(frozen=True)
+class Computed:
+    """An array that is computed anew each time; nothing of it is kept."""
+
+    load: Callable[[], np.ndarray]
 
 
 class _Budget:

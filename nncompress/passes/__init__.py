@@ -8,8 +8,9 @@ from nncompress.passes.correct_biases import CorrectBiases
 from nncompress.passes.factorize import Factorize
 from nncompress.passes.prune_magnitude import PruneMagnitude
 from nncompress.passes.quantize_weights import QuantizeWeights
+from nncompress.passes.store_lossless import StoreLossless
 
-ALL_PASSES: tuple[type[Pass], ...] = (Factorize, PruneMagnitude, QuantizeWeights, CorrectBiases)
+ALL_PASSES: tuple[type[Pass], ...] = (Factorize, PruneMagnitude, QuantizeWeights, StoreLossless, CorrectBiases)
 
 
 def pass_named(name: str) -> type[Pass]:

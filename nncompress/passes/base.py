@@ -14,6 +14,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from nncompress.model.lineage import stored_already
 from nncompress.model.model import OLDEST_OPSET, Model
 from nncompress.model.weights import Weight, find_weights
 from nncompress.passes.context import Context
@@ -71,10 +72,14 @@ class WeightPass(Pass):
     takes_elementwise: ClassVar[bool] = False
     """True for a pass that keeps values so exact that constants may have them which are added or multiplied as such"""
 
+    def considered(self, model: Model) -> list[Weight]:
+        """What it may touch at all."""
+        return find_weights(model)
+
     def select(self, model: Model) -> tuple[list[Weight], list[Outcome]]:
         """The weights to work on, and those left alone with the reason. Raises UsageError for a glob without match."""
-        weights = find_weights(model)
-        check_globs((*self.include, *self.exclude), weights)
+        weights = self.considered(model)
+        check_globs((*self.include, *self.exclude), weights, stored_already(model))
         chosen: list[Weight] = []
         skipped: list[Outcome] = []
         for weight in weights:

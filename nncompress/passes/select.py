@@ -22,9 +22,9 @@ def matches(weight: Weight, globs: Iterable[str]) -> bool:
     return any(_fits(name, glob) for glob in globs for name in names_of(weight))
 
 
-def check_globs(globs: Iterable[str], weights: list[Weight]) -> None:
-    """Raises UsageError for the first glob that matches nothing, with the nearest names."""
-    known = sorted({name for weight in weights for name in names_of(weight)})
+def check_globs(globs: Iterable[str], weights: list[Weight], others: Iterable[str] = ()) -> None:
+    """Raises UsageError for the first glob that matches no weight and none of the `others`, with the nearest names."""
+    known = sorted({name for weight in weights for name in names_of(weight)}.union(others))
     for glob in globs:
         if not any(_fits(name, glob) for name in known):
             raise UsageError(f"{glob!r} matches no weight and no node that reads one{nearest(glob.strip('*?'), known)}")

@@ -46,13 +46,13 @@ def full_ledger_table(report: Report) -> Table:
 def short_ledger_table(report: Report, count: int) -> Table:
     """The `count` largest rewritten weights, the rest of them and those left alone summed up, and the total."""
     ordered = largest_first(report.ledger)
-    rewritten = [line for line in ordered if line.kind == "weight" and is_rewritten(line)]
+    rewritten = [line for line in ordered if _has_shape(line) and is_rewritten(line)]
     alone = [line for line in ordered if line.kind == "weight" and not is_rewritten(line)]
     rest = rewritten[count:]
     rows = [_row(line) for line in rewritten[:count]]
     rows += [_sum_row(f"... {_weights(len(rest), 'more ')}", rest)] if rest else []
     rows += [_sum_row(f"left alone: {_weights(len(alone))}", alone)] if alone else []
-    rows += [_row(line) for line in ordered if line.kind != "weight"]
+    rows += [_row(line) for line in ordered if not _has_shape(line)]
     return _table([*rows, _sum_row("total", report.ledger)])
 
 
@@ -80,8 +80,10 @@ def describe_outcomes(line: LedgerLine) -> str:
     """What each pass did to this weight, or why it did nothing."""
     if not line.outcomes:
         return NOT_CONSIDERED if line.kind == "weight" else ""
-    if line.kind == "constants":
-        return "largest: " + "; ".join(f"{o.subject} ({o.reason})" for o in line.outcomes if isinstance(o, Skipped))
+    largest = [f"{o.subject} ({o.reason})" for o in line.outcomes if isinstance(o, Skipped)]
+    if line.kind == "constants" and not _has_shape(line):
+        done = [f"{o.by}: {o.detail}" for o in line.outcomes if isinstance(o, Rewritten)]
+        return "; ".join([*done, *(["largest: " + "; ".join(largest)] if largest else [])])
     return "; ".join(
         f"{o.by}: {o.detail}" if isinstance(o, Rewritten) else f"{o.by} left it alone: {o.reason}"
         for o in line.outcomes
@@ -97,15 +99,20 @@ def _row(line: LedgerLine) -> list[str]:
     return [
         line.name,
         ", ".join(line.ops),
-        f"{line.dtype} {shape_text(line.shape)}" if line.kind == "weight" else "",
+        f"{line.dtype} {shape_text(line.shape)}" if _has_shape(line) else "",
         format_bytes(line.bytes_before),
         format_bytes(line.bytes_after),
         format_smaller(line.bytes_before, line.bytes_after),
-        line.form if line.kind == "weight" else "",
+        line.form if _has_shape(line) else "",
         _decibels(line.sqnr_db),
         _decibels(line.output_sqnr_db),
         describe_outcomes(line),
     ]
+
+
+def _has_shape(line: LedgerLine) -> bool:
+    """True for a weight or another constant; not for what sums up the rest."""
+    return bool(line.dtype)
 
 
 def _decibels(figure: float | None) -> str:

@@ -46,6 +46,7 @@ class Writing:
     dry_run: bool = False
     freeze_inputs: bool = False  # initializers that are also inputs become constants
     keep_opset: bool = False  # do without what needs a newer one
+    keep_metadata: bool = False  # what exporters wrote for debugging, however large
 
 
 @with_libraries
@@ -72,6 +73,7 @@ def compress_file(
             compressed = compress_graph(
                 original, passes, form=writing.form, threads=writing.threads, samples=samples,
                 preparing=Preparing(writing.freeze_inputs, writing.keep_opset, check),
+                keep_metadata=writing.keep_metadata,
             )  # fmt: skip
             _require_change(original, compressed)
             notes = (*original.notes, *_complaint(original), *compressed.notes)
@@ -88,7 +90,8 @@ def compress_file(
             original.check_in_place()  # onnxruntime has opened it by its path
             reference = file_facts(original, in_full=proof.validate)
             candidate = file_facts(result, shown_as=target, in_full=proof.validate)
-        lines = with_graph_line(compressed.lines, reference.file_bytes, candidate.file_bytes)
+        before, after = reference.file_bytes, candidate.file_bytes
+        lines = with_graph_line(compressed.lines, before, after, compressed.outcomes)
         comparison = Comparison(reference, candidate, run)
         asked = None if writing.form == DEFAULT_FORM else writing.form
         requests = Requests(asked, compressed.idle, compressed.kept_opset)

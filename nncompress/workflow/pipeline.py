@@ -15,18 +15,24 @@ from nncompress.forms.form import DEFAULT_FORM, Storing
 from nncompress.forms.store import store
 from nncompress.model.arithmetic import fold_arithmetic
 from nncompress.model.batch_norm import fold_batch_norms
+from nncompress.model.constants import find_constants
+from nncompress.model.metadata import debugging_bytes, drop_debugging
 from nncompress.model.model import Model
-from nncompress.model.normalise import normalise
+from nncompress.model.normalise import Normalised, normalise
 from nncompress.numerics.blas_threads import one_blas_thread
-from nncompress.passes.base import Pass
+from nncompress.onnx_file.write import written_bytes
+from nncompress.passes.base import Pass, Stage
 from nncompress.passes.context import Context
+from nncompress.passes.store_lossless import StoreLossless, store_rest
 from nncompress.results.record import LedgerLine, Outcome, Rewritten, SizeStep, Skipped
 from nncompress.results.rules.on_requests import KeptOpset
 from nncompress.results.weight_values import WeightValues
 from nncompress.workflow.chain_error import chain_errors
-from nncompress.workflow.ledger import Ledger, output_error
+from nncompress.workflow.ledger import GRAPH, OTHER_CONSTANTS, Ledger, output_error
 from nncompress.workflow.prepare import Prepared, Preparing, frozen_copy, prepare
 from nncompress.workflow.worst_values import worst_values
+
+LEAST_DEBUGGING = 0.01  # share of the result from which on what exporters write for debugging is dropped
 
 
 @dataclass(frozen=True)
@@ -71,7 +77,7 @@ class Compressed:
 
 def compress_graph(
     model: Model, passes: Sequence[Pass], *, form: str = DEFAULT_FORM, threads: int = 1,
-    preparing: Preparing = Preparing(), samples: Feeds | None = None,
+    preparing: Preparing = Preparing(), samples: Feeds | None = None, keep_metadata: bool = False,
 ) -> Compressed:  # fmt: skip
     """Applies `passes` to a copy of `model` and stores what they made. Raises UsageError as `apply_passes` does, and
     for a form that the model's opset does not have.
@@ -80,7 +86,8 @@ def compress_graph(
     """
     check_passes(passes, calibrated=samples is not None)
     prepared = prepare(model, passes, form, preparing)
-    context = Context(Storing(prepared.model.opset, form), threads=threads)
+    storing = Storing(prepared.model.opset, form, keep_metadata=keep_metadata)
+    context = Context(storing, threads=threads)
     applied = apply_passes(prepared.model, passes, context, samples=samples)
     if not applied.changed:
         frozen = frozen_copy(model, preparing) if preparing.freeze_inputs else Prepared(model)
@@ -100,13 +107,14 @@ def apply_passes(
     """
     check_passes(passes, calibrated=samples is not None)
     copy = model.clone()
-    fold_arithmetic(copy)
-    fold_batch_norms(copy)
+    if not all(isinstance(current, StoreLossless) for current in passes):  # which rounds as a runtime need not
+        fold_arithmetic(copy)
+        fold_batch_norms(copy)
     ledger = Ledger(copy)
-    normalise(copy)
+    normalised = normalise(copy)
     if samples is not None:
         context = replace(context, calibration=CalibrationRun(copy.clone(), samples))
-    outcomes: list[Outcome] = []
+    outcomes: list[Outcome] = [*normalised.rewritten]
     steps: list[SizeStep] = []
     idle: list[tuple[str, str]] = []
     for done, current in zip(["normalise", *(earlier.name for earlier in passes)], passes, strict=False):
@@ -114,8 +122,13 @@ def apply_passes(
             steps.append(SizeStep(done, constant_bytes(copy, context.storing)))
         made = current.apply(copy, context)
         outcomes += made
-        if len(passes) > 1 and not _changed(made):
+        is_met = normalised.rewritten and current.stage == Stage.ENCODINGS  # by the codes that are there
+        if (len(passes) > 1 or normalised.rewritten) and not (is_met or _changed(made)):
             idle.append((current.name, _commonest_reason(made)))
+    if any(isinstance(current, StoreLossless) for current in passes):
+        outcomes += [*_tidied(copy, normalised), *_without_debugging(copy, context.storing)]
+    elif _changed(outcomes):
+        outcomes += [*store_rest(copy, context), *_without_debugging(copy, context.storing)]
     applied = Applied(model, copy, ledger, tuple(outcomes), tuple(steps), tuple(idle))
     return applied if applied.changed else untouched(model, applied.outcomes)
 
@@ -141,9 +154,32 @@ def store_applied(applied: Applied, storing: Storing) -> Compressed:
     worst = worst_values(ledger.originals, model, errors, list(map(output_error, outcomes)))
     stored = store(model, storing)
     forms = {key: (choice.name, choice.size_bytes) for key, (_, choice) in stored.items()}
-    lines = ledger.close(model, sizes, forms, outcomes, errors)
+    others = tuple(outcome for outcome in applied.outcomes if outcome.subject == OTHER_CONSTANTS)
+    lines = ledger.close(model, sizes, forms, outcomes, errors, others)
     notes = dict.fromkeys(f"{name}: {choice.note}" for name, choice in stored.values() if choice.note)
     return Compressed(model, applied.outcomes, lines, tuple(notes), applied.steps, worst, applied.idle)
+
+
+def _tidied(model: Model, normalised: Normalised) -> list[Outcome]:
+    """What became of constants that no pass is asked about."""
+    counts = {"that nothing read dropped": normalised.dropped, "stored once with others": normalised.merged}
+    said = [f"{count} constant{'s' * (count > 1)} {what}" for what, count in counts.items() if count]
+    said += [f"{sum(model.unread.values()):,} bytes that nothing read dropped"] if model.unread else []
+    return [Rewritten(OTHER_CONSTANTS, "normalise", ", ".join(said))] if said else []
+
+
+def _without_debugging(model: Model, storing: Storing) -> list[Outcome]:
+    """Drops what exporters wrote for debugging where it would take more than a share of the result."""
+    size = 0 if storing.keep_metadata else debugging_bytes(model)
+    planned = constant_bytes(model, storing) if size else 0
+    if size <= LEAST_DEBUGGING * planned:
+        return []
+    graph = written_bytes(model) - sum(tensor.nbytes for _, tensor, _ in find_constants(model))
+    if size <= LEAST_DEBUGGING * (planned + graph):
+        return []
+    drop_debugging(model)
+    what = f"{size:,} bytes of what an exporter wrote on nodes and values for debugging dropped"
+    return [Rewritten(GRAPH, "normalise", f"{what} (--keep-metadata keeps it)")]
 
 
 def _changed(outcomes: Sequence[Outcome]) -> bool:

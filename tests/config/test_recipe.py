@@ -144,6 +144,7 @@ WHOLE = """\
 seed = 3
 seconds = 0.0
 external_data = true
+keep_metadata = true
 
 [data]
 path = "feeds/a.npz"
@@ -168,7 +169,7 @@ symmetric = false
 def test_a_recipe_is_written_as_people_write_it(tmp_path: Path) -> None:
     steps = [PruneMagnitude(sparsity=0.5, include=("fc*", 'q"\\\x7fé')), QuantizeWeights(symmetric=False)]
     options = {
-        "seed": 3, "seconds": 0.0, "external_data": True, "data": tmp_path / "feeds/a.npz",
+        "seed": 3, "seconds": 0.0, "external_data": True, "keep_metadata": True, "data": tmp_path / "feeds/a.npz",
         "dim": ["batch=2", "x y=3"], "metric": ["f1", "mse"], "min_cosine": 1e-5, "max_drop": "1 %",
     }  # fmt: skip
     path = tmp_path / "recipe.toml"

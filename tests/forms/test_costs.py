@@ -17,6 +17,7 @@ from nncompress.model.encoding import attach
 from nncompress.model.model import Model
 from nncompress.model.weights import find_weights
 from nncompress.numerics.affine import quantize
+from nncompress.numerics.exact import exact_encodings
 from nncompress.numerics.held import Store
 from nncompress.numerics.sparse import Pruned
 from nncompress.passes.factorize import Factorize
@@ -57,6 +58,26 @@ def test_the_folded_form_takes_no_more_than_estimated(tmp_path: Path, count: int
         estimated, exact = estimated + choice.total_bytes, exact + choice.size_bytes
     store(model, storing)
     grown = written_bytes(model, tmp_path / "b") - before + count * 4 * 32 * 32  # everything but the float weights
+    assert exact < grown <= estimated
+
+
+@pytest.mark.parametrize("count", [1, 40])
+@pytest.mark.parametrize(
+    ("form", "values"), [("cast", np.arange(1, 101)), ("codebook", [0.1, 0.2, 0.3]), ("fill", [0.1]), ("fill", [0.0])]
+)
+def test_exact_forms_take_no_more_than_estimated(tmp_path: Path, count: int, form: str, values: np.ndarray) -> None:
+    weight = np.resize(np.array(values, np.float32), (32, 32))
+    model, storing, estimated, exact = chain(count, weight), Storing(17), 0, 0
+    before = written_bytes(model, tmp_path / "a")
+    for one in find_weights(model):
+        candidates = [encoded for encoded, _ in exact_encodings(one.tensor.numpy(), one.tensor.numpy)]
+        (choice, encoded), *_ = [
+            (choice, encoded) for encoded in candidates if (choice := cheapest(one, encoded, storing)).name == form
+        ]
+        attach(one, encoded)
+        estimated, exact = estimated + choice.total_bytes, exact + choice.size_bytes
+    store(model, storing)
+    grown = written_bytes(model, tmp_path / "b") - before + count * 4 * 32 * 32
     assert exact < grown <= estimated
 
 

@@ -304,7 +304,7 @@ def test_halves_decode_to_the_bit_in_every_layout(dtype: type, kind: str, sparsi
     expected = layout_for(sparsity, opset)
     if dtype == ml_dtypes.bfloat16 and opset < 20:
         expected = expected.replace("gaps", "mask")
-    assert stored(model, half).name == f"half{expected}"
+    assert stored(model, half).name == f"cast{expected}"
     out = run(model, x=np.eye(BIG[0], dtype=DTYPES[kind]))[0]
     assert np.array_equal(out, half.decode().astype(DTYPES[kind]))
 

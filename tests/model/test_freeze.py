@@ -24,8 +24,9 @@ NAMES = ["x", "w", "bias"]
 
 def overridable(ir_version: int) -> onnx.ModelProto:
     """y = x @ w + bias, in which w and bias are initializers and inputs; the way of all files before IR version 4."""
+    halves = noise(64, 96, dtype=np.float16).astype(np.float32)  # which any pass can store
     body = "g (float[N,64] x, float[64,96] w, float[96] bias) => (float[N,96] y) { a = MatMul(x, w) y = Add(a, bias) }"
-    return proto_of(body, opset=8, ir_version=ir_version, w=noise(64, 96), bias=noise(96))
+    return proto_of(body, opset=8, ir_version=ir_version, w=halves, bias=noise(96))
 
 
 def inputs_of(path: Path) -> list[str]:

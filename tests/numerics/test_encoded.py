@@ -7,6 +7,7 @@ import pytest
 
 from nncompress.numerics.affine import Affine, quantize
 from nncompress.numerics.equalise import equalised
+from nncompress.numerics.exact import exact_encodings
 from nncompress.numerics.held import Store
 from nncompress.numerics.sparse import Pruned
 from tests.models import noise
@@ -41,6 +42,19 @@ def test_other_encodings_and_empty_samples_decode_as_well() -> None:
     pruned = Pruned(Store().hold(values), (4, 5), 20)
     assert pruned.decode_at(np.array([3, 19])).tolist() == [values[0, 3], values[3, 4]]
     assert pruned.decode_at(np.arange(0)).shape == (0,)
+
+
+def test_exact_encodings_and_their_samples_give_back_every_bit() -> None:
+    codes = np.rint(noise(40, 30) * 20).astype(np.float32)
+    arrays = [codes, np.where(codes > 9, np.float32(0.3), np.float32(np.nan)), np.full((40, 30), -0.0, np.float32)]
+    encodings = [encoded for array in arrays for encoded, _ in exact_encodings(array, lambda array=array: array)]  # type: ignore[misc]
+    assert {type(encoded).__name__ for encoded in encodings} == {"Narrow", "Pruned", "Codebook", "Filled"}
+    places = np.array([0, 7, 1199])
+    for encoded in encodings:
+        decoded = encoded.decode()
+        assert any(np.array_equal(decoded.view(np.uint32), array.view(np.uint32)) for array in arrays)
+        assert np.array_equal(encoded.decode_at(places), decoded.reshape(-1)[places], equal_nan=True)
+        assert all(held.load().size for held in encoded.arrays().values())
 
 
 def test_arrays_are_all_that_an_encoding_consists_of() -> None:

@@ -81,7 +81,7 @@ def without_graph(proto: onnx.ModelProto) -> onnx.ModelProto:
 def test_everything_stated_about_a_model_survives_every_pass(tmp_path: Path, way: str) -> None:
     one, form = WAYS[way]
     proto = with_everything_stated()
-    compressed = compress_graph(load(saved(proto, tmp_path / "m.onnx")), [one], form=form)
+    compressed = compress_graph(load(saved(proto, tmp_path / "m.onnx")), [one], form=form, keep_metadata=True)
     assert compressed.changed is (way != "nothing")
     write(compressed.model, tmp_path / "o.onnx")
     result = onnx.load(tmp_path / "o.onnx")

@@ -146,7 +146,7 @@ def test_zeros_of_halves_are_stored_small() -> None:
         linear(noise(128, 96)), [PruneMagnitude(sparsity=0.8), QuantizeWeights(dtype="float16")]
     )
     (line,) = (line for line in compressed.lines if line.kind == "weight")
-    assert line.form == "half, sparse-mask"
+    assert line.form == "cast, sparse-mask"
     assert line.bytes_after < 0.2 * 2 * 128 * 96 + 128 * 96 / 8 + 200
 
 

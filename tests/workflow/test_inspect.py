@@ -11,6 +11,7 @@ from nncompress.model.inventory import quantized_parts, take_inventory
 from nncompress.onnx_file.read import load
 from nncompress.onnx_file.write import write
 from nncompress.passes.quantize_weights import QuantizeWeights
+from nncompress.passes.store_lossless import StoreLossless
 from nncompress.workflow.inspect import inspect_file
 from nncompress.workflow.pipeline import compress_graph
 from tests.models import model_of, noise, proto_of, saved
@@ -136,6 +137,32 @@ def test_external_data_is_part_of_the_size() -> None:
     files = [path for path in (SAMPLES / "digits_wide").iterdir() if path.suffix != ".md"]
     assert found.file_bytes == sum(path.stat().st_size for path in files)
     assert [name for name, _ in found.external_files] == [path.name for path in files if path.name != "model.onnx"]
+
+
+def test_float_weights_behind_quantize_linear_are_floats_and_their_codes_are_predicted(tmp_path: Path) -> None:
+    text = (
+        "m (float[n, 40] x) => (float[n, 30] y) { q = QuantizeLinear<axis=1>(w, s, z) "
+        "d = DequantizeLinear<axis=1>(q, s, z) y = MatMul(x, d) }"
+    )
+    scales = {"s": np.full(30, 0.03, np.float32), "z": np.zeros(30, np.int8)}
+    found = inspect_file(saved(proto_of(text, w=noise(40, 30), **scales), tmp_path / "m.onnx"))
+    assert [(weight.name, weight.dtype, weight.size_bytes) for weight in found.weights] == [("w", "float32", 4800)]
+    assert found.prediction is not None
+    assert (found.prediction.compressed, found.prediction.left_alone) == (1, ())
+    assert found.prediction.bytes_after < found.file_bytes - 3000
+
+
+def test_what_shrink_stores_counts_as_the_floats_that_it_is(tmp_path: Path) -> None:
+    text = (
+        "m (float[n, 40] x, int64[k] i) => (float[n, 30] y, int64[k] z) "
+        "{ a = MatMul(x, w) y = Add(a, b) z = Gather(t, i) }"
+    )
+    given = {"w": np.full((40, 30), 0.5, np.float32), "b": np.zeros(30, np.float32), "t": np.arange(400)}
+    shrunk = compress_graph(model_of(text, **given), [StoreLossless()]).model
+    before, after = take_inventory(model_of(text, **given)), take_inventory(shrunk)
+    assert (after.parameters, after.nonzeros) == (before.parameters, before.nonzeros) == (1230, 1200)
+    write(shrunk, tmp_path / "m.onnx")
+    assert inspect_file(tmp_path / "m.onnx").weights == ()
 
 
 def test_a_model_without_weights_has_no_prediction(tmp_path: Path) -> None:

@@ -70,11 +70,14 @@ class Histograms:
 
 
 # ------------------------------------------------------------------------------------------------ bars
+_SUMMED = {"constants": "other constants", "graph": "graph"}
+
+
 def category_bars(ledger: Sequence[LedgerLine]) -> list[Bar]:
     """Bytes before and after by the operators that read the weights, most bytes first."""
     sums: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     for line in ledger:
-        category = (", ".join(line.ops) or "read by nothing") if line.kind == "weight" else line.name
+        category = (", ".join(line.ops) or "read by nothing") if line.kind == "weight" else f"({_SUMMED[line.kind]})"
         sums[category][0] += line.bytes_before
         sums[category][1] += line.bytes_after
     return _bars(

@@ -16,11 +16,17 @@ COMPRESS_MORE = (
 
 def changed_rule(comparison: Comparison, ledger: Sequence[LedgerLine]) -> RuleResult:
     """A compression that rewrote no weight: warn, and fail where the file is the same as before."""
-    rewritten = sum(any(isinstance(o, Rewritten) for o in line.outcomes) for line in ledger)
-    weights = sum(line.kind == "weight" for line in ledger)
-    level: Level = "pass" if rewritten else "fail" if _same_file(comparison) else "warn"
+    changed = [line.kind for line in ledger if any(isinstance(o, Rewritten) for o in line.outcomes)]
+    weights, rewritten = sum(line.kind == "weight" for line in ledger), changed.count("weight")
+    others = changed.count("constants")
+    level: Level = "pass" if changed else "fail" if _same_file(comparison) else "warn"
     advice = "no pass changed a weight: see the reasons in the ledger, then widen --include or change the pass options"
-    return ruled("changed", level, f"{rewritten} of {weights} weights rewritten", ">= 1", advice, rewritten, 1)
+    figure = f"{rewritten} of {weights} weights rewritten"
+    if others:
+        figure += f", and {others} other constant{'s' * (others > 1)}"
+    elif changed == ["graph"]:
+        figure += ", metadata dropped"
+    return ruled("changed", level, figure, ">= 1", advice, len(changed), 1)
 
 
 def shrunk_rule(comparison: Comparison) -> RuleResult:
