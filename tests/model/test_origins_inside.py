@@ -202,7 +202,7 @@ def test_a_large_constant_of_an_elementwise_operator_is_kept_at_fifty_decibels()
     lines = {line.name: line for line in compressed.lines}
     assert lines["grid"].form == "folded"
     assert lines["grid"].sqnr_db is None
-    assert lines["fine"].form == "half"
+    assert lines["fine"].form == "cast"
     assert lines["fine"].sqnr_db is not None
     assert lines["fine"].sqnr_db > 70
     left = compress_graph(model, [QuantizeWeights(elementwise_db=90)])
