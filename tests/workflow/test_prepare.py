@@ -88,7 +88,7 @@ def test_the_opset_is_raised_as_far_as_pass_and_form_need_it(
     assert (made.model.opset, model.opset) == (result, opset)
     assert made.notes == (() if why is None else (f"opset {opset} -> {result}, because {why}: not run",))
     assert {line.form for line in made.lines[:1]} == {
-        "dequantize" if form == "dequantize" else "half" if isinstance(one, QuantizeWeights) and "float" in one.dtype
+        "dequantize" if form == "dequantize" else "cast" if isinstance(one, QuantizeWeights) and "float" in one.dtype
         else "sparse-mask" if isinstance(one, PruneMagnitude) else "factors (dense)" if isinstance(one, Factorize)
         else "folded"
     }  # fmt: skip
