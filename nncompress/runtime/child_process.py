@@ -151,12 +151,22 @@ def main() -> None:
         pickle.dump(message, channel)
         channel.flush()
 
+    def started() -> Any:
+        return call.function(*call.arguments, lambda part, what: send("stage", part, what))
+
+    if not call.serves:
+        _answer(started, send)
+        return
+    served: list[Callable[[Any], Any]] = []
+    _answer(lambda: served.append(started()), send)
+    while served:
+        _answer(lambda: served[0](requests.get()), send)
+
+
+def _answer(make: Callable[[], Any], send: Callable[..., None]) -> None:
+    """Sends what `make` returns, or what it raises."""
     try:
-        result = call.function(*call.arguments, lambda part, what: send("stage", part, what))
-        if call.serves:
-            send("done", None)
-        while call.serves:
-            send("done", result(requests.get()))
+        result = make()
     except NncompressError as error:
         send("error", type(error).__name__, str(error), need_not_repeat(error))
     except Exception as error:  # noqa: BLE001  # the parent shows it: nothing is swallowed

@@ -68,6 +68,10 @@ class Session:
             names = self._decodable() or names
         return lambda: self.inner.run(names, feed)
 
+    @property
+    def is_open(self) -> bool:
+        return self.inner is not None
+
     def again(self, draws: int | None = None) -> Session:
         """The same model opened once more with the same options; where it has draws, with others if it is told so."""
         return _open(self.path, self.part, self.options, self.draws if draws is None else draws)

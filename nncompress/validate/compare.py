@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import tempfile
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,10 +15,9 @@ from nncompress.feeds.feeds import Feeds
 from nncompress.feeds.specs import Feed
 from nncompress.results.record import FeedFacts, Latency, Loaded, Run, Timing
 from nncompress.runtime import timing
-from nncompress.runtime.accept import first_accepted
 from nncompress.runtime.cost import Metered
-from nncompress.runtime.memory import fit_together, free_memory_bytes, model_bytes
-from nncompress.runtime.noise import busy, spread
+from nncompress.runtime.memory import fit_together, model_bytes
+from nncompress.runtime.noise import spread
 from nncompress.runtime.session import (
     Announce,
     OutputArray,
@@ -28,6 +27,7 @@ from nncompress.runtime.session import (
     open_session,
     silent,
 )
+from nncompress.validate.original import Original
 from nncompress.validate.tally import Tally, Task
 
 Outputs = Generator[list[OutputArray], None, None]
@@ -57,37 +57,6 @@ class Request:
     free_bytes: int | None = None  # memory that may be used; None: what the system has free
 
 
-class Original:
-    """The model that results are compared with: opened once, whatever it is needed for."""
-
-    def __init__(self, path: Path, threads: int, announce: Announce = silent) -> None:
-        """Raises InputError where onnxruntime refuses it."""
-        self._path, self._threads, self._announce = path, threads, announce
-        self.noise = busy()
-        self.free_bytes = free_memory_bytes()
-        announce("original", "load")
-        self.metered = Metered(lambda: open_session(path, "original", threads=threads))
-
-    @property
-    def session(self) -> Session:
-        return self.metered.session
-
-    def accepted(self, choices: Sequence[Feeds], advice: str) -> Feeds:
-        """The first of `choices` that it accepts. Raises InputError, with `advice`, where it accepts none."""
-        feeds = first_accepted(self.session, choices, advice, announce=self._announce)
-        self.metered.ran()
-        return feeds
-
-    def draw(self, draws: int) -> None:
-        """Opens it anew, for random numbers that `draws` decides."""
-        self._announce("original", "load")
-        self.metered.session = open_session(self._path, "original", threads=self._threads, draws=draws)
-
-    def close(self) -> None:
-        """Frees its memory; it can no longer run."""
-        self.metered.session = self.session.closed()
-
-
 def measure(request: Request, announce: Announce = silent, original: Original | None = None) -> Run:
     """Outputs, task metrics and latency of both models. `original`: the reference, where it is open already.
 
@@ -96,6 +65,8 @@ def measure(request: Request, announce: Announce = silent, original: Original | 
     if len(request.feeds) == 0:
         raise InputError(f"{request.feeds.origin}: there are no feeds to run the models on")
     original = original or Original(request.reference, request.threads, announce)
+    if not original.session.is_open or original.session.draws is not None:
+        original.begin_anew(None)
     larger = max(model_bytes(request.reference), model_bytes(request.candidate))
     free = original.free_bytes if request.free_bytes is None else request.free_bytes
     if fit_together(larger, 2, free):
@@ -104,9 +75,10 @@ def measure(request: Request, announce: Announce = silent, original: Original | 
 
 
 def _side_by_side(request: Request, original: Original, announce: Announce) -> Run:
-    draws = _draws(request, original, announce)
+    first = next(iter(request.feeds))
+    draws = _draws(request, original, first, announce)
     candidate = _opened(request, draws, announce)
-    tally = _tally(original, candidate, request)
+    tally = _tally(original.session, candidate.session, request)
 
     def live() -> Outputs:
         own = original.session if draws is None else original.session.again()  # whose draws begin anew
@@ -116,7 +88,7 @@ def _side_by_side(request: Request, original: Original, announce: Announce) -> R
 
     _compare(request, live, candidate.session, _noting_cost(candidate, tally.add), announce)
     loaded = (original.metered.ran(), candidate.ran())
-    latency = _latency(original, candidate, next(iter(request.feeds)), request, announce)
+    latency = _latency(original, candidate, first, request, announce)
     generators = candidate.session.generators
     del candidate
     _compare_exact(request, live, tally, draws, announce)
@@ -127,11 +99,11 @@ def _side_by_side(request: Request, original: Original, announce: Announce) -> R
 def _one_after_the_other(request: Request, original: Original, announce: Announce) -> Run:
     """As above with one session at a time: the original's outputs wait in a temporary file."""
     with tempfile.TemporaryFile(prefix="nncompress-") as spill:
-        draws = _draws(request, original, announce)
+        first = next(iter(request.feeds))
+        draws = _draws(request, original, first, announce)
         for feed in request.feeds:
             announce("original", "run")
             pickle.dump(original.session.run(feed), spill, protocol=5)
-        first = next(iter(request.feeds))
         reference_timing = _timed_alone(original.session, first, request, announce)
         original.close()
 
@@ -141,7 +113,7 @@ def _one_after_the_other(request: Request, original: Original, announce: Announc
                 yield pickle.load(spill)
 
         candidate = _opened(request, draws, announce)
-        tally = _tally(original, candidate, request)
+        tally = _tally(original.session, candidate.session, request)
         _compare(request, spilled, candidate.session, _noting_cost(candidate, tally.add), announce)
         loaded = (original.metered.ran(), candidate.ran())
         candidate_timing = _timed_alone(candidate.session, first, request, announce)
@@ -156,12 +128,14 @@ def _one_after_the_other(request: Request, original: Original, announce: Announc
     return _run(request, tally, latency, loaded, draws, together=False)
 
 
-def _draws(request: Request, original: Original, announce: Announce) -> int | None:
-    """What random numbers follow from; None: there are none. Where there are, the original has not run since it was
-    opened."""
-    if not request.random and not _varies(original, next(iter(request.feeds)), announce):
+def _draws(request: Request, original: Original, feed: Feed, announce: Announce) -> int | None:
+    """The draws of both models where the original draws random numbers, which then begins anew."""
+    announce("original", "run")
+    outputs = original.session.run(feed)
+    original.metered.ran()
+    if not request.random and pickle.dumps(outputs) == pickle.dumps(original.session.run(feed)):
         return None
-    original.draw(_DRAWS)
+    original.begin_anew(_DRAWS)
     return _DRAWS
 
 
@@ -218,17 +192,9 @@ def _compare_itself(
     _compare(request, reference_outputs, twin, tally.add_itself, announce)
 
 
-def _tally(original: Original, candidate: Metered, request: Request) -> Tally:
+def _tally(reference: Session, candidate: Session, request: Request) -> Tally:
     task = Task(request.metrics, request.feeds.labels, request.metric_output)
-    return Tally(original.session, candidate.session, task, request.feeds.names)
-
-
-def _varies(original: Original, feed: Feed, announce: Announce) -> bool:
-    """Whether the original itself gives other outputs when it is run again on the same input."""
-    announce("original", "run")
-    outputs = original.session.run(feed)
-    original.metered.ran()
-    return pickle.dumps(outputs) != pickle.dumps(original.session.run(feed))
+    return Tally(reference, candidate, task, request.feeds.names)
 
 
 def _latency(

@@ -15,8 +15,9 @@ from nncompress.runtime.child import Ask, ModelCall, limit_for, serve_in_child
 
 @dataclass(frozen=True, eq=False)
 class OpenOriginal:
-    """`compare.Original` in a child process."""
+    """`original.Original` in a child process; it answers again after an error."""
 
+    path: Path
     _ask: Ask
 
     def accepted(self, choices: Sequence[Feeds], advice: str) -> Feeds:
@@ -24,7 +25,7 @@ class OpenOriginal:
         return cast(Feeds, self._ask((tuple(choices), advice)))
 
     def compared(self, request: Any) -> Run:
-        """`compare.measure` with it. It can be asked once."""
+        """`compare.measure` with it."""
         return cast(Run, self._ask(request, request.candidate))
 
 
@@ -35,11 +36,12 @@ def original_in_child(
     """Opens a model until the block ends. Raises InputError where onnxruntime refuses it. `seconds`: of timing."""
     limit_s = limit_for(seconds) if timeout_s is None else timeout_s
     with serve_in_child(ModelCall(_served, (path, threads), path, None), limit_s) as ask:
-        yield OpenOriginal(ask)
+        yield OpenOriginal(path, ask)
 
 
 def _served(path: Path, threads: int, announce: Any) -> Any:
-    from nncompress.validate.compare import Original, measure
+    from nncompress.validate.compare import measure
+    from nncompress.validate.original import Original
 
     original = Original(path, threads, announce)
 

@@ -68,8 +68,9 @@ def compress_file(
             proved = stack.enter_context(opened(original, source, proof))
             samples = samples_for(passes, original, calibration, proved.feeds)
         with watch.stage("compress"), _hashed_meanwhile(original):
-            feeds = proved.feeds
-            check = None if feeds is None else partial(same_outputs, source, feeds=feeds, threads=proof.threads)
+            check = None
+            if proved.session is not None and proved.feeds is not None:
+                check = partial(same_outputs, proved.session, proved.feeds, proof.threads)
             compressed = compress_graph(
                 original, passes, form=writing.form, threads=writing.threads, samples=samples,
                 preparing=Preparing(writing.freeze_inputs, writing.keep_opset, check),

@@ -84,10 +84,11 @@ class Opened:
 
         Raises NoOutputError where onnxruntime refuses the candidate.
         """
-        if self.feeds is None or self.session is None:
+        if self.feeds is None:
             return None
         from nncompress.validate.compare import Request
 
+        assert self.session is not None, "what is run is open"
         proof = self.proof
         return self.session.compared(
             Request(

@@ -24,30 +24,31 @@ from nncompress.validate.in_child import OpenOriginal, original_in_child
 LEAST_SQNR_DB = 80.0  # float32 kernels of two opsets agree to 100 dB and more where they are not the same
 
 
-def same_outputs(original: Path, newer: Model, feeds: Feeds, threads: int) -> str:
+def same_outputs(original: OpenOriginal, feeds: Feeds, threads: int, newer: Model) -> str:
     """On what both gave the same. Raises CannotRaise where they do not."""
-    with _folder() as folder, original_in_child(original, threads=threads) as opened:
-        return _compared(opened, original, _written(newer, folder / "raised.onnx"), feeds, threads)
+    with _folder() as folder:
+        return _compared(original, _written(newer, folder / "raised.onnx"), feeds, threads)
 
 
 def same_made_up_outputs(original: Model, newer: Model) -> str:
     """The same for a model in memory, on made-up inputs. Raises CannotRaise too where none are accepted."""
     with _folder() as folder:
         before, after = _written(original, folder / "original.onnx"), _written(newer, folder / "raised.onnx")
-        choices, advice = synthesise_choices(original.ir, seed=0, dims={}), how_to_give(input_specs(original.ir))
         try:
+            choices = synthesise_choices(original.ir, seed=0, dims={})
             with original_in_child(before) as opened:
-                return _compared(opened, before, after, opened.accepted(choices, advice), 1)
+                feeds = opened.accepted(choices, how_to_give(input_specs(original.ir)))
+                return _compared(opened, after, feeds, 1)
         except InputError as error:
             raise CannotRaise(f"it cannot be run to compare: {_told(error, before)}") from error
 
 
-def _compared(opened: OpenOriginal, before: Path, after: Path, feeds: Feeds, threads: int) -> str:
+def _compared(original: OpenOriginal, after: Path, feeds: Feeds, threads: int) -> str:
     from nncompress.validate.compare import Request
 
     try:
-        check_result(load(after), load(before))
-        run = opened.compared(Request(before, after, replace(feeds, labels=None), threads, seconds=0))
+        check_result(load(after), load(original.path))
+        run = original.compared(Request(original.path, after, replace(feeds, labels=None), threads, seconds=0))
     except NoOutputError as error:
         raise CannotRaise(f"the converted model does not work: {_told(error, after)}") from error
     for output in run.outputs:

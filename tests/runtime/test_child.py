@@ -219,6 +219,13 @@ def test_its_errors_and_crashes_come_back_as_errors_that_name_the_model():
         [ask(number) for number in (1, None)]
 
 
+def test_it_answers_again_after_an_error():
+    with serve_in_child(model_call(Adder, 10)) as ask:
+        with pytest.raises(InputError, match=r"^it is negative$"):
+            ask(-1)
+        assert ask(2) == 12
+
+
 def test_it_ends_with_the_block_whatever_happens_in_it():
     def interrupted():
         with serve_in_child(model_call(Adder, 0)) as ask:

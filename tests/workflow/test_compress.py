@@ -21,7 +21,7 @@ from nncompress.runtime import session
 from nncompress.workflow.compare import compare_files
 from nncompress.workflow.compress import Writing, compress_file
 from nncompress.workflow.proof import Proof
-from tests.models import proto_of, saved
+from tests.models import noise, proto_of, saved
 from tests.support import IMAGES, MLP, SAMPLE_DATA, SAMPLES, files_in
 
 PLANS: dict[str, list[Pass]] = {
@@ -238,6 +238,13 @@ def test_the_original_is_opened_once_whatever_it_is_needed_for(
     opened.clear()
     compare_files(MLP, tmp_path / "small.onnx", proof=proof)
     assert opened == [MLP, tmp_path / "small.onnx"]
+    opened.clear()
+    old = proto_of("g (float[N,64] image) => (float[N,64] y) { y = MatMul(image, w) }", opset=8, w=noise(64, 64))
+    path, writing = saved(old, tmp_path / "old.onnx"), Writing(form="dequantize")
+    passes, made_up = [QuantizeWeights(granularity="channel")], Proof(seconds=0)
+    report = compress_file(path, tmp_path / "new.onnx", passes, command="quantize", writing=writing, proof=made_up)
+    assert any("opset 8 -> 13" in note for note in report.notes)
+    assert opened.count(path) == 1
 
 
 def test_an_original_that_cannot_be_run_is_found_out_before_anything_is_compressed(
