@@ -24,7 +24,7 @@ REFUSED = [
     (["quantize", MLP], "name the model to write with -o OUT (or try --dry-run)"),
     (["quantize", MLP, "-o", "/dev/stdout"], "cannot write /dev/stdout: it is not a regular file; name another output"),
     ([*QUANTIZE, "--dtype", "int7"], "dtype: input should be 'int8', 'uint8', 'float16' or 'bfloat16', not 'int7'"),
-    ([*QUANTIZE, "--per", "row"], "granularity: input should be 'channel' or 'tensor', not 'row'"),
+    ([*QUANTIZE, "--per", "row"], "granularity: input should be 'auto', 'channel' or 'tensor', not 'row'"),
     ([*QUANTIZE, "--form", "qdq"], "unknown form 'qdq': it is folded or dequantize"),
     ([*QUANTIZE, "--include", "fc1.wieght"], "'fc1.wieght' matches no weight and no node that reads one (did you mean"),
     ([*QUANTIZE, "--exclude", "nothing*"], "'nothing*' matches no weight and no node that reads one"),
