@@ -18,7 +18,10 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "prune": ("prune", "--sparsity", "0.2"),
     "all": ("run", "-p", "factorize:ratio=0.9", "-p", "prune-magnitude:sparsity=0.2", "-p", "quantize-weights"),
 }
-NOTHING, EXACT = "it has no weights that are stored as floats", "holds infinite values or NaN, which stay exact"
+NOTHING, EXACT = (
+    "it has no weights that are stored as floats; its largest constant ",
+    "holds infinite values or NaN, which stay exact",
+)
 LARGE = noise(64, 64).clip(-3, 3)
 
 

@@ -143,6 +143,8 @@ def insert_before(model: Model, scope: Scope, draft: Draft, node: ir.Node | None
         scope.extend(nodes)
     else:
         scope.insert_before(node, nodes)
+    for new in nodes:
+        new.name = ""  # onnx-ir gives each one, which nothing needs
 
 
 def _constant_node(value: ir.Value) -> ir.Node:

@@ -10,7 +10,10 @@ import numpy as np
 
 from nncompress.forms import needed_opset
 from nncompress.forms.choice import cheapest, obstacle, saves
+from nncompress.forms.form import DEFAULT_FORM
 from nncompress.forms.narrow import BFLOAT16_FROM_OPSET
+from nncompress.model.biases import find_biases
+from nncompress.model.constants import FLOATS
 from nncompress.model.encoding import attach
 from nncompress.model.grain import Grain, grain_of, per_tensor
 from nncompress.model.model import OLDEST_OPSET, Model
@@ -58,6 +61,8 @@ class QuantizeWeights(WeightPass):
     only_if_smaller: bool = field(default=True, metadata={"option": "--only-if-smaller/--even-if-larger"})
     """leave weights alone whose scales and decoding nodes would eat the gain"""
 
+    biases: Literal["float16", "keep"] = "float16"
+    """biases as float16, where that saves bytes, in form folded and without calibration (which moves them); or not"""
     elementwise_db: float = field(default=50.0, metadata={"option": "--elementwise-db"})
     """least SQNR of constants that are added or multiplied as they are; what integers cannot keep becomes float16"""
 
@@ -85,6 +90,21 @@ class QuantizeWeights(WeightPass):
         weights, outcomes = self.select(model)
         for weight, encoding in in_parallel(weights, lambda weight: self._encoded(weight, context), context.threads):
             outcomes.append(self._attached(weight, encoding, context))
+        return [*outcomes, *self._halved_biases(model, context)]
+
+    def _halved_biases(self, model: Model, context: Context) -> list[Outcome]:
+        """What could be stored as float16 of the constants that are only added."""
+        if self.biases == "keep" or context.storing.form != DEFAULT_FORM or context.calibration is not None:
+            return []
+        outcomes: list[Outcome] = []
+        for bias in find_biases(model):
+            if self._reason_against(bias) or bias.dtype not in FLOATS or unfit(array := bias.array()):
+                continue
+            half = self._half(bias, array, context, "float16")
+            if isinstance(half, str) or self._is_short(half.sqnr_db):
+                continue
+            outcome = self._attached(bias, half, context)
+            outcomes += [outcome] if isinstance(outcome, Rewritten) else []
         return outcomes
 
     def _attached(self, weight: Weight, encoding: str | _Encoding, context: Context) -> Outcome:

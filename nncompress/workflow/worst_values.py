@@ -37,7 +37,7 @@ def worst_values(
     for value, _, scope in find_constants(result):
         origin = origin_of(value)
         error = None if origin is None or origin.same_as is not None else errors[origin.line]
-        if origin is None or error is None or not math.isfinite(error):
+        if origin is None or origin.line not in originals or error is None or not math.isfinite(error):
             continue
         weight, original, output_error = Weight(value, scope, ()), originals[origin.line][1], output_errors[origin.line]
         if _can_be_shown(weight, original):
