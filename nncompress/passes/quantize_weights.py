@@ -90,7 +90,8 @@ class QuantizeWeights(WeightPass):
         weights, outcomes = self.select(model)
         for weight, encoding in in_parallel(weights, lambda weight: self._encoded(weight, context), context.threads):
             outcomes.append(self._attached(weight, encoding, context))
-        return [*outcomes, *self._halved_biases(model, context)]
+        changed = any(isinstance(outcome, Rewritten) for outcome in outcomes)
+        return [*outcomes, *(self._halved_biases(model, context) if changed else ())]
 
     def _halved_biases(self, model: Model, context: Context) -> list[Outcome]:
         """What could be stored as float16 of the constants that are only added."""
@@ -101,10 +102,11 @@ class QuantizeWeights(WeightPass):
             if self._reason_against(bias) or bias.dtype not in FLOATS or unfit(array := bias.array()):
                 continue
             half = self._half(bias, array, context, "float16")
-            if isinstance(half, str) or self._is_short(half.sqnr_db):
+            if isinstance(half, str) or self._is_short(half.sqnr_db) or obstacle(bias, half.encoded, context.storing):
                 continue
-            outcome = self._attached(bias, half, context)
-            outcomes += [outcome] if isinstance(outcome, Rewritten) else []
+            if saves(bias, cheapest(bias, half.encoded, context.storing)):
+                attach(bias, half.encoded)
+                outcomes.append(Rewritten(bias.name, self.name, half.detail, half.sqnr_db))
         return outcomes
 
     def _attached(self, weight: Weight, encoding: str | _Encoding, context: Context) -> Outcome:

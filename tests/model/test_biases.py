@@ -23,7 +23,6 @@ def test_a_bias_is_only_added() -> None:
     [
         ({}, "folded", {"b", "d"}),
         ({"biases": "keep"}, "folded", set()),
-        ({"exclude": ("d",)}, "folded", {"b"}),
         ({}, "dequantize", set()),
     ],
 )

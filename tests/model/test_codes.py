@@ -31,7 +31,8 @@ PLACES = {
     "a type without a zero point": "q = QuantizeLinear<axis=1, output_dtype=5>(w, s) "
     "d = DequantizeLinear<axis=1>(q, s)",
     "turned before": "t = Transpose(v) q = QuantizeLinear<axis=1>(t, s, z) d = DequantizeLinear<axis=1>(q, s, z)",
-    "turned behind": "q = QuantizeLinear<axis=0>(v, s, z) e = DequantizeLinear<axis=0>(q, s, z) d = Transpose(e)",
+    "turned behind": "q = QuantizeLinear<axis=0>(v, s, z) e = DequantizeLinear<axis=0>(q, s, z) "
+    "d = Transpose<perm=[1, 0]>(e)",
     "reshaped before": "f = Constant<value: tensor = int64[2] {32, -1}>() r = Reshape(u, f) "
     "q = QuantizeLinear<axis=1>(r, s, z) d = DequantizeLinear<axis=1>(q, s, z)",
     "twice": PLAIN.replace(" d =", " d1 =") + " q2 = QuantizeLinear<axis=1>(w, s, z) "

@@ -33,6 +33,9 @@ def by_onnxruntime(x: np.ndarray, scale: np.ndarray, zero_point: np.ndarray, **a
 @pytest.mark.parametrize("kind", [np.float32, np.float16])
 @pytest.mark.parametrize("name", CODE_TYPES)
 def test_codes_are_those_of_onnxruntime(name: str, kind: type) -> None:
+    half = by_onnxruntime(np.array([1.5], kind), np.array(1, kind), np.array(0, np.int8))
+    if half[0] != 2:
+        pytest.skip("onnxruntime before 1.25 does not round float16 to even")
     for scale, zero in ((1.0, 0), (0.1, 0), (0.0371, 3), (3.3, 5)):
         random = noise(4000) * scale * 60
         halves = (np.arange(-300, 300) + 0.5) * scale
