@@ -73,7 +73,8 @@ def _foldable(norm: ir.Node) -> _Foldable | None:
     if weight is None or epsilon is None or any(parameter is None for parameter in parameters):
         return None
     axis = 0 if op == "Gemm" and int_of(linear, "transB", 0) else _CHANNEL_AXIS[op]
-    scale, shift, mean, variance = (p.numpy().astype(np.float64) for p in parameters if p is not None)
+    with np.errstate(all="ignore"):  # NaN of all kinds
+        scale, shift, mean, variance = (p.numpy().astype(np.float64) for p in parameters if p is not None)
     if len(weight.shape) <= axis or any(p.shape != (weight.shape[axis],) for p in (scale, shift, mean, variance)):
         return None
     with np.errstate(all="ignore"):
@@ -108,16 +109,17 @@ def _fold(model: Model, found: _Foldable, names: Names) -> bool:
     if weight is None or (bias is not None and old is None):
         return False
     dtype = weight.dtype.numpy()
-    before = old.numpy().astype(np.float64) if old is not None else np.zeros(1)
+    with np.errstate(all="ignore"):
+        before = old.numpy().astype(np.float64) if old is not None else np.zeros(1)
     if before.shape not in ((1,), found.factor.shape):
         return False
     along = [-1 if axis == found.axis else 1 for axis in range(len(weight.shape))]
 
     def scaled() -> np.ndarray:
-        with np.errstate(over="ignore"):
+        with np.errstate(all="ignore"):
             return np.asarray((weight.numpy() * found.factor.reshape(along)).astype(dtype))
 
-    with np.errstate(over="ignore"):
+    with np.errstate(all="ignore"):
         moved = (before * found.factor + found.shift).astype(dtype)
     if not np.isfinite(moved).all() or not np.isfinite(scaled()).all():
         return False

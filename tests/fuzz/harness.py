@@ -99,6 +99,7 @@ def _problem(blob: bytes, data: Mapping[str, bytes], folder: Path, form: str) ->
     inputs = list(before.input)
     if original.ir_version < INITIALIZERS_FROM_IR and compressed.changed:  # no caller can override them
         constants = {tensor.name for tensor in before.initializer}
+        constants |= {sparse.values.name for sparse in before.sparse_initializer}
         inputs = [info for info in inputs if info.name not in constants]
     for what, ours, theirs in (("inputs", inputs, after.input), ("outputs", before.output, after.output)):
         if list(ours) != list(theirs):
