@@ -136,35 +136,32 @@ def _gather(move: Move, shape: Shape) -> Step | None:
 def _gather_nd(move: Move, shape: Shape) -> Step | None:
     indices = operand(move.node, 1)
     constant = move.constant(indices)
-    known = constant.shape if constant is not None else indices.shape if indices is not None else None
-    depth = known[-1] if known is not None and len(known) else None
-    if (
-        known is None
-        or not isinstance(depth, int)
-        or not depth
-        or depth > len(shape)
-        or int_of(move.node, "batch_dims", 0) != 0
-    ):
+    sizes, depth = _index_sizes(indices, constant)
+    if depth is None or not 0 < depth <= len(shape) or int_of(move.node, "batch_dims", 0) != 0:
         return None
-    read = [d if isinstance(d, int) else 1 for d in known][:-1]
-    if constant is None and read and len(shape) - depth + 1 < _FEWEST_STACKED:
+    if constant is None and sizes and len(shape) - depth + 1 < _FEWEST_STACKED:
         return None
-    rest = list(range(depth, len(shape)))
-    return Step([*read, *shape[depth:]], [*([None] * len(read)), *rest], range(depth))
+    rest = range(depth, len(shape))
+    return Step([*sizes, *shape[depth:]], [*([None] * len(sizes)), *rest], range(depth))
 
 
 def picked_depth(node: NodeLike) -> int | None:
     """How many axes the indices of a GatherND number together; None: not known."""
     indices = operand(node, 1)
-    constant = constant_of(indices)
+    return _index_sizes(indices, constant_of(indices))[1]
+
+
+def _index_sizes(indices: ir.Value | None, constant: ir.TensorProtocol | None) -> tuple[Shape, int | None]:
+    """The sizes of all axes but the last, 1 where one is not known, and that of the last; None: not known."""
     shape = constant.shape if constant is not None else indices.shape if indices is not None else None
-    depth = shape[-1] if shape is not None and len(shape) else None
-    return depth if isinstance(depth, int) else None
+    *sizes, depth = shape or (None,)
+    return [d if isinstance(d, int) else 1 for d in sizes], depth if isinstance(depth, int) else None
 
 
 def _gather_elements(move: Move, shape: Shape) -> Step | None:
     constant = move.constant(operand(move.node, 1))
-    return Step([int(d) for d in constant.shape.numpy()] if constant is not None else shape, range(len(shape)))
+    sizes = [int(d) for d in constant.shape.numpy()] if constant is not None else shape
+    return Step(sizes, range(len(shape))) if len(sizes) == len(shape) else None
 
 
 def _reshape(move: Move, shape: Shape) -> Step | None:

@@ -123,9 +123,9 @@ class Origins:
                 return _either(self._trace(end, call, depth + 1) for end in ends)
             case "SequenceAt", _:
                 stack = operand(node, 0)
-                made = stack.producer() if stack is not None else None
-                if made is not None and standard_op(made) == "SequenceConstruct":
-                    return _either(self._trace(part, call, depth + 1) for part in made.inputs)
+                maker = stack.producer() if stack is not None else None
+                if maker is not None and standard_op(maker) == "SequenceConstruct":
+                    return _either(self._trace(part, call, depth + 1) for part in maker.inputs)
         return None
 
     def _moved(self, node: NodeLike, place: int, call: Call | None, depth: int) -> _Traced | None:
@@ -174,9 +174,10 @@ class Origins:
                 return None
             traced = self._trace(operand(call.node, place), call.outer, depth + 1)
             return traced and _Traced(traced.shape, [_handed(origin, call, place) for origin in traced.origins])
-        (body,) = _bodies(node) or (None,)
-        if body is None:
+        bodies = _bodies(node)
+        if len(bodies) != 1:
             return None
+        body = bodies[0]
         if standard_op(node) == "Loop" and place >= _CARRIED_FROM and _stays(body, place - 1, value):
             return self._trace(operand(node, place), call, depth + 1)
         scanned = int_of(bound(node, call), "num_scan_inputs", 0)
@@ -191,7 +192,7 @@ class Origins:
         traced, axes = self._trace(operand(node, place), call, depth + 1), ints_of(node, "scan_input_axes")
         if traced is None or axes is None:
             return None
-        axis, rank = axes[index] if axes else 0, len(traced.shape or ())
+        axis, rank = [*axes, *[0] * len(node.inputs)][index], len(traced.shape or ())
         if traced.shape is None or not -rank <= axis < rank:
             return traced.moved(None)
         left = [i for i in range(rank) if i != axis % rank]
@@ -237,14 +238,14 @@ def _stays(body: ir.Graph, place: int, value: ir.Value) -> bool:
 
 def _either(parts: Iterable[_Traced | None]) -> _Traced | None:
     """One of several, nobody knows which; those that are no constants do not matter."""
-    known = [part for part in parts if part is not None]
-    if not known:
+    traced = [part for part in parts if part is not None]
+    if not traced:
         return None
-    origins = list(dict.fromkeys(origin for part in known for origin in part.origins))
-    same = all(part.shape == known[0].shape for part in known)
+    origins = list(dict.fromkeys(origin for part in traced for origin in part.origins))
+    same = all(part.shape == traced[0].shape for part in traced)
     if len(origins) > _MOST_ORIGINS:
         return None
-    return _Traced(known[0].shape, origins) if same else _Traced(None, origins)
+    return _Traced(traced[0].shape, origins) if same else _Traced(None, origins)
 
 
 def _handed(origin: Origin, call: Call, place: int) -> Origin:

@@ -220,3 +220,28 @@ def test_a_large_constant_of_an_elementwise_operator_is_kept_at_fifty_decibels()
 def test_biases_computed_constants_and_scales_are_no_tables(nodes: str) -> None:
     constants = {"small": noise(1, 2048, 1)[:, :1000], "large": noise(1, 2048, 4), "large1": noise(4096)}
     assert elementwise(nodes, **{name: array for name, array in constants.items() if name in nodes}) == []
+
+
+# ------------------------------------------------------------------------------------------------ what cannot be meant
+def test_a_node_of_two_bodies_with_inputs_hides_what_they_read() -> None:
+    bodies = [
+        onnx.parser.parse_graph(f"b{i} (float[2,16] h, float[16,16] k) => (float[2,16] y{i}) {{ y{i} = MatMul(h, k) }}")
+        for i in range(2)
+    ]
+    proto = proto_of("g (float[2,16] x) => (float[2,16] y) { y = Identity(x) z = MatMul(x, w) }", w=noise(16, 16))
+    proto.graph.node[0].CopyFrom(
+        onnx.helper.make_node("BeamSearch", ["x", "w"], ["y"], domain="com.microsoft", a=bodies[0], b=bodies[1])
+    )
+    assert axes_of(weight_named(as_model(proto), "w")) == {("MatMul", (1,), (0,))}
+
+
+def test_operands_that_the_runtime_will_refuse_have_no_axes() -> None:
+    scanned = proto_of(
+        "g (float[2,16] x) => (float[2,16] y) { y = Scan(x, v, w) <num_scan_inputs = 2, scan_input_axes = [0], "
+        "body = b (float[2,16] h, float[16] l, float[16,16] k) => (float[2,16] ho) { ho = MatMul(h, k) }> }",
+        v=noise(3, 16), w=noise(3, 16, 16),
+    )  # fmt: skip
+    assert weight_named(as_model(scanned), "w").channel_axes == (0, 2)
+    body = "g (float[2,16] x) => (float[] y) { p = GatherElements(w, i) t = Transpose<perm=[2, 0, 1]>(p) y = MatMul(x, t) }"
+    picked = model_of(body, w=noise(16, 8), i=np.zeros((2, 3, 4), np.int64))
+    assert [use.channel_axes for use in weight_named(picked, "w").uses if use.op == "MatMul"] == [()]
