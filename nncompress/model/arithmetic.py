@@ -7,6 +7,7 @@ only where the result takes no more bytes than the constants that it replaces: w
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,8 @@ from onnx.reference import ReferenceEvaluator
 
 from nncompress.model.constants import FLOATS, constant_of, note_bytes, stored_bytes
 from nncompress.model.edit import Draft, Names, drop_if_unread, home_of, insert_before, root_of
-from nncompress.model.model import Model, Scope, standard_opset
+from nncompress.model.inference import infer
+from nncompress.model.model import Model, standard_opset
 from nncompress.model.moves import moves
 from nncompress.model.node_attributes import operand, standard_op
 from nncompress.model.roles import operand_roles
@@ -66,15 +68,15 @@ def fold_arithmetic(model: Model) -> int:
     return count
 
 
-def _results_of_constants(model: Model) -> set[int]:
-    """Ids of the values that nodes compute of nothing but constants."""
-    computed: set[int] = set()
+def _results_of_constants(model: Model) -> dict[int, ir.Value]:
+    """The values that nodes compute of nothing but constants, by id: all kept, or an id might come again."""
+    computed: dict[int, ir.Value] = {}
     for scope in model.scopes():
         for node in scope:
             if not (standard_op(node) in _COMPUTES or moves(node)):
                 continue
             if all(v is None or id(v) in computed or _is_fixed(v) for v in node.inputs) and any(node.inputs):
-                computed.update(id(out) for out in node.outputs)
+                computed.update((id(out), out) for out in node.outputs)
     return computed
 
 
@@ -82,7 +84,7 @@ def _is_fixed(value: ir.Value) -> bool:
     return constant_of(value) is not None and not value.is_graph_input()
 
 
-def _expression(value: ir.Value | None, computed: set[int]) -> _Expression | None:
+def _expression(value: ir.Value | None, computed: Mapping[int, ir.Value]) -> _Expression | None:
     """What is computed of constants, in front of nodes that only rearrange the result; None: nothing of the kind."""
     while value is not None and id(value) in computed and (node := value.producer()) is not None and moves(node):
         value = operand(node, 0)
@@ -96,14 +98,14 @@ def _expression(value: ir.Value | None, computed: set[int]) -> _Expression | Non
     pending = [(value, False)]
     while pending:
         part, operands_done = pending.pop()
-        made = part.producer()
-        if made is None or id(part) not in computed:
+        producer = part.producer()
+        if producer is None or id(part) not in computed:
             constants[id(part)] = part
         elif operands_done:
-            nodes[id(made)] = made
-        elif id(made) not in nodes:
+            nodes[id(producer)] = producer
+        elif id(producer) not in nodes:
             pending.append((part, True))
-            pending += [(read, False) for read in made.inputs if read is not None]
+            pending += [(read, False) for read in producer.inputs if read is not None]
     return _Expression(value, tuple(nodes.values()), tuple(constants.values())) if len(nodes) <= _MOST_NODES else None
 
 
@@ -132,7 +134,7 @@ def _fold(model: Model, expression: _Expression, names: Names) -> bool:
     for node in dead:
         home_of(node).remove(node, safe=True)
     for read in freed:
-        drop_if_unread(_holder(read), read)
+        drop_if_unread(read)
     value.name = tensor.name = name
     insert_before(model, scope, constant, next(iter(scope), None))
     return True
@@ -143,14 +145,6 @@ def _name_of(result: ir.Value, freed: list[ir.Value]) -> str | None:
     by_size = sorted(freed, key=_nbytes, reverse=True)
     alone = len(by_size) == 1 or _nbytes(by_size[0]) > _nbytes(by_size[1])
     return by_size[0].name if alone else result.name
-
-
-def _holder(value: ir.Value) -> Scope:
-    producer = value.producer()
-    if producer is not None:
-        return home_of(producer)
-    assert value.graph is not None, "an initializer lies in a graph"
-    return value.graph
 
 
 def _nbytes(value: ir.Value) -> int:
@@ -204,7 +198,7 @@ def _as_model(expression: _Expression, tensors: dict[str, ir.TensorProtocol], op
 def _sizes(proto: onnx.ModelProto, expression: _Expression, largest: int) -> dict[str, int]:
     """Bytes of every result; {} where one is not known before, or larger than that."""
     try:
-        inferred = onnx.shape_inference.infer_shapes(proto, data_prop=True)
+        inferred = infer(proto)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, RuntimeError, ValueError):
         return {}
     sizes: dict[str, int] = {}
@@ -212,5 +206,5 @@ def _sizes(proto: onnx.ModelProto, expression: _Expression, largest: int) -> dic
         kind = info.type.tensor_type
         if kind.HasField("shape") and all(dim.HasField("dim_value") for dim in kind.shape.dim):
             sizes[info.name] = 8 * math.prod(dim.dim_value for dim in kind.shape.dim)
-    made = {out.name for node in expression.nodes for out in node.outputs if out.name}
-    return sizes if made <= set(sizes) and max(sizes.values(), default=0) <= 2 * largest else {}
+    results = {out.name for node in expression.nodes for out in node.outputs if out.name}
+    return sizes if results <= set(sizes) and max(sizes.values(), default=0) <= 2 * largest else {}

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from nncompress.model.constants import FLOATS, constant_tensor, note_bytes, stored_bytes
+from nncompress.model.constants import constant_tensor, float_constant, note_bytes, stored_bytes
 from nncompress.model.edit import Draft, Names, drop_if_unread, home_of, insert_before
 from nncompress.model.encoding import set_constant
 from nncompress.model.model import Model
@@ -68,7 +68,7 @@ def _foldable(norm: ir.Node) -> _Foldable | None:
     if op not in _CHANNEL_AXIS or linear.graph is not norm.graph or not _is_plain(linear, norm):
         return None
     weight = _alone(operand(linear, 1))
-    parameters = [_fixed(operand(norm, index)) for index in (1, 2, 3, 4)]
+    parameters = [float_constant(operand(norm, index)) for index in (1, 2, 3, 4)]
     epsilon = float_of(norm, "epsilon", _EPSILON)
     if weight is None or epsilon is None or any(parameter is None for parameter in parameters):
         return None
@@ -90,22 +90,16 @@ def _is_plain(linear: ir.Node, norm: ir.Node) -> bool:
     return whole and (linear.op_type == "Conv" or float_of(linear, "beta", 1.0) == 1.0)
 
 
-def _fixed(value: ir.Value | None) -> ir.TensorProtocol | None:
-    tensor = constant_tensor(value)
-    known = value is not None and tensor is not None and tensor.dtype in FLOATS and not value.is_graph_input()
-    return tensor if known else None
-
-
 def _alone(value: ir.Value | None) -> ir.TensorProtocol | None:
     """A constant that nothing else reads."""
     single = value is not None and len(value.uses()) == 1 and not value.is_graph_output()
-    return _fixed(value) if single else None
+    return float_constant(value) if single else None
 
 
 def _fold(model: Model, found: _Foldable, names: Names) -> bool:
     """True if everything stays finite in the type of the weight."""
-    weight, bias = _fixed(found.weight), operand(found.linear, _BIAS)
-    old = _fixed(bias)
+    weight, bias = float_constant(found.weight), operand(found.linear, _BIAS)
+    old = float_constant(bias)
     if weight is None or (bias is not None and old is None):
         return False
     dtype = weight.dtype.numpy()
@@ -134,10 +128,7 @@ def _fold(model: Model, found: _Foldable, names: Names) -> bool:
     _take_over(found)
     note_bytes(fresh, sum(stored_bytes(v, t) for v in read if not v.uses() and (t := constant_tensor(v)) is not None))
     for value in read:
-        producer = value.producer()
-        holder = home_of(producer) if producer is not None else value.graph
-        if holder is not None:
-            drop_if_unread(holder, value)
+        drop_if_unread(value)
     return True
 
 

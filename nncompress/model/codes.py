@@ -18,7 +18,8 @@ from nncompress.model.constants import constant_of, constant_tensor
 from nncompress.model.edit import Draft, Names, drop_if_unread, home_of, insert_before
 from nncompress.model.lineage import inherit_origin, known_as, note_form
 from nncompress.model.model import Model
-from nncompress.model.node_attributes import int_of, ints_of, operand, standard_op
+from nncompress.model.moves import Move, step_of
+from nncompress.model.node_attributes import int_of, operand, standard_op
 from nncompress.model.tensors import lazy
 from nncompress.model.weights import GIVEN_NAME
 from nncompress.numerics.quantize_linear import CODE_TYPES, FLOAT8_TYPES, quantize_linear
@@ -135,18 +136,13 @@ def _moved(value: ir.Value | None, depth: int = 0, *, of_floats: bool = True) ->
 
 def _move(node: ir.Node, shape: tuple[int, ...]) -> Callable[[np.ndarray], np.ndarray] | None:
     """What the node does to an array of this shape; None where it is not known."""
-    if node.op_type == "Identity":
-        return lambda array: array
+    step = step_of(Move(node, 0, constant_of, lambda _: None), list(shape))
+    if step is None:
+        return None
     if node.op_type == "Transpose":
-        perm = ints_of(node, "perm")
-        perm = None if perm is None else perm or list(range(len(shape)))[::-1]
-        return (lambda array: array.transpose(perm)) if sorted(perm or [-1]) == list(range(len(shape))) else None
-    target = constant_of(operand(node, 1))
-    new = [int(d) for d in target.numpy()] if target is not None and target.dtype == ir.DataType.INT64 else [0]
-    known = int(np.prod([d for d in new if d != -1], dtype=np.int64))
-    size = int(np.prod(shape, dtype=np.int64))
-    fits = size == known if -1 not in new else new.count(-1) == 1 and known > 0 and size % known == 0
-    return (lambda array: array.reshape(new)) if fits and min(new, default=0) >= -1 and 0 not in new else None
+        order = [axis for axis in step.axes if axis is not None]
+        return lambda array: array.transpose(order)
+    return lambda array: array.reshape(step.shape)
 
 
 def _only_quantized(value: ir.Value, able: set[int]) -> bool:
@@ -206,11 +202,4 @@ def _remove(node: ir.Node) -> None:
         if producer is not None and standard_op(producer) in _MOVES:
             _remove(producer)
         elif constant_tensor(value) is not None:
-            drop_if_unread(_home_of_constant(value), value)
-
-
-def _home_of_constant(value: ir.Value) -> ir.Graph | ir.Function:
-    producer = value.producer()
-    home = value.graph if producer is None else producer.graph
-    assert home is not None, "constants lie in a graph"
-    return home
+            drop_if_unread(value)

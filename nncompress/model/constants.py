@@ -61,6 +61,13 @@ def _listed(value: ir.Value, node: ir.Node) -> ir.TensorProtocol | None:
     return listed
 
 
+def float_constant(value: ir.Value | None) -> ir.TensorProtocol | None:
+    """The tensor of a float constant that is no input of the graph; None for anything else."""
+    tensor = constant_tensor(value)
+    fits = tensor is not None and tensor.dtype in FLOATS and value is not None and not value.is_graph_input()
+    return tensor if fits else None
+
+
 def integers_in(tensor: ir.TensorProtocol | None) -> list[int] | None:
     """The elements of an index; None where there is none, or they are no integers of such a type."""
     whole = tensor is not None and tensor.dtype in (ir.DataType.INT64, ir.DataType.INT32)

@@ -44,10 +44,10 @@ def merge_duplicates(model: Model) -> int:
             if any(scope is not home for scope, _ in others) and home is not model.ir.graph:
                 names = names or Names(model)
                 _move_to_main(model, home, kept, names)
-            for scope, value in others:
+            for _, value in others:
                 value.replace_all_uses_with(kept)
                 note_duplicate(value, kept)
-                drop_if_unread(scope, value)
+                drop_if_unread(value)
                 count += 1
     return count
 
@@ -113,7 +113,7 @@ def merge_transposed(model: Model) -> int:
         weight.value.replace_all_uses_with(draft.node("Transpose", [kept.value], {"perm": [1, 0]}))
         insert_before(model, model.ir.graph, draft, next(iter(model.ir.graph), None))
         note_duplicate(weight.value, kept.value)
-        drop_if_unread(model.ir.graph, weight.value)
+        drop_if_unread(weight.value)
         count += 1
     return count
 

@@ -157,13 +157,14 @@ def _constant_node(value: ir.Value) -> ir.Node:
     return node
 
 
-def drop_if_unread(scope: Scope, value: ir.Value) -> bool:
+def drop_if_unread(value: ir.Value) -> bool:
     """Removes a constant that nothing reads any more; True if it was removed."""
     if value.uses() or value.is_graph_output() or value.is_graph_input() or constant_tensor(value) is None:
         return False
     producer = value.producer()
     if producer is not None:
-        scope.remove(producer, safe=True)
+        home_of(producer).remove(producer, safe=True)
     else:
-        del scope.initializers[value.name]  # type: ignore[union-attr, arg-type]
+        assert value.graph is not None, "an initializer lies in a graph"
+        del value.graph.initializers[value.name]  # type: ignore[arg-type]
     return True

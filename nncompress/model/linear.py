@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from nncompress.model.constants import FLOATS, constant_tensor
+from nncompress.model.constants import constant_tensor, float_constant
 from nncompress.model.edit import Draft, Names, home_of, insert_before
 from nncompress.model.encoding import set_constant
 from nncompress.model.model import Model, op_name
@@ -115,7 +115,7 @@ def _own(weight: Weight, use: Use) -> Bias | str:
     node = use.node
     value = node.inputs[_OWN] if len(node.inputs) > _OWN else None
     times = float_of(node, "beta", 1.0) if node.op_type == "Gemm" else 1.0
-    tensor = _float_constant(value)
+    tensor = float_constant(value)
     if value is None and (behind := _behind(use)) is not None:
         return behind
     if value is not None and tensor is None:
@@ -135,7 +135,7 @@ def _behind(use: Use) -> Bias | None:
         return None
     reader, index = readers[0].node, readers[0].idx
     if op_name(reader) == "Add" and reader.graph is node.graph and len(reader.inputs) == 2:
-        constant = _float_constant(reader.inputs[1 - index])
+        constant = float_constant(reader.inputs[1 - index])
         if constant is None or use.rank is None:
             return None
         trailing = use.rank - 2 if _CHANNELS[node.op_type] == 1 else 0
@@ -148,13 +148,6 @@ def _behind(use: Use) -> Bias | None:
 
 def _mean_of(reader: ir.Node) -> ir.TensorProtocol | None:
     """The constant by which it normalises channel by channel."""
-    mean = _float_constant(reader.inputs[_MEAN]) if len(reader.inputs) > _MEAN else None
+    mean = float_constant(reader.inputs[_MEAN]) if len(reader.inputs) > _MEAN else None
     plain = int_of(reader, "training_mode", 0) == 0 and int_of(reader, "spatial", 1) == 1 and len(reader.outputs) == 1
     return mean if plain and mean is not None and len(mean.shape) == 1 else None
-
-
-def _float_constant(value: ir.Value | None) -> ir.TensorProtocol | None:
-    """The tensor of a constant that no caller can override."""
-    tensor = constant_tensor(value)
-    known = tensor is not None and tensor.dtype in FLOATS and value is not None and not value.is_graph_input()
-    return tensor if known else None

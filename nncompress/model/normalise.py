@@ -80,10 +80,10 @@ def drop_dead_constants(model: Model) -> int:
     count, named = 0, annotating(model)
     for scope in list(model.scopes()):
         for value in list(getattr(scope, "initializers", {}).values()):
-            count += value.name not in named and drop_if_unread(scope, value)
+            count += value.name not in named and drop_if_unread(value)
         for node in list(scope):
             if standard_op(node) == "Constant":
-                count += drop_if_unread(scope, node.outputs[0])
+                count += drop_if_unread(node.outputs[0])
     return count
 
 

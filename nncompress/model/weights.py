@@ -149,7 +149,9 @@ def all_constants(model: Model) -> list[Weight]:
     weights, unstorable = find_weights(model), _unstorable(model)
     found = {id(weight.value) for weight in weights}
     others = [(value, scope) for value, _, scope in find_constants(model) if id(value) not in found]
-    return weights + [Weight(value, scope, (), unstorable.get(id(scope))) for value, scope in others]
+    return weights + [
+        Weight(value, scope, (), unstorable.get(id(scope)), may_be_overridden(model, value)) for value, scope in others
+    ]
 
 
 def _homes(model: Model) -> Iterator[tuple[int, Scope]]:

@@ -86,7 +86,7 @@ def _dim(dim: int | ir.SymbolicDim) -> int | str:
 
 # ------------------------------------------------------------------------------------------------ weights
 def _weights(model: Model, size: int, *, count: bool) -> tuple[WeightFacts, ...]:
-    """Those of a copy of the model, which changes."""
+    model = model.clone()
     fold_arithmetic(model)
     decoded = decoded_weights(model)
     parts = {id(part) for weight in decoded for part in weight.parts}

@@ -29,7 +29,7 @@ from nncompress.results.rules.on_requests import KeptOpset
 from nncompress.results.weight_values import WeightValues
 from nncompress.workflow.chain_error import chain_errors
 from nncompress.workflow.ledger import GRAPH, OTHER_CONSTANTS, Ledger, output_error
-from nncompress.workflow.prepare import Prepared, Preparing, frozen_copy, prepare
+from nncompress.workflow.prepare import Prepared, Preparing, prepare, with_constants
 from nncompress.workflow.worst_values import worst_values
 
 LEAST_DEBUGGING = 0.01  # share of the result from which on what exporters write for debugging is dropped
@@ -90,7 +90,7 @@ def compress_graph(
     context = Context(storing, threads=threads)
     applied = apply_passes(prepared.model, passes, context, samples=samples)
     if not applied.changed:
-        frozen = frozen_copy(model, preparing) if preparing.freeze_inputs else Prepared(model)
+        frozen = with_constants(model, preparing) if preparing.freeze_inputs else Prepared(model)
         prepared, applied = replace(frozen, kept_opset=prepared.kept_opset), untouched(frozen.model, applied.outcomes)
     compressed = store_applied(applied, context.storing)
     return replace(compressed, notes=(*prepared.notes, *compressed.notes), kept_opset=prepared.kept_opset)

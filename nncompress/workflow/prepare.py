@@ -41,8 +41,11 @@ class Prepared:
 
 
 def prepare(model: Model, passes: Sequence[Pass], form: str, how: Preparing) -> Prepared:
-    """A copy of `model` for these passes. Raises UsageError where `form` needs a newer opset than it can have."""
-    frozen = frozen_copy(model, how)
+    """`model` for these passes, which do not change it; a copy where it cannot stay as it is.
+
+    Raises UsageError where `form` needs a newer opset than it can have.
+    """
+    frozen = with_constants(model, how)
     needed, why = _needed(passes, form)
     if model.opset >= needed:
         return frozen
@@ -59,12 +62,14 @@ def prepare(model: Model, passes: Sequence[Pass], form: str, how: Preparing) -> 
     return Prepared(newer, (*frozen.notes, f"opset {model.opset} -> {needed}, because {why}: {proof}"))
 
 
-def frozen_copy(model: Model, how: Preparing) -> Prepared:
-    """A copy whose initializers are no inputs, where that was asked for or where no caller could override them."""
-    copy, before = model.clone(), model.ir.ir_version
+def with_constants(model: Model, how: Preparing) -> Prepared:
+    """A copy whose initializers are no inputs, where that was asked for or where no caller could override them; or the
+    model itself."""
+    before = model.ir.ir_version
     is_old = before < INITIALIZERS_FROM_IR
     if not is_old and not how.freeze_inputs:
-        return Prepared(copy)
+        return Prepared(model)
+    copy = model.clone()
     count = freeze_inputs(copy)
     notes = []
     if count:

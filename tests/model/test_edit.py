@@ -129,8 +129,8 @@ def test_a_constant_is_dropped_only_when_nothing_reads_it() -> None:
         "g (float[2,4] x, float[3] i) => (float[2,3] y, float[3] o) { y = MatMul(x, w) }", w=W, i=noise(3), o=noise(3)
     )
     graph = model.ir.graph
-    assert [drop_if_unread(graph, graph.initializers[name]) for name in "wio"] == [False] * 3
-    assert not drop_if_unread(graph, graph.inputs[0])
+    assert [drop_if_unread(graph.initializers[name]) for name in "wio"] == [False] * 3
+    assert not drop_if_unread(graph.inputs[0])
     graph[0].replace_input_with(1, graph.inputs[1])
-    assert drop_if_unread(graph, graph.initializers["w"])
+    assert drop_if_unread(graph.initializers["w"])
     assert list(graph.initializers) == ["i", "o"]

@@ -242,6 +242,7 @@ def test_operands_that_the_runtime_will_refuse_have_no_axes() -> None:
         v=noise(3, 16), w=noise(3, 16, 16),
     )  # fmt: skip
     assert weight_named(as_model(scanned), "w").channel_axes == (0, 2)
-    body = "g (float[2,16] x) => (float[] y) { p = GatherElements(w, i) t = Transpose<perm=[2, 0, 1]>(p) y = MatMul(x, t) }"
+    nodes = "p = GatherElements(w, i) t = Transpose<perm=[2, 0, 1]>(p) y = MatMul(x, t)"
+    body = f"g (float[2,16] x) => (float[] y) {{ {nodes} }}"
     picked = model_of(body, w=noise(16, 8), i=np.zeros((2, 3, 4), np.int64))
     assert [use.channel_axes for use in weight_named(picked, "w").uses if use.op == "MatMul"] == [()]
