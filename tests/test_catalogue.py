@@ -151,6 +151,7 @@ def test_it_leaves_the_model_that_it_is_given_alone(tmp_path: Path, path: Path, 
     assert path.read_bytes() == bytes_before
 
 
+@pytest.mark.slow
 @each_pass
 @each_sample
 def test_the_same_model_gives_the_same_bytes_with_any_number_of_threads(

@@ -74,6 +74,7 @@ def limited(what: int, limit: int, *arguments: object, env: dict[str, str] | Non
     return ended.returncode, ended.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("limit", "options"), [(0, ()), (9000, ()), (9000, ("--external-data",))])
 def test_a_file_that_becomes_too_large_is_never_seen(
     model: Path, out: Path, limit: int, options: tuple[str, ...]
@@ -229,6 +230,7 @@ for model in models:
 """
 
 
+@pytest.mark.slow
 def test_processes_that_write_the_same_output_leave_one_whole_model(tmp_path: Path) -> None:
     target = tmp_path / "o.onnx"
     writers = [
@@ -251,6 +253,7 @@ def test_processes_that_write_the_same_output_leave_one_whole_model(tmp_path: Pa
     assert len(files_in(tmp_path)) == 2
 
 
+@pytest.mark.slow
 def test_two_commands_that_write_the_same_output_leave_the_result_of_one(model: Path, out: Path) -> None:
     asked = [("quantize", model, "--external-data"), ("prune", model, "--sparsity", "0.9")]
     alone = []

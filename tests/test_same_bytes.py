@@ -70,6 +70,7 @@ def hashes(models: Sequence[Path], recipes: list[list[str]], folder: Path) -> li
     return [{line for lines in printed for line in lines[i : i + 2]} for i in range(0, len(printed[0]), 2)]
 
 
+@pytest.mark.slow
 def test_bytes_of_large_matrices_do_not_depend_on_threads(tmp_path: Path, large: Path) -> None:
     recipes = [*([step] for step in ALONE), CHAIN]
     different = hashes([large], recipes, tmp_path)

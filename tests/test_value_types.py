@@ -87,6 +87,7 @@ MODELS: dict[str, tuple[onnx.ModelProto, str]] = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_it_is_compressed_compared_and_kept(name: str, tmp_path: Path) -> None:
     proto, kind = MODELS[name]

@@ -60,7 +60,6 @@ class QuantizeWeights(WeightPass):
     """a second scale along the input axis for weights with outliers there (symmetric int8 only)"""
     only_if_smaller: bool = field(default=True, metadata={"option": "--only-if-smaller/--even-if-larger"})
     """leave weights alone whose scales and decoding nodes would eat the gain"""
-
     biases: Literal["float16", "keep"] = "float16"
     """biases as float16, where that saves bytes, in form folded and without calibration (which moves them); or not"""
     elementwise_db: float = field(default=50.0, metadata={"option": "--elementwise-db"})

@@ -46,6 +46,7 @@ def test_quantize_corrects_biases_where_there_are_data_for_it(tmp_path: Path) ->
     assert all(line["output_sqnr_db"] is None for line in plain["ledger"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["prune", "factorize"])
 def test_the_other_commands_do_so_too(command: str, tmp_path: Path) -> None:
     options = {"prune": ["--sparsity", 0.3], "factorize": ["--ratio", 0.5, "--min-size", 256]}[command]
@@ -62,6 +63,7 @@ def test_no_correct_biases_gives_what_there_is_without_calibration(tmp_path: Pat
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_recipe_runs_what_it_says_and_the_saved_one_equals_the_command(tmp_path: Path) -> None:
     recipe, out = tmp_path / "saved.toml", tmp_path / "o.onnx"
     assert nncompress("quantize", CNN, "-o", out, "--no-validate", *CALIBRATED, "--save-recipe", recipe).exit_code == 0
@@ -88,6 +90,7 @@ def test_the_same_bytes_on_any_number_of_threads_and_in_this_process(tmp_path: P
     assert len({(tmp_path / name).read_bytes() for name in ways}) == 1
 
 
+@pytest.mark.slow
 def test_if_changed_sees_other_calibration_data(tmp_path: Path) -> None:
     data, out, report = tmp_path / "c.npz", tmp_path / "o.onnx", tmp_path / "o.json"
     shutil.copy(CALIBRATION, data)
@@ -168,6 +171,7 @@ def test_the_result_never_goes_over_the_data(tmp_path: Path) -> None:
     assert "is an input of this command: inputs are never modified" in said
 
 
+@pytest.mark.slow
 def test_sweep_calibrates_each_model_on_its_own_data(tmp_path: Path) -> None:
     recipe = tmp_path / "r.toml"
     recipe.write_text(

@@ -79,6 +79,7 @@ def test_a_model_with_external_data_is_compared_from_any_folder(
     assert files_in(tmp_path) == set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stated", ["float[N,64]", "float[]"])
 def test_what_a_refusal_of_made_up_inputs_advises_works(stated: str, tmp_path: Path) -> None:
     """A number of samples that nobody would guess, once with a free dimension and once without a shape."""

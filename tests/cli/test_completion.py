@@ -46,6 +46,7 @@ def in_bash(home: Path, program: str) -> str:
     ).stdout  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("typed", "offered"),
     [

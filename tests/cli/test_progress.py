@@ -49,6 +49,7 @@ def test_a_terminal_shows_stages_and_no_trace_is_left_of_them(tmp_path: Path) ->
     assert shown.rstrip().endswith((b"\x1b[2K", b"\x1b[?25h"))  # the line is erased, the cursor is back
 
 
+@pytest.mark.slow
 def test_a_pipe_gets_nothing_of_it(tmp_path: Path) -> None:
     ended = nncompress_process(*CALIBRATED, "-o", tmp_path / "out.onnx")
     assert (ended.exit_code, ended.stderr) == (0, "")

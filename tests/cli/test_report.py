@@ -97,6 +97,7 @@ def test_a_file_that_is_no_report_is_named(saved: list[Path], model: Path) -> No
     assert nncompress("report", saved[0], "--markdown", saved[0]).exit_code == 2
 
 
+@pytest.mark.slow
 def test_in_actions_missed_rules_are_annotations_and_the_summary_grows(model: Path, out: Path, tmp_path: Path) -> None:
     summary = tmp_path / "summary.md"
     summary.write_text("before\n\n")

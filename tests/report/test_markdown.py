@@ -40,6 +40,7 @@ def test_a_long_ledger_is_cut_with_a_line_that_says_so() -> None:
     assert "| total |" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("character", ["@", "<", "重", "|", "\x1b"])
 def test_names_of_any_length_leave_it_short_enough(character: str) -> None:
     report = large_report(300, character * 900 + "{}")

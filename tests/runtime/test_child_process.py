@@ -66,6 +66,7 @@ def end_twice(part: str, what: str) -> None:
     raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_a_second_request_to_end_does_not_stop_the_tidying(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         call_in_process(Call(tidy_up, (tmp_path / "note",), tidy_s=5.0), end_twice)

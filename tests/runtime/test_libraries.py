@@ -75,6 +75,7 @@ def test_a_mere_name_is_looked_for_in_the_current_folder(
     assert calls.read_text() == "called\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["quantize", "compare", "bench", "run", "check", "sweep"])
 def test_every_command_that_runs_models_takes_it(
     command: str, built: Path, calls: Path, product: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

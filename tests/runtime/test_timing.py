@@ -60,6 +60,7 @@ def busy(seconds):
     return call
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [spin, busy])
 @pytest.mark.parametrize("pairs", [1, timing.PAIRS])
 def test_a_call_is_rarely_told_apart_from_itself(kind, pairs):

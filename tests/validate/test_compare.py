@@ -183,6 +183,7 @@ def noisy(path, op, weight, noise="noise", before=()):
     return save(path, nodes, [("y", TensorProto.FLOAT), ("z", TensorProto.FLOAT)], constants)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("op", GENERATORS)
 @pytest.mark.parametrize("options", [{}, {"free_bytes": 1}])
 def test_a_model_that_draws_random_numbers_is_equal_to_itself_and_close_to_what_was_made_of_it(tmp_path, op, options):
