@@ -119,7 +119,7 @@ def _fold(model: Model, found: _Foldable, names: Names) -> bool:
         return False
     draft = Draft(names)
     fresh = draft.constant(moved, "bias")
-    read = [value for value in (bias, *found.norm.inputs[1:]) if value is not None]
+    read = {value for value in (bias, *found.norm.inputs[1:]) if value is not None}  # one may stand for two
     shape = tuple(int(d) for d in weight.shape.numpy())
     set_constant(found.weight, lazy(scaled, weight.dtype, shape, found.weight.name or ""))
     found.linear.resize_inputs(max(len(found.linear.inputs), _BIAS + 1))

@@ -193,7 +193,7 @@ def _write_zero_point(model: Model, node: ir.Node, dtype: ir.DataType, names: Na
 
 def _remove(node: ir.Node) -> None:
     """The node and what nobody reads without it."""
-    inputs = [value for value in node.inputs if value is not None]
+    inputs = {value for value in node.inputs if value is not None}
     home_of(node).remove(node, safe=True)
     for value in inputs:
         producer = value.producer()

@@ -158,13 +158,14 @@ def _constant_node(value: ir.Value) -> ir.Node:
 
 
 def drop_if_unread(value: ir.Value) -> bool:
-    """Removes a constant that nothing reads any more; True if it was removed."""
+    """Removes a constant that nothing reads any more; True if it was removed, False if it is gone already."""
     if value.uses() or value.is_graph_output() or value.is_graph_input() or constant_tensor(value) is None:
         return False
     producer = value.producer()
-    if producer is not None:
-        home_of(producer).remove(producer, safe=True)
-    else:
-        assert value.graph is not None, "an initializer lies in a graph"
+    if producer is not None and producer.graph is not None:
+        producer.graph.remove(producer, safe=True)
+    elif producer is None and value.graph is not None:
         del value.graph.initializers[value.name]  # type: ignore[arg-type]
+    else:
+        return False
     return True

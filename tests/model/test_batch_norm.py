@@ -67,6 +67,16 @@ def test_what_is_not_alone_or_not_constant_stays(nodes: str) -> None:
     assert fold_batch_norms(model) == 0
 
 
+def test_one_constant_may_be_scale_and_shift() -> None:
+    body = "g (float[2,4,5,5] x) => (float[] y) { c = Conv(x, w, s) y = BatchNormalization(c, s, s, m, v) }"
+    proto = proto_of(body, w=noise(CHANNELS, 4, 3, 3), **{name: NORM[name] for name in "smv"})
+    model = as_model(proto)
+    assert fold_batch_norms(model) == 1
+    before, after = (run(each, x=FEEDS["float[2,4,5,5] x"])[0] for each in (proto, model))
+    assert np.abs(before - after).max() < 1e-5 * np.abs(before).max()
+    assert len(list(find_constants(model))) == 2
+
+
 def test_a_result_that_would_overflow_half_precision_stays() -> None:
     body = "g (float16[2,4,5,5] x) => (float16[] y) { c = Conv(x, w) y = BatchNormalization(c, s, t, m, v) }"
     half = {name: array.astype(np.float16) for name, array in NORM.items()}
