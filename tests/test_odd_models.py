@@ -87,7 +87,7 @@ REFUSED: dict[str, tuple[onnx.ModelProto, str]] = {
     ),
     "an overridable weight": (
         proto_of("g (float[N,64] x, float[64,64] w) => (float[N,64] y) { y = MatMul(x, w) }", w=LARGE),
-        "it is also a graph input that a caller may override (--freeze-inputs makes it a constant)",
+        "it is also an input of the graph (--freeze-inputs makes it a constant)",
     ),
 }  # fmt: skip
 

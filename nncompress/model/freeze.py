@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import onnx
-import onnx_ir as ir
 
 from nncompress.model.model import Model
 
 INITIALIZERS_FROM_IR = 4  # before, every initializer had to be a graph input, and none could be overridden
+_LEAST = 256  # elements; for less, the list of inputs that programs read from an old file stays as it is
 
 
-def may_be_overridden(model: Model, value: ir.Value) -> bool:
-    """True if a caller may give this initializer other values."""
-    return value.is_graph_input() and model.ir.ir_version >= INITIALIZERS_FROM_IR
+def lists_constants(model: Model) -> bool:
+    """True for an old model whose initializers are among its inputs only because they had to be, and large enough."""
+    tensors = [value.const_value for value in model.ir.graph.initializers.values() if value.is_graph_input()]
+    large = any(tensor is not None and tensor.size >= _LEAST for tensor in tensors)
+    return large and model.ir.ir_version < INITIALIZERS_FROM_IR
 
 
 def freeze_inputs(model: Model) -> int:

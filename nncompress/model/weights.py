@@ -17,7 +17,6 @@ import onnx_ir as ir
 
 from nncompress.model.calls import Call, bound
 from nncompress.model.constants import FLOATS, constant_tensor, find_constants
-from nncompress.model.freeze import may_be_overridden
 from nncompress.model.model import OLDEST_OPSET, Model, Scope, graphs_below, op_name, standard_opset
 from nncompress.model.moves import Shape
 from nncompress.model.node_attributes import operand, standard_op
@@ -54,7 +53,7 @@ class Weight:
     scope: Scope  # the graph or function in which it is defined
     uses: tuple[Use, ...]
     unstorable: str | None = None  # why no form can hold it where it is
-    overridable: bool = False  # a caller may give it other values
+    is_input: bool = False  # a caller may give it other values
 
     @property
     def name(self) -> str:
@@ -112,8 +111,8 @@ class Weight:
     @property
     def barrier(self) -> str | None:
         """Why its values may not be changed; None if they may."""
-        if self.overridable:
-            return "it is also a graph input that a caller may override (--freeze-inputs makes it a constant)"
+        if self.is_input:
+            return "it is also an input of the graph (--freeze-inputs makes it a constant)"
         if self.value.is_graph_output():
             return "it is an output of the graph"
         return self.unstorable
@@ -138,7 +137,7 @@ def find_weights(model: Model) -> list[Weight]:
                     use = replace(use, shared=_shared(role, origin, origins.shape_of(read, call)))
                     uses_of.setdefault(id(origin.value), (origin.value, {}))[1][use] = None
     return [
-        Weight(value, home, tuple(uses), unstorable.get(id(home)), may_be_overridden(model, value))
+        Weight(value, home, tuple(uses), unstorable.get(id(home)), value.is_graph_input())
         for value, uses in uses_of.values()
         if (home := homes.get(id(value))) is not None
     ]
@@ -150,7 +149,7 @@ def all_constants(model: Model) -> list[Weight]:
     found = {id(weight.value) for weight in weights}
     others = [(value, scope) for value, _, scope in find_constants(model) if id(value) not in found]
     return weights + [
-        Weight(value, scope, (), unstorable.get(id(scope)), may_be_overridden(model, value)) for value, scope in others
+        Weight(value, scope, (), unstorable.get(id(scope)), value.is_graph_input()) for value, scope in others
     ]
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from nncompress.errors import UsageError
 from nncompress.forms.form import DEFAULT_FORM
-from nncompress.model.freeze import INITIALIZERS_FROM_IR, freeze_inputs
+from nncompress.model.freeze import INITIALIZERS_FROM_IR, freeze_inputs, lists_constants
 from nncompress.model.model import Model
 from nncompress.model.raised import CannotRaise, raised
 from nncompress.passes.base import Pass
@@ -65,10 +65,10 @@ def prepare(model: Model, passes: Sequence[Pass], form: str, how: Preparing) -> 
 def with_constants(model: Model, how: Preparing) -> Prepared:
     """A copy whose initializers are no inputs, where that was asked for or where no caller could override them; or the
     model itself."""
+    if not how.freeze_inputs and not lists_constants(model):
+        return Prepared(model)
     before = model.ir.ir_version
     is_old = before < INITIALIZERS_FROM_IR
-    if not is_old and not how.freeze_inputs:
-        return Prepared(model)
     copy = model.clone()
     count = freeze_inputs(copy)
     notes = []

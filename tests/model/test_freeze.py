@@ -57,6 +57,18 @@ def test_before_ir_version_4_no_caller_can_override_a_weight_and_so_it_is_a_cons
     assert inspection.prediction.bytes_after == (tmp_path / "small.onnx").stat().st_size
 
 
+def test_the_inputs_that_an_old_file_lists_stay_where_its_initializers_are_tiny(tmp_path: Path) -> None:
+    body = "g (float[N,8] x, float[8,12] w) => (float[] y) { y = MatMul(x, w) }"
+    model = load(saved(proto_of(body, opset=8, ir_version=3, w=noise(8, 12)), tmp_path / "m.onnx"))
+    small = nncompress.compress(model, [QuantizeWeights()])
+    assert (small.ir.ir_version, [value.name for value in small.ir.graph.inputs]) == (3, ["x", "w"])
+    assert small.ledger[0].outcomes[0].reason == (
+        "it is also an input of the graph (--freeze-inputs makes it a constant)"
+    )
+    frozen = nncompress.compress(model, [QuantizeWeights()], freeze_inputs=True)
+    assert [value.name for value in frozen.ir.graph.inputs] == ["x"]
+
+
 @each_ir
 def test_with_it_the_weight_is_a_constant_and_is_compressed(ir_version: int, tmp_path: Path) -> None:
     path = saved(overridable(ir_version), tmp_path / "m.onnx")

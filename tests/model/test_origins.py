@@ -175,7 +175,7 @@ def test_an_input_that_may_be_overridden_and_an_output_are_barred() -> None:
     body = "g (float[2,4] x, float[4,4] w) => (float[2,4] y, float[4,4] v) { a = MatMul(x, w) y = MatMul(a, v) }"
     model = model_of(body, w=noise(4, 4), v=noise(4, 4))
     assert weight_named(model, "w").barrier is not None
-    assert "also a graph input that a caller may override" in str(weight_named(model, "w").barrier)
+    assert "also an input of the graph" in str(weight_named(model, "w").barrier)
     assert weight_named(model, "v").barrier == "it is an output of the graph"
 
 

@@ -100,7 +100,7 @@ def test_inputs_that_may_be_overridden_and_outputs_are_left_alone(kind: type[Pas
     options = {"rank": 2} if kind is Factorize else {}
     found = outcomes(kind(min_size=1, **options), model_of(body, w=noise(32, 32), v=noise(32, 32, seed=1)))  # type: ignore[arg-type]
     assert found == {
-        "w": "it is also a graph input that a caller may override (--freeze-inputs makes it a constant)",
+        "w": "it is also an input of the graph (--freeze-inputs makes it a constant)",
         "v": "it is an output of the graph",
     }
 
