@@ -84,6 +84,12 @@ def files_in(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
 
 
+def last_line(text: str) -> str:
+    """The line with the verdict."""
+    assert text.endswith("\n")
+    return text[:-1].rpartition("\n")[2]
+
+
 def one_line(text: str) -> str:
     """The only line of `text`."""
     assert text.endswith("\n")

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from nncompress.cli.options import BenchFiles, BenchOptions, ProofOptions
-from nncompress.cli.printing import say
+from nncompress.cli.printing import say_sections
 from nncompress.cli.with_options import with_options
 
 
@@ -28,7 +28,7 @@ def bench(
     from nncompress.cli.inputs import inputs_of
     from nncompress.cli.outputs import check_reports, write_files
     from nncompress.errors import UsageError
-    from nncompress.report.bench_text import bench_text
+    from nncompress.report.bench_text import bench_sections
     from nncompress.workflow.bench import bench_files
 
     if options.seconds == 0:
@@ -36,4 +36,4 @@ def bench(
     check_reports(files, inputs_of(models, [options.data, *(options.register_library or ())]))
     report = bench_files(models, proof_of(ProofOptions(**dataclasses.asdict(options))))
     if not write_files(report, files):
-        say(bench_text(report))
+        say_sections(*bench_sections(report))

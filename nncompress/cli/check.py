@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nncompress.cli.options import CheckFiles, RunOptions
-from nncompress.cli.printing import complain, say
+from nncompress.cli.printing import complain, say_sections
 from nncompress.cli.with_options import with_options
 from nncompress.errors import EXIT_GATE_FAILED, EXIT_INPUT, InputError, UsageError
 
@@ -90,14 +90,15 @@ def _refuse_problems(config: Config) -> None:
 def _print(report: CheckReport, files: CheckFiles) -> None:
     from nncompress.cli.outputs import annotate, write_files
     from nncompress.report import github
-    from nncompress.report.check_text import check_text, failure_lines
+    from nncompress.report.check_text import check_sections, failure_lines
 
-    if not write_files(report, files):
-        say(check_text(report))
+    to_stdout = write_files(report, files)
+    if not to_stdout:
+        say_sections(*check_sections(report))
     if github.in_actions():
         for model in report.models:
             annotate(model.rules, model.path)
-    else:
+    elif to_stdout:
         for line in failure_lines(report):
             complain(line)
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nncompress.cli.printing import say
+from nncompress.cli.printing import say, say_sections
 
 
 def inspect(
@@ -23,12 +23,23 @@ def inspect(
     Example: nncompress inspect model.onnx
     Example: nncompress inspect model.onnx small.onnx --json
     """
-    from nncompress.report.inspect_text import difference_json, difference_text, inspection_json, inspection_text
+    from nncompress.report.inspect_text import (
+        difference_json,
+        difference_sections,
+        inspection_json,
+        inspection_sections,
+    )
     from nncompress.workflow.inspect import inspect_file
 
     first = inspect_file(source)
     if other is None:
-        say(inspection_json(first) if as_json else inspection_text(first, verbose=verbose))
+        if as_json:
+            say(inspection_json(first))
+        else:
+            say_sections(*inspection_sections(first, verbose=verbose))
         return
     second = inspect_file(other)
-    say(difference_json(first, second) if as_json else difference_text(first, second))
+    if as_json:
+        say(difference_json(first, second))
+    else:
+        say_sections(*difference_sections(first, second))

@@ -10,7 +10,7 @@ from pathlib import Path
 import typer
 
 from nncompress.cli.options import FileOptions, ReportOptions
-from nncompress.cli.printing import complain, say, say_report
+from nncompress.cli.printing import complain, say, say_lines, say_sections
 from nncompress.errors import EXIT_GATE_FAILED, NoOutputError, UsageError, reason
 from nncompress.files.places import check_place, is_link, is_special, place_of
 from nncompress.files.texts import write_whole
@@ -47,19 +47,22 @@ def finish(report: Report, options: ReportOptions) -> None:
     """Prints and writes the report; ends with exit code 1 if a gate failed."""
     from nncompress.report import github
 
-    write_report(report, options)
+    shown = write_report(report, options)
     if github.in_actions():
         annotate(report.verdict.rules, _name(report))
-    elif report.verdict.level == "fail":
+    elif not shown:
         _print_failures(report)
     if report.verdict.level == "fail":
         raise typer.Exit(EXIT_GATE_FAILED)
 
 
-def write_report(report: Report, options: ReportOptions) -> None:
-    """Writes the files that were asked for, and prints the text unless one of them went to stdout."""
-    if not write_files(report, options):
-        _print(report, options)
+def write_report(report: Report, options: ReportOptions) -> bool:
+    """Writes the files that were asked for, and prints the text unless one of them went to stdout. True where the text
+    says which rules were missed."""
+    if write_files(report, options):
+        return False
+    _print(report, options)
+    return not options.quiet
 
 
 def write_files(result: object, options: FileOptions) -> bool:
@@ -105,12 +108,13 @@ def append_summary(path: Path, text: str) -> None:
 
 # ------------------------------------------------------------------------------------------------ one report
 def _print(report: Report, options: ReportOptions) -> None:
-    from nncompress.report.text import render_text
+    from nncompress.report.screen import verdict_line
+    from nncompress.report.text import report_lines
 
     if options.quiet:
-        say(render_text(report).partition("\n")[0])
+        say_sections([verdict_line(report)])
     else:
-        say_report(report, verbose=options.verbose)
+        say_lines(lambda width: report_lines(report, width, verbose=options.verbose))
 
 
 def _print_failures(report: Report) -> None:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, TextIO
 from nncompress.errors import printable
 
 if TYPE_CHECKING:
-    from nncompress.results.record import Report
+    from nncompress.report.layout import Section
+    from nncompress.report.terminal import Laid
 
 
 def say(text: str) -> None:
@@ -36,17 +37,24 @@ def say_error(about: str, message: str) -> None:
         complain(message)
 
 
-def say_report(report: Report, *, verbose: bool) -> None:
-    """The whole report, in colour on a terminal. Raises NoOutputError where it cannot be written."""
+def say_sections(*sections: Section) -> None:
+    """Tables and paragraphs, in colour on a terminal. Raises NoOutputError where it cannot be written."""
+    from nncompress.report.layout import laid_out
+
+    say_lines(lambda width: laid_out(sections, width))
+
+
+def say_lines(laid: Laid) -> None:
+    """The same for lines that are laid out in a way of their own."""
     from nncompress.report import github
-    from nncompress.report.text import print_report
+    from nncompress.report.terminal import print_lines
 
     if not github.in_actions():
-        print_report(report, sys.stdout, verbose=verbose)
+        print_lines(laid, sys.stdout)
         sys.stdout.flush()
         return
     held = io.StringIO()  # FORCE_COLOR still counts, and folds lines wherever they get too wide
-    print_report(report, held, verbose=verbose)
+    print_lines(laid, held)
     say(held.getvalue())
 
 

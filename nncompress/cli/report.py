@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nncompress.cli.options import ReportOptions
-from nncompress.cli.printing import say
+from nncompress.cli.printing import say_sections
 from nncompress.cli.with_options import with_options
 from nncompress.errors import InputError, UsageError
 from nncompress.report.formats import formats_of
@@ -69,20 +69,19 @@ def _merge(folders: Sequence[Path], files: ReportOptions) -> None:
 
 def _render_table(runs: Sequence[Report], files: ReportOptions) -> None:
     from nncompress.cli.outputs import write_files
-    from nncompress.report.results_text import results_text
+    from nncompress.report.results_text import results_sections, verdict_line
     from nncompress.results.front import results_of
 
     _require_formats(files, "Results", "several reports")
     results = results_of(runs)
     if not write_files(results, files):
-        text = results_text(results)
-        say(text.partition("\n")[0] if files.quiet else text)
+        say_sections(*([[verdict_line(results)]] if files.quiet else results_sections(results)))
 
 
 def _render_check(saved: Sequence[Report | CheckReport], paths: Sequence[Path], files: ReportOptions) -> None:
     """Raises UsageError where it is not the only report, or for a format that it cannot be written as."""
     from nncompress.cli.outputs import write_files
-    from nncompress.report.check_text import check_text
+    from nncompress.report.check_text import check_sections, verdict_line
     from nncompress.results.check import CheckReport
 
     path, report = next(
@@ -92,8 +91,7 @@ def _render_check(saved: Sequence[Report | CheckReport], paths: Sequence[Path], 
         raise UsageError(f"{path} is a report of nncompress check, which is in no table with others: render it alone")
     _require_formats(files, "CheckReport", f"{path}, a report of nncompress check")
     if not write_files(report, files):
-        text = check_text(report)
-        say(text.partition("\n")[0] if files.quiet else text)
+        say_sections(*([[verdict_line(report)]] if files.quiet else check_sections(report)))
 
 
 def _require_formats(files: ReportOptions, kind: str, shown: str) -> None:

@@ -21,7 +21,7 @@ from nncompress.cli.options import (
     ResultsFiles,
     StoreOptions,
 )
-from nncompress.cli.printing import complain, say, say_error
+from nncompress.cli.printing import complain, say, say_error, say_sections
 from nncompress.cli.settings import Layer, configured
 from nncompress.cli.with_options import Invocation, with_options
 from nncompress.errors import EXIT_GATE_FAILED, EXIT_INTERRUPTED, InputError, UsageError, printable
@@ -221,10 +221,9 @@ def _finish(folders: Sequence[Path], files: ResultsFiles) -> list[str]:
 def show_sweep(trials: SweepResults, files: FileOptions, *, quiet: bool = False) -> None:
     """The table on stdout unless a report goes there, and the reports that were asked for."""
     from nncompress.cli.outputs import write_files
-    from nncompress.report.results_text import results_text
+    from nncompress.report.results_text import results_sections, verdict_line
     from nncompress.report.sweep_text import sweep_results
 
     results = sweep_results(trials)
     if not write_files(results, files):
-        text = results_text(results)
-        say(text.partition("\n")[0] if quiet else text)
+        say_sections(*([[verdict_line(results)]] if quiet else results_sections(results)))

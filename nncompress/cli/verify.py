@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nncompress.cli.printing import say
+from nncompress.cli.printing import say_sections
+from nncompress.errors import printable
+
+if TYPE_CHECKING:
+    from nncompress.workflow.verify import Verified
 
 
 def verify(
@@ -22,15 +26,18 @@ def verify(
     Example: nncompress verify report.json
     Example: nncompress verify report.json --against-dir models
     """
-    from nncompress.errors import EXIT_GATE_FAILED, EXIT_INPUT, printable
+    from nncompress.errors import EXIT_GATE_FAILED, EXIT_INPUT
     from nncompress.workflow.verify import verify_report
 
     files = verify_report(report, against_dir)
-    for file in files:
-        detail = f": {file.detail}" if file.detail else ""
-        say(printable(f"{'PASS' if file.outcome == 'same' else 'FAIL'}  {file.part}: {file.path}{detail}"))
+    say_sections([_line(file) for file in files])
     outcomes = {file.outcome for file in files}
     if "differs" in outcomes:
         raise typer.Exit(EXIT_GATE_FAILED)
     if "unreadable" in outcomes:
         raise typer.Exit(EXIT_INPUT)
+
+
+def _line(file: Verified) -> str:
+    level = "PASS" if file.outcome == "same" else "FAIL"
+    return printable(f"{level}  {file.part}: {file.path}" + (f": {file.detail}" if file.detail else ""))

@@ -6,8 +6,8 @@ import dataclasses
 
 from nncompress.errors import printable
 from nncompress.report.json_text import dumped
+from nncompress.report.layout import Section, plain
 from nncompress.report.tables import make_table
-from nncompress.report.text import aligned
 from nncompress.results.bench import Benched, BenchReport
 from nncompress.results.units import NOT_MEASURED, format_bytes, format_median, format_ms
 
@@ -15,6 +15,11 @@ _HEADER = ["model", "size", "load", "peak memory", "latency, median ± IQR", "ra
 
 
 def bench_text(report: BenchReport) -> str:
+    """`bench_sections` as plain lines."""
+    return plain(bench_sections(report))
+
+
+def bench_sections(report: BenchReport) -> list[Section]:
     """One row a model, and below it where the figures come from."""
     rows = [_row(model, first=number == 0) for number, model in enumerate(report.models)]
     table = make_table("", _HEADER, rows, {1, 2, 3, 4, 6})
@@ -32,7 +37,7 @@ def bench_text(report: BenchReport) -> str:
         *sources,
         f"onnxruntime {environment.onnxruntime}, {threads}, {environment.cpu}",
     ]
-    return "\n".join([*aligned(table), "", *map(printable, lines)]) + "\n"
+    return [table, list(map(printable, lines))]
 
 
 def bench_json(report: BenchReport) -> str:

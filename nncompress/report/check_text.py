@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from nncompress.errors import printable
+from nncompress.report.layout import Section, plain
 from nncompress.report.markdown import MARKS, MOST_BYTES, ROOMS, Room, inert, markdown_table
-from nncompress.report.tables import Table, table_of_rules
-from nncompress.report.text import aligned
+from nncompress.report.tables import table_of_rules
 from nncompress.results.check import CheckedModel, CheckReport
 from nncompress.results.units import format_counted
 
 
+def check_sections(report: CheckReport) -> list[Section]:
+    """A table for each model, and the verdict."""
+    tables = [table_of_rules(printable(model.path), model.rules) for model in report.models]
+    return [*tables, list(map(printable, report.notes)), [verdict_line(report)]]
+
+
 def check_text(report: CheckReport) -> str:
-    """Plain lines: the verdict, and a table for each model."""
-    lines = [f"{report.level.upper()}  {report.headline}"]
-    for table in _tables(report):
-        lines += ["", table.title, *aligned(table)]
-    lines += ["", *map(printable, report.notes)] if report.notes else []
-    return "\n".join(lines) + "\n"
+    """The same as plain lines."""
+    return plain(check_sections(report))
+
+
+def verdict_line(report: CheckReport) -> str:
+    """The level, and what was counted."""
+    return f"{report.level.upper()}  {report.headline}"
 
 
 def check_markdown(report: CheckReport) -> str:
@@ -36,10 +43,6 @@ def failure_lines(report: CheckReport) -> list[str]:
         for rule in model.rules
         if rule.level == "fail"
     ]
-
-
-def _tables(report: CheckReport) -> list[Table]:
-    return [table_of_rules(printable(model.path), model.rules) for model in report.models]
 
 
 def _markdown_parts(report: CheckReport, room: Room) -> list[str]:

@@ -9,9 +9,9 @@ from typing import Literal
 
 from nncompress.errors import printable
 from nncompress.report.json_text import dumped
+from nncompress.report.layout import Section, plain
 from nncompress.report.ledger_table import shape_text
 from nncompress.report.tables import Table, make_table
-from nncompress.report.text import aligned
 from nncompress.results.inspection import Inspection, PortFacts, WeightFacts
 from nncompress.results.units import format_bytes, format_count, format_smaller
 
@@ -27,16 +27,17 @@ class WeightChange:
 
 
 def difference_text(first: Inspection, second: Inspection) -> str:
-    """Plain lines: the figures of both files, and everything that only one of them has."""
-    lines = [printable(f"{first.path} -> {second.path}")]
+    """`difference_sections` as plain lines."""
+    return plain(difference_sections(first, second))
+
+
+def difference_sections(first: Inspection, second: Inspection) -> list[Section]:
+    """The figures of both files, and everything that only one of them has."""
     tables = [_figures_table(first, second), _ports_table(first, second), _ops_table(first, second)]
     tables.append(_weights_table(weight_changes(first, second)))
-    for table in tables:
-        lines += ["", table.title, *aligned(table)] if table.rows else []
-    if not any(table.rows for table in tables[1:]):
-        same = "The files are identical." if _same(first, second) else "Interface, operators and weights are alike."
-        lines += ["", same]
-    return "\n".join(lines)
+    alike = not any(table.rows for table in tables[1:])
+    same = "The files are identical." if _same(first, second) else "Interface, operators and weights are alike."
+    return [[printable(f"{first.path} -> {second.path}")], *tables, [same] if alike else []]
 
 
 def difference_json(first: Inspection, second: Inspection) -> str:

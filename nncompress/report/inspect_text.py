@@ -6,35 +6,38 @@ import dataclasses
 from collections.abc import Sequence
 
 from nncompress.errors import printable
-from nncompress.report.inspect_difference import difference_json, difference_text
+from nncompress.report.inspect_difference import difference_json, difference_sections, difference_text
 from nncompress.report.json_text import dumped
+from nncompress.report.layout import Section, plain
 from nncompress.report.ledger_table import shape_text
 from nncompress.report.tables import Table, make_table
-from nncompress.report.text import aligned
 from nncompress.results.inspection import Inspection, PortFacts, WeightFacts
 from nncompress.results.units import format_bytes, format_count, format_share, format_smaller
 
-__all__ = ["difference_json", "difference_text", "inspection_json", "inspection_text"]
+__all__ = ["difference_json", "difference_sections", "difference_text", "inspection_json", "inspection_text"]
 
 ROWS_SHOWN = 12  # of a table, without --verbose
 NAMES_SHOWN = 3
 
 
 def inspection_text(inspection: Inspection, *, verbose: bool = False) -> str:
-    """Plain lines; `verbose` lists every weight and every operator."""
+    """`inspection_sections` as plain lines."""
+    return plain(inspection_sections(inspection, verbose=verbose))
+
+
+def inspection_sections(inspection: Inspection, *, verbose: bool = False) -> list[Section]:
+    """What there is, and what could be done; `verbose` lists every weight and every operator."""
     count = len(inspection.weights) + len(inspection.ops) if verbose else ROWS_SHOWN
-    lines = [_headline(inspection)]
-    for table in (
+    return [
+        [_headline(inspection)],
         _file_table(inspection),
         _ports_table(inspection),
         _ops_table(inspection).head(count),
         _dtypes_table(inspection),
         _weights_table(inspection, count),
-    ):
-        lines += ["", table.title, *aligned(table)] if table.rows else []
-    lines += ["", *_outlook(inspection)]
-    lines += ["", *(printable(note) for note in inspection.notes)] if inspection.notes else []
-    return "\n".join(lines)
+        *_outlook(inspection),
+        [printable(note) for note in inspection.notes],
+    ]
 
 
 def inspection_json(inspection: Inspection) -> str:
@@ -139,10 +142,10 @@ def _share(size: int, inspection: Inspection) -> str:
 
 
 # ------------------------------------------------------------------------------------------------ what could be done
-def _outlook(inspection: Inspection) -> list[str]:
+def _outlook(inspection: Inspection) -> list[Section]:
     predicted = inspection.prediction
     if predicted is None:
-        return ["Nothing could be compressed: no weights are stored as floats."]
+        return [["Nothing could be compressed: no weights are stored as floats."]]
     change = f"{format_bytes(predicted.bytes_before)} -> {format_bytes(predicted.bytes_after)}"
     if predicted.bytes_after < predicted.bytes_before:
         smaller = format_smaller(predicted.bytes_before, predicted.bytes_after)
@@ -157,7 +160,7 @@ def _outlook(inspection: Inspection) -> list[str]:
         for group in predicted.left_alone
     ]
     table = make_table("Left alone", ["reason", "weights", "size", "names"], rows, {1, 2}).head(ROWS_SHOWN)
-    return [*lines, *(["", table.title, *aligned(table)] if rows else [])]
+    return [lines, table]
 
 
 def _some(names: Sequence[str], count: int) -> str:

@@ -5,27 +5,32 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
+from dataclasses import replace
 
 from nncompress.report.csv_report import inert_cell
 from nncompress.report.json_text import dumped
+from nncompress.report.layout import Section, plain
 from nncompress.report.markdown import MARKS, MOST_BYTES, ROOMS, inert, markdown_table
 from nncompress.report.results_table import NOTE, missing_table, results_headline, results_table
-from nncompress.report.text import aligned
 from nncompress.results.front import Result, Results
 
 _COLUMNS = [field.name for field in dataclasses.fields(Result)]
 
 
+def results_sections(results: Results) -> list[Section]:
+    """The table, what has no result, and the verdict."""
+    tables: list[Section] = [replace(results_table(results), title=""), [NOTE]] if results.results else []
+    return [*tables, missing_table(results), [verdict_line(results)]]
+
+
 def results_text(results: Results) -> str:
-    """Plain lines, nothing cut."""
-    head = f"{results.level.upper()}  {results_headline(results)}"
-    lines = [head]
-    if results.results:
-        lines += ["", *aligned(results_table(results)), "", NOTE]
-    if results.missing:
-        missing = missing_table(results)
-        lines += ["", missing.title, *aligned(missing)]
-    return "\n".join(lines) + "\n"
+    """The same as plain lines, nothing cut."""
+    return plain(results_sections(results))
+
+
+def verdict_line(results: Results) -> str:
+    """The level, and what was counted."""
+    return f"{results.level.upper()}  {results_headline(results)}"
 
 
 def results_markdown(results: Results) -> str:

@@ -70,20 +70,21 @@ def comparison_table(report: Report) -> Table:
     """Both files side by side."""
     before, after = report.comparison.reference, report.comparison.candidate
     rows = [
-        _bytes_row("file size", before.file_bytes, after.file_bytes),
-        _bytes_row("file size, zstd-packed", before.packed_bytes, after.packed_bytes),
-        _bytes_row("weights once loaded", before.weight_bytes_loaded, after.weight_bytes_loaded),
+        comparison_row("file size", before.file_bytes, after.file_bytes),
+        comparison_row("file size, zstd-packed", before.packed_bytes, after.packed_bytes),
+        comparison_row("weights once loaded", before.weight_bytes_loaded, after.weight_bytes_loaded),
         _count_row("parameters", before.parameters, after.parameters),
         _count_row("non-zeros", before.nonzeros, after.nonzeros),
         _count_row("multiply-accumulates", before.macs, after.macs),
         _latency_row(report.comparison.run),
-        *_loading_rows(report.comparison.run),
+        *loading_rows(report.comparison.run),
         ["opset / IR version", *(f"{facts.opset} / {facts.ir_version}" for facts in (before, after)), ""],
     ]
     return make_table("Comparison", ["", "original", "result", "change"], rows, {1, 2})
 
 
-def _bytes_row(label: str, before: int | None, after: int | None) -> list[str]:
+def comparison_row(label: str, before: int | None, after: int | None) -> list[str]:
+    """Bytes of both, and how many times smaller."""
     return [label, format_bytes(before), format_bytes(after), _change(before, after)]
 
 
@@ -103,14 +104,16 @@ def _latency_row(run: Run | None) -> list[str]:
     return ["latency, median ± IQR", *medians, f"{latency_change(latency)} ({latency_interval(latency)})"]
 
 
-def _loading_rows(run: Run | None) -> list[list[str]]:
+def loading_rows(
+    run: Run | None, time: str = "load time of a session", memory: str = "peak memory of a session"
+) -> list[list[str]]:
     """What a session of each costs; of a single measurement of time no change is claimed."""
     if run is None or run.loaded is None:
         return []
     before, after = run.loaded
     return [
-        ["load time of a session", format_ms(before.load_ms), format_ms(after.load_ms), ""],
-        _bytes_row("peak memory of a session", before.peak_bytes, after.peak_bytes),
+        [time, format_ms(before.load_ms), format_ms(after.load_ms), ""],
+        comparison_row(memory, before.peak_bytes, after.peak_bytes),
     ]
 
 

@@ -33,7 +33,7 @@ def test_init_writes_budgets_that_the_models_keep(here: Path) -> None:
     assert "max_params = 93_600" in text
     ended = nncompress("check")
     assert ended.exit_code == 0
-    assert ended.stdout.startswith("PASS  12 checks on 3 models\n")
+    assert ended.stdout.endswith("\nPASS  12 checks on 3 models\n")
     assert ended.stderr == ""
 
 

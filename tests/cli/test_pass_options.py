@@ -109,7 +109,9 @@ def test_what_a_pass_refuses_is_wrong_usage() -> None:
 
 
 def test_an_option_that_had_none_before_reaches_the_pass() -> None:
-    ended = nncompress("quantize", MLP, "--dry-run", "--no-validate", "--no-equalise", "--per", "tensor", "--bits", 8)
+    ended = nncompress(
+        "quantize", MLP, "--dry-run", "--no-validate", "--no-equalise", "--per", "tensor", "--bits", 8, "-v"
+    )
     assert (ended.exit_code, "quantize-weights:granularity=tensor,equalise=False" in ended.stdout) == (0, True)
     refused = nncompress("quantize", MLP, "--dry-run", "--bits", 4)
     assert (refused.exit_code, "bits: input should be 8, not '4'" in one_line(refused.stderr)) == (2, True)

@@ -123,7 +123,7 @@ def test_the_difference_as_json() -> None:
 
 
 def test_equal_files_are_called_identical_and_alike_ones_are_not() -> None:
-    assert difference_text(inspection(), inspection()).endswith("The files are identical.")
+    assert difference_text(inspection(), inspection()).endswith("The files are identical.\n")
     elsewhere = inspection(external_files=(("w.data", 8192),))
     for other in (inspection(sha256="cd" * 32), elsewhere):
-        assert difference_text(other, inspection()).endswith("Interface, operators and weights are alike.")
+        assert difference_text(other, inspection()).endswith("Interface, operators and weights are alike.\n")

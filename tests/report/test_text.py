@@ -8,7 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from nncompress.report.text import print_report, render_text
+from nncompress.report.screen import MOST_LINES
+from nncompress.report.terminal import print_lines
+from nncompress.report.text import render_text, report_lines
 from nncompress.results.limits import Limits
 from nncompress.results.record import Report
 from tests.sample_report import (
@@ -35,25 +37,29 @@ def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "100")
 
 
-def on_terminal(report: Report) -> str:
-    stream = Terminal()
-    print_report(report, stream)
+def printed(report: Report, stream: io.StringIO, **options: bool) -> str:
+    print_lines(lambda width: report_lines(report, width, **options), stream)
     return stream.getvalue()
+
+
+def on_terminal(report: Report) -> str:
+    return printed(report, Terminal())
 
 
 def lines_of(report: Report, **options: bool) -> list[str]:
     return [re.sub(r" {2,}", "  ", line.strip()) for line in render_text(report, **options).splitlines()]
 
 
-def test_the_first_line_is_the_verdict() -> None:
-    assert render_text(sample_report()).splitlines()[0] == (
+@pytest.mark.parametrize("verbose", [False, True])
+def test_the_last_line_is_the_verdict(verbose: bool) -> None:
+    assert render_text(sample_report(), verbose=verbose).splitlines()[-1] == (
         "WARN  digits_cnn.onnx -> out.onnx: 3.86x smaller (1.21 MB -> 314 kB), cosine 0.99998 "
         "(worst of 400 samples 0.9871), top-1 97.5 % -> 97.5 %, latency not distinguishable"
     )
 
 
 def test_every_section_is_there_with_its_figures() -> None:
-    lines = lines_of(sample_report())
+    lines = lines_of(sample_report(), verbose=True)
     for line in (
         "PASS  fidelity  cosine 0.99998, SQNR 44.0 dB (output 'logits')  cosine >= 0.99, SQNR >= 20 dB",
         "file size  1.21 MB  314 kB  3.86x smaller",
@@ -65,7 +71,6 @@ def test_every_section_is_there_with_its_figures() -> None:
         "logits  400  0.9871 (samples 64 to 95, row 7)  16.5 dB (samples 64 to 95, row 7)  -",
         "top-1  97.5 %  97.5 %  0.00 points  400",
         "[w]  Conv  float32 37500  150 kB  38.0 kB  3.95x smaller  folded  12.5 dB  prune: 50 % zero",
-        "left alone: 1 weight  400 B  400 B  same",
         "total  1.21 MB  314 kB  3.86x smaller",
         "quantize  too small: 100 elements, --min-elements is 1024  1  400 B  fc.bias",
         "Measured on 400 feeds from data/digits.npz, labelled.",
@@ -78,45 +83,63 @@ def test_every_section_is_there_with_its_figures() -> None:
 
 
 def test_a_warning_says_what_to_do() -> None:
-    assert any(line.startswith("WARN  latency-ratio") and "measure again" in line for line in lines_of(sample_report()))
+    assert any(
+        line.startswith("WARN  latency-ratio: ") and "measure again" in line for line in lines_of(sample_report())
+    )
 
 
 def test_synthetic_inputs_are_said_plainly() -> None:
     lines = lines_of(sample_report(synthetic_run()))
-    assert "cosine 0.99998 (worst of 400 samples 0.9871) on synthetic inputs, latency" in lines[0]
+    assert "cosine 0.99998 (worst of 400 samples 0.9871) on synthetic inputs, latency" in lines[-1]
     assert "Measured on SYNTHETIC inputs (4 feeds, seed 0): random data is no proof; give --data." in lines
 
 
 def test_what_was_not_validated_is_said_plainly() -> None:
     text = render_text(replace(sample_report(), comparison=comparison(None)))
-    assert text.splitlines()[0].endswith("(1.21 MB -> 314 kB), not validated")
+    assert text.splitlines()[-1].endswith("(1.21 MB -> 314 kB), not validated")
     assert "NOT VALIDATED: neither model was run (--no-validate)." in text
-    assert "Fidelity" not in text
+    assert "cosine" not in text
 
 
-def test_a_long_ledger_is_summed_up_unless_verbose() -> None:
-    short, full = lines_of(large_report(53)), lines_of(large_report(53), verbose=True)
-    assert "... 33 more weights  131 MB  32.7 MB  4.00x smaller" in short
-    assert sum("query.weight" in line for line in short) == 20
-    assert sum("query.weight" in line for line in full) == 53
-    assert not any("more weights" in line for line in full)
+@pytest.mark.parametrize("weights", [6, 53, 600])
+@pytest.mark.parametrize("limits", [Limits(), Limits(min_ratio=10, min_cosine=1, max_drop=0.0)], ids=["kept", "missed"])
+def test_one_screen_is_enough_for_any_number_of_weights(weights: int, limits: Limits) -> None:
+    report = replace(large_report(weights), notes=tuple(f"note {n}: " + "more words " * 20 for n in range(30)))
+    judged = replace(report, verdict=sample_report(labelled_run(), limits).verdict)
+    shown = [line.text for line in report_lines(judged, 100)]
+    assert len(shown) <= MOST_LINES == 24
+    assert all(len(line) <= 100 for line in shown)
+    assert any("note" in line and "-v shows all" in line for line in shown)
+    failed = [rule.rule for rule in judged.verdict.rules if rule.level == "fail"]
+    assert all(any(line.startswith(f"FAIL  {rule}: ") for line in shown) for rule in failed)
+    assert shown[-1 - (not shown[-1].startswith(judged.verdict.level.upper()))].startswith(judged.verdict.level.upper())
+
+
+def test_verbose_lists_every_weight() -> None:
+    report = large_report(53)
+    assert sum("query.weight" in line for line in lines_of(report, verbose=True)) == 53
+
+
+def test_the_weights_that_lost_most_and_those_left_alone_are_named() -> None:
+    lines = lines_of(sample_report())
+    assert any(line.startswith("lowest SQNR  [w] 12.5 dB, ") for line in lines)
+    assert "left alone  1 weight, 400 B: fc.bias: too small: 100 elements, --min-elements is 1024" in lines
 
 
 def test_piped_lines_are_plain_whole_and_aligned() -> None:
     name = "encoder." * 40 + "weight"
     report = sample_report(ledger=(replace(LEDGER[0], name=name), *LEDGER[1:]))
-    stream = io.StringIO()
-    print_report(report, stream)
-    assert stream.getvalue() == render_text(report)
-    assert "\x1b" not in stream.getvalue()
-    rows = [line for line in stream.getvalue().splitlines() if "int8, per channel" in line]
+    shown = printed(report, io.StringIO(), verbose=True)
+    assert shown == render_text(report, verbose=True)
+    assert "\x1b" not in shown
+    rows = [line for line in shown.splitlines() if "int8, per channel" in line]
     assert any(name in row for row in rows)
     assert len({row.index("quantize: int8") for row in rows}) == 1
 
 
 def test_wide_characters_keep_the_columns_aligned() -> None:
     report = sample_report(ledger=(replace(LEDGER[0], name="重み"), LEDGER[1]))
-    rows = [line for line in render_text(report).splitlines() if "int8, per channel" in line]
+    rows = [line for line in render_text(report, verbose=True).splitlines() if "int8, per channel" in line]
     wide = next(row for row in rows if "重み" in row)
     narrow = next(row for row in rows if "重み" not in row)
     assert wide.index("Conv") == narrow.index("Conv") - 2  # two characters that take two cells each
@@ -130,18 +153,19 @@ def test_a_terminal_gets_colour_and_no_color_takes_it_away(monkeypatch: pytest.M
     assert not re.search(r"\x1b\[[0-9;]*3[0-9]", shown)  # rich keeps bold and dim, which are no colours
 
 
-def test_a_failure_is_named_in_the_first_line() -> None:
+def test_a_failure_is_named_in_the_last_line() -> None:
     report = sample_report(labelled_run(), Limits(min_ratio=10, min_cosine=1))
-    assert render_text(report).startswith("FAIL  ")
-    assert render_text(report).splitlines()[0].endswith("failed: ratio, cosine")
+    last = render_text(report).splitlines()[-1]
+    assert last.startswith("FAIL  ")
+    assert last.endswith("failed: ratio, cosine")
 
 
 def test_files_of_the_same_name_are_told_apart_by_their_folders() -> None:
     report = sample_report()
     facts = report.comparison
     same = replace(facts, candidate=replace(facts.candidate, path="build/digits_cnn.onnx"))
-    first = render_text(replace(report, comparison=same)).splitlines()[0]
-    assert first.startswith("WARN  models/digits_cnn.onnx -> build/digits_cnn.onnx: ")
+    last = render_text(replace(report, comparison=same)).splitlines()[-1]
+    assert last.startswith("WARN  models/digits_cnn.onnx -> build/digits_cnn.onnx: ")
 
 
 def test_hostile_names_cannot_act_on_the_terminal() -> None:

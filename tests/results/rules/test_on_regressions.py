@@ -119,7 +119,7 @@ def test_what_is_no_baseline_is_refused(text: str, message: str) -> None:
 
 def test_every_renderer_shows_what_failed() -> None:
     report = report_of(BEFORE, FAILED)
-    assert check_text(report).startswith("FAIL  1 of 1 check failed (1 of 1 model)\n")
+    assert check_text(report).endswith("\nFAIL  1 of 1 check failed (1 of 1 model)\n")
     for text in (check_text(report), check_markdown(report), check_json(report), render_check_junit(report)):
         assert "max-size" in text
         assert "compress it" in text
