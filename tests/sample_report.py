@@ -23,6 +23,7 @@ from nncompress.results.record import (
     Skipped,
     TaskMetric,
     Timing,
+    Work,
 )
 from nncompress.results.rules.verdict import judge
 from nncompress.results.verdict import Verdict
@@ -81,6 +82,7 @@ def labelled_run(**changes: object) -> Run:
         latency=latency(),
         feeds=FeedFacts("data/digits.npz", 400, None, True),
         one_after_the_other=False,
+        work=Work(("image 32×1×8×8",), 144_000_000, 144_000_000),
     )
     return replace(run, **changes)  # type: ignore[arg-type]
 
@@ -123,6 +125,7 @@ ENVIRONMENT = Environment(
     cpu="Some CPU @ 2.0GHz",
     cpu_flags=("avx2", "avx512_vnni"),
     cores=2,
+    made_at="2026-01-31T09:30:00Z",
 )
 
 

@@ -9,7 +9,7 @@ from nncompress.report.json_text import dumped
 from nncompress.report.tables import make_table
 from nncompress.report.text import aligned
 from nncompress.results.bench import Benched, BenchReport
-from nncompress.results.units import NOT_MEASURED, format_bytes, format_median, format_ms
+from nncompress.results.units import NOT_MEASURED, format_bytes, format_count, format_median, format_ms, format_time
 
 _HEADER = ["model", "size", "load", "peak memory", "latency, median ± IQR", "ratio to the first", "energy"]
 
@@ -23,14 +23,14 @@ def bench_text(report: BenchReport) -> str:
         for model in report.models
         if model.energy
     }
-    inputs = {f"{model.path}: {', '.join(model.inputs)}": None for model in report.models}
+    inputs = {f"{model.path}: {', '.join(model.inputs)}{_work(model)}": None for model in report.models}
     environment, threads = report.environment, f"{report.threads} thread{'s' * (report.threads != 1)}"
     lines = [
         *report.notes,
         f"data: {report.data}" + (f" (seed {report.seed})" if report.data == "synthetic" else ""),
         *inputs,
         *sources,
-        f"onnxruntime {environment.onnxruntime}, {threads}, {environment.cpu}",
+        f"made {format_time(environment.made_at)}, onnxruntime {environment.onnxruntime}, {threads}, {environment.cpu}",
     ]
     return "\n".join([*aligned(table), "", *map(printable, lines)]) + "\n"
 
@@ -38,6 +38,10 @@ def bench_text(report: BenchReport) -> str:
 def bench_json(report: BenchReport) -> str:
     """The record field by field, with every sample."""
     return dumped(dataclasses.asdict(report))
+
+
+def _work(model: Benched) -> str:
+    return "" if model.macs is None else f": {format_count(model.macs)} multiply-accumulates"
 
 
 def _row(model: Benched, *, first: bool) -> list[str]:

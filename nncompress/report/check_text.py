@@ -7,7 +7,7 @@ from nncompress.report.markdown import MARKS, MOST_BYTES, ROOMS, Room, inert, ma
 from nncompress.report.tables import Table, table_of_rules
 from nncompress.report.text import aligned
 from nncompress.results.check import CheckedModel, CheckReport
-from nncompress.results.units import format_counted
+from nncompress.results.units import format_counted, format_time
 
 
 def check_text(report: CheckReport) -> str:
@@ -15,7 +15,7 @@ def check_text(report: CheckReport) -> str:
     lines = [f"{report.level.upper()}  {report.headline}"]
     for table in _tables(report):
         lines += ["", table.title, *aligned(table)]
-    lines += ["", *map(printable, report.notes)] if report.notes else []
+    lines += ["", *map(printable, report.notes), f"made {format_time(report.environment.made_at)}"]
     return "\n".join(lines) + "\n"
 
 
@@ -49,6 +49,7 @@ def _markdown_parts(report: CheckReport, room: Room) -> list[str]:
     parts += [_section(model, room) for model in missed[: room.table_lines]]
     parts += _left_out(len(missed) - room.table_lines)
     parts += [f"- {inert(note, room)}" for note in report.notes[: room.table_lines]]
+    parts.append(f"Made {format_time(report.environment.made_at)}.")
     if kept:
         sections = [_section(model, room) for model in kept[: room.table_lines]]
         inside = "\n\n".join([*sections, *_left_out(len(kept) - room.table_lines)])

@@ -52,6 +52,15 @@ ALL_FORMATS = (
         },
     ),
     Format(
+        "sarif",
+        "Missed checks as SARIF, for code scanning; - for stdout.",
+        {
+            "Report": "sarif:render_sarif",
+            "Results": "sarif:render_results_sarif",
+            "CheckReport": "sarif:render_check_sarif",
+        },
+    ),
+    Format(
         "csv",
         "Ledger, or table of results, as CSV; - for stdout.",
         {"Report": "csv_report:render_csv", "Results": "results_text:results_csv"},

@@ -17,7 +17,20 @@ from nncompress.results.front import Result, Results
 from nncompress.results.units import format_bytes, format_cosine, format_drop, format_smaller
 
 NOTE = "* on the Pareto front: no other result of the same original is as small, as close and as fast"
-_HEADER = ["result", "front", "original", "size", "change", "cosine", "lost", "latency", "verdict", "passes"]
+_HEADER = [
+    "result",
+    "front",
+    "original",
+    "size",
+    "change",
+    "cosine",
+    "lost",
+    "latency",
+    "verdict",
+    "limit missed",
+    "passes",
+]
+_MISSED = _HEADER.index("limit missed")  # only where one was
 
 
 def results_table(results: Results) -> Table:
@@ -35,11 +48,14 @@ def results_table(results: Results) -> Table:
             _lost(result),
             result.latency_text,
             result.level.upper(),
+            "; ".join(result.missed),
             " + ".join(result.passes),
         ]
         for result in results.results
     ]
-    return make_table("Results", _HEADER, rows, {3, 5, 6})
+    kept = [column for column in range(len(_HEADER)) if column != _MISSED or any(row[column] for row in rows)]
+    shown = [[row[column] for column in kept] for row in (_HEADER, *rows)]
+    return make_table("Results", shown[0], shown[1:], {3, 5, 6})
 
 
 def _lost(result: Result) -> str:

@@ -25,6 +25,7 @@ from nncompress.results.units import (
     format_points,
     format_share,
     format_smaller,
+    format_time,
 )
 from nncompress.results.verdict import RuleResult
 from nncompress.results.worst import format_equal, is_discrete
@@ -76,11 +77,20 @@ def comparison_table(report: Report) -> Table:
         _count_row("parameters", before.parameters, after.parameters),
         _count_row("non-zeros", before.nonzeros, after.nonzeros),
         _count_row("multiply-accumulates", before.macs, after.macs),
+        *_work_rows(report),
         _latency_row(report.comparison.run),
         *_loading_rows(report.comparison.run),
         ["opset / IR version", *(f"{facts.opset} / {facts.ir_version}" for facts in (before, after)), ""],
     ]
     return make_table("Comparison", ["", "original", "result", "change"], rows, {1, 2})
+
+
+def _work_rows(report: Report) -> list[list[str]]:
+    """Multiply-accumulates for the sizes that were run, where they are known and others than those of one sample."""
+    work, facts = report.comparison.run and report.comparison.run.work, report.comparison
+    if not work or (work.reference, work.candidate) in ((None, None), (facts.reference.macs, facts.candidate.macs)):
+        return []
+    return [_count_row("multiply-accumulates as run", work.reference, work.candidate)]
 
 
 def _bytes_row(label: str, before: int | None, after: int | None) -> list[str]:
@@ -233,6 +243,7 @@ def environment_table(report: Report) -> Table:
     """Everything that is needed to get the same figures again."""
     env, comparison = report.environment, report.comparison
     rows = [
+        ["made", format_time(env.made_at)],
         ["command", report.command],
         *(["pass", name] for name in report.passes),
         *(["option", f"{name}={value}"] for name, value in report.options),
@@ -267,6 +278,8 @@ def feeds_lines(run: Run | None) -> list[str]:
         lines = [f"Measured on SYNTHETIC inputs ({count}, seed {feeds.seed}): random data is no proof; give --data."]
     else:
         lines = [f"Measured on {count} from {feeds.source}, {'labelled' if feeds.labelled else 'without labels'}."]
+    if run.work and run.work.sizes and not feeds.synthetic:  # of made up inputs a note tells the sizes
+        lines.append(f"Sizes that were run: {', '.join(run.work.sizes)}.")
     if run.one_after_the_other:
         lines.append("Both models do not fit in the free memory: they ran one after the other.")
     memory = memory_sentence(*run.loaded) if run.loaded else None
