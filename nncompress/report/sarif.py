@@ -21,7 +21,6 @@ from nncompress.results.verdict import RuleResult
 
 VERSION = "2.1.0"
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
-ABOUT = "https://pypi.org/project/nncompress/"
 _LEVELS = {"fail": "error", "warn": "warning", "pass": "none"}
 
 
@@ -53,7 +52,7 @@ def render_results_sarif(results: Results) -> str:
 
 def _log(judged: Sequence[Judged], environment: Environment | None) -> str:
     names = list(dict.fromkeys(one.rule.rule for one in judged))
-    driver: dict[str, Any] = {"name": "nncompress", "informationUri": ABOUT, "rules": [_rule(name) for name in names]}
+    driver: dict[str, Any] = {"name": "nncompress", "rules": [_rule(name) for name in names]}
     invocation: dict[str, Any] = {"executionSuccessful": True}
     if environment is not None:
         driver["version"] = environment.nncompress

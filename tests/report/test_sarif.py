@@ -45,7 +45,7 @@ def test_the_structure_is_that_of_the_standard(text: str) -> None:
     run = only_run(text)
     assert set(run) == {"tool", "invocations", "results"}
     driver = run["tool"]["driver"]
-    assert {"name", "informationUri", "rules"} <= set(driver) <= {"name", "informationUri", "rules", "version"}
+    assert {"name", "rules"} <= set(driver) <= {"name", "rules", "version"}
     ids = [rule["id"] for rule in driver["rules"]]
     assert len(ids) == len(set(ids))
     for rule in driver["rules"]:
@@ -95,6 +95,6 @@ def test_every_rule_has_a_meaning() -> None:
     sources = "".join(path.read_text() for path in Path(meanings.__file__).parent.glob("on_*.py"))
     names = set(re.findall(r'(?:ruled|unmeasured|_at_most|_Limited)\(\s*"([a-z-]+)"', sources))
     assert {"size", "max-params", "sqnr", "drop", "opset"} <= names
-    assert names <= set(meanings.MEANINGS)
+    assert {name for name in names if not name.startswith("regression-")} <= set(meanings.MEANINGS)
     assert meanings.meaning("regression-size") == "The figure 'size' is no worse than in the baseline."
     assert meanings.meaning("of a later version") == "of a later version"
