@@ -6,7 +6,7 @@ import dataclasses
 
 from nncompress.errors import printable
 from nncompress.report.json_text import dumped
-from nncompress.report.tables import make_table
+from nncompress.report.tables import Table, make_table
 from nncompress.report.text import aligned
 from nncompress.results.bench import Benched, BenchReport
 from nncompress.results.units import NOT_MEASURED, format_bytes, format_count, format_median, format_ms, format_time
@@ -16,8 +16,18 @@ _HEADER = ["model", "size", "load", "peak memory", "latency, median ± IQR", "ra
 
 def bench_text(report: BenchReport) -> str:
     """One row a model, and below it where the figures come from."""
+    lines = [*report.notes, *bench_lines(report)]
+    return "\n".join([*aligned(bench_table(report)), "", *map(printable, lines)]) + "\n"
+
+
+def bench_table(report: BenchReport) -> Table:
+    """One row a model."""
     rows = [_row(model, first=number == 0) for number, model in enumerate(report.models)]
-    table = make_table("", _HEADER, rows, {1, 2, 3, 4, 6})
+    return make_table("Costs", _HEADER, rows, {1, 2, 3, 4, 6})
+
+
+def bench_lines(report: BenchReport) -> list[str]:
+    """Where the figures come from, one thing a line."""
     sources = {
         f"energy of one inference, {model.energy.kind}: {model.energy.source}": None
         for model in report.models
@@ -25,14 +35,12 @@ def bench_text(report: BenchReport) -> str:
     }
     inputs = {f"{model.path}: {', '.join(model.inputs)}{_work(model)}": None for model in report.models}
     environment, threads = report.environment, f"{report.threads} thread{'s' * (report.threads != 1)}"
-    lines = [
-        *report.notes,
+    return [
         f"data: {report.data}" + (f" (seed {report.seed})" if report.data == "synthetic" else ""),
         *inputs,
         *sources,
         f"made {format_time(environment.made_at)}, onnxruntime {environment.onnxruntime}, {threads}, {environment.cpu}",
     ]
-    return "\n".join([*aligned(table), "", *map(printable, lines)]) + "\n"
 
 
 def bench_json(report: BenchReport) -> str:

@@ -40,7 +40,12 @@ ALL_FORMATS = (
     Format(
         "html",
         "Also as one HTML page; - for stdout.",
-        {"Report": "html_report:render_html", "Results": "html_report:render_results_html"},
+        {
+            "Report": "pages.report_page:render_html",
+            "Results": "pages.results_page:render_results_html",
+            "CheckReport": "pages.check_page:render_check_html",
+            "BenchReport": "pages.bench_page:render_bench_html",
+        },
     ),
     Format(
         "junit",

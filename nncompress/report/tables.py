@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from nncompress.errors import printable
-from nncompress.results.record import AtSample, Fidelity, FileFacts, Latency, OutputComparison, Report, Run
+from nncompress.results.record import AtSample, Environment, Fidelity, FileFacts, Latency, OutputComparison, Report, Run
 from nncompress.results.summary import both, latency_change, memory_sentence
 from nncompress.results.units import (
     NOT_MEASURED,
@@ -243,24 +243,31 @@ def environment_table(report: Report) -> Table:
     """Everything that is needed to get the same figures again."""
     env, comparison = report.environment, report.comparison
     rows = [
-        ["made", format_time(env.made_at)],
         ["command", report.command],
         *(["pass", name] for name in report.passes),
         *(["option", f"{name}={value}"] for name, value in report.options),
         ["seed", str(report.seed)],
         *_hash_rows("original", comparison.reference),
         *_hash_rows("result", comparison.candidate),
-        ["nncompress", env.nncompress],
-        ["onnxruntime", env.onnxruntime],
-        ["onnx, onnx-ir, numpy", f"{env.onnx}, {env.onnx_ir}, {env.numpy}"],
-        ["Python", f"{env.python} on {env.platform}"],
-        ["CPU", f"{env.cpu}, {format_counted(env.cores, 'core')}, {' '.join(env.cpu_flags) or 'no flags known'}"],
+        *machine_rows(env),
     ]
     if comparison.run and comparison.run.latency:
         rows.append(["latency measured with", format_counted(comparison.run.latency.threads, "thread")])
     if report.seconds:
         rows.append(["time taken", ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in report.seconds)])
     return make_table("Environment", ["", ""], rows, set())
+
+
+def machine_rows(env: Environment) -> list[list[str]]:
+    """When, with which versions and on what."""
+    return [
+        ["made", format_time(env.made_at)],
+        ["nncompress", env.nncompress],
+        ["onnxruntime", env.onnxruntime],
+        ["onnx, onnx-ir, numpy", f"{env.onnx}, {env.onnx_ir}, {env.numpy}"],
+        ["Python", f"{env.python} on {env.platform}"],
+        ["CPU", f"{env.cpu}, {format_counted(env.cores, 'core')}, {' '.join(env.cpu_flags) or 'no flags known'}"],
+    ]
 
 
 def _hash_rows(label: str, facts: FileFacts) -> list[list[str]]:
