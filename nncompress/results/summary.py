@@ -104,9 +104,9 @@ def headline(report: Report) -> str:
 
 
 def heading(report: Report) -> str:
-    """What the report is about, such as "m.onnx -> out.onnx"."""
+    """What the report is about, such as "m.onnx → out.onnx"."""
     missing = ", not written" if report.written is False else ""
-    return printable(" -> ".join(_names(report.comparison)) + missing)
+    return printable(" → ".join(_names(report.comparison)) + missing)
 
 
 def latency_change(latency: Latency) -> str:

@@ -60,16 +60,24 @@ def row(name: str, boxes: Iterable[Box], text: str, level: str = "") -> Row:
     return Row(shortened(safe), safe, tuple(boxes), printable(text), level)
 
 
-def pair(before: float, after: float, longest: float, kinds: tuple[str, str] = ("before", "after")) -> tuple[Box, ...]:
-    """Two bars, one above the other; what is no figure has no length."""
+def lanes(bars: Sequence[tuple[str, float]], longest: float) -> tuple[Box, ...]:
+    """Bars of (kind, figure) below each other; what is no figure has no length."""
+    height = 1.0 / len(bars) - 0.06 * (len(bars) > 1)
     whole = longest if longest > 0 else 1.0
-    first, second = (scaled(value, 0.0, whole, FULL) for value in (before, after))
-    return Box(kinds[0], 0.0, first, 0.0, 0.44), Box(kinds[1], 0.0, second, 0.56, 0.44)
+    return tuple(
+        Box(kind, 0.0, scaled(figure, 0.0, whole, FULL), round(i / len(bars) + 0.06 * (i > 0), 3), round(height, 3))
+        for i, (kind, figure) in enumerate(bars)
+    )
 
 
-def single(value: float, longest: float, kind: str = "after") -> tuple[Box, ...]:
-    """One bar."""
-    return (Box(kind, 0.0, scaled(value, 0.0, longest if longest > 0 else 1.0, FULL), 0.15, 0.7),)
+def pair(before: float, after: float, longest: float) -> tuple[Box, ...]:
+    """The original above the result."""
+    return lanes([("before", before), ("after", after)], longest)
+
+
+def single(figure: float, longest: float, kind: str = "after") -> tuple[Box, ...]:
+    """One bar on a track as long as the longest."""
+    return *lanes([("track", longest)], longest), *lanes([(kind, figure)], longest)
 
 
 def of_rules(rules: Sequence[RuleResult]) -> tuple[Box, ...]:
@@ -79,7 +87,7 @@ def of_rules(rules: Sequence[RuleResult]) -> tuple[Box, ...]:
         Box(
             rule.level,
             round(i * each, 2),
-            round(0.92 * each, 2),
+            round(each - min(1.0, 0.08 * each), 2),
             name=f"{rule.level.upper()} {rule.rule}: {rule.figure}",
         )
         for i, rule in enumerate(rules)
@@ -94,7 +102,7 @@ def against_limits(rules: Sequence[RuleResult]) -> tuple[Row, ...]:
     return tuple(
         row(
             rule.rule,
-            (Box(rule.level, 0.0, scaled(share, 0.0, most, FULL), 0.2, 0.6), Box("limit", line - 0.25, 0.5)),
+            (*single(share, most, rule.level), Box("limit", line - 0.25, 0.5)),
             f"{rule.figure}, limit {rule.limit}",
             rule.level,
         )

@@ -9,15 +9,15 @@ from statistics import median
 
 from nncompress.errors import printable
 from nncompress.report.charts.axes import PLOT_HEIGHT, PLOT_WIDTH, Tick, round_axis, scaled, ticks_of
-from nncompress.report.charts.boxes import FULL, Bars, Box, Key, pair, row
+from nncompress.report.charts.boxes import Bars, Box, Key, lanes, pair, row
 from nncompress.results.record import LedgerLine, OutputComparison, Run, TaskMetric
 from nncompress.results.summary import both
-from nncompress.results.units import format_bytes, format_counted, format_db, format_drop, format_points, format_share
+from nncompress.results.units import format_bytes, format_counted, format_db, format_share
 from nncompress.results.worst import counting, damage_db, sqnr_db
 
 MOST_CLASSES, MOST_OUTPUTS = 20, 20
 FULL_DB = 60.0  # where a bar of SQNR ends: an error of a thousandth
-LEAST_POINTS = 3  # of a scatter plot
+LEAST_POINTS, LEAST_SPREAD_DB = 3, 3.0  # of a scatter plot that says something
 OUTLIER_DB, MOST_NAMED = 6.0, 5  # below the median
 _KEYS = (Key("before", "original"), Key("after", "result"))
 
@@ -47,7 +47,7 @@ def metric_bars(run: Run) -> Bars | None:
     if len(run.metrics) < 2:
         return None
     rows = tuple(
-        row(m.name, pair(m.reference, m.candidate, 1.0 if m.is_share else _larger(m)), _metric_text(m))
+        row(m.name, pair(m.reference, m.candidate, 1.0 if m.is_share else _larger(m)), " → ".join(both(m)))
         for m in run.metrics
     )
     return Bars("Task metrics", _KEYS, rows, f"On {format_counted(run.metrics[0].samples, 'sample')}.")
@@ -55,10 +55,6 @@ def metric_bars(run: Run) -> Bars | None:
 
 def _larger(metric: TaskMetric) -> float:
     return max((value for value in (metric.reference, metric.candidate) if math.isfinite(value)), default=1.0)
-
-
-def _metric_text(metric: TaskMetric) -> str:
-    return f"{' → '.join(both(metric))}, {format_drop(metric.drop, is_share=metric.is_share)} lost"
 
 
 def class_bars(run: Run) -> Bars | None:
@@ -71,9 +67,7 @@ def class_bars(run: Run) -> Bars | None:
         row(
             f"class {one.label}",
             pair(one.reference, one.candidate, 1.0),
-            f"{format_share(one.reference)} → {format_share(one.candidate)}, "
-            f"{format_points(abs(one.drop))} {'gained' if one.drop < 0 else 'lost'} "
-            f"of {format_counted(one.samples, 'sample')}",
+            f"{format_share(one.reference)} → {format_share(one.candidate)} of {format_counted(one.samples, 'sample')}",
         )
         for one in ordered[:MOST_CLASSES]
     )
@@ -103,28 +97,28 @@ def _worst_db(output: OutputComparison) -> float | None:
 
 
 def db_pair(db: float, worst_db: float | None) -> tuple[Box, ...]:
-    """Two bars that end at FULL_DB, also where there is no error at all."""
-    ends = [FULL_DB if figure == math.inf else figure for figure in (db, db if worst_db is None else worst_db)]
-    first, second = pair(ends[0], ends[1], FULL_DB, ("after", "worst"))
-    return (
-        (first, second) if worst_db is not None else (Box("after", 0.0, scaled(ends[0], 0, FULL_DB, FULL), 0.2, 0.6),)
-    )
+    """Of all samples above the worst one: bars on tracks that end at FULL_DB, as they do where there is no error."""
+    figures = [("after", db)] if worst_db is None else [("after", db), ("worst", worst_db)]
+    bars = [(kind, FULL_DB if figure == math.inf else figure) for kind, figure in figures]
+    return *lanes([("track", FULL_DB)] * len(bars), FULL_DB), *lanes(bars, FULL_DB)
 
 
 # ------------------------------------------------------------------------------------------------ weights
 def size_against_sqnr(ledger: Sequence[LedgerLine], most: int) -> Scatter | None:
-    """Rewritten weights with a finite SQNR: bytes now (logarithmic) against SQNR; None where there are few of them.
+    """Rewritten weights with a finite SQNR: bytes now (logarithmic) against SQNR; None where few are, or all alike.
 
     Of more than `most` weights those of lowest SQNR are drawn.
     """
     measured = [(line, db) for line in ledger if (db := damage_db(line)) is not None and math.isfinite(db)]
-    if len(measured) < LEAST_POINTS:
+    measured = sorted(
+        ((line, db) for line, db in measured if line.kind == "weight"), key=lambda one: (one[1], one[0].name)
+    )
+    if len(measured) < LEAST_POINTS or measured[-1][1] - measured[0][1] < LEAST_SPREAD_DB:
         return None
-    measured.sort(key=lambda one: (one[1], one[0].name))
     drawn = measured[:most]
     decades = [math.log10(max(1, line.bytes_after)) for line, _ in drawn]
     x_low, x_high = math.floor(min(decades)), max(math.floor(min(decades)) + 1, math.ceil(max(decades)))
-    y_low, y_high, y_step = round_axis(min(0.0, drawn[0][1]), drawn[-1][1])
+    y_low, y_high, y_step = round_axis(drawn[0][1], drawn[-1][1])
     points = [
         Point(
             scaled(decade, x_low, x_high, PLOT_WIDTH),
@@ -133,7 +127,9 @@ def size_against_sqnr(ledger: Sequence[LedgerLine], most: int) -> Scatter | None
         )
         for decade, (line, db) in zip(decades, drawn, strict=True)
     ]
-    x_ticks = [Tick(scaled(d, x_low, x_high, PLOT_WIDTH), format_bytes(10**d)) for d in range(x_low, x_high + 1)]
+    sizes = [10**d * factor for d in range(x_low, x_high + 1) for factor in ((1, 2, 5) if x_high - x_low < 3 else (1,))]
+    places = [(math.log10(size), format_bytes(size)) for size in sizes if size <= 10**x_high]
+    x_ticks = [Tick(scaled(at, x_low, x_high, PLOT_WIDTH), label) for at, label in places]
     y_ticks = [Tick(PLOT_HEIGHT - at, f"{label} dB") for at, label in ticks_of(y_low, y_high, y_step, PLOT_HEIGHT)]
     return Scatter(tuple(points), tuple(x_ticks), tuple(y_ticks), _said(measured, most))
 

@@ -38,7 +38,9 @@ def category_bars(ledger: Sequence[LedgerLine]) -> Bars | None:
         sums[category][0] += line.bytes_before
         sums[category][1] += line.bytes_after
     rows = _rows(
-        (name, before, after) for name, (before, after) in sorted(sums.items(), key=lambda s: (-s[1][0], s[0]))
+        (name, before, after)
+        for name, (before, after) in sorted(sums.items(), key=lambda s: (-s[1][0], s[0]))
+        if before or after
     )
     return Bars("Bytes by operator", _KEYS, rows, "By what reads the weights.") if rows else None
 

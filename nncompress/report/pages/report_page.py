@@ -43,7 +43,7 @@ def _rendered(report: Report, room: int) -> str:
     run, rules = report.comparison.run, report.verdict.rules
     head = Head(
         report.verdict.level, headline(report), heading(report), made(report.command, report.environment),
-        tiles(report.comparison, rules), tuple(missed(rules)), tuple(feeds_lines(run)),
+        tiles(report.comparison, rules), tuple(missed(rules)), tuple(_lines(run)),
     )  # fmt: skip
     bars = [waterfall(report), sizes.category_bars(report.ledger), sizes.weight_bars(report.ledger)]
     if run:
@@ -56,6 +56,12 @@ def _rendered(report: Report, room: int) -> str:
     )  # fmt: skip
 
 
+def _lines(run: Run | None) -> list[str]:
+    """What it was measured on; what makes latency doubtful stands below its picture."""
+    noise = {printable(line) for line in run.latency.noise} if run and run.latency else set()
+    return [line for line in feeds_lines(run) if line not in noise]
+
+
 def _latencies(run: Run | None) -> object:
     if run is None or run.latency is None:
         return None
@@ -65,7 +71,9 @@ def _latencies(run: Run | None) -> object:
 def _latency_summary(run: Run | None) -> str:
     if run is None or run.latency is None:
         return ""
-    return f"The result is {latency_change(run.latency)} ({latency_interval(run.latency)})."
+    latency = run.latency
+    told = f"Latency of the result: {latency_change(latency)} ({latency_interval(latency)})."
+    return printable(" ".join([told, *(f"{line}." for line in latency.noise)]))
 
 
 def _tables(report: Report, room: int) -> list[Folded]:

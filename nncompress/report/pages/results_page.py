@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from nncompress.errors import printable
 from nncompress.report.charts.axes import shortened
-from nncompress.report.charts.boxes import FULL, Bars, Box, Key, row, single
+from nncompress.report.charts.boxes import FULL, Bars, Box, Key, lanes, pair, row
 from nncompress.report.charts.front import fronts
 from nncompress.report.pages.page import Folded, Head, Missed, made, render_page
 from nncompress.report.pages.tiles import Tile
@@ -57,11 +57,14 @@ def _tile(title: str, result: Result, figure: str) -> Tile:
         Key("before", f"{format_bytes(result.original_bytes)} original"),
         Key("after", f"{format_bytes(result.size_bytes)} result"),
     )
-    boxes = (
-        *single(result.original_bytes, max(result.original_bytes, result.size_bytes), "track"),
-        *single(result.size_bytes, max(result.original_bytes, result.size_bytes)),
+    longest = max(result.original_bytes, result.size_bytes)
+    return Tile(
+        f"{title} that passes",
+        printable(figure),
+        pair(result.original_bytes, result.size_bytes, longest),
+        keys,
+        result.level,
     )
-    return Tile(f"{title} that passes", printable(figure), boxes, keys, result.level)
 
 
 def _closeness(result: Result) -> str:
@@ -75,7 +78,7 @@ def _verdict_tile(results: Results) -> Tile:
     every += [("track", f"{trial.name}: {trial.reason}") for trial in results.missing]
     each = FULL / max(1, len(every))
     boxes = tuple(
-        Box(kind, round(i * each, 2), round(0.92 * each, 2), name=printable(name))
+        Box(kind, round(i * each, 2), round(each - min(1.0, 0.08 * each), 2), name=printable(name))
         for i, (kind, name) in enumerate(every)
     )
     counts = {kind: sum(one == kind for one, _ in every) for kind in ("fail", "warn", "pass", "track")}
@@ -94,17 +97,17 @@ def _missed(results: Results) -> Sequence[Missed]:
 
 def _size_bars(results: Results) -> Bars:
     listed = sorted(results.results, key=lambda result: result.size_bytes)
-    longest = max(result.original_bytes for result in listed)
+    longest = max(max(result.original_bytes, result.size_bytes) for result in listed)
     rows = [
         row(
             result.name,
-            (*single(result.original_bytes, longest, "track"), *single(result.size_bytes, longest, result.level)),
+            lanes([("before", result.original_bytes), (result.level, result.size_bytes)], longest),
             f"{format_bytes(result.size_bytes)}, {format_smaller(result.original_bytes, result.size_bytes)}",
             result.level,
         )
         for result in listed[:MOST_BARS]
     ]
     kinds = {result.level for result in listed}
-    keys = [Key("track", "original"), *(Key(kind, kind.upper()) for kind in ("pass", "warn", "fail") if kind in kinds)]
+    keys = [Key("before", "original"), *(Key(kind, kind.upper()) for kind in ("pass", "warn", "fail") if kind in kinds)]
     more = f"The {MOST_BARS} smallest of {len(listed)}." if len(listed) > MOST_BARS else "Smallest first."
     return Bars("Bytes of each result", tuple(keys), tuple(rows), more)

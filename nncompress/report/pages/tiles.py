@@ -128,7 +128,7 @@ def _closeness_tile(run: Run | None, rules: Sequence[RuleResult]) -> Tile:
         equal = [o.deployed for o in run.outputs if is_discrete(o) and not o.random and o.deployed]
         figure = format_equal(equal[0]) if equal else NOT_MEASURED
         return Tile("Outputs", figure, keys=tuple(keys), level=level)
-    keys = [Key("after", f"SQNR {format_db(sqnr.value)} of {FULL_DB:g} dB"), *_worst_keys(run), *keys]
+    keys = [Key("after", f"SQNR {format_db(sqnr.value)}, bar to {FULL_DB:g} dB"), *_worst_keys(run), *keys]
     boxes = db_pair(sqnr.value, sample.value if sample else None)
     return Tile("Outputs", f"cosine {format_cosine(cosine.value)}", boxes, tuple(keys), level)
 
@@ -147,12 +147,14 @@ def _latency_tile(run: Run | None, rules: Sequence[RuleResult]) -> Tile:
     if run is None or run.latency is None:
         return Tile("Latency", NOT_MEASURED, level=level)
     latency = run.latency
+    told = latency.distinguishable or not latency.interleaved
     before, after = latency.reference.median_ms, latency.candidate.median_ms
     keys = (
         Key("before", f"{format_ms(before)} original"),
         Key("after", f"{format_ms(after)} result"),
         Key("", f"ratio {latency.ratio:.3f} [{latency.ratio_low:.3f}, {latency.ratio_high:.3f}]"),
+        *([] if told else [Key("", "not distinguishable")]),
         *([Key("warn", "noisy: measure again on a quiet machine")] if latency.noise else []),
     )
-    figure = latency_change(replace(latency, noise=()))
+    figure = latency_change(replace(latency, noise=())) if told else "no clear change"
     return Tile("Latency", figure, pair(before, after, max(before, after)), keys, level)
