@@ -161,9 +161,9 @@ def values(name: str, sqnr_db: float = 12.5, low: float = -0.3, high: float = 0.
     """As many figures as a large weight has, with as many digits."""
     counts_before = tuple(10 * (24 - abs(i - 24)) for i in range(48))
     counts_after = tuple(count if abs(i - 24) > 4 else 0 for i, count in enumerate(counts_before))
-    before = [round(low + (high - low) * i / 149, 7) for i in range(150)]
+    before = [float(f"{low + (high - low) * i / 149:.7g}") for i in range(150)]
     return WeightValues(
-        name, sqnr_db, low, high, counts_before, counts_after, tuple((b, round(b * 0.987, 7)) for b in before)
+        name, sqnr_db, low, high, counts_before, counts_after, tuple((b, float(f"{b * 0.9:.7g}")) for b in before)
     )
 
 

@@ -35,8 +35,8 @@ _MISSED = _HEADER.index("limit missed")  # only where one was
 
 def results_table(results: Results) -> Table:
     """One row a result."""
-    names = _short({result.name for result in results.results})
-    originals = _short({result.original for result in results.results})
+    names = short_names({result.name for result in results.results})
+    originals = short_names({result.original for result in results.results})
     rows = [
         [
             names[result.name],
@@ -84,7 +84,7 @@ def results_headline(results: Results) -> str:
     return ", ".join(parts)
 
 
-def _short(paths: Iterable[str]) -> dict[str, str]:
+def short_names(paths: Iterable[str]) -> dict[str, str]:
     """File names, or whole paths where the names alone would not tell them apart."""
     whole = list(paths)
     names = [PurePath(path).name for path in whole]

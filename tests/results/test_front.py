@@ -10,8 +10,8 @@ import xml.etree.ElementTree as ET
 from dataclasses import replace
 
 from nncompress.report.charts.front import fronts
-from nncompress.report.html_report import render_results_html
 from nncompress.report.junit import render_junit
+from nncompress.report.pages.results_page import render_results_html
 from nncompress.report.results_table import results_headline, results_table
 from nncompress.report.results_text import results_csv, results_json, results_markdown, results_text
 from nncompress.results.front import results_of

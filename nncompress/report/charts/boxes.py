@@ -88,7 +88,7 @@ def of_rules(rules: Sequence[RuleResult]) -> tuple[Box, ...]:
             rule.level,
             round(i * each, 2),
             round(each - min(1.0, 0.08 * each), 2),
-            name=f"{rule.level.upper()} {rule.rule}: {rule.figure}",
+            name=printable(f"{rule.level.upper()} {rule.rule}: {rule.figure}"),
         )
         for i, rule in enumerate(rules)
     )

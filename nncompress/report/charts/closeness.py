@@ -67,7 +67,7 @@ def class_bars(run: Run) -> Bars | None:
         row(
             f"class {one.label}",
             pair(one.reference, one.candidate, 1.0),
-            f"{format_share(one.reference)} → {format_share(one.candidate)} of {format_counted(one.samples, 'sample')}",
+            f"{format_share(one.reference)} → {format_share(one.candidate)}, {format_counted(one.samples, 'sample')}",
         )
         for one in ordered[:MOST_CLASSES]
     )

@@ -14,7 +14,7 @@ from nncompress.results.units import format_count, format_db
 from nncompress.results.weight_values import WeightValues
 
 HISTOGRAM_WIDTH, HEIGHT = 250.0, 160.0  # pixels; the plot of pairs is a square of that height
-MOST_TICKS = 3
+MOST_TICKS, MOST_CHARTS = 3, 2
 VISIBLE = 0.02  # of the axis: what moves less lies on the diagonal, and a picture of that says nothing
 
 
@@ -33,13 +33,10 @@ class ValueChart:
 
 
 def value_charts(report: Report) -> list[ValueChart]:
-    """A chart for each of the worst weights that can be drawn and whose values moved visibly."""
+    """The worst weights that can be drawn and whose values moved visibly; more than MOST_CHARTS look alike."""
     sizes = {line.name: math.prod(line.shape) for line in report.ledger}
-    return [
-        _chart(values, sizes.get(values.weight, 0))
-        for values in report.worst_values
-        if _can_be_drawn(values) and _moved(values)
-    ]
+    drawn = [values for values in report.worst_values if _can_be_drawn(values) and _moved(values)]
+    return [_chart(values, sizes.get(values.weight, 0)) for values in drawn[:MOST_CHARTS]]
 
 
 def _can_be_drawn(values: WeightValues) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from nncompress.errors import printable
 from nncompress.report.bench_text import bench_lines, bench_table
@@ -11,6 +12,8 @@ from nncompress.report.charts.boxes import Bars, Key, row, single
 from nncompress.report.charts.latency import latencies
 from nncompress.report.pages.page import Folded, Head, machine, made, render_page
 from nncompress.report.pages.tiles import Tile
+from nncompress.report.results_table import short_names
+from nncompress.report.tables import make_table
 from nncompress.results.bench import Benched, BenchReport
 from nncompress.results.units import format_bytes, format_counted, format_median, format_ms
 
@@ -20,16 +23,26 @@ _Figure = Callable[[Benched], float | None]
 
 def render_bench_html(report: BenchReport) -> str:
     """A whole page."""
+    names, sources = short_names(model.path for model in report.models), bench_lines(report)
+    notes = make_table("Notes", [""], [[line] for line in [*report.notes, *sources[1:]]], set())
+    report = replace(report, models=tuple(replace(model, path=names[model.path]) for model in report.models))
     heading = f"{format_counted(len(report.models), 'model')}, {format_counted(report.threads, 'thread')}"
     head = Head(
         None, f"bench: {heading}", heading, made("bench", report.environment),
         tuple(_tile(model, report.models) for model in report.models[:MOST_TILES]),
-        lines=tuple(map(printable, [*report.notes, *bench_lines(report)])),
+        lines=(printable(sources[0]),),
     )  # fmt: skip
     bars = [] if len(report.models) < 2 else [bars for bars in _bars(report.models) if bars]
     timings = [(model.path, model.latency) for model in report.models]
-    tables = [Folded(bench_table(report), opened=True), machine(report.environment)]
-    return render_page("bench.html.j2", head, tables, bars=bars, latency=latencies(timings))
+    tables = [Folded(bench_table(report), opened=True), Folded(notes), machine(report.environment)]
+    return render_page(
+        "bench.html.j2",
+        head,
+        tables,
+        bars=bars,
+        latency=latencies(timings),
+        latency_summary=printable(" ".join(f"{note}." for note in report.notes)),
+    )
 
 
 def _tile(model: Benched, models: Sequence[Benched]) -> Tile:

@@ -54,7 +54,10 @@ def missed(rules: Iterable[RuleResult], about: str = "") -> list[Missed]:
     """Those that fail, then those that warn. `about`: what they judged, where there are several."""
     before = f"{printable(about)}: " if about else ""
     chosen = [rule for level in ("fail", "warn") for rule in rules if rule.level == level]
-    return [Missed(rule.level, f"{before}{rule.rule}", rule.figure, rule.limit, rule.advice) for rule in chosen]
+    return [
+        Missed(rule.level, before + printable(rule.rule), *map(printable, (rule.figure, rule.limit, rule.advice)))
+        for rule in chosen
+    ]
 
 
 def made(what: str, environment: Environment) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from nncompress.errors import printable
 from nncompress.report.charts.axes import shortened
@@ -10,7 +11,7 @@ from nncompress.report.charts.boxes import FULL, Bars, Box, Key, lanes, pair, ro
 from nncompress.report.charts.front import fronts
 from nncompress.report.pages.page import Folded, Head, Missed, made, render_page
 from nncompress.report.pages.tiles import Tile
-from nncompress.report.results_table import NOTE, missing_table, results_headline, results_table
+from nncompress.report.results_table import NOTE, missing_table, results_headline, results_table, short_names
 from nncompress.results.front import Result, Results
 from nncompress.results.units import format_bytes, format_cosine, format_drop, format_smaller
 from nncompress.results.verdict import Level
@@ -20,6 +21,7 @@ MOST_BARS = 40
 
 def render_results_html(results: Results) -> str:
     """A whole page."""
+    results = _named(results)
     first = results.reports[0] if results.reports else None
     lines = [f"{printable(', '.join(results.unsatisfied))}: no result that passes."] if results.unsatisfied else []
     head = Head(
@@ -32,6 +34,14 @@ def render_results_html(results: Results) -> str:
         "results.html.j2", head, tables, fronts=fronts(results), bars=[_size_bars(results)] if results.results else [],
         note=NOTE,
     )  # fmt: skip
+
+
+def _named(results: Results) -> Results:
+    """With names without folders, where they tell the results apart."""
+    names = short_names({result.name for result in results.results})
+    originals = short_names({result.original for result in results.results})
+    rows = [replace(one, name=names[one.name], original=originals[one.original]) for one in results.results]
+    return replace(results, results=tuple(rows))
 
 
 def _tiles(results: Results) -> tuple[Tile, ...]:
@@ -69,6 +79,8 @@ def _tile(title: str, result: Result, figure: str) -> Tile:
 
 def _closeness(result: Result) -> str:
     if result.metric_drop is not None:
+        if result.metric_drop == 0:
+            return "nothing lost"
         return f"{format_drop(result.metric_drop, is_share=bool(result.metric_is_share))} lost"
     return f"cosine {format_cosine(result.worst_cosine)}"
 

@@ -73,7 +73,7 @@ def verdict_tile(rules: Sequence[RuleResult]) -> Tile:
     level = worst_level(rules)
     said = {"fail": "failed", "warn": format_counted(counts["warn"], "warning").split()[1], "pass": "passed"}
     keys = [Key(name, f"{counts[name]} {said[name]}") for name in ("fail", "warn", "pass") if counts[name]]
-    return Tile("Checks", level.upper(), of_rules(rules), tuple(keys), level)
+    return Tile("Verdict", level.upper(), of_rules(rules), tuple(keys), level)
 
 
 def _level(rules: Sequence[RuleResult], names: set[str]) -> Level:
