@@ -263,7 +263,6 @@ class Comparison:
         return self.reference.file_bytes / max(1, self.candidate.file_bytes)
 
 
-# ------------------------------------------------------------------------------------------------ the report
 @dataclass(frozen=True)
 class Environment:
     """Where and when the figures come from."""

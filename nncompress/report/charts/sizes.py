@@ -13,7 +13,7 @@ from nncompress.report.ledger_table import is_rewritten, largest_first
 from nncompress.results.record import LedgerLine
 from nncompress.results.units import format_bytes, format_counted, format_smaller
 
-MOST_BARS = 24  # weights that are drawn each by itself
+MOST_BARS = 16  # weights that are drawn each by itself
 NAMED = 3
 _KEYS = (Key("before", "original"), Key("after", "result"))
 _SUMMED = {"constants": "other constants", "graph": "graph"}
