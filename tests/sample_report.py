@@ -23,6 +23,7 @@ from nncompress.results.record import (
     Skipped,
     TaskMetric,
     Timing,
+    Work,
 )
 from nncompress.results.rules.verdict import judge
 from nncompress.results.verdict import Verdict
@@ -81,6 +82,7 @@ def labelled_run(**changes: object) -> Run:
         latency=latency(),
         feeds=FeedFacts("data/digits.npz", 400, None, True),
         one_after_the_other=False,
+        work=Work(("image 32×1×8×8",), 144_000_000, 144_000_000),
     )
     return replace(run, **changes)  # type: ignore[arg-type]
 
@@ -123,6 +125,7 @@ ENVIRONMENT = Environment(
     cpu="Some CPU @ 2.0GHz",
     cpu_flags=("avx2", "avx512_vnni"),
     cores=2,
+    made_at="2026-01-31T09:30:00Z",
 )
 
 
@@ -158,9 +161,9 @@ def values(name: str, sqnr_db: float = 12.5, low: float = -0.3, high: float = 0.
     """As many figures as a large weight has, with as many digits."""
     counts_before = tuple(10 * (24 - abs(i - 24)) for i in range(48))
     counts_after = tuple(count if abs(i - 24) > 4 else 0 for i, count in enumerate(counts_before))
-    before = [round(low + (high - low) * i / 149, 7) for i in range(150)]
+    before = [float(f"{low + (high - low) * i / 149:.7g}") for i in range(150)]
     return WeightValues(
-        name, sqnr_db, low, high, counts_before, counts_after, tuple((b, round(b * 0.987, 7)) for b in before)
+        name, sqnr_db, low, high, counts_before, counts_after, tuple((b, float(f"{b * 0.9:.7g}")) for b in before)
     )
 
 

@@ -29,7 +29,7 @@ def report(
 ) -> None:
     """Render saved reports again; several become one table with the Pareto front.
 
-    A report of nncompress check is rendered alone, as text, --json, --markdown or --junit.
+    A report of nncompress check is rendered alone, in all formats but --csv.
 
     Example: nncompress report small.json --markdown report.md
     Example: nncompress report small.json smaller.json --html results.html

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import replace
 
 from nncompress.errors import printable
 from nncompress.report.json_text import dumped
 from nncompress.report.layout import Section, plain
-from nncompress.report.tables import make_table
+from nncompress.report.tables import Table, make_table
 from nncompress.results.bench import Benched, BenchReport
-from nncompress.results.units import NOT_MEASURED, format_bytes, format_median, format_ms
+from nncompress.results.units import NOT_MEASURED, format_bytes, format_count, format_median, format_ms, format_time
 
 _HEADER = ["model", "size", "load", "peak memory", "latency, median ± IQR", "ratio to the first", "energy"]
 
@@ -21,28 +22,40 @@ def bench_text(report: BenchReport) -> str:
 
 def bench_sections(report: BenchReport) -> list[Section]:
     """One row a model, and below it where the figures come from."""
+    lines = [*report.notes, *bench_lines(report)]
+    return [replace(bench_table(report), title=""), list(map(printable, lines))]
+
+
+def bench_table(report: BenchReport) -> Table:
+    """One row a model."""
     rows = [_row(model, first=number == 0) for number, model in enumerate(report.models)]
-    table = make_table("", _HEADER, rows, {1, 2, 3, 4, 6})
+    return make_table("Costs", _HEADER, rows, {1, 2, 3, 4, 6})
+
+
+def bench_lines(report: BenchReport) -> list[str]:
+    """Where the figures come from, one thing a line."""
     sources = {
         f"energy of one inference, {model.energy.kind}: {model.energy.source}": None
         for model in report.models
         if model.energy
     }
-    inputs = {f"{model.path}: {', '.join(model.inputs)}": None for model in report.models}
+    inputs = {f"{model.path}: {', '.join(model.inputs)}{_work(model)}": None for model in report.models}
     environment, threads = report.environment, f"{report.threads} thread{'s' * (report.threads != 1)}"
-    lines = [
-        *report.notes,
+    return [
         f"data: {report.data}" + (f" (seed {report.seed})" if report.data == "synthetic" else ""),
         *inputs,
         *sources,
-        f"onnxruntime {environment.onnxruntime}, {threads}, {environment.cpu}",
+        f"made {format_time(environment.made_at)}, onnxruntime {environment.onnxruntime}, {threads}, {environment.cpu}",
     ]
-    return [table, list(map(printable, lines))]
 
 
 def bench_json(report: BenchReport) -> str:
     """The record field by field, with every sample."""
     return dumped(dataclasses.asdict(report))
+
+
+def _work(model: Benched) -> str:
+    return "" if model.macs is None else f": {format_count(model.macs)} multiply-accumulates"
 
 
 def _row(model: Benched, *, first: bool) -> list[str]:

@@ -7,13 +7,14 @@ from nncompress.report.layout import Section, plain
 from nncompress.report.markdown import MARKS, MOST_BYTES, ROOMS, Room, inert, markdown_table
 from nncompress.report.tables import table_of_rules
 from nncompress.results.check import CheckedModel, CheckReport
-from nncompress.results.units import format_counted
+from nncompress.results.units import format_counted, format_time
 
 
 def check_sections(report: CheckReport) -> list[Section]:
     """A table for each model, and the verdict."""
     tables = [table_of_rules(printable(model.path), model.rules) for model in report.models]
-    return [*tables, list(map(printable, report.notes)), [verdict_line(report)]]
+    notes = [*map(printable, report.notes), f"made {format_time(report.environment.made_at)}"]
+    return [*tables, notes, [verdict_line(report)]]
 
 
 def check_text(report: CheckReport) -> str:
@@ -52,6 +53,7 @@ def _markdown_parts(report: CheckReport, room: Room) -> list[str]:
     parts += [_section(model, room) for model in missed[: room.table_lines]]
     parts += _left_out(len(missed) - room.table_lines)
     parts += [f"- {inert(note, room)}" for note in report.notes[: room.table_lines]]
+    parts.append(f"Made {format_time(report.environment.made_at)}.")
     if kept:
         sections = [_section(model, room) for model in kept[: room.table_lines]]
         inside = "\n\n".join([*sections, *_left_out(len(kept) - room.table_lines)])

@@ -40,7 +40,12 @@ ALL_FORMATS = (
     Format(
         "html",
         "Also as one HTML page; - for stdout.",
-        {"Report": "html_report:render_html", "Results": "html_report:render_results_html"},
+        {
+            "Report": "pages.report_page:render_html",
+            "Results": "pages.results_page:render_results_html",
+            "CheckReport": "pages.check_page:render_check_html",
+            "BenchReport": "pages.bench_page:render_bench_html",
+        },
     ),
     Format(
         "junit",
@@ -49,6 +54,15 @@ ALL_FORMATS = (
             "Report": "junit:render_junit",
             "Results": "junit:render_results_junit",
             "CheckReport": "junit:render_check_junit",
+        },
+    ),
+    Format(
+        "sarif",
+        "Missed checks as SARIF, for code scanning; - for stdout.",
+        {
+            "Report": "sarif:render_sarif",
+            "Results": "sarif:render_results_sarif",
+            "CheckReport": "sarif:render_check_sarif",
         },
     ),
     Format(

@@ -17,13 +17,26 @@ from nncompress.results.front import Result, Results
 from nncompress.results.units import format_bytes, format_cosine, format_drop, format_smaller
 
 NOTE = "* on the Pareto front: no other result of the same original is as small, as close and as fast"
-_HEADER = ["result", "front", "original", "size", "change", "cosine", "lost", "latency", "verdict", "passes"]
+_HEADER = [
+    "result",
+    "front",
+    "original",
+    "size",
+    "change",
+    "cosine",
+    "lost",
+    "latency",
+    "verdict",
+    "limit missed",
+    "passes",
+]
+_MISSED = _HEADER.index("limit missed")  # only where one was
 
 
 def results_table(results: Results) -> Table:
     """One row a result."""
-    names = _short({result.name for result in results.results})
-    originals = _short({result.original for result in results.results})
+    names = short_names({result.name for result in results.results})
+    originals = short_names({result.original for result in results.results})
     rows = [
         [
             names[result.name],
@@ -35,11 +48,14 @@ def results_table(results: Results) -> Table:
             _lost(result),
             result.latency_text,
             result.level.upper(),
+            "; ".join(result.missed),
             " + ".join(result.passes),
         ]
         for result in results.results
     ]
-    return make_table("Results", _HEADER, rows, {3, 5, 6})
+    kept = [column for column in range(len(_HEADER)) if column != _MISSED or any(row[column] for row in rows)]
+    shown = [[row[column] for column in kept] for row in (_HEADER, *rows)]
+    return make_table("Results", shown[0], shown[1:], {3, 5, 6})
 
 
 def _lost(result: Result) -> str:
@@ -68,7 +84,7 @@ def results_headline(results: Results) -> str:
     return ", ".join(parts)
 
 
-def _short(paths: Iterable[str]) -> dict[str, str]:
+def short_names(paths: Iterable[str]) -> dict[str, str]:
     """File names, or whole paths where the names alone would not tell them apart."""
     whole = list(paths)
     names = [PurePath(path).name for path in whole]

@@ -58,6 +58,6 @@ def results_csv(results: Results) -> str:
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(_COLUMNS)
     for result in results.results:
-        values = {**dataclasses.asdict(result), "passes": " + ".join(result.passes)}
+        values = {**dataclasses.asdict(result), "passes": " + ".join(result.passes), "missed": "; ".join(result.missed)}
         writer.writerow([inert_cell(value) if isinstance(value, str) else value for value in values.values()])
     return stream.getvalue()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from nncompress.errors import printable
-from nncompress.results.record import AtSample, Fidelity, FileFacts, Latency, OutputComparison, Report, Run
+from nncompress.results.record import AtSample, Environment, Fidelity, FileFacts, Latency, OutputComparison, Report, Run
 from nncompress.results.summary import both, latency_change, memory_sentence
 from nncompress.results.units import (
     NOT_MEASURED,
@@ -25,6 +25,7 @@ from nncompress.results.units import (
     format_points,
     format_share,
     format_smaller,
+    format_time,
 )
 from nncompress.results.verdict import RuleResult
 from nncompress.results.worst import format_equal, is_discrete
@@ -76,11 +77,20 @@ def comparison_table(report: Report) -> Table:
         _count_row("parameters", before.parameters, after.parameters),
         _count_row("non-zeros", before.nonzeros, after.nonzeros),
         _count_row("multiply-accumulates", before.macs, after.macs),
+        *_work_rows(report),
         _latency_row(report.comparison.run),
         *loading_rows(report.comparison.run),
         ["opset / IR version", *(f"{facts.opset} / {facts.ir_version}" for facts in (before, after)), ""],
     ]
     return make_table("Comparison", ["", "original", "result", "change"], rows, {1, 2})
+
+
+def _work_rows(report: Report) -> list[list[str]]:
+    """Multiply-accumulates for the sizes that were run, where they are known and others than those of one sample."""
+    work, facts = report.comparison.run and report.comparison.run.work, report.comparison
+    if not work or (work.reference, work.candidate) in ((None, None), (facts.reference.macs, facts.candidate.macs)):
+        return []
+    return [_count_row("multiply-accumulates as run", work.reference, work.candidate)]
 
 
 def comparison_row(label: str, before: int | None, after: int | None) -> list[str]:
@@ -242,17 +252,25 @@ def environment_table(report: Report) -> Table:
         ["seed", str(report.seed)],
         *_hash_rows("original", comparison.reference),
         *_hash_rows("result", comparison.candidate),
-        ["nncompress", env.nncompress],
-        ["onnxruntime", env.onnxruntime],
-        ["onnx, onnx-ir, numpy", f"{env.onnx}, {env.onnx_ir}, {env.numpy}"],
-        ["Python", f"{env.python} on {env.platform}"],
-        ["CPU", f"{env.cpu}, {format_counted(env.cores, 'core')}, {' '.join(env.cpu_flags) or 'no flags known'}"],
+        *machine_rows(env),
     ]
     if comparison.run and comparison.run.latency:
         rows.append(["latency measured with", format_counted(comparison.run.latency.threads, "thread")])
     if report.seconds:
         rows.append(["time taken", ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in report.seconds)])
     return make_table("Environment", ["", ""], rows, set())
+
+
+def machine_rows(env: Environment) -> list[list[str]]:
+    """When, with which versions and on what."""
+    return [
+        ["made", format_time(env.made_at)],
+        ["nncompress", env.nncompress],
+        ["onnxruntime", env.onnxruntime],
+        ["onnx, onnx-ir, numpy", f"{env.onnx}, {env.onnx_ir}, {env.numpy}"],
+        ["Python", f"{env.python} on {env.platform}"],
+        ["CPU", f"{env.cpu}, {format_counted(env.cores, 'core')}, {' '.join(env.cpu_flags) or 'no flags known'}"],
+    ]
 
 
 def _hash_rows(label: str, facts: FileFacts) -> list[list[str]]:
@@ -270,6 +288,8 @@ def feeds_lines(run: Run | None) -> list[str]:
         lines = [f"Measured on SYNTHETIC inputs ({count}, seed {feeds.seed}): random data is no proof; give --data."]
     else:
         lines = [f"Measured on {count} from {feeds.source}, {'labelled' if feeds.labelled else 'without labels'}."]
+    if run.work and run.work.sizes and not feeds.synthetic:  # of made up inputs a note tells the sizes
+        lines.append(f"Sizes that were run: {', '.join(run.work.sizes)}.")
     if run.one_after_the_other:
         lines.append("Both models do not fit in the free memory: they ran one after the other.")
     memory = memory_sentence(*run.loaded) if run.loaded else None

@@ -33,6 +33,7 @@ class Benched:
     ratio_low: float
     ratio_high: float
     energy: Energy | None  # None: neither measured, nor are all shapes known that an estimate needs
+    macs: int | None = None  # multiply-accumulates on these inputs; None: not known
 
 
 @dataclass(frozen=True)

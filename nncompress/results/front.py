@@ -30,6 +30,8 @@ class Result:
     latency_text: str
     level: Level
     passes: tuple[str, ...]
+    missed: tuple[str, ...] = ()  # limits that failed: "drop <= 1.00 points"
+    made_at: str | None = None  # UTC
     on_front: bool = False
     loss: float = math.inf  # what the front judges closeness by
 
@@ -91,6 +93,8 @@ def _result(report: Report) -> Result:
         f"{latency.ratio:.2f}, {latency_change(latency)}" if latency else "-",
         summary.level,
         report.passes,
+        tuple(f"{rule.rule} {rule.limit}" for rule in report.verdict.rules if rule.level == "fail"),
+        report.environment.made_at,
     )
 
 

@@ -227,6 +227,15 @@ class FeedFacts:
 
 
 @dataclass(frozen=True)
+class Work:
+    """Multiply-accumulates of one run of each model; None: not known, even for these sizes."""
+
+    sizes: tuple[str, ...]  # of the inputs of the first feed: "image 1×1×8×8"
+    reference: int | None
+    candidate: int | None
+
+
+@dataclass(frozen=True)
 class Run:
     """What onnxruntime made of both models; absent from a report that was made with --no-validate."""
 
@@ -237,6 +246,7 @@ class Run:
     one_after_the_other: bool  # both did not fit in the free memory
     notes: tuple[str, ...] = ()
     loaded: tuple[Loaded, Loaded] | None = None  # original and result, in the same process
+    work: Work | None = None  # None: not counted
 
 
 @dataclass(frozen=True)
@@ -253,10 +263,9 @@ class Comparison:
         return self.reference.file_bytes / max(1, self.candidate.file_bytes)
 
 
-# ------------------------------------------------------------------------------------------------ the report
 @dataclass(frozen=True)
 class Environment:
-    """Where the figures come from."""
+    """Where and when the figures come from."""
 
     nncompress: str
     python: str
@@ -268,6 +277,7 @@ class Environment:
     cpu: str
     cpu_flags: tuple[str, ...]  # those that matter to integer kernels: avx2, avx512_vnni, avx_vnni, amx_int8 ...
     cores: int
+    made_at: str | None = None  # when the command began, UTC: "2026-01-31T09:30:00Z"; None: not recorded
 
 
 @dataclass(frozen=True)

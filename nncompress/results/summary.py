@@ -103,6 +103,12 @@ def headline(report: Report) -> str:
     return printable(f"{' -> '.join(_names(comparison))}: {', '.join(clauses)}")
 
 
+def heading(report: Report) -> str:
+    """What the report is about, such as "m.onnx → out.onnx"."""
+    missing = ", not written" if report.written is False else ""
+    return printable(" → ".join(_names(report.comparison)) + missing)
+
+
 def latency_change(latency: Latency) -> str:
     """Faster or slower by how much, or that the measurement cannot tell; and whether it is doubtful."""
     if not latency.interleaved:

@@ -105,6 +105,11 @@ def format_cosine(cosine: float | None) -> str:
     return f"{cut:.{decimals}f}"
 
 
+def format_time(iso: str | None) -> str:
+    """When something was made, for people: "2026-01-31 09:30:00 UTC"."""
+    return "not recorded" if iso is None else f"{iso.removesuffix('Z').replace('T', ' ')} UTC"
+
+
 def format_error(error: float | None) -> str:
     """Three significant digits: "0.00123", "4.56e-07"."""
     return "-" if error is None else f"{error:.3g}"

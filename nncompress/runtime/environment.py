@@ -1,19 +1,25 @@
-"""What a report says about where its figures come from: versions, processor, integer instructions."""
+"""What a report says about where and when its figures come from: versions, processor, integer instructions, time."""
 
 from __future__ import annotations
 
 import os
 import platform
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from nncompress.errors import UsageError
 from nncompress.results.record import Environment
 
 _FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm", "sve")
+_EPOCH = "SOURCE_DATE_EPOCH"  # https://reproducible-builds.org/specs/source-date-epoch/
 
 
 def environment() -> Environment:
-    """Versions without importing the packages; processor facts where the system tells."""
+    """Versions without importing the packages; processor facts where the system tells; the time of this call.
+
+    Raises UsageError where SOURCE_DATE_EPOCH, which stands for that time, is no time.
+    """
     cpu, flags = _cpu()
     return Environment(
         nncompress=_version("nncompress"),
@@ -26,7 +32,18 @@ def environment() -> Environment:
         cpu=cpu,
         cpu_flags=tuple(flag for flag in _FLAGS if flag in flags),
         cores=os.cpu_count() or 1,
+        made_at=_now().strftime("%Y-%m-%dT%H:%M:%SZ"),
     )
+
+
+def _now() -> datetime:
+    seconds = os.environ.get(_EPOCH)
+    if not seconds:
+        return datetime.now(UTC)
+    try:
+        return datetime.fromtimestamp(int(seconds), UTC)
+    except (ValueError, OverflowError, OSError) as error:
+        raise UsageError(f"{_EPOCH}={seconds!r} is no number of seconds since 1970, such as 1700000000") from error
 
 
 def _version(package: str) -> str:

@@ -15,7 +15,7 @@ from nncompress.runtime.child import in_turns_in_child, loading_in_child
 from nncompress.runtime.environment import environment
 from nncompress.runtime.noise import busy, spread
 from nncompress.runtime.timing import ratio_of
-from nncompress.workflow.proof import Proof, opened, with_libraries
+from nncompress.workflow.proof import Proof, macs_on, opened, with_libraries
 
 PJ_PER_MAC, PJ_PER_BYTE = 4.6, 160.0
 ESTIMATE = (
@@ -28,40 +28,41 @@ RAPL_SOURCE = "RAPL: the whole processor package while this model ran"
 @with_libraries
 def bench_files(models: Sequence[Path], proof: Proof) -> BenchReport:
     """Raises InputError for a model or data that cannot be used."""
-    notes = [*busy()]
-    facts, feeds, loaded = [], [], []
+    here, notes = environment(), [*busy()]
+    facts, feeds, loaded, macs = [], [], [], []
     for path in models:
         model = load(path)
         facts.append(file_facts(model, in_full=False))
         with opened(model, path, replace(proof, validate=True)) as original:
             assert original.feeds is not None, "validation is on"
             feeds.append(next(iter(original.feeds)))
+            macs.append(macs_on(model, feeds[-1]))
         loaded.append(loading_in_child(path, feeds[-1], proof.threads))
     timings = in_turns_in_child(models, feeds, proof.threads, proof.seconds)
     benched = [
-        _benched(fact, feed, cost, timing, timings[0])
-        for fact, feed, cost, timing in zip(facts, feeds, loaded, timings, strict=True)
+        _benched(fact, feed, cost, count, timing, timings[0])
+        for fact, feed, cost, count, timing in zip(facts, feeds, loaded, macs, timings, strict=True)
     ]
     notes += [note for model in benched for note in spread(model.path, model.latency)]
     data = str(proof.data) if proof.data else "synthetic"
     return BenchReport(
-        tuple(benched), data, proof.seed, proof.threads, proof.seconds, environment(), tuple(notes)
+        tuple(benched), data, proof.seed, proof.threads, proof.seconds, here, tuple(notes)
     )  # fmt: skip
 
 
-def _benched(facts: FileFacts, feed: object, cost: Loaded, timing: Timing, first: Timing) -> Benched:
+def _benched(facts: FileFacts, feed: object, cost: Loaded, macs: int | None, timing: Timing, first: Timing) -> Benched:
     assert isinstance(feed, dict)
     inputs = tuple(f"{name} {value_text(value)}" for name, value in feed.items())
     return Benched(
         facts.path, facts.file_bytes, inputs, cost.load_ms, cost.peak_bytes, timing, *ratio_of(first, timing),
-        _energy(facts, cost),
+        _energy(facts, cost, macs), macs,
     )  # fmt: skip
 
 
-def _energy(facts: FileFacts, cost: Loaded) -> Energy | None:
+def _energy(facts: FileFacts, cost: Loaded, macs: int | None) -> Energy | None:
     if cost.energy_mj is not None:
         return Energy(cost.energy_mj, "measured", RAPL_SOURCE)
-    if facts.macs is None:
+    if macs is None:
         return None
-    picojoules = facts.macs * PJ_PER_MAC + facts.weight_bytes_loaded * PJ_PER_BYTE
+    picojoules = macs * PJ_PER_MAC + facts.weight_bytes_loaded * PJ_PER_BYTE
     return Energy(picojoules / 1e9, "estimated", ESTIMATE)

@@ -54,8 +54,8 @@ def check_budgets(config: Config, proof: Proof) -> CheckReport:
     A model that cannot be read, or whose reference or data cannot, has no figures and fails; the others are checked.
     Raises UsageError for a dimension that no model has.
     """
+    here, notes = environment(), []
     by_model: dict[Path, list[Budget]] = {}
-    notes = []
     for budget in config.budgets:
         paths = config.models(budget)
         if not paths:
@@ -64,7 +64,7 @@ def check_budgets(config: Config, proof: Proof) -> CheckReport:
             by_model.setdefault(path, []).append(budget)
     _check_dims(config, by_model, proof.dims)
     models = tuple(_checked(config, path, budgets, proof) for path, budgets in by_model.items())
-    return CheckReport(str(config.path), models, environment(), tuple(notes))
+    return CheckReport(str(config.path), models, here, tuple(notes))
 
 
 def _checked(config: Config, path: Path, budgets: list[Budget], proof: Proof) -> CheckedModel:

@@ -16,7 +16,7 @@ from nncompress.workflow.proof import Proof, Stopwatch, _complaint, opened, with
 @with_libraries
 def compare_files(reference: Path, candidate: Path, *, proof: Proof = Proof(), limits: Limits = Limits()) -> Report:
     """Compares two given models. Raises InputError for the reference or the data, NoOutputError for the candidate."""
-    watch = Stopwatch()
+    watch, here = Stopwatch(), environment()
     with watch.stage("load"):
         first, second = load(reference), load(candidate)
     with watch.stage("validate"), opened(first, reference, proof) as original:
@@ -26,4 +26,4 @@ def compare_files(reference: Path, candidate: Path, *, proof: Proof = Proof(), l
     comparison = Comparison(file_facts(first), file_facts(second), run)
     verdict = judge(comparison, limits)
     notes = (*first.notes, *_complaint(first), *second.notes, *_complaint(second))
-    return Report("compare", (), comparison, (), verdict, environment(), proof.seed, tuple(watch.seconds), notes)
+    return Report("compare", (), comparison, (), verdict, here, proof.seed, tuple(watch.seconds), notes)

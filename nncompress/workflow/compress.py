@@ -58,7 +58,7 @@ def compress_file(
 
     Raises UsageError, InputError (source or data), NoOutputError (nothing changed, larger, refused by a runtime).
     """
-    watch = Stopwatch()
+    watch, here = Stopwatch(), environment()
     check_passes(passes, calibrated=calibration is not None)
     with ExitStack() as stack:
         with watch.stage("load"):
@@ -101,7 +101,7 @@ def compress_file(
         if written:
             out.commit()
     return Report(
-        command, tuple(described(step) for step in passes), comparison, lines, verdict, environment(), proof.seed,
+        command, tuple(described(step) for step in passes), comparison, lines, verdict, here, proof.seed,
         tuple(watch.seconds), notes,
         steps=compressed.steps, worst_values=compressed.worst_values, written=written,
     )  # fmt: skip

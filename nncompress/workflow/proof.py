@@ -6,7 +6,7 @@ import functools
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -14,11 +14,14 @@ from nncompress.errors import UnknownOperatorError
 from nncompress.feeds.fed import input_specs
 from nncompress.feeds.feeds import Feeds, load_feeds
 from nncompress.feeds.sizes import free_sizes
+from nncompress.feeds.specs import Feed
 from nncompress.feeds.synthesise import how_to_give, synthesise_choices
 from nncompress.model.blocks import draws_random_numbers
 from nncompress.model.inventory import quantized_parts
+from nncompress.model.macs import count_macs
 from nncompress.model.model import Model
-from nncompress.results.record import Run
+from nncompress.model.shapes import infer_shapes
+from nncompress.results.record import Run, Work
 from nncompress.runtime.child import check_loads_in_child
 from nncompress.runtime.libraries import registering
 from nncompress.validate.in_child import OpenOriginal, original_in_child
@@ -74,6 +77,7 @@ class Stopwatch:
 class Opened:
     """The original, in onnxruntime where it is validated, and what it is run on."""
 
+    model: Model
     reference: Path
     feeds: Feeds | None  # None: it is not run
     proof: Proof
@@ -90,12 +94,15 @@ class Opened:
 
         assert self.session is not None, "what is run is open"
         proof = self.proof
-        return self.session.compared(
+        run = self.session.compared(
             Request(
                 self.reference, candidate, self.feeds, proof.threads, proof.seconds, exact=_needs_exact(model),
                 metrics=proof.metrics, metric_output=proof.metric_output, random=_draws(model),
             )
         )  # fmt: skip
+        feed = next(iter(self.feeds))
+        sizes = tuple(f"{name} {'×'.join(map(str, shape)) or 'scalar'}" for name, shape in _shapes(feed).items())
+        return replace(run, work=Work(sizes, macs_on(self.model, feed), macs_on(model, feed)))
 
 
 @contextmanager
@@ -105,7 +112,7 @@ def opened(model: Model, path: Path, proof: Proof) -> Iterator[Opened]:
         if model.complaint:
             with suppress(UnknownOperatorError):
                 check_loads_in_child(path)  # the checker's word alone is no reason to refuse
-        yield Opened(path, None, proof, None)
+        yield Opened(model, path, None, proof, None)
         return
     if proof.data is None:
         choices = synthesise_choices(model.ir, seed=proof.seed, dims=proof.dims)
@@ -114,12 +121,22 @@ def opened(model: Model, path: Path, proof: Proof) -> Iterator[Opened]:
     with original_in_child(path, threads=proof.threads, seconds=proof.seconds) as session:
         advice = how_to_give(input_specs(model.ir))
         feeds = session.accepted(choices, advice) if proof.data is None else choices[0]
-        yield Opened(path, feeds, proof, session)
+        yield Opened(model, path, feeds, proof, session)
 
 
 def free_dims(model: Model) -> list[str]:
     """What Proof.dims may name: the free dimensions of the model's inputs."""
     return free_sizes(input_specs(model.ir))
+
+
+def macs_on(model: Model, feed: Feed) -> int | None:
+    """Multiply-accumulates of one run on `feed`; None where its sizes do not tell."""
+    return count_macs(model, infer_shapes(model, _shapes(feed)))
+
+
+def _shapes(feed: Feed) -> dict[str, tuple[int, ...]]:
+    """Of the inputs that are arrays."""
+    return {name: array.shape for name, array in feed.items() if hasattr(array, "shape")}
 
 
 def _needs_exact(model: Model) -> bool:

@@ -46,7 +46,8 @@ def test_the_report_has_all_its_parts(out: Path) -> None:
     titles = [title for title in titles if not title.startswith("NOISE")]  # the machine may be busy
     assert titles[:-1] == [
         "Checks", "Comparison", "Fidelity", "Worst sample", "Task metrics", "Ledger",
-        f"Measured on 13 feeds from {IMAGES}, labelled.", "Environment",
+        f"Measured on 13 feeds from {IMAGES}, labelled.", "Sizes that were run: image 32×1×8×8.",
+        "Environment",
     ]  # fmt: skip
 
 

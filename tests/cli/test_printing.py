@@ -48,14 +48,14 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ["quantize", MODEL, "--dry-run", "--no-validate", "-v"],
         ["quantize", MODEL, "-o", f"s{MODEL}", "--force", "--no-validate", "--if-changed", "--json", "run.json"],
         ["report", "run.json", "-v"],
-        *(["report", "run.json", f"--{name}", "-"] for name in ("json", "markdown", "html", "junit", "csv")),
+        *(["report", "run.json", f"--{name}", "-"] for name in ("json", "markdown", "html", "junit", "sarif", "csv")),
         ["report", "run.json", "run.json"],
         *(
             ["report", "run.json", "run.json", f"--{name}", "-"]
-            for name in ("json", "markdown", "html", "junit", "csv")
+            for name in ("json", "markdown", "html", "junit", "sarif", "csv")
         ),
         ["report", "check.json"],
-        *(["report", "check.json", f"--{name}", "-"] for name in ("json", "markdown", "junit")),
+        *(["report", "check.json", f"--{name}", "-"] for name in ("json", "markdown", "html", "junit", "sarif")),
         ["verify", "run.json"],
     ],
     ids=" ".join,

@@ -28,7 +28,7 @@ def test_one_report_is_printed_as_the_command_did(model: Path, out: Path) -> Non
 
 def test_each_format_can_be_made_again(saved: list[Path]) -> None:
     assert nncompress("report", saved[0], "--json", "-").stdout == saved[0].read_text()
-    starts = {"markdown": "## ", "html": "<!DOCTYPE html>", "junit": "<?xml", "csv": "name,"}
+    starts = {"markdown": "## ", "html": "<!DOCTYPE html>", "junit": "<?xml", "sarif": "{", "csv": "name,"}
     for option, start in starts.items():
         for reports in (saved[:1], saved):
             ended = nncompress("report", *reports, f"--{option}", "-")
@@ -48,6 +48,7 @@ def test_several_become_one_table_and_a_failed_one_does_not_fail_the_rendering(s
 def checked(model: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """What a check saved, under a name that says nothing."""
     monkeypatch.chdir(model.parent)
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     Path("nncompress.toml").write_text('[[budget]]\npath = "model.onnx"\nmax_size = "1 B"\nmax_params = "1 M"\n')
     path = out.with_name("saved")
     assert nncompress("check", "--json", path).exit_code == 1
@@ -55,7 +56,8 @@ def checked(model: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_what_check_saved_is_rendered_as_check_did(checked: Path) -> None:
-    formats = {option: nncompress("check", option, "-").stdout for option in ("--json", "--markdown", "--junit")}
+    options = ("--json", "--markdown", "--html", "--junit", "--sarif")
+    formats = {option: nncompress("check", option, "-").stdout for option in options}
     assert nncompress("report", checked, "--json", "-").stdout == checked.read_text() == formats["--json"]
     for option, shown in formats.items():
         ended = nncompress("report", checked, option, "-")
@@ -64,12 +66,11 @@ def test_what_check_saved_is_rendered_as_check_did(checked: Path) -> None:
     assert one_line(nncompress("report", checked, "-q").stdout) == "FAIL  1 of 2 checks failed (1 of 1 model)"
 
 
-@pytest.mark.parametrize("option", ["--html", "--csv"])
-def test_what_check_saved_has_no_page_and_no_ledger(option: str, checked: Path) -> None:
-    ended = nncompress("report", checked, option, "-")
+def test_what_check_saved_has_no_ledger(checked: Path) -> None:
+    ended = nncompress("report", checked, "--csv", "-")
     assert (ended.exit_code, ended.stdout) == (2, "")
-    assert f"{option} cannot show {checked}, a report of nncompress check" in one_line(ended.stderr)
-    assert "take --json, --markdown, --junit, or the text" in ended.stderr
+    assert f"--csv cannot show {checked}, a report of nncompress check" in one_line(ended.stderr)
+    assert "take --json, --markdown, --html, --junit, --sarif, or the text" in ended.stderr
 
 
 def test_what_check_saved_is_in_no_table(checked: Path, saved: list[Path]) -> None:

@@ -28,7 +28,7 @@ RESULTS: dict[str, Any] = {
     "BenchReport": BenchReport((BENCHED,), "synthetic", 0, 1, 1.0, REPORT.environment),
 }
 OPTIONS = {"Report": ReportOptions, "Results": ResultsFiles, "CheckReport": CheckFiles, "BenchReport": BenchFiles}
-STARTS = {"json": "{", "markdown": "## ", "html": "<!DOCTYPE html>", "junit": "<?xml", "csv": "name,"}
+STARTS = {"json": "{", "markdown": "## ", "html": "<!DOCTYPE html>", "junit": "<?xml", "sarif": "{", "csv": "name,"}
 ENTRIES = [(one.name, kind) for one in ALL_FORMATS for kind in one.renderers]
 
 

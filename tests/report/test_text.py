@@ -67,7 +67,7 @@ def test_every_section_is_there_with_its_figures() -> None:
         "parameters  300,000  300,000  same",
         "latency, median ± IQR  1.23 ± 0.05 ms  1.21 ± 0.04 ms  "
         "not distinguishable (ratio 0.980, 99 % interval 0.950 to 1.020)",
-        "hidden  float32  exact  0.999999  61.0 dB  0.0063  0.0421  99.5 %",
+        "hidden  exact  0.999999  61.0 dB  0.0063  0.0421  99.5 %",
         "logits  400  0.9871 (samples 64 to 95, row 7)  16.5 dB (samples 64 to 95, row 7)  -",
         "top-1  97.5 %  97.5 %  0.00 points  400",
         "[w]  Conv  float32 37500  150 kB  38.0 kB  3.95x smaller  folded  12.5 dB  prune: 50 % zero",

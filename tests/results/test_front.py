@@ -10,8 +10,8 @@ import xml.etree.ElementTree as ET
 from dataclasses import replace
 
 from nncompress.report.charts.front import fronts
-from nncompress.report.html_report import render_results_html
 from nncompress.report.junit import render_junit
+from nncompress.report.pages.results_page import render_results_html
 from nncompress.report.results_table import results_headline, results_table
 from nncompress.report.results_text import results_csv, results_json, results_markdown, results_text
 from nncompress.results.front import results_of
@@ -136,3 +136,18 @@ def test_hostile_names_are_inert() -> None:
         assert "\x1b" not in text
     for text in (results_markdown(found), render_results_html(found)):
         assert "<script" not in text
+
+
+def test_a_row_names_the_limits_that_failed_and_its_time() -> None:
+    missed = report("missed.onnx", 50_000, 0.5, limits=Limits(max_size=10, max_drop=0.01))
+    results = results_of((missed, SMALL))
+    assert [one.missed for one in results.results] == [("max-size <= 10 B", "drop <= 1.00 points"), ()]
+    assert results.results[0].made_at == missed.environment.made_at
+    table = results_table(results)
+    assert [dict(zip(table.header, row, strict=True))["limit missed"] for row in table.rows] == [
+        "max-size <= 10 B; drop <= 1.00 points",
+        "",
+    ]
+    assert "limit missed" not in results_table(results_of((SMALL,))).header
+    rows = list(csv.DictReader(io.StringIO(results_csv(results))))
+    assert rows[0]["missed"] == "max-size <= 10 B; drop <= 1.00 points"

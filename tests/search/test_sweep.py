@@ -318,14 +318,27 @@ def test_a_model_without_a_result_that_passes_fails_the_sweep(here: Path) -> Non
 
 def test_a_sweep_without_any_result_says_why_in_every_format(here: Path) -> None:
     (here / "bad.onnx").write_bytes(b"no model")
-    files = ("--json", "s.json", "--markdown", "s.md", "--html", "s.html", "--csv", "s.csv", "--junit", "s.xml")
+    files = (
+        "--json",
+        "s.json",
+        "--markdown",
+        "s.md",
+        "--html",
+        "s.html",
+        "--csv",
+        "s.csv",
+        "--junit",
+        "s.xml",
+        "--sarif",
+        "s.sarif",
+    )
     ended = nncompress(*arguments("out", *files, models=("bad.onnx",), recipes=("int8",)))
     assert ended.exit_code == 1
     assert ended.stdout.startswith(
         "FAIL  0 results, 0 on the Pareto front, 1 without result, no result that passes for bad.onnx"
     )
     assert json.loads((here / "s.json").read_text())["missing"][0]["exit_code"] == 3
-    for name in ("s.md", "s.html", "s.xml"):
+    for name in ("s.md", "s.html", "s.xml", "s.sarif"):
         assert "bad--int8" in (here / name).read_text()
 
 

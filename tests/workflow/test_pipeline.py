@@ -82,9 +82,12 @@ def test_the_report_hands_them_on_and_the_waterfall_ends_at_the_file(sample: str
     )  # fmt: skip
     bars = waterfall(report)
     names = ["normalise", "factorize", "prune-magnitude", "quantize-weights", "nodes and names"]
-    assert [bar.name for bar in bars] == ["original file", *names, "result file"]
+    assert bars is not None
+    shown = [row.name for row in bars.rows[1:-1]]
+    assert shown == [name for name in names if name in shown]  # without those that changed no byte
+    assert set(names) - set(shown) <= {"normalise", "factorize"}
     before, after = report.comparison.reference.file_bytes, report.comparison.candidate.file_bytes
-    assert (bars[-2].at, bars[-1].width) == (pytest.approx(440 * after / before, abs=0.06),) * 2
+    assert bars.rows[-1].boxes[0].width == pytest.approx(100 * after / before, abs=0.06)
     assert after == (tmp_path / "o.onnx").stat().st_size
     assert bool(report.worst_values) == any(
         "factors" not in line.form for line in report.ledger if line.kind == "weight"

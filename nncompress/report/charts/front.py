@@ -1,10 +1,14 @@
-"""Lays out the chart of many results: size against loss, those on the Pareto front filled and joined by a line."""
+"""Lays out the chart of many results: size against loss, those on the Pareto front filled and joined by a line.
+
+A label stands where it covers no mark and no other label; where there is no such place, the mark has none.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import PurePath
 
 from nncompress.errors import printable
@@ -13,7 +17,12 @@ from nncompress.results.front import Result, Results
 from nncompress.results.units import format_bytes
 
 LEAST_LOSS = 1e-9  # on a logarithmic axis
-LONGEST_LABEL = 28
+LONGEST_LABEL = 24
+LETTER, LINE, RADIUS = 8.0, 18.0, 7.0  # pixels, as they are on a narrow screen
+
+
+Room = tuple[float, float, float, float]
+"""Left, top, right and bottom of what is drawn."""
 
 
 @dataclass(frozen=True)
@@ -23,10 +32,12 @@ class Mark:
     x: float
     y: float
     label: str
-    anchor: str  # class of the label: "end" where it would leave the plot on the right
     name: str  # in full, for the tooltip
     on_front: bool
     failed: bool
+    label_x: float = 0.0
+    label_y: float = 0.0
+    anchor: str = ""  # class of the label: "end" where it stands on the left
 
 
 @dataclass(frozen=True)
@@ -73,7 +84,9 @@ def _front(group: Sequence[Result], loss_name: str) -> Front:
         Tick(PLOT_HEIGHT - at, f"{10 ** float(label):.0e}" if logarithmic else label)
         for at, label in ticks_of(y_low, y_high, y_step, PLOT_HEIGHT)
     ]
-    return Front(printable(group[0].original), loss_name, tuple(marks), _line(marks), tuple(x_ticks), tuple(y_ticks))
+    return Front(
+        printable(group[0].original), loss_name, _labelled(marks), _line(marks), tuple(x_ticks), tuple(y_ticks)
+    )
 
 
 def _mark(result: Result, x: float, y: float, lost: str) -> Mark:
@@ -81,8 +94,27 @@ def _mark(result: Result, x: float, y: float, lost: str) -> Mark:
     latency = "" if result.latency_ratio is None else f", {result.latency_text}"
     short = name if len(name) <= LONGEST_LABEL else "…" + name[1 - LONGEST_LABEL :]
     full = f"{printable(result.name)}: {format_bytes(result.size_bytes)}, {lost}{latency}"
-    right = x > 0.7 * PLOT_WIDTH
-    return Mark(x, round(y, 1), short, "end" if right else "", full, result.on_front, result.level == "fail")
+    return Mark(x, round(y, 1), short, full, result.on_front, result.level == "fail")
+
+
+def _labelled(marks: Sequence[Mark]) -> tuple[Mark, ...]:
+    """Those on the front choose their places first."""
+    taken = [(mark.x - RADIUS, mark.y - RADIUS, mark.x + RADIUS, mark.y + RADIUS) for mark in marks]
+    placed = {}
+    for mark in sorted(marks, key=lambda mark: not mark.on_front):
+        width = LETTER * len(mark.label)
+        for lower, right in product((-8, 20, -28), (True, False)):
+            x, y = mark.x + (10 if right else -10), mark.y + lower
+            room = (x if right else x - width, y - LINE, x + width if right else x, y)
+            if room[0] >= 0 and room[2] <= PLOT_WIDTH and 0 <= room[3] <= PLOT_HEIGHT and not _covers(room, taken):
+                taken.append(room)
+                placed[id(mark)] = replace(mark, label_x=x, label_y=round(y, 1), anchor="" if right else "end")
+                break
+    return tuple(placed.get(id(mark), replace(mark, label="")) for mark in marks)
+
+
+def _covers(room: Room, taken: Sequence[Room]) -> bool:
+    return any(room[0] < t[2] and t[0] < room[2] and room[1] < t[3] and t[1] < room[3] for t in taken)
 
 
 def _line(marks: Sequence[Mark]) -> str:

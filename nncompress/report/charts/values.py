@@ -13,8 +13,9 @@ from nncompress.results.record import Report
 from nncompress.results.units import format_count, format_db
 from nncompress.results.weight_values import WeightValues
 
-HISTOGRAM_WIDTH, HEIGHT = 440.0, 200.0  # pixels; the plot of pairs is a square of that height
-MOST_TICKS = 5
+HISTOGRAM_WIDTH, HEIGHT = 250.0, 160.0  # pixels; the plot of pairs is a square of that height
+MOST_TICKS, MOST_CHARTS = 3, 2
+VISIBLE = 0.02  # of the axis: what moves less lies on the diagonal, and a picture of that says nothing
 
 
 @dataclass(frozen=True)
@@ -32,15 +33,22 @@ class ValueChart:
 
 
 def value_charts(report: Report) -> list[ValueChart]:
-    """A chart for each of the worst weights that can be drawn."""
+    """The worst weights that can be drawn and whose values moved visibly; more than MOST_CHARTS look alike."""
     sizes = {line.name: math.prod(line.shape) for line in report.ledger}
-    return [_chart(values, sizes.get(values.weight, 0)) for values in report.worst_values if _can_be_drawn(values)]
+    drawn = [values for values in report.worst_values if _can_be_drawn(values) and _moved(values)]
+    return [_chart(values, sizes.get(values.weight, 0)) for values in drawn[:MOST_CHARTS]]
 
 
 def _can_be_drawn(values: WeightValues) -> bool:
     """True for what nncompress writes; a report may come from anywhere."""
     ends = math.isfinite(values.high - values.low) and values.low < values.high
     return ends and len(values.counts_before) == len(values.counts_after) > 0
+
+
+def _moved(values: WeightValues) -> bool:
+    """True too where no pair tells."""
+    moves = [abs(after - before) for before, after in values.pairs if math.isfinite(after - before)]
+    return not moves or max(moves) >= VISIBLE * (values.high - values.low)
 
 
 def _chart(values: WeightValues, size: int) -> ValueChart:
@@ -52,17 +60,22 @@ def _chart(values: WeightValues, size: int) -> ValueChart:
     ]
     start, end, pair_step = round_axis(*_range(values))
     ticks = ticks_of(start, end, pair_step, HEIGHT)
-    ticks = ticks[:: 1 if len(ticks) <= MOST_TICKS else 2]
+    ticks = _few(ticks)
     return ValueChart(
         printable(values.weight),
         f"{printable(values.weight)}: SQNR {format_db(values.sqnr_db)}, {_extent(values, size)}.",
         _outline(values.counts_before, edges, tallest),
         _outline(values.counts_after, edges, tallest),
         _dots(values, start, end),
-        tuple(Tick(at, label) for at, label in ticks_of(low, high, step, HISTOGRAM_WIDTH)),
+        tuple(Tick(at, label) for at, label in _few(ticks_of(low, high, step, HISTOGRAM_WIDTH))),
         tuple(Tick(at, label) for at, label in ticks),
         tuple(Tick(HEIGHT - at, label) for at, label in ticks),
     )
+
+
+def _few(ticks: list[tuple[float, str]]) -> list[tuple[float, str]]:
+    """Every n-th: labels of small numbers are long."""
+    return ticks[:: -(-len(ticks) // MOST_TICKS)]
 
 
 def _extent(values: WeightValues, size: int) -> str:

@@ -3,42 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
 
-from nncompress.errors import printable
-from nncompress.report.charts.axes import BAR_WIDTH, scaled, shortened
+from nncompress.report.charts.axes import scaled
+from nncompress.report.charts.boxes import FULL, Bars, Box, Key, Row, row
 from nncompress.results.record import Report
 from nncompress.results.units import format_bytes
 
-Kind = Literal["before", "less", "more", "after"]
+_KEYS = (Key("before", "original"), Key("less", "taken off"), Key("more", "put on"), Key("after", "result"))
+_CAPTION = (
+    "What the weights would take if they were stored right after each step; nodes and names, which decode them, "
+    "come at the end."
+)
 
 
-@dataclass(frozen=True)
-class Fall:
-    """One bar, in pixels from the left end of the longest."""
+def waterfall(report: Report) -> Bars | None:
+    """From the original file to the result, with the steps that changed something, whose differences add up.
 
-    label: str
-    name: str  # in full, for the tooltip
-    kind: Kind  # "before" and "after": a whole file
-    left: float
-    width: float
-    at: float  # where the next bar begins
-    text: str
-
-
-def waterfall(report: Report) -> list[Fall]:
-    """Bars from the original file to the result, whose differences add up; [] without figures between the passes."""
+    None without figures between the passes.
+    """
     if not report.steps or not report.ledger:
-        return []
+        return None
     before, after = report.comparison.reference.file_bytes, report.comparison.candidate.file_bytes
     longest = max(before, after, *(size for _, size in _sizes(report)), 1)
-    bars = [_bar("original file", "before", (0, before), longest, format_bytes(before))]
+    rows = [_row("original file", "before", (0, before), longest, format_bytes(before))]
     size = before
     for name, now in _sizes(report):
-        bars.append(_bar(name, "less" if now <= size else "more", (size, now), longest, _difference(size, now)))
+        if now != size:
+            rows.append(_row(name, "less" if now < size else "more", (size, now), longest, _difference(size, now)))
         size = now
-    return [*bars, _bar("result file", "after", (0, after), longest, format_bytes(after))]
+    rows.append(_row("result file", "after", (0, after), longest, format_bytes(after)))
+    kinds = {box.kind for one in rows for box in one.boxes}
+    return Bars("Bytes step by step", tuple(key for key in _KEYS if key.kind in kinds), tuple(rows), _CAPTION)
 
 
 def _sizes(report: Report) -> Iterator[tuple[str, int]]:
@@ -52,14 +47,11 @@ def _sizes(report: Report) -> Iterator[tuple[str, int]]:
     yield "nodes and names", after
 
 
-def _bar(name: str, kind: Kind, ends: tuple[int, int], longest: int, text: str) -> Fall:
-    left, right = (scaled(end, 0, longest, BAR_WIDTH) for end in sorted(ends))
-    at = scaled(ends[1], 0, longest, BAR_WIDTH)
-    return Fall(shortened(printable(name)), printable(name), kind, left, round(right - left, 1), at, text)
+def _row(name: str, kind: str, ends: tuple[int, int], longest: int, text: str) -> Row:
+    left, right = (scaled(end, 0, longest, FULL) for end in sorted(ends))
+    return row(name, (Box(kind, left, max(round(right - left, 1), 0.3), 0.1, 0.8),), text)
 
 
 def _difference(before: int, after: int) -> str:
     """Such as "−103 kB to 238 kB"."""
-    if before == after:
-        return "no change"
     return f"{'−' if after < before else '+'}{format_bytes(abs(after - before))} to {format_bytes(after)}"

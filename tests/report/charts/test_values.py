@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from nncompress.report.charts.values import HEIGHT, HISTOGRAM_WIDTH, MOST_TICKS, value_charts
+from nncompress.report.charts.values import HEIGHT, HISTOGRAM_WIDTH, MOST_CHARTS, MOST_TICKS, value_charts
 from nncompress.results.weight_values import WeightValues
 from tests.sample_report import stepwise_report, values
 
@@ -25,7 +25,7 @@ def test_histograms_share_an_axis_and_a_scale_of_square_roots() -> None:
     assert chart.before == f"M0 {H:g}V0H{W / 2:g}V{H:g}H{W:g}V{H:g}Z"
     assert chart.after == f"M0 {H:g}V{H / 2:g}H{W / 2:g}V{H * (1 - math.sqrt(3 / 4)):.1f}H{W:g}V{H:g}Z"
     assert [(tick.at, tick.label) for tick in chart.ticks] == [
-        (0, "-1"), (W / 4, "-0.5"), (W / 2, "0"), (3 * W / 4, "0.5"), (W, "1"),
+        (0, "-1"), (W / 2, "0"), (W, "1"),
     ]  # fmt: skip
 
 
@@ -36,7 +36,7 @@ def test_pairs_are_dots_and_what_did_not_change_lies_on_the_diagonal() -> None:
 
 
 def test_equal_dots_are_drawn_once() -> None:
-    (chart,) = value_charts(replace(stepwise_report(), worst_values=(replace(SMALL, pairs=((0.0, 0.0),) * 9),)))
+    (chart,) = value_charts(replace(stepwise_report(), worst_values=(replace(SMALL, pairs=((0.0, 0.5),) * 9),)))
     assert chart.dots.count("h0") == 1
 
 
@@ -73,3 +73,9 @@ def test_without_finite_pairs_the_histograms_remain(pairs: tuple[tuple[float, fl
     (chart,) = value_charts(replace(stepwise_report(), worst_values=(replace(SMALL, pairs=pairs),)))
     assert chart.dots == ""
     assert chart.before.startswith("M0")
+
+
+def test_values_that_hardly_moved_are_no_picture_and_many_look_alike() -> None:
+    near = replace(SMALL, pairs=tuple((b, b + 0.01) for b, _ in SMALL.pairs))
+    assert chart_of(near) == []
+    assert len(value_charts(replace(stepwise_report(), worst_values=(SMALL,) * 4))) == MOST_CHARTS
