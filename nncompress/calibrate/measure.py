@@ -14,6 +14,7 @@ from nncompress.model.blocks import Kind
 from nncompress.numerics.held import Store
 from nncompress.numerics.moments import Moments, variance_of_mean
 from nncompress.passes.statistics import Deviation
+from nncompress.progress import Stage
 from nncompress.runtime.blocks import BUDGET_BYTES, Activations, Block, CannotKeepError, kinds_of, run_block, start
 
 
@@ -22,7 +23,7 @@ class Advance:
     """Compute a block of the original, whose results are kept. Pickles."""
 
     block: Block
-    doing: str  # for messages
+    doing: Stage  # for messages
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Compare:
     axis: int  # of its channels
     live_original: frozenset[str]  # what is kept afterwards
     live_now: frozenset[str]
-    doing: str
+    doing: Stage
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class CompareOutputs:
     """Compute the whole network as it is now, and compare its outputs with the original's. Pickles."""
 
     block: Block  # shows the outputs
-    doing: str
+    doing: Stage
 
 
 Kinds = Mapping[str, Kind]
@@ -53,7 +54,7 @@ Kinds = Mapping[str, Kind]
 class TwoNetworks:
     """Both networks with the activations that are still needed."""
 
-    def __init__(self, feeds: Feeds, announce: Callable[[str, str], None]) -> None:
+    def __init__(self, feeds: Feeds, announce: Callable[..., None]) -> None:
         self._announce = announce
         announce("original", "reading calibration data for")
         self._original = start(feeds, Store(BUDGET_BYTES))
@@ -90,7 +91,7 @@ class TwoNetworks:
 
     def go_on(self, request: Advance | Compare | CompareOutputs) -> None:
         """A sign of life."""
-        self._announce(request.block.part, request.doing)
+        self._announce(request.block.part, request.doing.doing, request.doing.done, request.doing.total)
 
     def original(self, name: str, index: int) -> np.ndarray:
         """A value of the original network for one feed."""

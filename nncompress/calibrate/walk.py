@@ -21,6 +21,7 @@ from nncompress.model.linear import Linear
 from nncompress.model.model import Model
 from nncompress.model.network import Network, Plan
 from nncompress.passes.statistics import Deviation, Needs
+from nncompress.progress import Stage
 from nncompress.runtime.blocks import Block, write_block
 from nncompress.runtime.child import ModelCall, serve_in_child
 from nncompress.runtime.session import Part
@@ -58,7 +59,7 @@ class CalibrationRun:
         with _child(self.original, self.samples) as child:
             original.there = dict(child.kinds())
             inputs, plan = dict(original.there), original.plan(outputs, outputs)
-            kinds = child.answer(Advance(child.written(original, "original", plan), "running"))
+            kinds = child.answer(Advance(child.written(original, "original", plan), Stage("running")))
             if isinstance(kinds, str):  # they cannot be kept, and so not be compared
                 return [0.0] * len(models)
             original.follow(plan, kinds)
@@ -66,7 +67,7 @@ class CalibrationRun:
             for model in models:
                 network = Network(model, dict(inputs))
                 block = child.written(network, "result", replace(network.plan(outputs, ()), kept=[]), outputs)
-                errors.append(float(child.answer(CompareOutputs(block, "running what became of"))))
+                errors.append(float(child.answer(CompareOutputs(block, Stage("running what became of")))))
             return errors
 
 
@@ -130,7 +131,7 @@ class _Child:
             said = str(error)
             for file in self._folder.iterdir():
                 said = said.replace(f"the {request.block.part} {file}: ", "")
-            raise type(error)(f"{self._path}: {request.doing} it: {said}") from error
+            raise type(error)(f"{self._path}: {request.doing.doing} it: {said}") from error
         finally:
             for file in self._folder.iterdir():
                 file.unlink()
@@ -164,7 +165,8 @@ class _Walker:
         if obstacle is not None:
             return f"calibration cannot stop there: {obstacle}"
         child, there = self._child, dict(original.there)
-        doing = f"calibrating block {number + 1} of {len(self._route.targets)} of"
+        count = len(self._route.targets)
+        doing = Stage(f"calibrating block {number + 1} of {count} of", number, count)
         if first.kept:
             kinds = child.answer(Advance(child.written(original, "original", first), doing))
             if isinstance(kinds, str):

@@ -7,6 +7,8 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import nullcontext
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
@@ -14,12 +16,14 @@ from typer.core import TyperGroup
 
 from nncompress.cli import interrupts
 from nncompress.cli.printing import complain
+from nncompress.cli.progress import draw, progress_shown
 from nncompress.errors import EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_NO_OUTPUT, EXIT_USAGE, NncompressError, lacking
 
 EXIT_CODES = """
 Exit codes: 0 done (warnings allowed); 1 a gate failed; 2 wrong usage; 3 input unreadable or unsafe;
 4 no usable output (nothing to compress, larger, refused by onnxruntime); 5 internal error; 130 interrupted.
 """
+_WORK = "nncompress.workflow.compress"  # imports all C extensions but onnxruntime's, which runs in a child
 _UsageError: Any = typer.BadParameter.__base__  # what typer raises for every command line that it cannot understand
 
 
@@ -88,15 +92,20 @@ def common(
     _State.debug = debug or os.environ.get("NNCOMPRESS_DEBUG", "") not in ("", "0")
 
 
-def guarded(command: Callable[..., None]) -> Callable[..., None]:
-    """The command with every error turned into one line on stderr and its exit code."""
+def guarded(command: Callable[..., None], *, works: bool = True) -> Callable[..., None]:
+    """The command with every error turned into one line on stderr and its exit code. `works`: it needs the libraries
+    that take time to load, and may have something to leave behind."""
 
     @functools.wraps(command)
     def run(*args: Any, **options: Any) -> None:
         try:
             try:
-                interrupts.begin_work()
-                command(*args, **options)
+                with progress_shown(command.__name__) if works else nullcontext():
+                    if works:
+                        import_module(_WORK)
+                        interrupts.begin_work()
+                        draw()
+                    command(*args, **options)
             finally:
                 interrupts.end_work()
         except NncompressError as error:

@@ -27,6 +27,7 @@ from nncompress.cli.options import (
 from nncompress.cli.pass_commands import PassCommand
 from nncompress.cli.pass_options import corrections, pass_options, passes_of
 from nncompress.cli.printing import say
+from nncompress.cli.progress import hide
 from nncompress.cli.settings import Layer, configured
 from nncompress.cli.with_options import with_options
 from nncompress.errors import UsageError, printable
@@ -115,7 +116,6 @@ def _compress(
     from nncompress.cli.from_options import limits_of, proof_of, target_of, writing_of
     from nncompress.cli.inputs import data_files, inputs_of
     from nncompress.cli.outputs import check_reports, finish, write_files, write_text
-    from nncompress.cli.progress import progress_shown
     from nncompress.cli.unchanged import made_already, options_used
     from nncompress.config.recipe import recipe_text
     from nncompress.workflow.compress import compress_file
@@ -135,11 +135,11 @@ def _compress(
             say(printable(f"{where} is up to date"))
             write_files(saved, SummaryOptions(github_summary=report.github_summary))
             return
-    with progress_shown():
-        result = compress_file(
-            source, where, passes, command=command, proof=proving, writing=writing, limits=gates,
-            calibration=calibration.calibration,
-        )  # fmt: skip
+    result = compress_file(
+        source, where, passes, command=command, proof=proving, writing=writing, limits=gates,
+        calibration=calibration.calibration,
+    )  # fmt: skip
+    hide()
     end_work()  # an interrupt could no longer leave nothing behind
     if write.save_recipe is not None:
         values = shared_values(calibration, proof, limits, write)

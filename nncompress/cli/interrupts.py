@@ -1,8 +1,9 @@
-"""What a signal does: before a command works it ends the process at once, and while it works by an exception.
+"""What a signal does: before a command works the system ends the process, and while it works an exception does.
 
-The exception lets temporary files be removed, and comes only once, for a second one would stop that. Python drops what
-is raised in a callback of its own, such as that of a weak reference: an exception lost so is raised again. One that
-came in the middle of an import waits for its end: C extensions do not survive it.
+There is nothing to leave behind before, and C extensions that are being loaded survive no exception. The exception lets
+temporary files be removed, and comes only once, for a second one would stop that. Python drops what is raised in a
+callback of its own, such as that of a weak reference: an exception lost so is raised again. One that came in the middle
+of a later import waits for its end.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ _AGAIN_S = 0.01
 
 
 class _State:
+    taken_over = False
     works = False  # a command is at work, and has not been told to end
     number = 0  # of the signal that told it to
     ends_s = 0.0  # when, or when the work was done; 0: neither
@@ -29,14 +31,20 @@ def take_over() -> None:
     """To be called first of all. Signals that are ignored, as below nohup or in the background, stay so."""
     for number in _NUMBERS:
         if signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, _came)
-    signal.signal(signal.SIGALRM, _raise_again)
-    sys.unraisablehook = _could_not_be_raised
+            signal.signal(number, signal.SIG_DFL)
+    _State.taken_over = True
 
 
 def begin_work() -> None:
     """From now on a signal raises KeyboardInterrupt, or SystemExit."""
     _State.works, _State.number, _State.ends_s = True, 0, 0.0
+    if not _State.taken_over:
+        return  # this is somebody else's process
+    sys.unraisablehook = _could_not_be_raised
+    signal.signal(signal.SIGALRM, _raise_again)
+    for number in _NUMBERS:
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _came)
 
 
 def end_work() -> None:
@@ -63,8 +71,6 @@ def _came(number: int, frame: FrameType | None) -> None:
         _State.number = number
         _raise_unless_importing(frame)
         return
-    if not _State.ends_s:
-        _end(number, MESSAGE)
     if not came():
         _end(number, "interrupted when the work was done: what was made is in its place")
     if time.monotonic() - _State.ends_s > TIDY_S:

@@ -10,6 +10,7 @@ import io
 import sys
 from typing import TYPE_CHECKING, TextIO
 
+from nncompress.cli.progress import hide
 from nncompress.errors import printable
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def say_lines(laid: Laid) -> None:
     from nncompress.report import github
     from nncompress.report.terminal import print_lines
 
+    hide()
     if not github.in_actions():
         print_lines(laid, sys.stdout)
         sys.stdout.flush()
@@ -61,5 +63,6 @@ def say_lines(laid: Laid) -> None:
 def _write(stream: TextIO, text: str) -> None:
     from nncompress.report import github
 
+    hide()
     stream.write(github.without_commands(text) if github.in_actions() else text)
     stream.flush()  # here, where what goes wrong is dealt with, and not when Python ends

@@ -25,6 +25,7 @@ from nncompress.cli.printing import complain, say, say_error, say_sections
 from nncompress.cli.settings import Layer, configured
 from nncompress.cli.with_options import Invocation, with_options
 from nncompress.errors import EXIT_GATE_FAILED, EXIT_INTERRUPTED, InputError, UsageError, printable
+from nncompress.progress import at
 
 if TYPE_CHECKING:
     from nncompress.results.sweep import Ended, Lost, SweepResults
@@ -178,12 +179,14 @@ class _Progress:
 
     def __init__(self, trials: Sequence[Trial]) -> None:
         self.done, self._total = 0, len(trials)
+        at("running trials", 0, self._total)
 
     def __call__(self, outcome: Ended | Lost, again: bool) -> None:
         from nncompress.report.sweep_text import progress_line
 
         self.done += 1
         complain(progress_line(outcome, self.done, self._total, again=again))
+        at("running trials", self.done, self._total)
 
 
 @contextmanager

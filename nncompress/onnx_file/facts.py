@@ -8,6 +8,7 @@ from pathlib import Path
 from nncompress.files.opened import OpenFile
 from nncompress.model.inventory import take_inventory
 from nncompress.model.model import Model
+from nncompress.progress import at
 from nncompress.results.record import FileFacts
 
 LARGEST_COUNTED_BYTES = 512 << 20  # of larger models neither the packed size nor the non-zeros are measured
@@ -57,5 +58,6 @@ def _packed_bytes(file: OpenFile) -> int:
     packer = zstd.ZstdCompressor(level=_LEVEL)
     total = 0
     for offset in range(0, file.size_bytes, _BLOCK):
+        at(f"packing {file.path.name} to see its size", offset, file.size_bytes)
         total += len(packer.compress(file.read(offset, min(_BLOCK, file.size_bytes - offset))))
     return total + len(packer.flush())

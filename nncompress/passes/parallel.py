@@ -10,6 +10,7 @@ from typing import TypeVar
 from nncompress.errors import NoOutputError
 from nncompress.model.weights import Weight
 from nncompress.numerics.blas_threads import limit_new_thread
+from nncompress.progress import at
 
 IN_FLIGHT_BYTES = 512 << 20  # weights that are read and worked on at the same time
 
@@ -22,7 +23,14 @@ def in_parallel(weights: list[Weight], work: Callable[[Weight], T], threads: int
 
     Raises NoOutputError where the memory does not suffice.
     """
-    work = _with_enough_memory(work)
+    total, done = sum(weight.size for weight in weights), 0
+    for weight, result in _in_order(weights, _with_enough_memory(work), threads):
+        done += weight.size
+        at("compressing weights", done, total)
+        yield weight, result
+
+
+def _in_order(weights: list[Weight], work: Callable[[Weight], T], threads: int) -> Iterator[tuple[Weight, T]]:
     if threads <= 1:
         yield from ((weight, work(weight)) for weight in weights)
         return

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from nncompress.errors import InputError, NncompressError, NoOutputError
+from nncompress.progress import at
 from nncompress.results.record import Loaded, Timing
 from nncompress.runtime.child_process import (
-    Announced,
     Call,
     ChildDied,
     ChildLacksMemory,
@@ -25,24 +25,12 @@ from nncompress.runtime.memory import free_memory_bytes
 DEFAULT_TIMEOUT_S = 600.0  # between two signs of life: a model loaded, a feed run, a latency measured
 LEAST_MEMORY_BYTES = 1 << 30
 _in_process = False
-_listener: Announced = lambda part, what: None  # noqa: E731
 
 
 def run_in_process() -> None:
     """From now on models run in this process, where a debugger can look at them, and where a crash ends everything."""
     global _in_process
     _in_process = True
-
-
-@contextmanager
-def listening(listener: Announced) -> Iterator[None]:
-    """Until the block ends, `listener` is told what child processes are about to do: (part, what)."""
-    global _listener
-    before, _listener = _listener, listener
-    try:
-        yield
-    finally:
-        _listener = before
 
 
 @dataclass(frozen=True)
@@ -77,7 +65,7 @@ def call_in_child(call: ModelCall, timeout_s: float | None = None) -> Any:
     The child may use the memory that is free: one that wants more fails, and nothing else on the machine does.
     """
     if _in_process:
-        return call.function(*call.arguments, lambda part, what: None)
+        return call.function(*call.arguments, _told)
     with _guarded(call, timeout_s) as (process_call, watched, limit_s):
         return call_in_process(process_call, watched.announced, limit_s)
 
@@ -95,7 +83,7 @@ def serve_in_child(call: ModelCall, timeout_s: float | None = None) -> Iterator[
     It answers as `call_in_child` does.
     """
     if _in_process:
-        served = call.function(*call.arguments, lambda part, what: None)
+        served = call.function(*call.arguments, _told)
         yield lambda question, result=None: served(question)
         return
     with (
@@ -119,9 +107,9 @@ class _Watched:
     part: str = "original"
     what: str = "load"
 
-    def announced(self, part: str, what: str) -> None:
+    def announced(self, part: str, what: str, done: float, total: float | None) -> None:
         self.part, self.what = part, what
-        _listener(part, what)
+        _told(part, what, done, total)
 
     @property
     def is_original(self) -> bool:
@@ -183,6 +171,10 @@ def _in_turns(models: Any, feeds: Any, threads: int, seconds: float, announce: A
     from nncompress.runtime.cost import measure_in_turns
 
     return measure_in_turns(models, feeds, threads, seconds, announce)
+
+
+def _told(part: str, what: str, done: float = 0, total: float | None = None) -> None:
+    at(stage_words(part, what), done, total)
 
 
 def stage_words(part: str, what: str) -> str:

@@ -54,7 +54,7 @@ class ChildLacksMemory(MachineError):
 
 @dataclass(frozen=True)
 class Call:
-    """A function that can be pickled and its arguments; it also gets `announce(part, what)`, to say what it does."""
+    """A function that can be pickled and its arguments; it also gets `announce(part, what, done, total)`."""
 
     function: Callable[..., Any]
     arguments: tuple[Any, ...]
@@ -64,7 +64,7 @@ class Call:
     serves: bool = False  # the result stays there and is called with what is asked
 
 
-Announced = Callable[[str, str], None]
+Announced = Callable[[str, str, float, float | None], None]
 
 
 def call_in_process(call: Call, announced: Announced, timeout_s: float | None = None) -> Any:
@@ -107,8 +107,8 @@ class _Talk:
             self.process.stdin.flush()
         while (message := self._next_message()) is not None:
             match message:
-                case ("stage", part, what):
-                    self.announced(part, what)
+                case ("stage", part, what, done, total):
+                    self.announced(part, what, done, total)
                 case ("done", result):
                     return result
                 case ("error", name, text, of_machine):
@@ -151,8 +151,11 @@ def main() -> None:
         pickle.dump(message, channel)
         channel.flush()
 
+    def announce(part: str, what: str, done: float = 0, total: float | None = None) -> None:
+        send("stage", part, what, done, total)
+
     def started() -> Any:
-        return call.function(*call.arguments, lambda part, what: send("stage", part, what))
+        return call.function(*call.arguments, announce)
 
     if not call.serves:
         _answer(started, send)

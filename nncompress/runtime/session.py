@@ -10,7 +10,7 @@ import ctypes
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 import onnxruntime as ort
@@ -238,9 +238,11 @@ def _float8(codes: Array, element: str) -> Array:
     return decoded
 
 
-Announce = Callable[[Part, str], None]
-"""Told which model is about to be worked on, and how: "load", "run", "time"."""
+class Announce(Protocol):
+    """Told which model is about to be worked on, how ("load", "run", "time"), and how much of that is done."""
+
+    def __call__(self, part: Part, stage: str, done: float = 0, total: float | None = None) -> None: ...
 
 
-def silent(part: Part, stage: str) -> None:
+def silent(part: Part, stage: str, done: float = 0, total: float | None = None) -> None:
     """Tells nobody."""

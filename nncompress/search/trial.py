@@ -135,11 +135,15 @@ def run_trial(trial: Trial) -> Ended:
     Raises ChildDied where that was killed, and NncompressError for a reason that lies in the machine.
     """
     call = Call(_perform, (trial,), tidy_s=TIDY_S, environment=_ONE_THREAD)
-    ended: Ended = call_in_process(call, lambda part, what: None)
+    ended: Ended = call_in_process(call, _untold)
     return ended
 
 
-def _perform(trial: Trial, announce: Callable[[str, str], None]) -> Ended:
+def _untold(part: str, what: str, done: float, total: float | None) -> None:
+    """Several run at a time: which of them is at what, nobody can show."""
+
+
+def _perform(trial: Trial, announce: Callable[..., None]) -> Ended:
     start = time.monotonic()
     code, message, sha256, has_report = 0, "", "", False
     try:

@@ -82,8 +82,8 @@ def _side_by_side(request: Request, original: Original, announce: Announce) -> R
 
     def live() -> Outputs:
         own = original.session if draws is None else original.session.again()  # whose draws begin anew
-        for feed in request.feeds:
-            announce("original", "run")
+        for number, feed in enumerate(request.feeds):
+            announce("original", "run", number, len(request.feeds))
             yield own.run(feed)
 
     _compare(request, live, candidate.session, _noting_cost(candidate, tally.add), announce)
@@ -101,8 +101,8 @@ def _one_after_the_other(request: Request, original: Original, announce: Announc
     with tempfile.TemporaryFile(prefix="nncompress-") as spill:
         first = next(iter(request.feeds))
         draws = _draws(request, original, first, announce)
-        for feed in request.feeds:
-            announce("original", "run")
+        for number, feed in enumerate(request.feeds):
+            announce("original", "run", number, len(request.feeds))
             pickle.dump(original.session.run(feed), spill, protocol=5)
         reference_timing = _timed_alone(original.session, first, request, announce)
         original.close()
@@ -165,8 +165,8 @@ def _compare(
     announce: Announce,
 ) -> None:
     with closing(reference_outputs()) as outputs:
-        for (feed, notes), reference in zip(request.feeds.read(), outputs, strict=True):
-            announce("result", "run")
+        for number, ((feed, notes), reference) in enumerate(zip(request.feeds.read(), outputs, strict=True)):
+            announce("result", "run", number, len(request.feeds))
             add(reference, candidate.run(feed), feed, notes)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from nncompress.feeds.specs import value_text
 from nncompress.onnx_file.facts import file_facts
 from nncompress.onnx_file.read import load
+from nncompress.progress import counted
 from nncompress.results.bench import Benched, BenchReport, Energy
 from nncompress.results.record import FileFacts, Loaded, Timing
 from nncompress.runtime.child import in_turns_in_child, loading_in_child
@@ -30,7 +31,7 @@ def bench_files(models: Sequence[Path], proof: Proof) -> BenchReport:
     """Raises InputError for a model or data that cannot be used."""
     here, notes = environment(), [*busy()]
     facts, feeds, loaded, macs = [], [], [], []
-    for path in models:
+    for path in counted("opening models", models, len(models)):
         model = load(path)
         facts.append(file_facts(model, in_full=False))
         with opened(model, path, replace(proof, validate=True)) as original:

@@ -13,6 +13,7 @@ from nncompress.model.model import Model
 from nncompress.model.value_types import type_of, type_text
 from nncompress.onnx_file.facts import file_facts
 from nncompress.onnx_file.read import load
+from nncompress.progress import counted
 from nncompress.results.check import CheckedModel, CheckReport, Figures
 from nncompress.results.record import FileFacts, Run, TaskMetric
 from nncompress.results.rules.on_budgets import (
@@ -63,7 +64,10 @@ def check_budgets(config: Config, proof: Proof) -> CheckReport:
         for path in paths:
             by_model.setdefault(path, []).append(budget)
     _check_dims(config, by_model, proof.dims)
-    models = tuple(_checked(config, path, budgets, proof) for path, budgets in by_model.items())
+    models = tuple(
+        _checked(config, path, budgets, proof)
+        for path, budgets in counted("checking models", by_model.items(), len(by_model))
+    )
     return CheckReport(str(config.path), models, here, tuple(notes))
 
 

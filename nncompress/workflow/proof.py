@@ -21,6 +21,7 @@ from nncompress.model.inventory import quantized_parts
 from nncompress.model.macs import count_macs
 from nncompress.model.model import Model
 from nncompress.model.shapes import infer_shapes
+from nncompress.progress import at
 from nncompress.results.record import Run, Work
 from nncompress.runtime.child import check_loads_in_child
 from nncompress.runtime.libraries import registering
@@ -58,6 +59,9 @@ def with_libraries(flow: Callable[_P, _T]) -> Callable[_P, _T]:
     return run
 
 
+_DOING = {"load": "loading", "compress": "compressing", "write": "writing", "validate": "comparing"}
+
+
 class Stopwatch:
     """Seconds by stage."""
 
@@ -66,6 +70,7 @@ class Stopwatch:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
+        at(_DOING[name])
         start = time.perf_counter()
         try:
             yield

@@ -8,22 +8,34 @@ from pathlib import Path
 
 import pytest
 
-from nncompress.cli.progress import stage_text
+from nncompress.progress import Stage, at, counted, listening
+from nncompress.runtime.child import stage_words
 from tests.support import MLP, SAMPLES, command_line, nncompress_process, plain_environment
 
-CALIBRATED = ("quantize", MLP, "--calibration", SAMPLES / "data/image_calibration.npz", "--seconds", "0.1", "-q")
+CALIBRATED = ("quantize", MLP, "--calibration", SAMPLES / "data/image_calibration.npz", "--seconds", "0.4", "-q")
 
 
 @pytest.mark.parametrize(
     ("part", "what", "expected"),
     [
-        ("original", "load", ("loading the original", 0, None)),
-        ("result", "time", ("timing the result", 0, None)),
-        ("original", "calibrating block 3 of 17 of", ("calibrating block 3 of 17", 2, 17)),
+        ("original", "load", "loading the original"),
+        ("result", "time", "timing the result"),
+        ("original", "calibrating block 3 of 17 of", "calibrating block 3 of 17 of the original"),
     ],
 )
-def test_stages_are_said_in_words_and_blocks_counted(part: str, what: str, expected: tuple[str, int, int]) -> None:
-    assert stage_text(part, what) == expected
+def test_stages_of_the_child_are_said_in_words(part: str, what: str, expected: str) -> None:
+    assert stage_words(part, what) == expected
+
+
+def test_what_is_counted_is_said_before_each_is_worked_on() -> None:
+    heard: list[Stage] = []
+    with listening(heard.append):
+        for _ in counted("checking models", "ab", 2):
+            at("running")
+    at("running where nobody listens")
+    assert heard == [
+        Stage("checking models", 0, 2), Stage("running"), Stage("checking models", 1, 2), Stage("running")
+    ]  # fmt: skip
 
 
 def test_a_terminal_shows_stages_and_no_trace_is_left_of_them(tmp_path: Path) -> None:
@@ -46,6 +58,9 @@ def test_a_terminal_shows_stages_and_no_trace_is_left_of_them(tmp_path: Path) ->
     assert stdout.startswith("PASS")
     plain = re.sub(rb"\x1b\[[0-9;?]*[a-zA-Z]", b"", shown).decode()
     assert re.search(r"calibrating block \d+ of 3", plain)
+    stages = ["starting quantize", "calibrating block", "timing the result"]
+    places = [plain.index(stage) for stage in stages]
+    assert places == sorted(places)
     assert shown.rstrip().endswith((b"\x1b[2K", b"\x1b[?25h"))  # the line is erased, the cursor is back
 
 
