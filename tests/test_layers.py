@@ -24,7 +24,7 @@ ALLOWED: dict[str, set[str]] = {
     "report": {"results"},
     "model": {"numerics", "files", "results.record"},
     "onnx_file": {"files", "results.record", "model"},
-    "feeds": {"model"},
+    "feeds": {"files", "model"},
     "forms": {"numerics", "model"},
     "passes": {"numerics", "results.record", "model", "forms"},
     "runtime": {"numerics", "results.record", "model", "onnx_file", "feeds"},

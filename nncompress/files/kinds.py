@@ -51,6 +51,12 @@ _MODEL_FIRST = "the model is named before the options"
 _TF2ONNX = "python -m tf2onnx.convert"
 
 ONNX_MODEL = Kind("an ONNX model", rb"\x08[\x01-\x14][\x12\x1a\x22\x28\x32\x3a\x42]", data=_MODEL_FIRST)
+_NPZ = Kind("NumPy arrays", _ZIP, rb"\.npy", model=_GIVE_DATA)
+_NPY = Kind("NumPy arrays", rb"\x93NUMPY", model=_GIVE_DATA)
+_ARCHIVE = Kind("a zip archive", _ZIP, model=f"{_UNPACK}: unzip {{file}}", data=f"{_UNPACK}: unzip {{file}}")
+ARRAYS = (_NPZ, _NPY, _ARCHIVE)
+"""What files of arrays look like, damaged ones too."""
+
 KINDS: tuple[Kind, ...] = (
     Kind("a Git LFS pointer, which stands for the file", rb"version https://git-lfs", model="git lfs pull fetches it",
          data="git lfs pull fetches it"),
@@ -65,10 +71,10 @@ KINDS: tuple[Kind, ...] = (
          model=f"{_EXPORT}, {_OPTIMUM} NAME FOLDER for models of Hugging Face"),
     Kind("a Keras model", _ZIP, rb"model\.weights\.h5",
          model='keras.models.load_model("{path}").export("{stem}.onnx", format="onnx") writes one'),
-    Kind("NumPy arrays", _ZIP, rb"\.npy", model=_GIVE_DATA),
+    _NPZ,
     Kind("a Core ML package", _ZIP, rb"\.mlmodel|\.mlpackage", model=_SOURCE),
-    Kind("a zip archive", _ZIP, model=f"{_UNPACK}: unzip {{file}}", data=f"{_UNPACK}: unzip {{file}}"),
-    Kind("NumPy arrays", rb"\x93NUMPY", model=_GIVE_DATA),
+    _ARCHIVE,
+    _NPY,
     Kind("a Python pickle", rb"\x80[\x02-\x05]", data="np.savez writes arrays, pickles are not read",
          model=f"{_EXPORT}; skl2onnx exports models of scikit-learn"),
     Kind("a TensorFlow Lite model", rb".{4}TFL3", model=f"{_TF2ONNX} --tflite {{file}} --output {{stem}}.onnx"),

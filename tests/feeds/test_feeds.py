@@ -161,7 +161,7 @@ def test_labels_that_cannot_be_told_apart_are_refused(folder, tmp_path):
 
 def test_labels_must_be_numbers(folder, tmp_path):
     np.savez(tmp_path / "labels.npz", labels=["cat"])
-    with pytest.raises(InputError, match=r"labels must be numbers, these are str"):
+    with pytest.raises(InputError, match=r"labels must be numbers, these are text: number them"):
         load_feeds(folder, [X], tmp_path / "labels.npz")
 
 
