@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from functools import partial
@@ -20,7 +19,6 @@ from nncompress.passes.correct_biases import CorrectBiases
 from nncompress.passes.factorize import Factorize
 from nncompress.passes.prune_magnitude import PruneMagnitude
 from nncompress.passes.quantize_weights import QuantizeWeights
-from nncompress.passes.spec import make_pass
 from nncompress.passes.store_lossless import StoreLossless
 from nncompress.results.record import Report
 from nncompress.results.sweep import Ended, Lost
@@ -71,10 +69,10 @@ def compress(
 
 
 def _checked(passes: Sequence[Pass]) -> list[Pass]:
-    """The same passes. Raises UsageError for options of a wrong type or value: dataclasses take anything."""
+    """The same passes. Raises UsageError where they are none."""
     if not isinstance(passes, Sequence) or not all(isinstance(step, Pass) for step in passes):
         raise UsageError("passes are given as a list, such as [QuantizeWeights()]")
-    return [make_pass(step.name, {f.name: getattr(step, f.name) for f in dataclasses.fields(step)}) for step in passes]
+    return list(passes)
 
 
 def save(model: Model, path: str | Path, *, force: bool = False, external_data: bool = False) -> None:

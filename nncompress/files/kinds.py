@@ -108,9 +108,9 @@ KINDS: tuple[Kind, ...] = (
     Kind("an image", rb"GIF8|BM.{4}\x00{4}|RIFF.{4}WEBP|II\*\x00|MM\x00\*", data=_IMAGE),
     Kind("a sound file", rb"RIFF.{4}WAVE|fLaC|ID3|OggS", data=_SOUND),
     Kind("a Parquet file", rb"PAR1", data='pandas.read_parquet("{path}").to_numpy() makes an array of it'),
-    Kind("JSON text", _TEXT + rb"[{\[]\s*[\"\[{\]}\d]"),
-    Kind("a recipe", _TEXT, rb"(?m)^[ \t]*\[\[steps\]\]", model="it stands before the model, as in nncompress run {file} "
+    Kind("a recipe", _TEXT, rb"(?m)^[ \t]*\[\[steps\]\]|\"steps\"[ ]?:", model="it stands before the model, as in nncompress run {file} "
          "model.onnx -o small.onnx"),
+    Kind("JSON text", _TEXT + rb"[{\[]\s*[\"\[{\]}\d]"),
     Kind("CSV text", rb"[^\x00-\x08]", named=r"\.[ct]sv$",
          data='np.loadtxt("{path}", delimiter=",", skiprows=1) makes an array of it'),
     Kind("the weights of a model", named=r"\.onnx[._]data$|\.data$|^weights\.pb$", model="name the .onnx beside it"),

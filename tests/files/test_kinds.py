@@ -86,6 +86,8 @@ FILES: list[tuple[str, bytes, str, str]] = [
     ("x.npz", arrays(x=np.zeros(3)), "NumPy arrays", "samples are given with --data"),
     ("x.npy", arrays(x=np.zeros(3))[0:0] + b"\x93NUMPY\x01\0" + bytes(64), "NumPy arrays", "given with --data"),
     ("config.json", b'{\n "model_type": "bert"}', "JSON text", ""),
+    ("r.json", b'{"steps": [{"pass": "factorize"}]}', "a recipe", "it stands before the model"),
+    ("r.toml", b"[[steps]]\npass = 1\n", "a recipe", "nncompress run "),
     ("r.toml", b'# mine\n[[steps]]\npass = "quantize-weights"\n', "a recipe", "it stands before the model"),
     ("x.png", b"\x89PNG\r\n\x1a\n" + bytes(64), "a PNG image", ""),
     ("x.jpg", b"\xff\xd8\xff\xe0" + bytes(64), "a JPEG image", ""),
