@@ -36,7 +36,7 @@ ALLOWED: dict[str, set[str]] = {
         "calibrate", "validate", "config",
     },
     "search": {"files", "results", "report.json_report", "onnx_file", "passes", "runtime", "validate", "workflow"},
-    "api": {"files", "results", "model", "onnx_file", "forms", "passes", "workflow", "search"},
+    "api": {"files", "results", "report", "model", "onnx_file", "forms", "passes", "workflow", "search"},
     "cli": {"forms", "files", "results", "report", "passes", "runtime", "validate", "config", "workflow", "search"},
     "__init__": {"api"},
     "__main__": {"cli"},

@@ -36,8 +36,11 @@ LARGEST_FILE = (1 << 31) - 1  # protobuf's own limit
 
 def load(path: str | Path) -> Model:
     """Loads an ONNX model and its external data. Raises InputError, with the path, where it is unreadable or unsafe."""
-    where = Path(path)
-    file = _opened(where)
+    return checked(Path(path), _opened(Path(path)))
+
+
+def checked(where: Path, file: OpenFile) -> Model:
+    """The model in a file that is open; `where` is what messages call it. Raises InputError."""
     try:
         return _load(where, file)
     except InputError as error:
