@@ -70,6 +70,7 @@ def nearest(name: str, known: Iterable[str], count: int = 3) -> str:
     return f" (did you mean {' or '.join(repr(c) for c in close)}?)" if close else ""
 
 
+_LONGEST_VALUE = 80
 _KINDS = {
     "int": "a whole number", "float": "a number", "bool": "true or false", "string": "text", "tuple": "a list",
     "list": "a list", "dict": "a table", "dataclass": "a table", "mapping": "a table", "finite_number": "a finite number",
@@ -99,7 +100,8 @@ def _as_written(value: object) -> str:
     """A value as files and options spell it."""
     if isinstance(value, bool):
         return str(value).lower()
-    return "nothing" if value is None else repr(list(value) if isinstance(value, tuple) else value)
+    shown = "nothing" if value is None else repr(list(value) if isinstance(value, tuple) else value)
+    return shown if len(shown) <= _LONGEST_VALUE else f"{shown[:_LONGEST_VALUE]}..."
 
 
 def reason(error: OSError) -> str:

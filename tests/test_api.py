@@ -139,7 +139,10 @@ def test_the_types_are_there_for_those_who_check_them(tmp_path: Path) -> None:
     )
     command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(ROOT / ".mypy_cache"), str(program)]
     ended = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
-    assert [line.partition("program.py:")[2][0] for line in ended.stdout.splitlines() if ": error:" in line] == ["4", "5"]
+    assert [line.partition("program.py:")[2][0] for line in ended.stdout.splitlines() if ": error:" in line] == [
+        "4",
+        "5",
+    ]
 
 
 def test_paths_may_be_text(tmp_path: Path) -> None:

@@ -46,7 +46,9 @@ def with_source(message: str, resolved: Resolved, context: typer.Context) -> str
 def _refused(param: Any, context: Any, details: Mapping[str, Any]) -> str:
     option = param.opts[0] if param.opts[0].startswith("-") else str(param.metavar)
     variable = str(param.envvar or "")
-    from_variable = context is not None and getattr(context.get_parameter_source(param.name), "name", "") == "ENVIRONMENT"
+    from_variable = (
+        context is not None and getattr(context.get_parameter_source(param.name), "name", "") == "ENVIRONMENT"
+    )
     name = f"{variable} (for {option})" if from_variable and variable in os.environ else option
     return explained(details, name)
 

@@ -124,7 +124,9 @@ def _change(content: dict[str, Any], change: str) -> None:
 def _refuse_unplaced(content: Mapping[str, Any], change: str, key: str) -> None:
     """Raises UsageError for an option of a pass that is given without its step."""
     steps = content.get("steps")
-    names = [str(step.get("pass")) if isinstance(step, dict) else "" for step in (steps if isinstance(steps, list) else ())]
+    names = [
+        str(step.get("pass")) if isinstance(step, dict) else "" for step in (steps if isinstance(steps, list) else ())
+    ]
     fields = {kind.name: {field.name for field in dataclasses.fields(kind)} for kind in ALL_PASSES}
     shown = change if change.partition("=")[2] else f"{key}=VALUE"
     places = [f"--set steps.{n}.{shown}" for n, name in enumerate(names) if key in fields.get(name, ())]

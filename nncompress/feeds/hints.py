@@ -77,10 +77,10 @@ def _calls(shape: tuple[int, ...], wanted: Sizes) -> Iterator[str]:
             yield f"np.transpose(x, {order})"
     for axis in range(len(wanted)):
         if fits_sizes((*shape[:axis], 1, *shape[axis:]), wanted):
-            yield "x[None]" if axis == 0 else f"np.expand_dims(x, {axis})"
+            yield f"np.expand_dims(x, {axis})"
     for order in _orders(len(shape)):
         if fits_sizes((1, *(shape[axis] for axis in order)), wanted):
-            yield f"np.transpose(x, {order})[None]"
+            yield f"np.expand_dims(np.transpose(x, {order}), 0)"
     for axis in (axis for axis, size in enumerate(shape) if size == 1):
         if fits_sizes((*shape[:axis], *shape[axis + 1 :]), wanted):
             yield f"np.squeeze(x, {axis})"

@@ -29,7 +29,9 @@ def read_labels(path: Path, data: Path) -> Array:
     wanted = [name for name in (UNNAMED, NAME, data.resolve().name, data.stem) if name in arrays]
     if not wanted and len(arrays) != 1:
         names = ", ".join(repr(name) for name in arrays) or "none"
-        raise InputError(f"{path}: no array called 'labels' or {data.stem!r} (arrays found: {names}){labels_hint(arrays)}")
+        raise InputError(
+            f"{path}: no array called 'labels' or {data.stem!r} (arrays found: {names}){labels_hint(arrays)}"
+        )
     return as_labels(arrays[wanted[0] if wanted else next(iter(arrays))], str(path))
 
 

@@ -165,12 +165,12 @@ def _type_problem(dtype: np.dtype[Any], spec: InputSpec) -> str:
     return f"is {dtype.name}, the model's input is {spec.dtype.name}{type_hint(dtype, spec.dtype)}"
 
 
-def _shape_problem(
-    shape: tuple[int, ...], spec: InputSpec, stored: Mapping[str, Sequence[int]] | None = None
-) -> str:
+def _shape_problem(shape: tuple[int, ...], spec: InputSpec, stored: Mapping[str, Sequence[int]] | None = None) -> str:
     if spec.shape is None or fits(shape, spec):
         return ""
-    given, sizes = (shape, spec.shape) if stored is None else (stored[spec.name], (None,)[: len(spec.shape)] + spec.shape[1:])
+    given, sizes = (
+        (shape, spec.shape) if stored is None else (stored[spec.name], (None,)[: len(spec.shape)] + spec.shape[1:])
+    )
     shown = ", ".join(map(str, given))
     return f"has shape [{shown}], the model's input is {_sizes(spec.shape)}{shape_hint(given, sizes)}"
 

@@ -29,7 +29,9 @@ def as_model(given: AnyModel) -> Model:
         return _from_proto(given)
     if isinstance(given, str | Path):
         return load(given)
-    raise UsageError(f"a model is a path, an onnx.ModelProto or what nncompress.load returns, not {type(given).__name__}")
+    raise UsageError(
+        f"a model is a path, an onnx.ModelProto or what nncompress.load returns, not {type(given).__name__}"
+    )
 
 
 def to_proto(model: Model) -> onnx.ModelProto:

@@ -19,7 +19,10 @@ REFUSED = [
     ([*QUANTIZE, "--min-cosin", 0.9], "no such option: --min-cosin (Possible options: --min-cosine"),
     ([*QUANTIZE, "--sparsity", 0.5], "no such option: --sparsity"),
     ([*QUANTIZE, "--min-size", "many"], "--min-size must be a whole number, not 'many'"),
-    ([*QUANTIZE, "extra.onnx"], "unexpected argument 'extra.onnx', it takes MODEL: nncompress sweep takes several models"),
+    (
+        [*QUANTIZE, "extra.onnx"],
+        "unexpected argument 'extra.onnx', it takes MODEL: nncompress sweep takes several models",
+    ),
     (["passes", "--al"], "no such option: --al"),
     (["quantize", MLP], "name the model to write with -o OUT (or try --dry-run)"),
     (["quantize", MLP, "-o", "/dev/stdout"], "cannot write /dev/stdout: it is not a regular file; name another output"),

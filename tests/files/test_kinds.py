@@ -120,7 +120,10 @@ def filled(folder: Path, *names: str) -> Path:
 @pytest.mark.parametrize(
     ("names", "said"),
     [
-        (["saved_model.pb", "variables/variables.index"], "it is a TensorFlow SavedModel: python -m tf2onnx.convert --sa"),
+        (
+            ["saved_model.pb", "variables/variables.index"],
+            "it is a TensorFlow SavedModel: python -m tf2onnx.convert --sa",
+        ),
         (["Manifest.json", "Data/model"], "it is a Core ML package: export the model that it was made from"),
         (["config.json", "model.safetensors"], f"it is a folder of a model of Hugging Face: {OPTIMUM} "),
         (["config.json", "decoder.onnx", "encoder.onnx"], "it is a folder with an ONNX model: name the file: "),
@@ -147,7 +150,7 @@ def test_what_is_a_model_is_told_from_what_is_not(tmp_path: Path) -> None:
     assert not is_model(tmp_path / "missing.onnx")
 
 
-@pytest.mark.parametrize("byte", [b" ", b"\n", b"\t", b"[", b",", b"\x08\x01\x12", b"\x0a", b"PK\x03\x04", b"{\""])
+@pytest.mark.parametrize("byte", [b" ", b"\n", b"\t", b"[", b",", b"\x08\x01\x12", b"\x0a", b"PK\x03\x04", b'{"'])
 def test_no_content_takes_long(byte: bytes, tmp_path: Path) -> None:
     """Nothing in the table may go back and forth over what a file is full of: minutes, not milliseconds."""
     path = tmp_path / "x.csv"
@@ -162,5 +165,3 @@ def test_all_advice_can_be_filled_in(tmp_path: Path) -> None:
             text = advice(kind, tmp_path / "a b" / "it's.onnx", wanted=wanted)
             assert "{" not in text
             assert text == "" or text.startswith(": ")
-
-

@@ -137,14 +137,20 @@ def test_a_model_without_weights_has_no_outcomes() -> None:
     ("made", "problem"),
     [
         (lambda: Factorize(rank=2, energy=0.9), "factorize: give one of rank, energy and ratio, not rank and energy"),
-        (lambda: Factorize(rank=2, ratio=0.5, energy=0.9), "give one of rank, energy and ratio, not rank and energy and ratio"),
+        (
+            lambda: Factorize(rank=2, ratio=0.5, energy=0.9),
+            "give one of rank, energy and ratio, not rank and energy and ratio",
+        ),
         (lambda: Factorize(rank=0), "factorize: rank must be at least 1, not 0"),
         (lambda: Factorize(rank=-3), "rank must be at least 1, not -3"),
         (lambda: Factorize(energy=0.0), "energy must lie between 0 and 1, not at 0.0"),
         (lambda: Factorize(energy=1.0), "energy must lie between 0 and 1, not at 1.0"),
         (lambda: Factorize(ratio=1.5), "ratio must lie between 0 and 1, not at 1.5"),
         (lambda: Factorize(ratio=float("nan")), "ratio must lie between 0 and 1, not at nan"),
-        (lambda: PruneMagnitude(sparsity=0.5, threshold=0.1), "prune-magnitude: give a sparsity or a threshold, not both"),
+        (
+            lambda: PruneMagnitude(sparsity=0.5, threshold=0.1),
+            "prune-magnitude: give a sparsity or a threshold, not both",
+        ),
         (lambda: PruneMagnitude(sparsity=-0.1), "sparsity must lie between 0 and 1, not at -0.1"),
         (lambda: PruneMagnitude(sparsity=1.0), "sparsity must lie between 0 and 1, not at 1.0"),
         (lambda: PruneMagnitude(sparsity=50), "sparsity must lie between 0 and 1, not at 50"),
