@@ -73,7 +73,8 @@ def nearest(name: str, known: Iterable[str], count: int = 3) -> str:
 _LONGEST_VALUE = 80
 _KINDS = {
     "int": "a whole number", "float": "a number", "bool": "true or false", "string": "text", "tuple": "a list",
-    "list": "a list", "dict": "a table", "dataclass": "a table", "mapping": "a table", "finite_number": "a finite number",
+    "list": "a list", "dict": "a table", "dataclass": "a table", "mapping": "a table",
+    "finite_number": "a finite number",
 }  # fmt: skip
 
 

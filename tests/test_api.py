@@ -116,9 +116,9 @@ def test_models_in_memory_have_to_be_saved_to_be_compared() -> None:
 
 
 def test_a_pass_with_impossible_options_cannot_be_made() -> None:
-    with pytest.raises(UsageError, match="^quantize-weights: bits must be 8, not 3$"):
+    with pytest.raises(UsageError, match=r"^quantize-weights: bits must be 8, not 3$"):
         nncompress.QuantizeWeights(bits=3)
-    with pytest.raises(UsageError, match="^prune-magnitude: sparsity must lie between 0 and 1, not at 2.0$"):
+    with pytest.raises(UsageError, match=r"^prune-magnitude: sparsity must lie between 0 and 1, not at 2\.0$"):
         nncompress.PruneMagnitude(sparsity=2)
 
 

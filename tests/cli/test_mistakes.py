@@ -25,9 +25,10 @@ NETS = {
     "ids.onnx": proto_of(
         "g (int64[batch,7] ids, int64[batch,7] mask) => (float[batch,7,16] y) "
         "{ e = Gather(w, ids) m = Unsqueeze(mask, a) c = Cast<to=1>(m) y = Mul(e, c) }",
-        w=noise(50, 16), a=np.array([2]),
+        w=noise(50, 16),
+        a=np.array([2]),
     ),
-}  # fmt: skip
+}
 
 
 @pytest.fixture
@@ -60,23 +61,43 @@ def zipped(path: Path, *members: str) -> None:
 
 
 MODELS: list[tuple[str, Callable[[Path], Any], str]] = [
-    ("m.pt", lambda p: zipped(p, "m/data.pkl", "m/data/0"), 'a PyTorch file, not an ONNX model: torch.onnx.export('),
-    ("m.pth", lambda p: zipped(p, "m/data.pkl", "m/constants.pkl"), 'TorchScript, not an ONNX model: torch.onnx.export('),
+    ("m.pt", lambda p: zipped(p, "m/data.pkl", "m/data/0"), "a PyTorch file, not an ONNX model: torch.onnx.export("),
+    (
+        "m.pth",
+        lambda p: zipped(p, "m/data.pkl", "m/constants.pkl"),
+        "TorchScript, not an ONNX model: torch.onnx.export(",
+    ),
     ("m.tflite", lambda p: p.write_bytes(b"\x1c\0\0\0TFL3" + bytes(9)), "python -m tf2onnx.convert --tflite m.tflite"),
     ("m.h5", lambda p: p.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(9)), "python -m tf2onnx.convert --keras m.h5"),
-    ("m.safetensors", lambda p: p.write_bytes(b"\x20\0\0\0\0\0\0\0" + b'{"w":{}}'), "optimum-cli export onnx --model ."),
+    (
+        "m.safetensors",
+        lambda p: p.write_bytes(b"\x20\0\0\0\0\0\0\0" + b'{"w":{}}'),
+        "optimum-cli export onnx --model .",
+    ),
     ("m.ort", lambda p: p.write_bytes(b"\x1c\0\0\0ORTM" + bytes(9)), "give the .onnx that it was made from"),
     ("m.onnx", lambda p: p.write_text("<!DOCTYPE html>\n"), "a web page, as a failed download leaves it, not an ONNX"),
     ("m.onnx", lambda p: p.write_text("version https://git-lfs.github.com/spec/v1\n"), "git lfs pull fetches it"),
-    ("m.onnx.gz", lambda p: p.write_bytes(b"\x1f\x8b\x08" + bytes(20)), "a gzip file, not an ONNX model: unpack it first"),
+    (
+        "m.onnx.gz",
+        lambda p: p.write_bytes(b"\x1f\x8b\x08" + bytes(20)),
+        "a gzip file, not an ONNX model: unpack it first",
+    ),
     ("m.onnx", lambda p: p.touch(), "m.onnx: it is empty"),
     ("tf", lambda p: (p.mkdir(), (p / "saved_model.pb").touch()), "a TensorFlow SavedModel: python -m tf2onnx.convert"),
     ("hf", lambda p: (p.mkdir(), (p / "config.json").touch()), "optimum-cli export onnx --model hf OUT exports it"),
-    ("out", lambda p: (p.mkdir(), (p / "model.onnx").touch()), "a folder with an ONNX model: name the file: out/model.onnx"),
+    (
+        "out",
+        lambda p: (p.mkdir(), (p / "model.onnx").touch()),
+        "a folder with an ONNX model: name the file: out/model.onnx",
+    ),
     ("x.npz", lambda p: np.savez(p, x=np.zeros(3)), "NumPy arrays, not an ONNX model: samples are given with --data"),
     ("r.toml", lambda p: p.write_text("[[steps]]\n"), "a recipe, not an ONNX model: it stands before the model, as in"),
-    ("m.xml", lambda p: p.write_text('<net name="m">\n'), "an OpenVINO model, not an ONNX model: export the model that"),
-]  # fmt: skip
+    (
+        "m.xml",
+        lambda p: p.write_text('<net name="m">\n'),
+        "an OpenVINO model, not an ONNX model: export the model that",
+    ),
+]
 
 
 @pytest.mark.parametrize(("name", "make", "message"), MODELS, ids=[f"{n}-{m[-24:]}" for n, _, m in MODELS])
@@ -92,33 +113,66 @@ def images(*shape: int, dtype: str = "float32") -> dict[str, np.ndarray]:
 
 
 ARRAYS: list[tuple[str, dict[str, np.ndarray], str]] = [
-    ("image", images(12, 8, 6, 3), "has shape [12, 8, 6, 3], the model's input is [batch, 3, 8, 6]: "
-     "np.transpose(x, (0, 3, 1, 2)) makes it fit"),
+    (
+        "image",
+        images(12, 8, 6, 3),
+        "has shape [12, 8, 6, 3], the model's input is [batch, 3, 8, 6]: np.transpose(x, (0, 3, 1, 2)) makes it fit",
+    ),
     ("image", images(12, 3, 6, 8), "np.transpose(x, (0, 1, 3, 2)) makes it fit"),
-    ("image", images(3, 8, 6), "has shape [3, 8, 6], the model's input is [batch, 3, 8, 6]: np.expand_dims(x, 0) makes it fit"),
+    (
+        "image",
+        images(3, 8, 6),
+        "has shape [3, 8, 6], the model's input is [batch, 3, 8, 6]: np.expand_dims(x, 0) makes it fit",
+    ),
     ("image", images(8, 6, 3), "np.expand_dims(np.transpose(x, (2, 0, 1)), 0) makes it fit"),
-    ("gray", images(12, 8, 6), "has shape [12, 8, 6], the model's input is [batch, 1, 8, 6]: np.expand_dims(x, 1) makes"),
+    (
+        "gray",
+        images(12, 8, 6),
+        "has shape [12, 8, 6], the model's input is [batch, 1, 8, 6]: np.expand_dims(x, 1) makes",
+    ),
     ("gray", images(12, 48), "x.reshape(-1, 1, 8, 6) makes it fit"),
     ("rows", {"x": np.zeros((12, 8, 6), np.float32)}, "x.reshape(-1, 48) makes it fit"),
     ("rows", {"x": np.zeros((12, 48, 1), np.float32)}, "np.squeeze(x, 2) makes it fit"),
     ("rows", {"x": np.zeros((48, 12), np.float32)}, "np.transpose(x, (1, 0)) makes it fit"),
-    ("rows", {"x": np.zeros(48, np.float32)}, "has shape [48], the model's input is [batch, 48]: np.expand_dims(x, 0) makes it fit"),
+    (
+        "rows",
+        {"x": np.zeros(48, np.float32)},
+        "has shape [48], the model's input is [batch, 48]: np.expand_dims(x, 0) makes it fit",
+    ),
     ("image", images(12, 3, 16, 12), "has shape [12, 3, 16, 12], the model's input is [batch, 3, 8, 6]"),
-    ("image", images(12, 8, 6, 3, dtype="uint8"), 'is uint8, the model\'s input is float32: scale it as in training, such '
-     'as x.astype("float32") / 255; it has shape [12, 8, 6, 3], the'),
+    (
+        "image",
+        images(12, 8, 6, 3, dtype="uint8"),
+        "is uint8, the model's input is float32: scale it as in training, such "
+        'as x.astype("float32") / 255; it has shape [12, 8, 6, 3], the',
+    ),
     ("image", images(12, 3, 8, 6, dtype="float16"), 'x.astype("float32") converts it'),
-    ("ids", {"ids": np.zeros((4, 7)), "mask": np.zeros((4, 7))}, 'array \'ids\' is float64, the model\'s input is int64: '
-     'x.astype("int64") if it holds whole numbers'),
-    ("image", {"pixels": np.zeros(3)}, "array 'pixels' is no input of the model (its input is 'image': name it in np.savez(path, "
-     "image=x))"),
+    (
+        "ids",
+        {"ids": np.zeros((4, 7)), "mask": np.zeros((4, 7))},
+        "array 'ids' is float64, the model's input is int64: x.astype(\"int64\") if it holds whole numbers",
+    ),
+    (
+        "image",
+        {"pixels": np.zeros(3)},
+        "array 'pixels' is no input of the model (its input is 'image': name it in np.savez(path, image=x))",
+    ),
     ("image", {"arr_0": np.zeros(3)}, "(its input is 'image': name it in np.savez(path, image=x))"),
     ("image", {"imgae": np.zeros(3)}, "array 'imgae' is no input of the model (did you mean 'image'?)"),
     ("ids", {"ids": np.zeros((4, 7), np.int64)}, "no array for the model's input 'mask' (found 'ids')"),
-    ("image", {**images(12, 3, 8, 6), "label": np.zeros(12)}, "array 'label' is no input of the model (labels are an array "
-     "'labels', or a file of their own given with --labels; its input is 'image')"),
+    (
+        "image",
+        {**images(12, 3, 8, 6), "label": np.zeros(12)},
+        "array 'label' is no input of the model (labels are an array "
+        "'labels', or a file of their own given with --labels; its input is 'image')",
+    ),
     ("image", {"labels": np.zeros(12)}, "it holds labels only: give them with --labels, and the samples with --data"),
-    ("image", {**images(12, 3, 8, 6), "labels": np.array(["cat"] * 12)}, "labels must be numbers, these are text: number"),
-]  # fmt: skip
+    (
+        "image",
+        {**images(12, 3, 8, 6), "labels": np.array(["cat"] * 12)},
+        "labels must be numbers, these are text: number",
+    ),
+]
 
 
 @pytest.mark.parametrize(("net", "arrays", "message"), ARRAYS, ids=[f"{n}-{m[-30:]}" for n, _, m in ARRAYS])
@@ -128,17 +182,37 @@ def test_arrays_that_do_not_fit(net: str, arrays: dict[str, np.ndarray], message
 
 
 FILES: list[tuple[str, Callable[[Path], Any], str]] = [
-    ("x.csv", lambda p: p.write_text("1,2\n3,4\n"), 'CSV text: np.loadtxt("x.csv", delimiter=",", skiprows=1) makes an'),
+    (
+        "x.csv",
+        lambda p: p.write_text("1,2\n3,4\n"),
+        'CSV text: np.loadtxt("x.csv", delimiter=",", skiprows=1) makes an',
+    ),
     ("x.pt", lambda p: zipped(p, "x/data.pkl"), "a PyTorch file: tensor.numpy() makes an array of a tensor"),
-    ("x.png", lambda p: p.write_bytes(b"\x89PNG\r\n\x1a\n"), "a PNG image: images must be arrays of the model's input shape"),
-    ("x.jpg", lambda p: p.write_bytes(b"\xff\xd8\xff\xe0"), "a JPEG image: images must be arrays of the model's input shape"),
-    ("photos", lambda p: (p.mkdir(), (p / "1.jpg").touch()), "a folder of images: images must be arrays of the model's"),
+    (
+        "x.png",
+        lambda p: p.write_bytes(b"\x89PNG\r\n\x1a\n"),
+        "a PNG image: images must be arrays of the model's input shape",
+    ),
+    (
+        "x.jpg",
+        lambda p: p.write_bytes(b"\xff\xd8\xff\xe0"),
+        "a JPEG image: images must be arrays of the model's input shape",
+    ),
+    (
+        "photos",
+        lambda p: (p.mkdir(), (p / "1.jpg").touch()),
+        "a folder of images: images must be arrays of the model's",
+    ),
     ("classes", lambda p: (p / "cat").mkdir(parents=True) or (p / "cat" / "1.png").touch(), "a folder of images: "),
     ("x.pkl", lambda p: p.write_bytes(b"\x80\x04N."), "a Python pickle: np.savez writes arrays, pickles are not read"),
-    ("x.npz", lambda p: p.write_text("<html>"), "a web page, as a failed download leaves it, no .npz: download the file"),
+    (
+        "x.npz",
+        lambda p: p.write_text("<html>"),
+        "a web page, as a failed download leaves it, no .npz: download the file",
+    ),
     ("gray.onnx", lambda p: None, "an ONNX model: the model is named before the options"),
     ("x.npy", lambda p: np.save(p, np.array([[1], [1, 2]], object)), "it holds Python objects, not numbers: np.stack"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("name", "make", "message"), FILES, ids=[name for name, _, _ in FILES])
@@ -150,9 +224,10 @@ def test_data_that_are_none(name: str, make: Callable[[Path], Any], message: str
 def test_what_would_be_data_is_shown_with_shape_and_type(here: Path) -> None:
     Path("photos").mkdir()
     refused(
-        "quantize image.onnx --dry-run --data photos", 3,
+        "quantize image.onnx --dry-run --data photos",
+        3,
         'such as np.savez("data.npz", image=...) writes (image float32 [batch, 3, 8, 6])',
-    )  # fmt: skip
+    )
 
 
 # ------------------------------------------------------------------------------------------------ labels
@@ -183,12 +258,15 @@ def test_labels_may_stand_in_a_column(here: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "make", "message"),
     [
-        ("y.csv", lambda p: p.write_text("1\n2\n"), "this is CSV text: np.savez(\"labels.npz\", labels=...) writes them"),
+        ("y.csv", lambda p: p.write_text("1\n2\n"), 'this is CSV text: np.savez("labels.npz", labels=...) writes them'),
         ("y", lambda p: p.mkdir(), "labels come from a .npz or .npy file, this is a folder"),
-        ("y.npz", lambda p: np.savez(p, y_test=[1], z=[2]), "no array called 'labels' or 'image_evaluation' (arrays found: "
-         "'y_test', 'z') (is it 'y_test'?"),
+        (
+            "y.npz",
+            lambda p: np.savez(p, y_test=[1], z=[2]),
+            "no array called 'labels' or 'image_evaluation' (arrays found: 'y_test', 'z') (is it 'y_test'?",
+        ),
     ],
-)  # fmt: skip
+)
 def test_labels_in_the_wrong_place(name: str, make: Callable[[Path], Any], message: str, here: Path) -> None:
     make(Path(name))
     refused(f"compare mlp.onnx mlp.onnx --data {IMAGES} --labels {name}", 3, message)
@@ -198,9 +276,14 @@ def test_labels_in_the_wrong_place(name: str, make: Callable[[Path], Any], messa
 @pytest.mark.parametrize(
     ("command", "messages"),
     [
-        ("run mlp.onnx recipe.toml -o s.onnx", ["mlp.onnx: it is an ONNX model, not a recipe: run takes the recipe (TOML "
-         "or JSON) before the model"]),
-        ("quantize mlp.onnx rows.onnx -o s.onnx", ["unexpected argument 'rows.onnx', it takes MODEL: nncompress sweep"]),
+        (
+            "run mlp.onnx recipe.toml -o s.onnx",
+            ["mlp.onnx: it is an ONNX model, not a recipe: run takes the recipe (TOML or JSON) before the model"],
+        ),
+        (
+            "quantize mlp.onnx rows.onnx -o s.onnx",
+            ["unexpected argument 'rows.onnx', it takes MODEL: nncompress sweep"],
+        ),
         ("quantize mlp.onnx eval.npz -o s.onnx", ["unexpected argument 'eval.npz'", "samples are given with --data"]),
         ("quantize recipe.toml mlp.onnx -o s.onnx", ["nncompress run takes a recipe and a model"]),
         ("compare mlp.onnx rows.onnx ids.onnx", ["unexpected argument 'ids.onnx', it takes REF CAND"]),
@@ -208,20 +291,28 @@ def test_labels_in_the_wrong_place(name: str, make: Callable[[Path], Any], messa
         ("quantize mlp.onnx --dry-run --seed 1.5", ["--seed must be a whole number, not '1.5'"]),
         ("quantize mlp.onnx --dry-run --per row", ["--per must be 'auto', 'channel' or 'tensor', not 'row'"]),
         ("quantize mlp.onnx --dry-run --bits 4", ["quantize-weights: bits must be 8, not 4"]),
-        ("run recipe.toml mlp.onnx --dry-run --set dtype=", ["dtype is an option of a step: --set steps.0.dtype=VALUE"]),
+        (
+            "run recipe.toml mlp.onnx --dry-run --set dtype=",
+            ["dtype is an option of a step: --set steps.0.dtype=VALUE"],
+        ),
         ("run recipe.toml mlp.onnx --dry-run --set dtype=uint8", ["--set steps.0.dtype=uint8"]),
         ("run recipe.toml mlp.onnx --dry-run --set data=3", ["recipe.toml: data must be a table, not 3"]),
-        ("run recipe.toml mlp.onnx --dry-run --set steps.0.min_size=many", ["recipe.toml: step 1: quantize-weights: min_size "
-         "must be a whole number, not 'many'"]),
+        (
+            "run recipe.toml mlp.onnx --dry-run --set steps.0.min_size=many",
+            ["recipe.toml: step 1: quantize-weights: min_size must be a whole number, not 'many'"],
+        ),
         ("run recipe.toml mlp.onnx --dry-run --set external_data=3", ["external_data must be true or false, not 3"]),
-        ("run -p quantize-weights:symmetric=maybe mlp.onnx --dry-run", ["symmetric must be true or false, not 'maybe'"]),
+        (
+            "run -p quantize-weights:symmetric=maybe mlp.onnx --dry-run",
+            ["symmetric must be true or false, not 'maybe'"],
+        ),
     ],
-)  # fmt: skip
+)
 def test_command_lines_that_cannot_be_meant(command: str, messages: list[str], here: Path) -> None:
     refused(command, 2, *messages)
 
 
-# ------------------------------------------------------------------------------------------------ where a value came from
+# ------------------------------------------------------------------------------------------------ sources of values
 @pytest.mark.parametrize(
     ("variable", "value", "code", "message"),
     [
