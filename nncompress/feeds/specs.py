@@ -22,6 +22,7 @@ _CASTS = {("int32", "int64"), ("float64", "float32")}
 """(found, wanted): the only conversions that are done for the user, and said."""
 
 
+_SHOWN = 3  # inputs in a message; a decoder has dozens
 _FEEDABLE = {(), ("optional",), ("sequence",), ("optional", "sequence"), ("map",)}
 
 
@@ -91,14 +92,11 @@ def check_arrays(
 def no_samples(path: Path, problem: str, specs: Sequence[InputSpec]) -> str:
     """What is said of a file or folder that is no data: what it is, if that can be told, and what would be data."""
     kind = kind_at(path)
-    what = f"it is {kind.what}{advice(kind, path, wanted='data')}; {problem}" if kind is not None else problem
-    given = ", ".join(f"{spec.name}=..." for spec in specs)
-    sizes = "; ".join(f"{spec.name} {_type_and_sizes(spec)}" for spec in specs)
-    return f'{path}: {what}, such as np.savez("data.npz", {given}) writes ({sizes})'
-
-
-def _type_and_sizes(spec: InputSpec) -> str:
-    return f"{spec.dtype or 'text'} {_sizes(spec.shape)}"
+    what = f"it is {kind.what}, no samples{advice(kind, path, wanted='data')}" if kind is not None else problem
+    shown, more = specs[:_SHOWN], ", ..." * (len(specs) > _SHOWN)
+    given = ", ".join(f"{spec.name}=..." for spec in shown) + more
+    sizes = ", ".join(f"{spec.name}: {spec.dtype or 'text'} {_sizes(spec.shape)}" for spec in shown) + more
+    return f'{path}: {what}; np.savez("data.npz", {given}) writes samples ({sizes})'
 
 
 def conform(arrays: Mapping[str, Any], specs: Sequence[InputSpec], where: str) -> tuple[Feed, tuple[str, ...]]:

@@ -131,7 +131,11 @@ def test_a_variable_is_held_to_the_same_bounds(out: Path, monkeypatch: pytest.Mo
         ("nothing.npz", 3, "no such file or folder"),
         (SAMPLES / "README.md", 3, "data is a folder, a .npz or a .npy file"),
         (SAMPLES / "data/tokens_evaluation.npz", 3, "'image'"),
-        (SAMPLES / "digits_wide", 3, "holds neither .npz files nor test_data_set_* folders"),
+        (
+            SAMPLES / "digits_wide",
+            3,
+            "it is a folder with an ONNX model, no samples: the model is named before the options",
+        ),
     ],
 )
 def test_data_that_does_not_fit_ends_with_3_before_anything_is_written(

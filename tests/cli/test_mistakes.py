@@ -185,32 +185,44 @@ FILES: list[tuple[str, Callable[[Path], Any], str]] = [
     (
         "x.csv",
         lambda p: p.write_text("1,2\n3,4\n"),
-        'CSV text: np.loadtxt("x.csv", delimiter=",", skiprows=1) makes an',
+        'CSV text, no samples: np.loadtxt("x.csv", delimiter=",", skiprows=1) makes an',
     ),
-    ("x.pt", lambda p: zipped(p, "x/data.pkl"), "a PyTorch file: tensor.numpy() makes an array of a tensor"),
+    (
+        "x.pt",
+        lambda p: zipped(p, "x/data.pkl"),
+        "a PyTorch file, no samples: tensor.numpy() makes an array of a tensor",
+    ),
     (
         "x.png",
         lambda p: p.write_bytes(b"\x89PNG\r\n\x1a\n"),
-        "a PNG image: images must be arrays of the model's input shape",
+        "a PNG image, no samples: images must be arrays of the model's input shape",
     ),
     (
         "x.jpg",
         lambda p: p.write_bytes(b"\xff\xd8\xff\xe0"),
-        "a JPEG image: images must be arrays of the model's input shape",
+        "a JPEG image, no samples: images must be arrays of the model's input shape",
     ),
     (
         "photos",
         lambda p: (p.mkdir(), (p / "1.jpg").touch()),
-        "a folder of images: images must be arrays of the model's",
+        "a folder of images, no samples: images must be arrays of the model's",
     ),
-    ("classes", lambda p: (p / "cat").mkdir(parents=True) or (p / "cat" / "1.png").touch(), "a folder of images: "),
-    ("x.pkl", lambda p: p.write_bytes(b"\x80\x04N."), "a Python pickle: np.savez writes arrays, pickles are not read"),
+    (
+        "classes",
+        lambda p: (p / "cat").mkdir(parents=True) or (p / "cat" / "1.png").touch(),
+        "a folder of images, no samples: ",
+    ),
+    (
+        "x.pkl",
+        lambda p: p.write_bytes(b"\x80\x04N."),
+        "a Python pickle, no samples: np.savez writes arrays, pickles are not read",
+    ),
     (
         "x.npz",
         lambda p: p.write_text("<html>"),
         "a web page, as a failed download leaves it, no .npz: download the file",
     ),
-    ("gray.onnx", lambda p: None, "an ONNX model: the model is named before the options"),
+    ("gray.onnx", lambda p: None, "an ONNX model, no samples: the model is named before the options"),
     ("x.npy", lambda p: np.save(p, np.array([[1], [1, 2]], object)), "it holds Python objects, not numbers: np.stack"),
 ]
 
@@ -226,7 +238,8 @@ def test_what_would_be_data_is_shown_with_shape_and_type(here: Path) -> None:
     refused(
         "quantize image.onnx --dry-run --data photos",
         3,
-        'such as np.savez("data.npz", image=...) writes (image float32 [batch, 3, 8, 6])',
+        'photos: holds neither .npz files nor test_data_set_* folders; np.savez("data.npz", image=...) writes samples '
+        "(image: float32 [batch, 3, 8, 6])",
     )
 
 
