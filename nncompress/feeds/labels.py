@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from nncompress.errors import InputError
-from nncompress.feeds.arrays import UNNAMED, read_arrays
+from nncompress.feeds.arrays import UNNAMED, read_arrays, require_regular
 from nncompress.feeds.hints import labels_hint, one_hot_hint
 from nncompress.feeds.specs import Array
 from nncompress.files.kinds import kind_at
@@ -21,7 +21,8 @@ def read_labels(path: Path, data: Path) -> Array:
 
     Of several arrays, the one called `labels` is taken, or else the one called like the data's folder or file.
     """
-    if path.is_dir() or (path.exists() and path.suffix not in (".npz", ".npy")):
+    require_regular(path)
+    if path.is_dir() or path.suffix not in (".npz", ".npy"):
         kind = kind_at(path)
         what = kind.what if kind is not None else "a folder" if path.is_dir() else "another file"
         raise InputError(f"{path}: labels come from a .npz or .npy file, this is {what}: {_SAVING} writes them")
