@@ -2,8 +2,7 @@
 
     import nncompress
 
-    model = nncompress.load("model.onnx")
-    small = nncompress.compress(model, [nncompress.QuantizeWeights()])
+    small = nncompress.compress("model.onnx", [nncompress.QuantizeWeights()])
     nncompress.save(small, "small.onnx")
     print(nncompress.compare("model.onnx", "small.onnx").verdict.level)
 
@@ -27,8 +26,11 @@ if TYPE_CHECKING:
         load as load,
         save as save,
         sweep as sweep,
+        to_proto as to_proto,
     )
     from nncompress.errors import NncompressError as NncompressError
+
+    __version__: str
 
 __all__ = [
     "CorrectBiases",
@@ -39,11 +41,13 @@ __all__ = [
     "QuantizeWeights",
     "Report",
     "StoreLossless",
+    "__version__",
     "compare",
     "compress",
     "load",
     "save",
     "sweep",
+    "to_proto",
 ]
 
 
@@ -51,6 +55,10 @@ def __getattr__(name: str) -> object:
     """Imports on first use: the command line must not pay for numpy and onnx to print its help."""
     if name not in __all__:
         raise AttributeError(f"module 'nncompress' has no attribute {name!r}")
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("nncompress")
     if name == "NncompressError":
         from nncompress import errors
 

@@ -13,6 +13,7 @@ from nncompress.files.opened import data_digest
 from nncompress.forms import check_form
 from nncompress.forms.form import DEFAULT_FORM
 from nncompress.model.model import Model
+from nncompress.onnx_file.memory import AnyModel, as_model, to_proto
 from nncompress.onnx_file.output import OutputFile, check_result
 from nncompress.onnx_file.read import load
 from nncompress.passes.base import Pass
@@ -20,9 +21,10 @@ from nncompress.passes.correct_biases import CorrectBiases
 from nncompress.passes.factorize import Factorize
 from nncompress.passes.prune_magnitude import PruneMagnitude
 from nncompress.passes.quantize_weights import QuantizeWeights
-from nncompress.passes.spec import make_pass
 from nncompress.passes.store_lossless import StoreLossless
-from nncompress.results.record import Report
+from nncompress.report.formats import rendered
+from nncompress.results import record
+from nncompress.results.limits import read_limits
 from nncompress.results.sweep import Ended, Lost
 from nncompress.search.pool import run_trials
 from nncompress.search.sweep import check_places, inputs_of_trials, trial_names, write_plan
@@ -36,12 +38,28 @@ from nncompress.workflow.raised_check import same_made_up_outputs
 
 __all__ = [
     "CorrectBiases", "Factorize", "Model", "PruneMagnitude", "QuantizeWeights", "Report", "StoreLossless", "compare",
-    "compress", "load", "save", "sweep",
+    "compress", "load", "save", "sweep", "to_proto",
 ]  # fmt: skip
 
 
+class Report(record.Report):
+    """What a comparison found out: `verdict`, `comparison` and more, and the same as text for people and programs."""
+
+    def html(self) -> str:
+        """One HTML page that loads nothing."""
+        return rendered(self, "html")
+
+    def markdown(self) -> str:
+        """For pull requests."""
+        return rendered(self, "markdown")
+
+    def to_json(self) -> str:
+        """Everything, by the schema that `nncompress schema report` prints."""
+        return rendered(self, "json")
+
+
 def compress(
-    model: Model,
+    model: AnyModel,
     passes: Sequence[Pass],
     *,
     form: str = DEFAULT_FORM,
@@ -51,30 +69,31 @@ def compress(
     keep_metadata: bool = False,
     calibration: str | Path | None = None,
 ) -> Model:
-    """A compressed copy of `model`, whose `ledger` says what was done to each weight.
+    """A compressed copy of `model`, a path or what is loaded, whose `ledger` says what was done to each weight.
 
     Where no pass finds anything to do, the copy is the model as it was. `freeze_inputs`: initializers that are also
     graph inputs become constants and are compressed as well. `keep_opset`: a model whose opset is too old for what the
     passes or the form need is not raised to a newer one. `keep_metadata`: what exporters write on nodes and values for
     debugging stays also where it is more than 1 % of the result. `calibration`: samples, as `data` of `compare`, for
-    passes that need them, such as CorrectBiases. Raises UsageError for impossible options.
+    passes that need them, such as CorrectBiases. Raises UsageError for impossible options, InputError for a model that
+    cannot be read.
     """
     check_form(form)
-    checked = _checked(passes)
-    samples = samples_for(checked, model, Path(calibration) if calibration is not None else None)
-    preparing = Preparing(freeze_inputs, keep_opset, partial(same_made_up_outputs, model))
+    checked, original = _checked(passes), as_model(model)
+    samples = samples_for(checked, original, _path(calibration))
+    preparing = Preparing(freeze_inputs, keep_opset, partial(same_made_up_outputs, original))
     compressed = compress_graph(
-        model, checked, form=form, threads=threads, preparing=preparing, samples=samples, keep_metadata=keep_metadata
+        original, checked, form=form, threads=threads, preparing=preparing, samples=samples, keep_metadata=keep_metadata
     )
     compressed.model.ledger = compressed.lines
     return compressed.model
 
 
 def _checked(passes: Sequence[Pass]) -> list[Pass]:
-    """The same passes. Raises UsageError for options of a wrong type or value: dataclasses take anything."""
+    """The same passes. Raises UsageError where they are none."""
     if not isinstance(passes, Sequence) or not all(isinstance(step, Pass) for step in passes):
         raise UsageError("passes are given as a list, such as [QuantizeWeights()]")
-    return [make_pass(step.name, {f.name: getattr(step, f.name) for f in dataclasses.fields(step)}) for step in passes]
+    return list(passes)
 
 
 def save(model: Model, path: str | Path, *, force: bool = False, external_data: bool = False) -> None:
@@ -85,9 +104,46 @@ def save(model: Model, path: str | Path, *, force: bool = False, external_data: 
         out.commit()
 
 
-def compare(reference: str | Path, candidate: str | Path, *, data: str | Path | None = None) -> Report:
-    """Runs both models side by side in onnxruntime, on `data` or on synthetic inputs."""
-    return compare_files(Path(reference), Path(candidate), proof=Proof(data=Path(data) if data else None))
+def compare(
+    reference: str | Path,
+    candidate: str | Path,
+    *,
+    data: str | Path | None = None,
+    labels: str | Path | None = None,
+    metrics: Sequence[str] = (),
+    metric_output: str | None = None,
+    limits: Mapping[str, str | float] | None = None,
+    dims: Mapping[str, int] | None = None,
+    seed: int = 0,
+    seconds: float = 1.0,
+) -> Report:
+    """Runs both models side by side in onnxruntime, on `data` or on synthetic inputs, and judges the candidate.
+
+    `labels`: what is true of the samples, for the `metrics` by name ("f1", "scores.py:accuracy"; without any top-1 and
+    top-5); `metric_output` is the output that they are about. `limits`: by the names and units that recipes take, such
+    as {"max_drop": "1 %", "min_cosine": 0.99}; a missed one makes the verdict "fail". `dims` and `seed`: of synthetic
+    inputs. `seconds`: spent on latency, 0 for none. Raises UsageError, InputError for the reference or the data,
+    NoOutputError for the candidate.
+    """
+    if data is None and (labels is not None or metrics or metric_output is not None):
+        raise UsageError("labels and metrics need data: they are about real samples")
+    if isinstance(metrics, str):
+        raise UsageError(f"metrics are given as a list, such as [{metrics!r}]")
+    if not seconds >= 0:
+        raise UsageError(f"seconds must be 0 (latency is not measured) or more, not {seconds}")
+    for model in (reference, candidate):
+        if not isinstance(model, str | Path):
+            raise UsageError(f"models to compare are paths, not {type(model).__name__}: save one to have it compared")
+    proof = Proof(
+        data=_path(data), labels=_path(labels), metrics=tuple(metrics), metric_output=metric_output, dims=dims or {},
+        seed=seed, seconds=seconds,
+    )  # fmt: skip
+    made = compare_files(Path(reference), Path(candidate), proof=proof, limits=read_limits(limits or {}))
+    return Report(**{field.name: getattr(made, field.name) for field in dataclasses.fields(made)})
+
+
+def _path(given: str | Path | None) -> Path | None:
+    return None if given is None else Path(given)
 
 
 def sweep(
@@ -113,9 +169,9 @@ def sweep(
         raise UsageError(f"models are given as a list, such as [{str(models)!r}]")
     place = Path(folder)
     names = trial_names([Path(model) for model in models], list(recipes))
-    proof = Proof(data=Path(data) if data else None, seconds=seconds)
+    proof = Proof(data=_path(data), seconds=seconds)
     digest = data_digest(proof.data) if proof.data else ""
-    samples = Path(calibration) if calibration is not None else None
+    samples = _path(calibration)
     options = [("data_sha256", digest), ("seconds", str(seconds))]
     options += [("calibration_sha256", data_digest(samples))] if samples is not None else []
     trials = []

@@ -5,7 +5,11 @@ from __future__ import annotations
 import difflib
 import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+
+TYPE_CHECKING = False  # as in typing, which takes longer to import than all that is needed here
+if TYPE_CHECKING:
+    from typing import Any
 
 EXIT_GATE_FAILED = 1
 EXIT_USAGE = 2
@@ -64,6 +68,41 @@ def nearest(name: str, known: Iterable[str], count: int = 3) -> str:
     """A hint such as " (did you mean 'a'?)" naming the known names closest to `name`; "" where none is close."""
     close = difflib.get_close_matches(name, list(known), n=count, cutoff=0.6)
     return f" (did you mean {' or '.join(repr(c) for c in close)}?)" if close else ""
+
+
+_LONGEST_VALUE = 80
+_KINDS = {
+    "int": "a whole number", "float": "a number", "bool": "true or false", "string": "text", "tuple": "a list",
+    "list": "a list", "dict": "a table", "dataclass": "a table", "mapping": "a table",
+    "finite_number": "a finite number",
+}  # fmt: skip
+
+
+def explained(details: Mapping[str, Any], name: str = "") -> str:
+    """What pydantic says of a value, in words for users: "bits must be 8, not 3". `name`: of what; else its place."""
+    name = name or ".".join(map(str, details["loc"]))
+    kind, context = str(details["type"]), details.get("ctx", {})
+    if kind in ("value_error", "assertion_error"):
+        return f"{name}: {str(details['msg']).partition(', ')[2]}"
+    if kind in ("missing", "missing_argument"):
+        return f"{name} is missing"
+    bounds = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+    wanted = next((f"{word} {context[key]:g}" for key, word in bounds.items() if key in context), None)
+    stem = kind if kind in _KINDS else kind.partition("_")[0]
+    wanted = wanted or str(context.get("expected") or _KINDS.get(stem) or "")
+    if not wanted:
+        return f"{name}: {str(details['msg'])[:1].lower()}{str(details['msg'])[1:]}"
+    value = details["input"]
+    bare = kind == "literal_error" and "'" not in wanted and isinstance(value, str)  # numbers are no text in quotes
+    return f"{name} must be {wanted}, not {value if bare else _as_written(value)}"
+
+
+def _as_written(value: object) -> str:
+    """A value as files and options spell it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    shown = "nothing" if value is None else repr(list(value) if isinstance(value, tuple) else value)
+    return shown if len(shown) <= _LONGEST_VALUE else f"{shown[:_LONGEST_VALUE]}..."
 
 
 def reason(error: OSError) -> str:

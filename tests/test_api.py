@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -10,7 +15,7 @@ import pytest
 
 import nncompress
 from nncompress.errors import InputError, NoOutputError, UsageError
-from tests.support import IMAGES, MLP, SAMPLES, dense_model, files_in
+from tests.support import IMAGES, MLP, ROOT, SAMPLES, dense_model, files_in
 
 
 def test_everything_that_is_promised_is_there() -> None:
@@ -36,6 +41,108 @@ def test_a_model_is_loaded_compressed_saved_and_compared(tmp_path: Path) -> None
     assert report.comparison.run is not None
     assert report.comparison.run.feeds.source == str(IMAGES)
     assert files_in(tmp_path) == {"small.onnx"}
+
+
+def test_a_path_and_a_message_of_onnx_are_models_too() -> None:
+    passes = [nncompress.QuantizeWeights()]
+    made = [nncompress.compress(given, passes) for given in (MLP, str(MLP), onnx.load(MLP), nncompress.load(MLP))]
+    blobs = {nncompress.to_proto(model).SerializeToString(deterministic=True) for model in made}
+    assert len(blobs) == 1
+
+
+def test_the_message_of_a_model_is_the_file_that_would_be_saved(tmp_path: Path) -> None:
+    small = nncompress.compress(MLP, [nncompress.PruneMagnitude(sparsity=0.9), nncompress.QuantizeWeights()])
+    nncompress.save(small, tmp_path / "small.onnx")
+    assert nncompress.to_proto(small) == onnx.load(tmp_path / "small.onnx")
+    onnx.checker.check_model(nncompress.to_proto(small), full_check=True)
+
+
+def test_a_message_is_checked_as_a_file_is(tmp_path: Path) -> None:
+    hollow, empty = onnx.load(MLP), onnx.ModelProto(ir_version=8)
+    hollow.graph.initializer[0].ClearField("raw_data")
+    with pytest.raises(InputError, match="the ModelProto: "):
+        nncompress.compress(hollow, [nncompress.QuantizeWeights()])
+    with pytest.raises(InputError, match="the ModelProto: it is not an ONNX model: it holds no graph"):
+        nncompress.compress(empty, [nncompress.QuantizeWeights()])
+    onnx.save(onnx.load(MLP), tmp_path / "m.onnx", save_as_external_data=True, size_threshold=0)
+    beside = onnx.load(tmp_path / "m.onnx", load_external_data=False)
+    with pytest.raises(InputError, match="names data files that it does not hold: give the path of the model"):
+        nncompress.compress(beside, [nncompress.QuantizeWeights()])
+    with pytest.raises(UsageError, match=r"a model is a path, an onnx\.ModelProto or .*, not int"):
+        nncompress.compress(3, [nncompress.QuantizeWeights()])
+
+
+def test_a_comparison_takes_labels_metrics_and_limits(tmp_path: Path) -> None:
+    nncompress.save(nncompress.compress(MLP, [nncompress.QuantizeWeights()]), tmp_path / "small.onnx")
+    np.savez(tmp_path / "labels.npz", labels=np.load(IMAGES)["labels"])
+    report = nncompress.compare(
+        MLP, tmp_path / "small.onnx", data=IMAGES, labels=tmp_path / "labels.npz", metrics=["f1"], seconds=0,
+        limits={"max_drop": "0.5 %", "min_cosine": 0.9, "max_size": "1 kB"},
+    )  # fmt: skip
+    assert report.comparison.run is not None
+    assert [metric.name for metric in report.comparison.run.metrics] == ["f1"]
+    assert {rule.rule for rule in report.verdict.rules if rule.level == "fail"} == {"max-size"}
+    assert report.verdict.level == "fail"
+
+
+def test_a_report_is_text_for_people_and_for_programs() -> None:
+    report = nncompress.compare(MLP, MLP, seconds=0)
+    assert isinstance(report, nncompress.Report)
+    assert report.html().startswith("<!DOCTYPE html>")
+    assert "latency" in report.markdown()
+    assert json.loads(report.to_json())["summary"]["level"] == report.verdict.level
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"limits": {"max_drp": "1 %"}}, r"unknown limit 'max_drp' \(did you mean 'max_drop'\?\); there are: "),
+        ({"limits": {"max_size": "ten"}}, "max_size: 'ten' is not a size such as '4 MB'"),
+        ({"limits": {"min_cosine": 2}}, "min_cosine: 2 is no cosine"),
+        ({"labels": "l.npz"}, "labels and metrics need data"),
+        ({"metrics": ["f1"]}, "labels and metrics need data"),
+        ({"metrics": "f1", "data": IMAGES}, r"metrics are given as a list, such as \['f1'\]"),
+        ({"seconds": -1}, "seconds must be 0"),
+    ],
+)
+def test_a_comparison_that_cannot_be_meant_is_refused_before_anything_runs(options: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        nncompress.compare("missing.onnx", "missing.onnx", **options)
+
+
+def test_models_in_memory_have_to_be_saved_to_be_compared() -> None:
+    with pytest.raises(UsageError, match="models to compare are paths, not Model: save one"):
+        nncompress.compare(MLP, nncompress.load(MLP))
+
+
+def test_a_pass_with_impossible_options_cannot_be_made() -> None:
+    with pytest.raises(UsageError, match=r"^quantize-weights: bits must be 8, not 3$"):
+        nncompress.QuantizeWeights(bits=3)
+    with pytest.raises(UsageError, match=r"^prune-magnitude: sparsity must lie between 0 and 1, not at 2\.0$"):
+        nncompress.PruneMagnitude(sparsity=2)
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    assert nncompress.__version__ == version("nncompress")
+
+
+@pytest.mark.slow
+def test_the_types_are_there_for_those_who_check_them(tmp_path: Path) -> None:
+    """What mypy makes of a program that uses the package."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import nncompress\n"
+        "small: nncompress.Model = nncompress.compress('m.onnx', [nncompress.QuantizeWeights(dtype='uint8')])\n"
+        "text: str = nncompress.compare('m.onnx', 'n.onnx', limits={'max_drop': '1 %'}).html()\n"
+        "nncompress.QuantizeWeights(dtype='int7')\n"
+        "number: int = nncompress.__version__\n"
+    )
+    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(ROOT / ".mypy_cache"), str(program)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert [line.partition("program.py:")[2][0] for line in ended.stdout.splitlines() if ": error:" in line] == [
+        "4",
+        "5",
+    ]
 
 
 def test_paths_may_be_text(tmp_path: Path) -> None:
@@ -83,8 +190,6 @@ def test_mistakes_are_deliberate_errors(tmp_path: Path) -> None:
     model = nncompress.load(MLP)
     with pytest.raises(UsageError, match="no passes given"):
         nncompress.compress(model, [])
-    with pytest.raises(UsageError, match=r"quantize-weights: .* at|sparsity must lie between 0 and 1, not at 2"):
-        nncompress.compress(model, [nncompress.PruneMagnitude(sparsity=2)])
     with pytest.raises(UsageError, match="the order that works: prune-magnitude, quantize-weights"):
         nncompress.compress(model, [nncompress.QuantizeWeights(), nncompress.PruneMagnitude()])
     with pytest.raises(InputError, match="no such file"):

@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 from nncompress.cli import interrupts
 from nncompress.cli.printing import complain
 from nncompress.cli.progress import draw, progress_shown
+from nncompress.cli.usage import usage_message
 from nncompress.errors import EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_NO_OUTPUT, EXIT_USAGE, NncompressError, lacking
 
 EXIT_CODES = """
@@ -46,9 +47,8 @@ class _Commands(TyperGroup):
         try:
             code = super().main(*args, **{**options, "standalone_mode": False})
         except _UsageError as error:
-            message = error.format_message().rstrip(".")
             where = error.ctx.command_path if error.ctx is not None else self.name
-            complain(f"error: {message[:1].lower()}{message[1:]}; see {where} -h")
+            complain(f"error: {usage_message(error)}; see {where} -h")
             code = EXIT_USAGE
         except NncompressError as error:  # help and the version are printed outside of `guarded`
             complain(f"error: {error}")

@@ -8,13 +8,12 @@ import typing
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from nncompress.cli.options import LimitOptions, ProofOptions, RunOptions, StoreOptions, WriteOptions
 from nncompress.errors import UsageError
 from nncompress.forms import check_form
 from nncompress.report.json_text import LARGEST_NUMBER
-from nncompress.results.limits import Aim, Limits, limits_in
+from nncompress.results.limits import Aim, Limits, names_of, read_limits
 from nncompress.validate.metrics.names import require_metric
 from nncompress.workflow.compress import Writing
 from nncompress.workflow.proof import Proof
@@ -63,14 +62,8 @@ def _dims(texts: Sequence[str]) -> dict[str, int]:
 
 def limits_of(options: LimitOptions) -> Limits:
     """Raises UsageError, with the option, for limits that cannot be read or meant."""
-    limits: dict[str, Any] = {}
-    for name, limit in limits_in(Limits).items():
-        value = getattr(options, name)
-        try:
-            limits[name] = None if value is None else limit.read(value)
-        except UsageError as error:
-            raise UsageError(f"--{name.replace('_', '-')}: {error}") from error
-    return Limits(**limits)
+    values = {name: getattr(options, name) for name in names_of(Limits)}
+    return read_limits(values, lambda name: f"--{name.replace('_', '-')}")
 
 
 def writing_of(options: WriteOptions) -> Writing:

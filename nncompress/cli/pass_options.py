@@ -7,12 +7,14 @@ the passes takes three times as long as the help of a command may.
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, make_dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from nncompress.cli.options import CorrectionOptions, option
 from nncompress.cli.recipe_schema import recipe_schema
+from nncompress.errors import UsageError
 
 if TYPE_CHECKING:
     from nncompress.passes.base import Pass
@@ -46,9 +48,22 @@ def passes_of(names: Sequence[str], options: Any) -> list[Pass]:
 
     values = {field.name: getattr(options, field.name) for field in fields(options)}
     values = {field: value for field, value in values.items() if value not in (None, [])}
-    return [
-        make_pass(name, {f: value for f, value in values.items() if f in _fields_by_pass()[name]}) for name in names
-    ]
+    try:
+        return [
+            make_pass(name, {f: value for f, value in values.items() if f in _fields_by_pass()[name]}) for name in names
+        ]
+    except UsageError as error:
+        raise UsageError(_as_spelled(str(error))) from error
+
+
+def _as_spelled(message: str) -> str:
+    """The message with options by the names that they have here, where these are not those of the fields."""
+    for own in _fields_by_pass().values():
+        for field, schema in own.items():
+            spelled = str(schema.get("x-option", "")).partition("/")[0]
+            if spelled and schema.get("type") != "boolean":
+                message = re.sub(rf"\b{field} must", f"{spelled} must", message)
+    return message
 
 
 def corrections(options: CorrectionOptions) -> list[Pass]:

@@ -16,7 +16,9 @@ import typer
 
 from nncompress.cli.options import SeedOptions
 from nncompress.cli.printing import say
-from nncompress.cli.settings import Layer, Layers, check_variables, configured, resolve, shown
+from nncompress.cli.settings import Layer, Layers, Resolved, check_variables, configured, resolve, shown
+from nncompress.cli.usage import with_source
+from nncompress.errors import InputError, UsageError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,16 +58,20 @@ def with_options(*kinds: type, layers: Layers = configured) -> Callable[[Callabl
         @functools.wraps(command)
         def run(ctx: typer.Context, show_config: bool = False, **parsed: Any) -> None:
             invocation = Invocation(lambda more: _built(places, resolve(ctx, parsed, more).values))
-            values: typing.Mapping[str, Any] = parsed
+            resolved = Resolved(parsed, {})
             if shares:
                 check_variables()
                 resolved = resolve(ctx, parsed, layers(parsed))
-                values = resolved.values
                 if show_config:
                     say(shown(resolved))
                     return
+            values = resolved.values
             own = {key: value for key, value in values.items() if not _belongs(key, places.values())}
-            command(**own, **_built(places, values), **dict.fromkeys(invocations, invocation))
+            try:
+                command(**own, **_built(places, values), **dict.fromkeys(invocations, invocation))
+            except (UsageError, InputError) as error:
+                said = with_source(str(error), resolved, ctx)
+                raise error if said == str(error) else type(error)(said) from error
 
         parameters.sort(key=lambda p: p.default is not inspect.Parameter.empty)
         parameters += [_SHOW_CONFIG] if shares else []

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from pydantic import StrictBool, StrictStr, TypeAdapter, ValidationError
 
 from nncompress.config.settings import KEYS, Metrics, option_values, settings_problems
-from nncompress.errors import InputError, UsageError, nearest
+from nncompress.errors import InputError, UsageError, explained, nearest
 from nncompress.files.texts import read_text
 from nncompress.results.limits import BudgetLimits, MetricLimits, RunLimits, are_set, names_of
 from nncompress.validate.metrics.names import LOWER_IS_BETTER, metric_from, require_metric
@@ -119,16 +119,12 @@ def _budget(table: dict[str, Any]) -> tuple[Budget | None, list[str]]:
     try:
         budget = TypeAdapter(Budget).validate_python({key: value for key, value in table.items() if key in known})
     except ValidationError as error:
-        return None, problems + [_explained(each) for each in error.errors()]
+        return None, problems + [explained(each, name=_key(each)) for each in error.errors()]
     return budget, problems + _contradictions(budget, guessing=bool(problems))
 
 
-def _explained(error: Any) -> str:
-    key = str(error["loc"][0]) if error["loc"] else "path"
-    if error["type"] in ("missing", "missing_argument"):
-        return f"{key} is missing"
-    message = str(error["msg"]).removeprefix("Value error, ")
-    return f"{key}: {message[:1].lower() + message[1:] if message.startswith('Input') else message}"
+def _key(details: Any) -> str:
+    return str(details["loc"][0]) if details["loc"] else "path"
 
 
 def _contradictions(budget: Budget, *, guessing: bool) -> list[str]:

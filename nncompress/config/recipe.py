@@ -24,6 +24,7 @@ from pydantic import TypeAdapter
 
 from nncompress.config.settings import KEYS, Settings, option_values, settings_problems, settings_table
 from nncompress.errors import InputError, UsageError, nearest
+from nncompress.files.kinds import is_model
 from nncompress.files.texts import read_text
 from nncompress.passes import ALL_PASSES
 from nncompress.passes.base import Pass
@@ -80,11 +81,13 @@ def recipe_schema() -> dict[str, Any]:
 def _read(path: Path) -> Any:
     try:
         text = read_text(path)
-    except InputError as error:
-        raise UsageError(f"recipe: {error}") from error
-    try:
         return json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
+    except (InputError, ValueError, RecursionError) as error:
+        if is_model(path):
+            order = "run takes the recipe (TOML or JSON) before the model"
+            raise UsageError(f"{path}: it is an ONNX model, not a recipe: {order}") from error
+        if isinstance(error, InputError):
+            raise UsageError(f"recipe: {error}") from error
         raise UsageError(f"{path} is no {'JSON' if path.suffix == '.json' else 'TOML'}: {error}") from error
 
 
@@ -107,6 +110,8 @@ def _change(content: dict[str, Any], change: str) -> None:
     *parents, last = place.strip().split(".")
     if not equals or not all([*parents, last]):
         raise UsageError(f"--set {change!r} is not PLACE=VALUE, such as steps.0.sparsity=0.4")
+    if not parents and last not in ("steps", *KEYS):
+        _refuse_unplaced(content, change, last)
     holder: Any = content
     for key in parents:
         holder = holder.setdefault(key, {}) if isinstance(holder, dict) else _item(holder, key, change)
@@ -114,6 +119,19 @@ def _change(content: dict[str, Any], change: str) -> None:
         holder[last] = _value(text)
     else:
         raise UsageError(f"--set {change!r}: {'.'.join(parents)} is not a table")
+
+
+def _refuse_unplaced(content: Mapping[str, Any], change: str, key: str) -> None:
+    """Raises UsageError for an option of a pass that is given without its step."""
+    steps = content.get("steps")
+    names = [
+        str(step.get("pass")) if isinstance(step, dict) else "" for step in (steps if isinstance(steps, list) else ())
+    ]
+    fields = {kind.name: {field.name for field in dataclasses.fields(kind)} for kind in ALL_PASSES}
+    shown = change if change.partition("=")[2] else f"{key}=VALUE"
+    places = [f"--set steps.{n}.{shown}" for n, name in enumerate(names) if key in fields.get(name, ())]
+    if places:
+        raise UsageError(f"--set {change}: {key} is an option of a step: {' or '.join(places)}")
 
 
 def _item(holder: object, key: str, change: str) -> Any:

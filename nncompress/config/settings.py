@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, StrictBool, StrictStr, TypeAdapter, ValidationError, WithJsonSchema
 
-from nncompress.errors import UsageError, nearest
+from nncompress.errors import UsageError, explained, nearest
 from nncompress.forms import check_form, form_names
 from nncompress.results.limits import Aim, Limits, limits_in, names_of
 from nncompress.validate.metrics.names import check_metric, metric_for, metric_from
@@ -107,7 +107,7 @@ def settings_problems(table: Mapping[str, Any]) -> list[str]:
     try:
         _SETTINGS.validate_python(values)
     except ValidationError as error:
-        problems += [_explained(each) for each in error.errors()]
+        problems += [explained(each) for each in error.errors()]
     return problems
 
 
@@ -145,7 +145,10 @@ def settings_table(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     return {**top, **({"data": data} if data else {}), **({"limits": limits} if limits else {})}
 
 
-def _explained(error: Any) -> str:
-    message = str(error["msg"]).removeprefix("Value error, ")
-    shown = message[:1].lower() + message[1:] if message.startswith("Input") else message
-    return f"{'.'.join(map(str, error['loc']))}: {shown}"
+def key_of(option: str) -> str:
+    """Where a file sets an option, such as "data.path", "limits.max_drop" or "seed"."""
+    if option in _LIMITS:
+        return f"limits.{option}"
+    in_data = {"dim": "dims", **{name: key for key, name in _PATHS.items()}}
+    key = in_data.get(option, option)
+    return f"data.{key}" if key in (field.name for field in dataclasses.fields(DataSettings)) else key

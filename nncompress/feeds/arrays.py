@@ -17,6 +17,7 @@ import numpy as np
 
 from nncompress.errors import InputError
 from nncompress.feeds.specs import Array
+from nncompress.files.kinds import ARRAYS, advice, kind_at
 
 UNNAMED = ""
 """Key of the one array of a .npy file."""
@@ -55,8 +56,9 @@ def read_headers(path: Path) -> dict[str, ArrayHeader]:
         with zipfile.ZipFile(path) as archive:
             headers = {}
             for member in archive.infolist():
+                name = member.filename.removesuffix(".npy")
                 with archive.open(member) as file:
-                    headers[member.filename.removesuffix(".npy")] = _header(file, member.file_size)
+                    headers[name] = _header(file, member.file_size, name)
     return headers
 
 
@@ -83,11 +85,14 @@ def _readable(path: Path) -> Iterator[None]:
     try:
         yield
     except _FAULTS as error:
-        reason = str(error).split("\n")[0] or type(error).__name__
-        raise InputError(f"{path}: cannot be read as {path.suffix or 'an array file'}: {reason}") from error
+        kind, wanted = kind_at(path), path.suffix or "an array file"
+        if kind is not None and kind not in ARRAYS:
+            raise InputError(f"{path}: it is {kind.what}, no {wanted}{advice(kind, path, wanted='data')}") from error
+        reason = str(error).split("\n")[0] or "it is damaged"
+        raise InputError(f"{path}: cannot be read as {wanted}: {reason}") from error
 
 
-def _header(file: IO[bytes], size_bytes: int) -> ArrayHeader:
+def _header(file: IO[bytes], size_bytes: int, name: str = UNNAMED) -> ArrayHeader:
     version = np.lib.format.read_magic(file)
     if version == (1, 0):
         shape, _, dtype = np.lib.format.read_array_header_1_0(file)
@@ -96,7 +101,8 @@ def _header(file: IO[bytes], size_bytes: int) -> ArrayHeader:
     else:
         raise ValueError(f"unsupported .npy version {version[0]}.{version[1]}")
     if dtype.hasobject:
-        raise ValueError("an array of Python objects, which are not read")
+        which = f"array {name!r}" if name else "it"
+        raise ValueError(f"{which} holds Python objects, not numbers: np.stack makes one array of a list of equal ones")
     if min(shape, default=1) < 0 or math.prod(shape) * dtype.itemsize > size_bytes:
         raise ValueError(f"truncated: an array of shape {shape} does not fit into {size_bytes} bytes")
     return ArrayHeader(tuple(shape), dtype)

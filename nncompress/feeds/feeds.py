@@ -10,7 +10,7 @@ from nncompress.errors import InputError
 from nncompress.feeds.arrays import UNNAMED, ArrayHeader, read_arrays, read_headers, require_regular
 from nncompress.feeds.labels import NAME as LABELS, as_labels, read_labels
 from nncompress.feeds.sources import NpzFolder, Source, StackedFile, TestDataSets, read_test_data_set
-from nncompress.feeds.specs import Array, Feed, InputSpec, check_arrays, fits, require_feedable
+from nncompress.feeds.specs import Array, Feed, InputSpec, check_arrays, fits, no_samples, require_feedable
 
 __all__ = ["SYNTHETIC", "Array", "Feed", "Feeds", "InputSpec", "load_feeds"]
 
@@ -75,7 +75,7 @@ def _from_folder(path: Path, specs: tuple[InputSpec, ...]) -> Feeds:
     if not folders and any(path.glob("input_*.pb")):
         folders = (path,)
     if not folders:
-        raise InputError(f"{path}: holds neither .npz files nor test_data_set_* folders")
+        raise InputError(no_samples(path, "holds neither .npz files nor test_data_set_* folders", specs))
     for folder in folders:
         check_arrays(read_test_data_set(folder, specs), specs, str(folder))
     return _all_of(TestDataSets(folders, specs), path)
@@ -83,7 +83,7 @@ def _from_folder(path: Path, specs: tuple[InputSpec, ...]) -> Feeds:
 
 def _from_file(path: Path, specs: tuple[InputSpec, ...]) -> Feeds:
     if path.suffix not in (".npz", ".npy"):
-        raise InputError(f"{path}: data is a folder, a .npz or a .npy file")
+        raise InputError(no_samples(path, "data is a folder, a .npz or a .npy file", specs))
     _require_arrays(specs, path)
     headers = read_headers(path)
     if UNNAMED in headers and len(specs) != 1:
@@ -92,6 +92,8 @@ def _from_file(path: Path, specs: tuple[InputSpec, ...]) -> Feeds:
         headers = {specs[0].name: headers[UNNAMED]}
     labelled = LABELS in headers and all(spec.name != LABELS for spec in specs)
     arrays = {name: header for name, header in headers.items() if not (labelled and name == LABELS)}
+    if labelled and not arrays:
+        raise InputError(f"{path}: it holds labels only: give them with --labels, and the samples with --data")
     labels = as_labels(read_arrays(path)[LABELS], str(path)) if labelled else None
     if _is_one_feed(arrays, specs):
         check_arrays(arrays, specs, str(path))
@@ -127,7 +129,7 @@ def _cut(path: Path, arrays: dict[str, ArrayHeader], specs: tuple[InputSpec, ...
         name: ArrayHeader(h.shape[1:] if name in unbatched else (min(batch, count), *h.shape[1:]), h.dtype)
         for name, h in arrays.items()
     }
-    check_arrays(as_fed, specs, str(path))
+    check_arrays(as_fed, specs, str(path), {name: header.shape for name, header in arrays.items()})
     notes: tuple[str, ...] = ()
     fixed = any(s.shape and isinstance(s.shape[0], int) for s in specs if s.name not in unbatched)
     used = count - count % batch if fixed else count

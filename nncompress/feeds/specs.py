@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from nncompress.errors import InputError, nearest
+from nncompress.errors import InputError
+from nncompress.feeds.hints import fits_sizes, name_hint, shape_hint, type_hint
+from nncompress.files.kinds import advice, kind_at
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Feed = dict[str, Any]
@@ -19,6 +22,7 @@ _CASTS = {("int32", "int64"), ("float64", "float32")}
 """(found, wanted): the only conversions that are done for the user, and said."""
 
 
+_SHOWN = 3  # inputs in a message; a decoder has dozens
 _FEEDABLE = {(), ("optional",), ("sequence",), ("optional", "sequence"), ("map",)}
 
 
@@ -64,19 +68,35 @@ def require_feedable(specs: Sequence[InputSpec]) -> None:
             )
 
 
-def check_arrays(arrays: Mapping[str, Any], specs: Sequence[InputSpec], where: str) -> None:
-    """Raise InputError where names, types, ranks or fixed sizes do not fit; `where` names the data in the message."""
+def check_arrays(
+    arrays: Mapping[str, Any], specs: Sequence[InputSpec], where: str, stored: Mapping[str, Sequence[int]] | None = None
+) -> None:
+    """Raise InputError where names, types, ranks or fixed sizes do not fit; `where` names the data in the message.
+
+    `stored`: the shapes that the user knows, of a file of which these arrays are the first samples.
+    """
     known = [spec.name for spec in specs]
     for name in arrays:
         if name not in known:
-            raise InputError(f"{where}: array {name!r} is no input of the model{_hint(name, known)}")
+            raise InputError(f"{where}: array {name!r} is no input of the model{name_hint(name, known)}")
     missing = [spec.name for spec in specs if spec.name not in arrays and not spec.optional]
     if missing:
         raise InputError(f"{where}: no array for the model's input {_quoted(missing)} (found {_quoted(arrays)})")
     for spec in specs:
         for header in _headers(arrays.get(spec.name), spec, where):
-            _check_dtype(header.dtype, spec, where)
-            _check_shape(header.shape, spec, where)
+            problems = [_type_problem(header.dtype, spec), _shape_problem(header.shape, spec, stored)]
+            if any(problems):
+                raise InputError(f"{where}: array {spec.name!r} {'; it '.join(filter(None, problems))}")
+
+
+def no_samples(path: Path, problem: str, specs: Sequence[InputSpec]) -> str:
+    """What is said of a file or folder that is no data: what it is, if that can be told, and what would be data."""
+    kind = kind_at(path)
+    what = f"it is {kind.what}, no samples{advice(kind, path, wanted='data')}" if kind is not None else problem
+    shown, more = specs[:_SHOWN], ", ..." * (len(specs) > _SHOWN)
+    given = ", ".join(f"{spec.name}=..." for spec in shown) + more
+    sizes = ", ".join(f"{spec.name}: {spec.dtype or 'text'} {_sizes(spec.shape)}" for spec in shown) + more
+    return f'{path}: {what}; np.savez("data.npz", {given}) writes samples ({sizes})'
 
 
 def conform(arrays: Mapping[str, Any], specs: Sequence[InputSpec], where: str) -> tuple[Feed, tuple[str, ...]]:
@@ -127,31 +147,35 @@ def _converted_parts(value: Any, spec: InputSpec) -> Any:
 
 def fits(shape: Sequence[int], spec: InputSpec) -> bool:
     """Whether rank and fixed sizes agree."""
-    return spec.shape is None or (
-        len(shape) == len(spec.shape)
-        and all(not isinstance(want, int) or want == size for want, size in zip(spec.shape, shape, strict=True))
-    )
+    return spec.shape is None or fits_sizes(shape, spec.shape)
 
 
-def _check_dtype(dtype: np.dtype[Any], spec: InputSpec, where: str) -> None:
+def _type_problem(dtype: np.dtype[Any], spec: InputSpec) -> str:
     if dtype.hasobject:
-        raise InputError(f"{where}: array {spec.name!r} holds Python objects, which are not read")
+        return "holds Python objects, which are not read"
     if spec.dtype is None:
-        if dtype.kind != "U":
-            raise InputError(f"{where}: input {spec.name!r} is no numeric tensor and the data is {dtype.name}")
-        return
+        return "" if dtype.kind == "U" else f"is {dtype.name}, and the model's input is no numeric tensor"
     same = dtype.newbyteorder("=") == spec.dtype
     stored_raw = dtype.kind == "V" and dtype.names is None and dtype.itemsize == spec.dtype.itemsize
     raw_wanted = spec.dtype.isbuiltin != 1  # bfloat16 and its kin come back from .npz as raw bytes
-    if not (same or (dtype.name, spec.dtype.name) in _CASTS or (stored_raw and raw_wanted)):
-        raise InputError(f"{where}: array {spec.name!r} is {dtype.name}, the model's input is {spec.dtype.name}")
+    if same or (dtype.name, spec.dtype.name) in _CASTS or (stored_raw and raw_wanted):
+        return ""
+    return f"is {dtype.name}, the model's input is {spec.dtype.name}{type_hint(dtype, spec.dtype)}"
 
 
-def _check_shape(shape: tuple[int, ...], spec: InputSpec, where: str) -> None:
-    if not fits(shape, spec):
-        wanted = ", ".join("?" if size is None else str(size) for size in spec.shape or ())
-        shown = ", ".join(map(str, shape))
-        raise InputError(f"{where}: array {spec.name!r} has shape [{shown}], the model's input is [{wanted}]")
+def _shape_problem(shape: tuple[int, ...], spec: InputSpec, stored: Mapping[str, Sequence[int]] | None = None) -> str:
+    if spec.shape is None or fits(shape, spec):
+        return ""
+    given, sizes = (
+        (shape, spec.shape) if stored is None else (stored[spec.name], (None,)[: len(spec.shape)] + spec.shape[1:])
+    )
+    shown = ", ".join(map(str, given))
+    return f"has shape [{shown}], the model's input is {_sizes(spec.shape)}{shape_hint(given, sizes)}"
+
+
+def _sizes(shape: Sequence[int | str | None] | None) -> str:
+    shown = ["..."] if shape is None else ["?" if size is None else str(size) for size in shape]
+    return f"[{', '.join(shown)}]"
 
 
 def _converted(array: Array, spec: InputSpec) -> Array:
@@ -161,10 +185,6 @@ def _converted(array: Array, spec: InputSpec) -> Array:
         return np.ascontiguousarray(array).view(spec.dtype)
     # asarray rather than ascontiguousarray: the latter turns a scalar into a vector
     return np.asarray(array, dtype=spec.dtype, order="C")
-
-
-def _hint(name: str, known: Sequence[str]) -> str:
-    return nearest(name, known) or f" (its inputs: {_quoted(known)})"
 
 
 def _quoted(names: Iterable[str]) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -102,6 +103,14 @@ def open_regular(path: Path) -> OpenFile:
         kind = "a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file"
         raise InputError(f"cannot read {path}: it is {kind}")
     return OpenFile(path, descriptor, status)
+
+
+def opened_bytes(content: Iterable[bytes], name: str) -> OpenFile:
+    """A file without a name that holds `content`, of which nothing is left; messages call it `name`."""
+    with tempfile.TemporaryFile() as file:
+        file.writelines(content)
+        file.flush()
+        return OpenFile(Path(name), os.dup(file.fileno()), os.fstat(file.fileno()))
 
 
 def open_external(location: str, model: Path, tensor: str) -> OpenFile:

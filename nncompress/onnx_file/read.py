@@ -11,6 +11,7 @@ import onnx_ir as ir
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from nncompress.errors import InputError
+from nncompress.files.kinds import ONNX_MODEL, advice, kind_at, kind_of
 from nncompress.files.opened import OpenFile, open_external, open_regular
 from nncompress.model.constants import note_stored_bytes
 from nncompress.model.message import replace_external
@@ -31,24 +32,32 @@ from nncompress.onnx_file.walk import all_graphs, all_tensors
 logging.getLogger("onnx_ir").addHandler(logging.NullHandler())  # it would print names from the file as they are
 
 LARGEST_FILE = (1 << 31) - 1  # protobuf's own limit
-_MAGIC = {
-    b"\x1f\x8b": "a gzip file",
-    b"PK\x03\x04": "a zip file",
-    b"{": "JSON text",
-    b"version https": "a Git LFS pointer",
-}
 
 
 def load(path: str | Path) -> Model:
     """Loads an ONNX model and its external data. Raises InputError, with the path, where it is unreadable or unsafe."""
-    where = Path(path)
-    file = open_regular(where)
+    return checked(Path(path), _opened(Path(path)))
+
+
+def checked(where: Path, file: OpenFile) -> Model:
+    """The model in a file that is open; `where` is what messages call it. Raises InputError."""
     try:
         return _load(where, file)
     except InputError as error:
         raise error if str(where) in str(error) else InputError(f"{where}: {error}") from error
     except MemoryError as error:
         raise InputError(f"{where}: not enough memory to read it") from error
+
+
+def _opened(path: Path) -> OpenFile:
+    """Raises InputError; for a folder, it says what it is and what to do about it."""
+    try:
+        return open_regular(path)
+    except InputError as error:
+        kind = kind_at(path)
+        if kind is None:
+            raise
+        raise InputError(f"cannot read {path}: it is {kind.what}{advice(kind, path, wanted='model')}") from error
 
 
 def data_places(path: Path) -> list[Path]:
@@ -65,11 +74,8 @@ def data_places(path: Path) -> list[Path]:
 def _load(path: Path, file: OpenFile) -> Model:
     if file.size_bytes == 0:
         raise InputError("it is empty")
-    if file.size_bytes > LARGEST_FILE:
-        raise InputError(f"{file.size_bytes:,} bytes are more than the 2 GiB that an ONNX file can have")
     mark = f"cut-{secrets.token_hex(12)}"
-    proto, payloads = _parse(file, mark)
-    check_header(proto)
+    proto, payloads = _understood(file, mark)
     check_text(proto)
     check_tensors(proto)
     check_keys(proto)
@@ -96,6 +102,23 @@ def _load(path: Path, file: OpenFile) -> Model:
     return loaded
 
 
+def _understood(file: OpenFile, mark: str) -> tuple[onnx.ModelProto, list[wire.Payload]]:
+    """The message in the file, and the large tensors cut out of it. Raises InputError, for a file of another kind with
+    what to do about it."""
+    try:
+        if file.size_bytes > LARGEST_FILE:
+            raise InputError(f"{file.size_bytes:,} bytes are more than the 2 GiB that an ONNX file can have")
+        proto, payloads = _parse(file, mark)
+        check_header(proto)
+    except InputError as error:
+        kind = kind_of(file)
+        if kind is None or kind is ONNX_MODEL:
+            raise
+        said = f"it is {kind.what}, not an ONNX model{advice(kind, file.path, wanted='model')}"
+        raise InputError(f"{file.path}: {said}") from error
+    return proto, payloads
+
+
 def _parse(file: OpenFile, mark: str) -> tuple[onnx.ModelProto, list[wire.Payload]]:
     try:
         if file.size_bytes <= (64 << 20):
@@ -105,10 +128,8 @@ def _parse(file: OpenFile, mark: str) -> tuple[onnx.ModelProto, list[wire.Payloa
             blob, payloads = wire.cut(file.read, file.size_bytes, mark)
         return onnx.ModelProto.FromString(blob), payloads
     except (wire.MalformedError, DecodeError, UnicodeDecodeError) as error:
-        head = file.read(0, min(16, file.size_bytes))
-        kind = next((f" but {what}" for magic, what in _MAGIC.items() if head.startswith(magic)), "")
         detail = f" ({error})" if isinstance(error, wire.MalformedError) else ""
-        raise InputError(f"it is not an ONNX model{kind}, or it is damaged{detail}") from error
+        raise InputError(f"it is not an ONNX model, or it is damaged{detail}") from error
 
 
 def _open_data_files(proto: onnx.ModelProto, path: Path, mark: str) -> dict[str, OpenFile]:

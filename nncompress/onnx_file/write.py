@@ -13,6 +13,7 @@ from typing import BinaryIO
 import onnx
 import onnx_ir as ir
 
+from nncompress.errors import NoOutputError
 from nncompress.model.message import marked_tensors
 from nncompress.model.model import Model
 from nncompress.model.tensors import raw_blocks
@@ -41,6 +42,17 @@ def write(model: Model, path: Path, *, external_data: bool = False, lasting: boo
     del proto
     _write_parts(path, wire.splice(blob, mark, [tensor.nbytes for tensor in tensors]), tensors, lasting)
     return [path]
+
+
+def content(model: Model) -> Iterator[bytes | memoryview]:
+    """What `write` would write into one file, part by part. Raises NoOutputError for more than protobuf can hold."""
+    mark = f"put-{secrets.token_hex(12)}"
+    proto, tensors = _message(model, mark)
+    lengths = [tensor.nbytes for tensor in tensors]
+    if sum(lengths) > EXTERNAL_FROM_BYTES:
+        raise NoOutputError(f"{sum(lengths):,} bytes of weights are more than protobuf can hold: save it to a file")
+    for part in wire.splice(proto.SerializeToString(deterministic=True), mark, lengths):
+        yield from [part] if isinstance(part, bytes) else raw_blocks(tensors[part])
 
 
 def written_bytes(model: Model) -> int:

@@ -7,6 +7,7 @@ declares as `needs` and asks of the context's calibration.
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import IntEnum
@@ -14,10 +15,12 @@ from typing import ClassVar
 
 import numpy as np
 
+from nncompress.errors import UsageError
 from nncompress.model.lineage import stored_already
 from nncompress.model.model import OLDEST_OPSET, Model
 from nncompress.model.weights import Weight, find_weights
 from nncompress.passes.context import Context
+from nncompress.passes.options import read_options
 from nncompress.passes.select import check_globs, matches
 from nncompress.passes.statistics import Needs
 from nncompress.results.record import Outcome, Skipped
@@ -44,6 +47,16 @@ class Pass(ABC):
     stage: ClassVar[Stage]
     needs: ClassVar[Needs] = Needs()
     """statistics of activations that it asks for; a run without calibration data is refused if there are any"""
+
+    def __post_init__(self) -> None:
+        """Takes options as they are typed and written. Raises UsageError that lists everything wrong with them."""
+        given = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        read, wrong = read_options(type(self), given)
+        for name, value in read.items():
+            object.__setattr__(self, name, value)
+        problem = None if wrong else self.problem()
+        if wrong or problem:
+            raise UsageError(f"{self.name}: {'; '.join(wrong or [str(problem)])}")
 
     @abstractmethod
     def apply(self, model: Model, context: Context) -> list[Outcome]:

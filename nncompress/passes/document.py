@@ -6,11 +6,13 @@ import ast
 import dataclasses
 import inspect
 import textwrap
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter
 
 from nncompress.passes.base import Pass
+
+_KINDS = {int: "whole number", float: "number", bool: "true|false", str: "text"}
 
 
 def summary(kind: type[Pass]) -> str:
@@ -20,10 +22,10 @@ def summary(kind: type[Pass]) -> str:
 
 def document(kind: type[Pass]) -> str:
     """Everything a user needs to know about a pass, as plain text."""
-    texts = field_texts(kind)
+    texts, types = field_texts(kind), get_type_hints(kind)
     lines = [kind.name, "", inspect.getdoc(kind) or "", "", "options:"]
     for field in dataclasses.fields(kind):
-        lines.append(f"  {field.name}={_shown(field.default)}  ({_type(field.type)})")
+        lines.append(f"  {field.name}={_shown(field.default)}  ({_values(types[field.name])})")
         lines.append(textwrap.fill(texts.get(field.name, ""), 100, initial_indent="      ", subsequent_indent="      "))
     lines += [
         "",
@@ -67,9 +69,15 @@ def _own_field_texts(kind: type) -> dict[str, str]:
 
 
 def _shown(value: object) -> str:
-    return "none" if value is None or value == () else str(value)
+    """A default as files and options spell it."""
+    return "none" if value in (None, ()) else str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _type(annotation: object) -> str:
-    text = str(annotation).replace("Literal", "").replace(" | None", "")
-    return text.strip("[]") if text.startswith("[") else text
+def _values(kind: Any) -> str:
+    """What an option of this type takes."""
+    choices = [choice for choice in get_args(kind) if choice is not type(None)]
+    if get_origin(kind) is Literal:
+        return "|".join(map(str, choices))
+    if get_origin(kind) is tuple:
+        return "list of globs"
+    return _KINDS[kind] if kind in _KINDS else _values(choices[0])

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping
-from typing import Any, get_args, get_type_hints
-
-from pydantic import TypeAdapter, ValidationError
+from typing import Any
 
 from nncompress.errors import UsageError, nearest
 from nncompress.passes import pass_named
@@ -37,29 +35,13 @@ def make_pass(name: str, options: Mapping[str, Any]) -> Pass:
     kind = pass_named(name)
     known = [field.name for field in dataclasses.fields(kind)]
     problems = [f"unknown option {key!r}{nearest(key, known)}" for key in options if key not in known]
-    types = get_type_hints(kind)
-    values = {key: _choice(value, get_args(types[key])) for key, value in options.items() if key in known}
-    step = None
     try:
-        step = TypeAdapter(kind).validate_python(values)
-    except ValidationError as error:
-        problems += [_explained(e["loc"], e["msg"], e["input"]) for e in error.errors()]
-    problem = step.problem() if step is not None else None
-    if problem:
-        problems.append(problem)
-    if problems or step is None:
+        step = kind(**{key: value for key, value in options.items() if key in known})
+    except UsageError as error:
+        problems.append(str(error).removeprefix(f"{name}: "))
+    if problems:
         raise UsageError(f"{name}: {'; '.join(problems)}")
     return step
-
-
-def _choice(value: object, choices: tuple[object, ...]) -> object:
-    """The one of `choices` that was typed: pydantic reads "8" as an int, but not as the Literal 8."""
-    return next((choice for choice in choices if isinstance(value, str) and value == str(choice)), value)
-
-
-def _explained(place: tuple[str | int, ...], message: str, value: object) -> str:
-    """Such as "bits: input should be 8, not '4'"."""
-    return f"{'.'.join(map(str, place))}: {message[0].lower()}{message[1:]}, not {value!r}"
 
 
 def described(step: Pass) -> str:

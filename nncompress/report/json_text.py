@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from nncompress.errors import InputError
+from nncompress.errors import InputError, explained
 from nncompress.report.github import COMMAND_MARK
 
 NONFINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
@@ -127,4 +127,4 @@ def _explained(error: ValidationError) -> str:
     first = error.errors()[0]
     place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in first["loc"]).lstrip(".")
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    return f"report is damaged at {place}: {first['msg']}{more}"
+    return f"report is damaged: {explained(first, place)}{more}"

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import dataclasses
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from nncompress.errors import UsageError
+from nncompress.errors import UsageError, nearest
 from nncompress.results.units import (
     parse_bytes,
     parse_cosine,
@@ -113,6 +113,21 @@ def limits_in(kind: type) -> dict[str, Limit]:
     """{field: what is said about it} of the limits that `kind` declares."""
     hints = typing.get_type_hints(kind, include_extras=True)
     return {name: typing.get_args(hints[name])[1] for name in names_of(kind)}
+
+
+def read_limits(values: Mapping[str, Any], spelled: Callable[[str], str] = str) -> Limits:
+    """Limits from numbers and text with units, {"max_drop": "1 %"}; None: no limit. Raises UsageError that names the
+    limit, as it is `spelled`, for one that there is not or that cannot be meant."""
+    known = limits_in(Limits)
+    read: dict[str, Any] = {}
+    for name, value in values.items():
+        if name not in known:
+            raise UsageError(f"unknown limit {name!r}{nearest(name, known)}; there are: {', '.join(known)}")
+        try:
+            read[name] = None if value is None else known[name].read(value)
+        except UsageError as error:
+            raise UsageError(f"{spelled(name)}: {error}") from error
+    return Limits(**read)
 
 
 def are_set(kind: type, limits: object) -> list[str]:

@@ -64,19 +64,19 @@ def test_the_environment_is_read_as_flags_are(here: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("NNCOMPRESS_MIN_COSINE", "two")
     ended = nncompress("quantize", MLP, "-o", "out.onnx")
     assert ended.exit_code == 2
-    assert "invalid value for '--min-cosine'" in ended.stderr
+    assert "NNCOMPRESS_MIN_COSINE (for --min-cosine) must be a number, not 'two'" in ended.stderr
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("sead = 1", "unknown key 'sead' (did you mean 'seed'?)"),
-        ("seed = -1", "seed: input should be greater than or equal to 0"),
+        ("seed = -1", "seed must be at least 0, not -1"),
         ("[limits]\nmin_cosin = 1", "limits: unknown key 'min_cosin' (did you mean 'min_cosine'?)"),
         ("[limits]\nmax_drop = 3", "limits.max_drop: share '3' is ambiguous"),
         ("form = 'nbits'", "form: unknown form 'nbits': it is folded or dequantize"),
-        ("[data]\ndims = { batch = 0 }", "data.dims.batch: input should be greater than or equal to 1"),
-        ("data = 'x.npz'", "data: input should be"),
+        ("[data]\ndims = { batch = 0 }", "data.dims.batch must be at least 1, not 0"),
+        ("data = 'x.npz'", "data must be a table, not 'x.npz'"),
     ],
 )
 def test_a_configuration_that_cannot_be_meant_is_refused(here: Path, text: str, message: str) -> None:

@@ -103,7 +103,7 @@ def test_what_is_given_becomes_fields_of_every_pass_that_has_them() -> None:
 def test_what_a_pass_refuses_is_wrong_usage() -> None:
     with pytest.raises(
         UsageError,
-        match="quantize-weights: dtype: input should be 'int8', 'uint8', 'float16' or 'bfloat16', not 'int7'",
+        match="quantize-weights: dtype must be 'int8', 'uint8', 'float16' or 'bfloat16', not 'int7'",
     ):
         passes_of(["quantize-weights"], pass_options(["quantize-weights"])(dtype="int7"))
 
@@ -114,4 +114,4 @@ def test_an_option_that_had_none_before_reaches_the_pass() -> None:
     )
     assert (ended.exit_code, "quantize-weights:granularity=tensor,equalise=False" in ended.stdout) == (0, True)
     refused = nncompress("quantize", MLP, "--dry-run", "--bits", 4)
-    assert (refused.exit_code, "bits: input should be 8, not '4'" in one_line(refused.stderr)) == (2, True)
+    assert (refused.exit_code, "bits must be 8, not 4" in one_line(refused.stderr)) == (2, True)

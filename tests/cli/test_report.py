@@ -87,7 +87,7 @@ def test_a_damaged_report_of_a_check_is_named(checked: Path) -> None:
     checked.write_text(json.dumps(tree))
     ended = nncompress("report", checked)
     assert (ended.exit_code, ended.stdout) == (3, "")
-    assert f"{checked}: report is damaged at models[0].sha256: Field required" in one_line(ended.stderr)
+    assert f"{checked}: report is damaged: models[0].sha256 is missing" in one_line(ended.stderr)
 
 
 def test_a_file_that_is_no_report_is_named(saved: list[Path], model: Path) -> None:

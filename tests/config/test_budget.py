@@ -147,8 +147,8 @@ def test_a_file_without_budgets(text: str, problems: list[str], folder: Path) ->
         ("max_latency_ratio = 0", "max_latency_ratio: 0 is no ratio: it must be above 0"),
         ("max_latency_ratio = 'x'", "max_latency_ratio: 'x' is not a number"),
         ("max_drop = 2", "max_drop: share '2' is ambiguous: write '2 %', or a fraction below 1"),
-        ("level = 'fatal'", "level: input should be 'error' or 'warn'"),
-        ("optional = 1", "optional: input should be a valid boolean"),
+        ("level = 'fatal'", "level must be 'error' or 'warn', not 'fatal'"),
+        ("optional = 1", "optional must be true or false, not 1"),
     ],
 )
 def test_a_value_that_cannot_be_meant(line: str, problem: str, folder: Path) -> None:

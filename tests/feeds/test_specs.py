@@ -77,7 +77,7 @@ def test_python_objects_are_refused():
 def test_texts_fit_an_input_without_a_numeric_type():
     spec = InputSpec("text", None, (None,))
     check_arrays({"text": np.array(["a"])}, [spec], "a.npz")
-    with pytest.raises(InputError, match="no numeric tensor and the data is int64"):
+    with pytest.raises(InputError, match="is int64, and the model's input is no numeric tensor"):
         check_arrays({"text": np.array([1])}, [spec], "a.npz")
 
 

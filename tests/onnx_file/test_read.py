@@ -126,16 +126,15 @@ def test_files_that_are_something_else_are_told_by_name(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "zip", "w") as archive:
         archive.writestr("m.onnx", blob)
     for content, kind in (
-        (gzip.compress(blob), " but a gzip file"),
-        ((tmp_path / "zip").read_bytes(), " but a zip file"),
-        (json.dumps({"model": 1}).encode(), " but JSON text"),
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", " but a Git LFS pointer"),
-        (b"\x89PNG\r\n\x1a\n" + bytes(100), ""),
-        (blob[: len(blob) // 2], ""),
-        (b"\n", ""),
+        (gzip.compress(blob), "it is a gzip file, not an ONNX model"),
+        ((tmp_path / "zip").read_bytes(), "it is a zip archive, not an ONNX model"),
+        (json.dumps({"model": 1}).encode(), "it is JSON text, not an ONNX model"),
+        (bytes(range(200, 250)), "it is not an ONNX model, or it is damaged"),
+        (blob[: len(blob) // 2], "it is not an ONNX model, or it is damaged"),
+        (b"\n", "it is not an ONNX model, or it is damaged"),
     ):
         path.write_bytes(content)
-        refused(path, f"it is not an ONNX model{kind}, or it is damaged")
+        refused(path, kind)
 
 
 def test_every_truncation_of_a_model_is_refused_or_complete(tmp_path: Path) -> None:

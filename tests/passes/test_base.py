@@ -1,6 +1,7 @@
 """Selecting weights, options and the order of passes: what cannot be meant is refused with what would be right."""
 
 import threading
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from nncompress.passes.factorize import Factorize
 from nncompress.passes.parallel import IN_FLIGHT_BYTES, in_parallel
 from nncompress.passes.prune_magnitude import PruneMagnitude
 from nncompress.passes.quantize_weights import QuantizeWeights
+from nncompress.passes.spec import parse_step
 from nncompress.results.record import Outcome, Rewritten, Skipped
 from nncompress.workflow.pipeline import check_passes, compress_graph
 from tests.models import CONTEXT, as_model, context_for, linear, model_of, noise, proto_of
@@ -132,33 +134,57 @@ def test_a_model_without_weights_has_no_outcomes() -> None:
 
 # ------------------------------------------------------------------------------------------------ options
 @pytest.mark.parametrize(
-    ("one", "problem"),
+    ("made", "problem"),
     [
-        (Factorize(rank=2, energy=0.9), "factorize: give one of rank, energy and ratio, not rank and energy"),
-        (Factorize(rank=2, ratio=0.5, energy=0.9), "give one of rank, energy and ratio, not rank and energy and ratio"),
-        (Factorize(rank=0), "factorize: rank must be at least 1, not 0"),
-        (Factorize(rank=-3), "rank must be at least 1, not -3"),
-        (Factorize(energy=0.0), "energy must lie between 0 and 1, not at 0.0"),
-        (Factorize(energy=1.0), "energy must lie between 0 and 1, not at 1.0"),
-        (Factorize(ratio=1.5), "ratio must lie between 0 and 1, not at 1.5"),
-        (Factorize(ratio=float("nan")), "ratio must lie between 0 and 1, not at nan"),
-        (PruneMagnitude(sparsity=0.5, threshold=0.1), "prune-magnitude: give a sparsity or a threshold, not both"),
-        (PruneMagnitude(sparsity=-0.1), "sparsity must lie between 0 and 1, not at -0.1"),
-        (PruneMagnitude(sparsity=1.0), "sparsity must lie between 0 and 1, not at 1.0"),
-        (PruneMagnitude(sparsity=50), "sparsity must lie between 0 and 1, not at 50"),
-        (PruneMagnitude(threshold=0.0), "threshold must be above 0, not 0.0"),
-        (PruneMagnitude(threshold=-1), "threshold must be above 0, not -1"),
-        (PruneMagnitude(threshold=float("nan")), "threshold must be above 0, not nan"),
+        (lambda: Factorize(rank=2, energy=0.9), "factorize: give one of rank, energy and ratio, not rank and energy"),
         (
-            PruneMagnitude(threshold=1, scope="global"),
+            lambda: Factorize(rank=2, ratio=0.5, energy=0.9),
+            "give one of rank, energy and ratio, not rank and energy and ratio",
+        ),
+        (lambda: Factorize(rank=0), "factorize: rank must be at least 1, not 0"),
+        (lambda: Factorize(rank=-3), "rank must be at least 1, not -3"),
+        (lambda: Factorize(energy=0.0), "energy must lie between 0 and 1, not at 0.0"),
+        (lambda: Factorize(energy=1.0), "energy must lie between 0 and 1, not at 1.0"),
+        (lambda: Factorize(ratio=1.5), "ratio must lie between 0 and 1, not at 1.5"),
+        (lambda: Factorize(ratio=float("nan")), "ratio must lie between 0 and 1, not at nan"),
+        (
+            lambda: PruneMagnitude(sparsity=0.5, threshold=0.1),
+            "prune-magnitude: give a sparsity or a threshold, not both",
+        ),
+        (lambda: PruneMagnitude(sparsity=-0.1), "sparsity must lie between 0 and 1, not at -0.1"),
+        (lambda: PruneMagnitude(sparsity=1.0), "sparsity must lie between 0 and 1, not at 1.0"),
+        (lambda: PruneMagnitude(sparsity=50), "sparsity must lie between 0 and 1, not at 50"),
+        (lambda: PruneMagnitude(threshold=0.0), "threshold must be above 0, not 0.0"),
+        (lambda: PruneMagnitude(threshold=-1), "threshold must be above 0, not -1"),
+        (lambda: PruneMagnitude(threshold=float("nan")), "threshold must be above 0, not nan"),
+        (
+            lambda: PruneMagnitude(threshold=1, scope="global"),
             "a threshold is the same for all weights anyway: leave scope out",
         ),
     ],
 )
-def test_options_that_cannot_be_meant_are_refused(one: Pass, problem: str) -> None:
+def test_options_that_cannot_be_meant_are_refused_when_a_pass_is_made(made: Callable[[], Pass], problem: str) -> None:
     with pytest.raises(UsageError) as caught:
-        compress_graph(model(), [one])
+        made()
     assert problem in str(caught.value)
+
+
+def test_everything_wrong_with_options_is_said_at_once_in_the_words_of_the_command_line() -> None:
+    with pytest.raises(UsageError) as made:
+        QuantizeWeights(bits=3, dtype="int7", min_size="many", include="fc1")
+    assert str(made.value) == (
+        "quantize-weights: include must be a list, not 'fc1'; min_size must be a whole number, not 'many'; "
+        "bits must be 8, not 3; dtype must be 'int8', 'uint8', 'float16' or 'bfloat16', not 'int7'"
+    )
+    with pytest.raises(UsageError) as typed:
+        parse_step("quantize-weights:bits=3")
+    assert str(typed.value) == "quantize-weights: bits must be 8, not 3"
+
+
+def test_options_are_taken_as_they_are_typed_and_written() -> None:
+    made = QuantizeWeights(bits="8", include=["fc1*"], elementwise_db=40)
+    assert made == QuantizeWeights(include=("fc1*",), elementwise_db=40.0)
+    assert hash(made) == hash(QuantizeWeights(include=("fc1*",), elementwise_db=40.0))
 
 
 @pytest.mark.parametrize("one", [F, P, Q, Factorize(), Factorize(energy=0.5), PruneMagnitude(threshold=0.1)])

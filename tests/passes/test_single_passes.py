@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from nncompress.errors import UsageError
 from nncompress.forms.choice import constant_bytes
 from nncompress.forms.form import Storing
 from nncompress.model.encoding import encoded_of
@@ -163,8 +164,8 @@ def test_what_half_precision_cannot_hold_stays_as_it_is() -> None:
 
 
 def test_options_of_integers_are_refused_for_halves() -> None:
-    problem = QuantizeWeights(dtype="float16", symmetric=False, range="minmax").problem()
-    assert problem == "symmetric and range: only for integers, and float16 is none"
+    with pytest.raises(UsageError, match="symmetric and range: only for integers, and float16 is none"):
+        QuantizeWeights(dtype="float16", symmetric=False, range="minmax")
 
 
 # ------------------------------------------------------------------------------------------------ prune-magnitude

@@ -76,9 +76,9 @@ def test_json_is_ascii_and_holds_no_command_of_the_runner() -> None:
     ("change", "message"),
     [
         ({"schema_version": 99}, "report follows schema version 99, this nncompress reads version 1"),
-        ({"models": {}}, "report is damaged at models: Input should be a valid array"),
-        ({"models": [{}]}, r"report is damaged at models\[0\]\.path: Field required \(and 3 more\)"),
-        ({"environment": None}, "report is damaged at environment"),
+        ({"models": {}}, "report is damaged: models must be a list, not {}"),
+        ({"models": [{}]}, r"report is damaged: models\[0\]\.path is missing \(and 3 more\)"),
+        ({"environment": None}, "report is damaged: environment must be a table, not nothing"),
     ],
 )
 def test_a_damaged_check_is_refused(change: dict[str, Any], message: str) -> None:

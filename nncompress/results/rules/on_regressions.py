@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from nncompress.errors import InputError
+from nncompress.errors import InputError, explained
 from nncompress.results.check import CHECK_SCHEMA_VERSION, CheckReport, Figures
 from nncompress.results.rules.rule import ruled
 from nncompress.results.units import format_bytes, format_cosine, format_count, format_metric, format_share
@@ -62,7 +62,7 @@ def read_baseline(text: str) -> dict[str, Figures]:
         raise InputError(f"baseline is damaged: a model lacks {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
-        raise InputError(f"baseline is damaged at {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        raise InputError(f"baseline is damaged: {explained(first)}") from error
 
 
 def with_regressions(report: CheckReport, baseline: Mapping[str, Figures], limit: float) -> CheckReport:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from nncompress.errors import InputError
+from nncompress.feeds.hints import one_hot_hint
 from nncompress.feeds.labels import class_numbers
 from nncompress.feeds.specs import Array, Feed
 from nncompress.results.record import ClassMetric, TaskMetric
@@ -38,6 +39,7 @@ class Classification:
 
     def __init__(self, labels: Array, output: str, names: Names) -> None:
         self._labels = class_numbers(labels)
+        self._one_hot = one_hot_hint(labels)
         self.output = output
         self._names = names
         self._used = 0
@@ -60,8 +62,8 @@ class Classification:
         """InputError when the labels do not match the samples one to one."""
         if self._used != len(self._labels):
             raise InputError(
-                f"{len(self._labels)} labels for {self._used} samples: output {self.output!r} has {self._used} rows; "
-                "give one label a row, in feed order, or name another output"
+                f"{len(self._labels)} labels for {self._used} samples: output {self.output!r} has {self._used} rows"
+                + (self._one_hot or "; give one label a row, in feed order, or name another output")
             )
         labels = np.concatenate(self._seen)
         if len(labels) == 0:

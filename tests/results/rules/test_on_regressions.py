@@ -108,7 +108,10 @@ def test_a_saved_check_is_read_back_whatever_its_figures() -> None:
         ('{"schema_version": 1}', "not a report of nncompress check"),
         ('{"models": [], "schema_version": 9}', "follows schema version 9"),
         ('{"models": [{}], "schema_version": 1}', "a model lacks 'path'"),
-        ('{"models": [{"path": "m", "figures": {"size_bytes": "x"}}], "schema_version": 1}', "damaged at size_bytes"),
+        (
+            '{"models": [{"path": "m", "figures": {"size_bytes": "x"}}], "schema_version": 1}',
+            "damaged: size_bytes must be a whole number, not 'x'",
+        ),
         ('{"models": [3], "schema_version": 1}', "damaged"),
     ],
 )
