@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from nncompress.cli import interrupts
+import _signal  # type: ignore[import-not-found]  # signal itself takes 10 ms, in which an interrupt prints a traceback
+
+if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
 
 
 def main() -> None:
     """Entry point of the `nncompress` command."""
+    from nncompress.cli import interrupts
+
     interrupts.take_over()  # before the imports that take time
     from nncompress.cli.commands import run_commands
 

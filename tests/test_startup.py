@@ -46,9 +46,9 @@ def modules_after(*arguments: str, **variables: str) -> set[str]:
     return {name.partition(".")[0] for name in line.split()[1:]}
 
 
-@pytest.mark.parametrize("option", ["--help", "--version"])
-def test_help_imports_no_large_library(option: str) -> None:
-    modules = modules_after(option)
+@pytest.mark.parametrize("arguments", ["--help", "--version", "passes", "passes quantize-weights", "schema recipe"])
+def test_help_imports_no_large_library(arguments: str) -> None:
+    modules = modules_after(*arguments.split())
     assert "typer" in modules, "the list of modules is not the one of the command line"
     assert modules & HEAVY == set()
 

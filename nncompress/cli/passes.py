@@ -21,11 +21,11 @@ def passes(
     Example: nncompress passes
     Example: nncompress passes quantize-weights
     """
-    from nncompress.passes import ALL_PASSES, pass_named
-    from nncompress.passes.document import document, summary
+    from nncompress.cli.pass_texts import document, summaries
 
     if name is None:
-        width = max(len(kind.name) for kind in ALL_PASSES)
-        say("\n".join(f"{kind.name:{width}}  {summary(kind)}" for kind in ALL_PASSES))
+        known = summaries()
+        width = max(map(len, known))
+        say("\n".join(f"{name:{width}}  {text}" for name, text in known.items()))
     else:
-        say(document(pass_named(name)))
+        say(document(name))

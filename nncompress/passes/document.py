@@ -1,4 +1,4 @@
-"""Documents a pass from its own class, for people and as a JSON Schema: its fields are its options."""
+"""The JSON Schema of a pass, from its own class: its fields are its options, with their texts."""
 
 from __future__ import annotations
 
@@ -6,32 +6,11 @@ import ast
 import dataclasses
 import inspect
 import textwrap
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any
 
 from pydantic import TypeAdapter
 
 from nncompress.passes.base import Pass
-
-_KINDS = {int: "whole number", float: "number", bool: "true|false", str: "text"}
-
-
-def summary(kind: type[Pass]) -> str:
-    """First line of the docstring."""
-    return (inspect.getdoc(kind) or "").partition("\n")[0]
-
-
-def document(kind: type[Pass]) -> str:
-    """Everything a user needs to know about a pass, as plain text."""
-    texts, types = field_texts(kind), get_type_hints(kind)
-    lines = [kind.name, "", inspect.getdoc(kind) or "", "", "options:"]
-    for field in dataclasses.fields(kind):
-        lines.append(f"  {field.name}={_shown(field.default)}  ({_values(types[field.name])})")
-        lines.append(textwrap.fill(texts.get(field.name, ""), 100, initial_indent="      ", subsequent_indent="      "))
-    lines += [
-        "",
-        f"as a step: -p {kind.name}:{dataclasses.fields(kind)[-1].name}=..., or in a recipe: pass = {kind.name!r}",
-    ]
-    return "\n".join(lines)
 
 
 def step_schema(kind: type[Pass]) -> dict[str, Any]:
@@ -66,18 +45,3 @@ def _own_field_texts(kind: type) -> dict[str, str]:
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and is_text:
             texts[field.target.id] = " ".join(str(text.value.value).split())  # type: ignore[attr-defined]
     return texts
-
-
-def _shown(value: object) -> str:
-    """A default as files and options spell it."""
-    return "none" if value in (None, ()) else str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _values(kind: Any) -> str:
-    """What an option of this type takes."""
-    choices = [choice for choice in get_args(kind) if choice is not type(None)]
-    if get_origin(kind) is Literal:
-        return "|".join(map(str, choices))
-    if get_origin(kind) is tuple:
-        return "list of globs"
-    return _KINDS[kind] if kind in _KINDS else _values(choices[0])

@@ -70,7 +70,7 @@ def test_every_section_is_there_with_its_figures() -> None:
         "hidden  exact  0.999999  61.0 dB  0.0063  0.0421  99.5 %",
         "logits  400  0.9871 (samples 64 to 95, row 7)  16.5 dB (samples 64 to 95, row 7)  -",
         "top-1  97.5 %  97.5 %  0.00 points  400",
-        "[w]  Conv  float32 37500  150 kB  38.0 kB  3.95x smaller  folded  12.5 dB  prune: 50 % zero",
+        "[w]  float32 37500  150 kB  38.0 kB  3.95x smaller  folded  12.5 dB  prune: 50 % zero",
         "total  1.21 MB  314 kB  3.86x smaller",
         "quantize  too small: 100 elements, --min-elements is 1024  1  400 B  fc.bias",
         "Measured on 400 feeds from data/digits.npz, labelled.",
