@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from nncompress.cli import interrupts
+from nncompress.cli.help import in_colour
 from nncompress.cli.printing import complain
 from nncompress.cli.progress import draw, progress_shown
 from nncompress.cli.usage import usage_message
@@ -41,6 +42,10 @@ class _Commands(TyperGroup):
             typer.echo(ctx.get_help(), err=True)
             raise typer.Exit(EXIT_USAGE)
         return super().parse_args(ctx, args)
+
+    def get_help(self, ctx: Any) -> str:
+        """As ever, in colour."""
+        return in_colour(ctx, super().get_help(ctx))
 
     def main(self, *args: Any, **options: Any) -> Any:
         """Runs the command line and ends the process with its exit code."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from typing import Any
 
+import typer
 from typer.core import TyperCommand
 
 from nncompress.cli.pass_commands import PASS_COMMANDS
+from nncompress.cli.printing import coloured
 
 _DONE = {0: "done; warnings are allowed"}
 _FOUND_WRONG = {2: "wrong usage", 3: "MODEL missing, unreadable or unsafe"}
@@ -91,8 +95,23 @@ def help_text(docstring: str) -> str:
     return "\n".join([about.rstrip(), "", "\b", title, *(f"  {example.strip()}" for example in examples)])
 
 
+def in_colour(ctx: Any, text: str) -> str:
+    """Titles bold and options in colour, where the terminal has colours."""
+    if not coloured(sys.stdout):
+        return text
+    ctx.color = True  # else it is taken out where FORCE_COLOR alone asks for it
+    text = re.sub(r"^[A-Z][\w /-]*:", lambda found: typer.style(found[0], bold=True), text, flags=re.MULTILINE)
+    return re.sub(
+        r"^  (-\S+(?: \S+)*)", lambda found: f"  {typer.style(found[1], fg='cyan')}", text, flags=re.MULTILINE
+    )
+
+
 class Documented(TyperCommand):
     """A command whose help shows its options in groups, its own first, and its exit codes."""
+
+    def get_help(self, ctx: Any) -> str:
+        """As ever, in colour."""
+        return in_colour(ctx, super().get_help(ctx))
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """What stands behind the command in the usage line: arguments as their metavars have them."""

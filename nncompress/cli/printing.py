@@ -7,6 +7,7 @@ stream does a line reach it that it would take for one.
 from __future__ import annotations
 
 import io
+import os
 import sys
 from typing import TYPE_CHECKING, TextIO
 
@@ -23,9 +24,26 @@ def say(text: str) -> None:
     _write(sys.stdout, text if text.endswith("\n") else f"{text}\n")
 
 
+def coloured(stream: TextIO) -> bool:
+    """True for a terminal that is not told otherwise, and where FORCE_COLOR is set; never in GitHub Actions."""
+    from nncompress.report import github
+
+    if github.in_actions() or os.environ.get("NO_COLOR"):
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or (stream.isatty() and os.environ.get("TERM") != "dumb")
+
+
 def complain(message: str) -> None:
     """One line on stderr; where it cannot be written, it is lost (see streams.py)."""
-    _write(sys.stderr, f"nncompress: {printable(message)}\n")
+    text = f"nncompress: {printable(message)}"
+    if coloured(sys.stderr):
+        from nncompress.report.layout import Line
+        from nncompress.report.terminal import print_lines
+
+        hide()
+        print_lines(lambda width: [Line(text)], sys.stderr)
+    else:
+        _write(sys.stderr, f"{text}\n")
 
 
 def say_error(about: str, message: str) -> None:
