@@ -21,6 +21,7 @@ Kind = Literal["title", "header", "text"]
 SAME_FROM_ROWS = 3
 CUT = "…"
 _GAP, _INDENT = 2, 2
+_WORDS = re.compile(r"(\s*)([-(]?[\d.,]+ (?:[kMGT]?B|dB|ms|s|%)(?!\w)\S*|\S+)")  # a number stays with its unit
 _LEAST_NAME, _LEAST_TEXT = 16, 24  # columns that a name is cut to, a text folded to
 
 
@@ -53,7 +54,7 @@ def folded(text: str, width: int | None, indent: int = 0) -> list[str]:
         return [text]
     margin = " " * (len(text) - len(text.lstrip()))
     lines, line = [], margin
-    for gap, word in re.findall(r"(\s*)(\S+)", text.strip()):
+    for gap, word in _WORDS.findall(text.strip()):
         if line.strip() and cell_len(line) + len(gap) + cell_len(word) > width:
             lines.append(line)
             line, gap = margin + " " * indent, ""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nncompress.errors import printable
-from nncompress.report.layout import Line, Section, laid_out
+from nncompress.report.layout import Line, Section, laid_out, shortened
 from nncompress.report.ledger_table import is_rewritten, skipped_table
 from nncompress.report.tables import Table, comparison_row, feeds_lines, loading_rows, make_table
 from nncompress.results.record import Latency, LedgerLine, Report, Run
@@ -33,6 +33,7 @@ from nncompress.results.worst import (
 
 MOST_LINES, _WIDTH = 24, 100
 WORST_SHOWN = 3
+_LONGEST_NAME = 32
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def screen_lines(report: Report, width: int | None = None) -> list[Line]:
     most = MOST_LINES if width is None or width >= _WIDTH else MOST_LINES * _WIDTH // max(1, width)
     lines: list[Line] = []
     for room in _ROOMS:
-        lines = laid_out(_sections(report, room), width)
+        lines = laid_out(_sections(report, room, None if width is None else _LONGEST_NAME), width)
         if len(lines) <= most:
             break
     return lines
@@ -72,14 +73,14 @@ def verdict_line(report: Report) -> str:
     return f"{report.verdict.level.upper()}  {headline(report)}"
 
 
-def _sections(report: Report, room: _Room) -> list[Section]:
+def _sections(report: Report, room: _Room, longest: int | None) -> list[Section]:
     run = report.comparison.run
     measured, *others = feeds_lines(run)
     notes = [*others, *map(printable, report.notes)]
     return [
         [*_done(report), measured],
         _comparison(report, room),
-        _weights(report, room),
+        _weights(report, room, longest),
         [*_missed(report, room), *_some(notes, room.notes, "note")],
         [verdict_line(report)],
     ]
@@ -148,11 +149,11 @@ def _closeness(run: Run) -> list[list[str]]:
 
 
 # ------------------------------------------------------------------------------------------------ weights
-def _weights(report: Report, room: _Room) -> Table:
+def _weights(report: Report, room: _Room, longest: int | None) -> Table:
     """Those of the lowest SQNR, and the largest that were left alone, with the reason."""
     measured = [line for line in report.ledger if damage_db(line) is not None and line.kind == "weight"]
     worst = sorted(measured, key=lambda line: damage_db(line) or 0.0)[:WORST_SHOWN]
-    rows = [["lowest SQNR", ", ".join(map(_damage, worst))]] if worst else []
+    rows = [["lowest SQNR", ", ".join(_damage(line, longest) for line in worst)]] if worst else []
     groups = skipped_table(report).rows
     for by, reason, count, size, names in groups[: room.groups]:
         of = format_counted(int(count), "weight")
@@ -162,9 +163,9 @@ def _weights(report: Report, room: _Room) -> Table:
     return make_table("", ["", ""], rows, set())
 
 
-def _damage(line: LedgerLine) -> str:
-    decibels = damage_db(line)
-    return f"{line.name} {format_db(decibels)}" if decibels is not None else line.name
+def _damage(line: LedgerLine, longest: int | None) -> str:
+    name = line.name if longest is None else shortened(line.name, longest)
+    return f"{name} {format_db(damage_db(line))}"
 
 
 # ------------------------------------------------------------------------------------------------ what to do
