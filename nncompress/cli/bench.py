@@ -10,7 +10,7 @@ import typer
 
 from nncompress.cli.options import BenchFiles, BenchOptions, ProofOptions
 from nncompress.cli.printing import say_sections
-from nncompress.cli.with_options import with_options
+from nncompress.cli.with_options import Invocation, with_options
 
 
 @with_options(BenchOptions, BenchFiles)
@@ -18,6 +18,7 @@ def bench(
     models: Annotated[list[Path], typer.Argument(metavar="MODEL...", help="The models.", show_default=False)],
     options: BenchOptions,
     files: BenchFiles,
+    invocation: Invocation,
 ) -> None:
     """Measure latency (in turns), loading time, peak memory and energy of models.
 
@@ -33,7 +34,7 @@ def bench(
 
     if options.seconds == 0:
         raise UsageError("--seconds must be above 0: latency is what bench measures")
-    check_reports(files, inputs_of(models, [options.data, *(options.register_library or ())]))
+    check_reports(files, inputs_of(models, [options.data, *(options.register_library or ()), *invocation.config]))
     report = bench_files(models, proof_of(ProofOptions(**dataclasses.asdict(options))))
     if not write_files(report, files):
         say_sections(*bench_sections(report))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import re
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from nncompress.cli.options import LimitOptions, ProofOptions, RunOptions, StoreOptions, WriteOptions
+from nncompress.cli.settings import COMMAND_LINE, DEFAULT
 from nncompress.errors import UsageError
 from nncompress.forms import check_form
 from nncompress.report.json_text import LARGEST_NUMBER
@@ -64,6 +65,14 @@ def limits_of(options: LimitOptions) -> Limits:
     """Raises UsageError, with the option, for limits that cannot be read or meant."""
     values = {name: getattr(options, name) for name in names_of(Limits)}
     return read_limits(values, lambda name: f"--{name.replace('_', '-')}")
+
+
+def limit_sources(sources: Mapping[str, str]) -> dict[str, str]:
+    """{limit: file or variable that set it}: those of the command line need no naming."""
+    return {
+        name: source for name, source in sources.items()
+        if name in limits_in(Limits) and source not in (COMMAND_LINE, DEFAULT)
+    }  # fmt: skip
 
 
 def writing_of(options: WriteOptions) -> Writing:

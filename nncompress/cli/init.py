@@ -24,7 +24,7 @@ def init(
     Example: nncompress init
     Example: nncompress init model.onnx small.onnx --force
     """
-    from nncompress.config.budget import CONFIG_NAME
+    from nncompress.config.files import CONFIG_NAME
     from nncompress.files.texts import write_whole
     from nncompress.workflow.init import Measured, find_models, measure, starter_text
 

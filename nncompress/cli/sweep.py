@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -22,7 +22,7 @@ from nncompress.cli.options import (
     StoreOptions,
 )
 from nncompress.cli.printing import complain, say, say_error, say_sections
-from nncompress.cli.settings import Layer, configured
+from nncompress.cli.settings import Layer
 from nncompress.cli.with_options import Invocation, with_options
 from nncompress.errors import EXIT_GATE_FAILED, EXIT_INTERRUPTED, InputError, UsageError, printable
 from nncompress.progress import at
@@ -77,7 +77,7 @@ def sweep(
         raise UsageError(f"name {'the folder of the results with -o DIR' if folder is None else 'a recipe: --recipe'}")
     workers = jobs or os.cpu_count() or 1
     trials = _planned(models, recipes, folder, invocation, shared=workers > 1 or dask is not None)
-    inputs = sweep_inputs(trials, recipes)
+    inputs = sweep_inputs(trials, [*recipes, *invocation.config])
     check_reports(files, inputs, [folder / PLAN_NAME, *(path for trial in trials for path in trial.files)])
     check_places(trials, folder, inputs)
     ours = shard_of(trials, *part)
@@ -105,20 +105,29 @@ def _planned(
     models, recipes = list(dict.fromkeys(models)), list(dict.fromkeys(recipes))
     read = {path: load_recipe(path) for path in recipes}
     names = trial_names(models, [str(path) for path in recipes])
-    rest = configured({})
     trials = []
     for model in models:
         digest = model_digest(model)
         for path, recipe in read.items():
-            options = invocation.completed([Layer(str(path), recipe.options), *rest])
-            trials.append(_trial(names[model, str(path)], model, path, recipe.steps, folder, digest, options, shared))
+            options, sources = invocation.completed([Layer(str(path), recipe.options), *invocation.configured])
+            trials.append(
+                _trial(names[model, str(path)], model, path, recipe.steps, folder, digest, options, sources, shared)
+            )
     return trials
 
 
 def _trial(
-    name: str, model: Path, recipe: Path, steps: Any, folder: Path, digest: str, options: dict[str, Any], shared: bool
+    name: str,
+    model: Path,
+    recipe: Path,
+    steps: Any,
+    folder: Path,
+    digest: str,
+    options: dict[str, Any],
+    sources: Mapping[str, str],
+    shared: bool,
 ) -> Trial:
-    from nncompress.cli.from_options import limits_of, proof_of, storing_of
+    from nncompress.cli.from_options import limit_sources, limits_of, proof_of, storing_of
     from nncompress.cli.unchanged import options_used
     from nncompress.search.trial import BESIDE_OTHERS, Trial, trial_key
 
@@ -130,6 +139,7 @@ def _trial(
         name, model, str(recipe), tuple(steps), folder, trial_key(digest, steps, used),
         proof_of(proof, validate=store.validate), storing_of(store), limits_of(limits), used,
         (BESIDE_OTHERS,) if shared and store.validate and proof.seconds > 0 else (), samples,
+        tuple(limit_sources(sources).items()),
     )  # fmt: skip
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 from nncompress.errors import NoOutputError
 from nncompress.forms.form import DEFAULT_FORM
@@ -53,8 +54,10 @@ class Writing:
 def compress_file(
     source: Path, target: Path, passes: Sequence[Pass], *, command: str,
     proof: Proof = Proof(), writing: Writing = Writing(), limits: Limits = Limits(), calibration: Path | None = None,
+    limit_sources: Mapping[str, str] = MappingProxyType({}),
 ) -> Report:  # fmt: skip
     """Compresses `source` to `target`. The report says if a gate failed, and then nothing is kept unless asked for.
+    `limit_sources`: {limit: the file that set it}.
 
     Raises UsageError, InputError (source or data), NoOutputError (nothing changed, larger, refused by a runtime).
     """
@@ -96,7 +99,7 @@ def compress_file(
         comparison = Comparison(reference, candidate, run)
         asked = None if writing.form == DEFAULT_FORM else writing.form
         requests = Requests(asked, compressed.idle, compressed.kept_opset)
-        verdict = judge(comparison, limits, lines, writing.aim, requests)
+        verdict = judge(comparison, limits, lines, writing.aim, requests, limit_sources)
         written = not writing.dry_run and (verdict.level != "fail" or writing.keep_failed)
         if written:
             out.commit()
