@@ -45,9 +45,9 @@ def check(
     from nncompress.workflow.check import check_budgets
 
     limit, proof = _regression_limit(baseline, max_regression), made_up_proof_of(options)
-    if proof.seconds == 0:
-        raise UsageError("--seconds must be above 0: budgets without a limit on latency are not timed anyway")
-    loaded = load_config(invocation.config[0] if invocation.config else find_config(Path()))
+    if not invocation.config:
+        raise UsageError(f"check reads its budgets from {find_config(Path())}: leave --no-config out")
+    loaded = load_config(invocation.config[0])
     _refuse_problems(loaded)
     check_reports(files, check_inputs(loaded, [baseline, *(options.register_library or ()), *invocation.config]))
     before = read_baseline(_read(baseline)) if baseline is not None else None

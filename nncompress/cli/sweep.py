@@ -130,16 +130,19 @@ def _trial(
     from nncompress.cli.from_options import limit_sources, limits_of, proof_of, storing_of
     from nncompress.cli.unchanged import options_used
     from nncompress.search.trial import BESIDE_OTHERS, Trial, trial_key
+    from nncompress.workflow.proof import check_limits
 
     proof, limits, store = options["proof"], options["limits"], options["store"]
     proof = replace(proof, data=_for(model, proof.data), labels=_for(model, proof.labels))
     samples = _for(model, options["calibration"].calibration)
+    set_by, proving, gates = limit_sources(sources), proof_of(proof, validate=store.validate), limits_of(limits)
+    check_limits(gates, proving, set_by)
     used = options_used(CalibrationOptions(samples), proof, limits, store)
     return Trial(
         name, model, str(recipe), tuple(steps), folder, trial_key(digest, steps, used),
-        proof_of(proof, validate=store.validate), storing_of(store), limits_of(limits), used,
+        proving, storing_of(store), gates, used,
         (BESIDE_OTHERS,) if shared and store.validate and proof.seconds > 0 else (), samples,
-        tuple(limit_sources(sources).items()),
+        tuple(set_by.items()),
     )  # fmt: skip
 
 

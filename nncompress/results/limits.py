@@ -17,6 +17,7 @@ from nncompress.results.units import (
     parse_cosine,
     parse_count,
     parse_db,
+    parse_drop,
     parse_figure,
     parse_ratio,
     parse_share,
@@ -70,9 +71,9 @@ class RunLimits:
     min_sample_sqnr: Annotated[
         float | None, Limit("Least SQNR of the worst sample of any output, in dB.", parse_db, "sample-sqnr")
     ] = None
-    max_drop: Annotated[
-        float | None, Limit('Largest drop of a task metric: "0.5 %".', parse_share, "drop", "SHARE")
-    ] = None
+    max_drop: Annotated[float | None, Limit('Largest drop of a task metric: "0.5 %".', parse_drop, "drop", "SHARE")] = (
+        None
+    )
     max_latency_ratio: Annotated[
         float | None, Limit("Largest latency, as new / old.", parse_ratio, "latency-ratio")
     ] = None

@@ -12,7 +12,7 @@ from nncompress.results.limits import Limits
 from nncompress.results.record import Comparison, Report
 from nncompress.results.rules.verdict import judge
 from nncompress.runtime.environment import environment
-from nncompress.workflow.proof import Proof, Stopwatch, _complaint, opened, with_libraries
+from nncompress.workflow.proof import Proof, Stopwatch, _complaint, check_limits, opened, with_libraries
 
 
 @with_libraries
@@ -24,10 +24,12 @@ def compare_files(
 
     Raises InputError for the reference or the data, NoOutputError for the candidate.
     """
+    check_limits(limits, proof, limit_sources)
     watch, here = Stopwatch(), environment()
     with watch.stage("load"):
         first, second = load(reference), load(candidate)
     with watch.stage("validate"), opened(first, reference, proof) as original:
+        check_limits(limits, proof, limit_sources, original.feeds)
         run = original.compare(candidate, second)
         first.check_in_place()
         second.check_in_place()

@@ -30,7 +30,7 @@ from nncompress.workflow.calibration import calibration_notes, samples_for
 from nncompress.workflow.ledger import with_graph_line
 from nncompress.workflow.pipeline import Compressed, check_passes, compress_graph
 from nncompress.workflow.prepare import Preparing
-from nncompress.workflow.proof import Proof, Stopwatch, _complaint, opened, with_libraries
+from nncompress.workflow.proof import Proof, Stopwatch, _complaint, check_limits, opened, with_libraries
 from nncompress.workflow.raised_check import same_outputs
 
 
@@ -63,12 +63,14 @@ def compress_file(
     """
     watch, here = Stopwatch(), environment()
     check_passes(passes, calibrated=calibration is not None)
+    check_limits(limits, proof, limit_sources)
     with ExitStack() as stack:
         with watch.stage("load"):
             original = load(source)
             if not writing.dry_run:
                 check_target(target, original, force=writing.force, external_data=writing.external_data)
             proved = stack.enter_context(opened(original, source, proof))
+            check_limits(limits, proof, limit_sources, proved.feeds)
             samples = samples_for(passes, original, calibration, proved.feeds)
         with watch.stage("compress"), _hashed_meanwhile(original):
             check = None
