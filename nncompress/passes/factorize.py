@@ -20,6 +20,7 @@ from nncompress.numerics.held import Held
 from nncompress.numerics.low_rank import factors, largest_and_sqnr_db, spectrum
 from nncompress.passes.base import Stage, WeightPass, unfit
 from nncompress.passes.context import Context
+from nncompress.passes.option_types import Share
 from nncompress.passes.parallel import in_parallel
 from nncompress.results.record import Outcome, Rewritten, Skipped
 
@@ -34,9 +35,9 @@ class Factorize(WeightPass):
 
     rank: int | None = None
     """the same rank for all"""
-    energy: float | None = None
+    energy: Share | None = None
     """share of the sum of squared singular values that must be kept; 0.99 unless a rank or a ratio is given"""
-    ratio: float | None = None
+    ratio: Share | None = None
     """share of the parameters that the two factors may have"""
     min_size: int = 4096
     """leave weights with fewer elements alone"""
