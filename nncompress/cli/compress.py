@@ -122,7 +122,7 @@ def _compress(
     from nncompress.workflow.compress import compress_file
 
     writing, proving, gates = writing_of(write), proof_of(proof, validate=write.validate), limits_of(limits)
-    where = target_of(target, writing, source)
+    where = target_of(target, source)
     others = [*data_files(proof, calibration), *read, *invocation.config]
     check_reports(report, inputs_of([source], others), [where], write.save_recipe)
     if inputs_of((), others).holds(where):

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from nncompress.cli.options import LimitOptions, ProofOptions, RunOptions, StoreOptions, WriteOptions
+from nncompress.cli.outputs import STDOUT
 from nncompress.cli.settings import COMMAND_LINE, DEFAULT
 from nncompress.errors import UsageError
 from nncompress.forms import check_form
@@ -98,8 +99,8 @@ def _aim(name: str) -> Aim:
     raise UsageError(f"unknown aim --for {name!r}: it is {', '.join(typing.get_args(Aim))}")
 
 
-def target_of(target: Path | None, writing: Writing, source: Path) -> Path:
-    """The output path; only a dry run can do without one."""
-    if target is None and not writing.dry_run:
-        raise UsageError("name the model to write with -o OUT (or try --dry-run)")
+def target_of(target: Path | None, source: Path) -> Path:
+    """The output path: MODEL.small.onnx beside the model where none is given."""
+    if target == STDOUT:
+        raise UsageError("-o -: a model is no text, and does not go to stdout: name a file, such as -o small.onnx")
     return target or source.with_name(f"{source.stem}.small.onnx")

@@ -17,7 +17,7 @@ def init(
         list[Path] | None,
         typer.Argument(metavar="[MODEL]...", help="Default: every *.onnx below this folder.", show_default=False),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite nncompress.toml if it exists.")] = False,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Overwrite nncompress.toml if it exists.")] = False,
 ) -> None:
     """Write a first nncompress.toml: what the models here weigh and cost today, plus 10 %.
 

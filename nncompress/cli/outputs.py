@@ -47,7 +47,9 @@ def check_reports(
 
 
 def _refuse_name(option: str, path: Path) -> None:
-    """A text under the name of a model or a configuration is most likely a slip, and may be the end of one."""
+    """A text under the name of a model, a configuration or an option is most likely a slip, and the end of a file."""
+    if path.name.startswith("-") and path != STDOUT and str(path) == path.name:
+        raise UsageError(f"{option} needs the file to write, not {path}: {option} FILE, or {option} - for stdout")
     if path.suffix == ".onnx" or path.name in (CONFIG_NAME, PYPROJECT):
         kind = "model" if path.suffix == ".onnx" else "configuration"
         raise UsageError(f"{option} {path} would overwrite another file of this command, or a {kind}: name another one")

@@ -67,10 +67,12 @@ def sweep(
     Example: nncompress sweep *.onnx --recipe int8.toml --recipe sparse.toml -o results --data "feeds/{stem}" --jobs 2
     """
     from nncompress.cli.inputs import sweep_inputs
-    from nncompress.cli.outputs import check_reports
+    from nncompress.cli.outputs import STDOUT, check_reports
     from nncompress.search.sweep import PLAN_NAME, check_places, shard_of, write_plan
 
     part = _part(shard)
+    if folder == STDOUT:
+        raise UsageError("-o -: models are no text, and do not go to stdout: name a folder, such as -o results")
     if jobs < 0:
         raise UsageError(f"--jobs must be 0 (one a core) or more, not {jobs}")
     if folder is None or not recipes:
