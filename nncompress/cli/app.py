@@ -37,9 +37,7 @@ class _Commands(TyperGroup):
     """The commands, with one line for a command line that cannot be understood, and help for an empty one."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """As typer does it; `help COMMAND` is `COMMAND --help`."""
-        if args[:1] == ["help"]:
-            args = [*args[1:], "--help"]
+        """As typer does it."""
         if not args and not ctx.resilient_parsing:
             typer.echo(ctx.get_help(), err=True)
             raise typer.Exit(EXIT_USAGE)
@@ -50,7 +48,12 @@ class _Commands(TyperGroup):
         return in_colour(ctx, super().get_help(ctx))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """As typer does it, and knows what commands of other tools are called here."""
+        """As typer does it; `help COMMAND` is `COMMAND --help`, and commands of other tools are known."""
+        if args == ["help"]:
+            typer.echo(ctx.get_help())
+            raise typer.Exit
+        if args[0] == "help":
+            args = [*args[1:], "--help"]
         if args[0] not in self.commands and not ctx.resilient_parsing:
             from nncompress.cli.synonyms import command_meant
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import onnx_ir as ir
@@ -35,9 +35,9 @@ class Factorize(WeightPass):
 
     rank: int | None = None
     """the same rank for all"""
-    energy: Share | None = None
+    energy: Share | None = field(default=None, metadata={"metavar": "SHARE"})
     """share of the sum of squared singular values that must be kept; 0.99 unless a rank or a ratio is given"""
-    ratio: Share | None = None
+    ratio: Share | None = field(default=None, metadata={"metavar": "SHARE"})
     """share of the parameters that the two factors may have"""
     min_size: int = 4096
     """leave weights with fewer elements alone"""

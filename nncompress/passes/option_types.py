@@ -17,10 +17,10 @@ def _of_percent(value: Any) -> Any:
 
 
 def _apart(value: Any) -> Any:
-    """("a", "b") of ["a,b"]; of anything that is no list of texts, itself."""
+    """("a", "b") of ["a,b"]; anything that is no list of texts as it is."""
     if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
         return value
-    return tuple(part.strip() for item in value for part in item.split(",") if part.strip())
+    return tuple(part.strip() for item in value for part in item.split(","))
 
 
 Share = Annotated[

@@ -29,7 +29,7 @@ class PruneMagnitude(WeightPass):
     session is made: the file shrinks, speed does not change. Pruned weights can be quantized afterwards.
     """
 
-    sparsity: Share | None = None
+    sparsity: Share | None = field(default=None, metadata={"metavar": "SHARE"})
     """share of zeros, 0 to 1 or in percent; 0.5 unless a threshold is given; at 0 only the zeros that are there are
     stored small"""
     threshold: float | None = None

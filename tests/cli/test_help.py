@@ -141,6 +141,7 @@ def test_help_of_nothing_is_that_of_all_and_of_an_unknown_command_an_error() -> 
     assert nncompress("help").stdout == nncompress("--help").stdout
     refused = nncompress("help", "quantise")
     assert (refused.exit_code, "no such command 'quantise'. Did you mean 'quantize'?" in refused.stderr) == (2, True)
+    assert nncompress("--debug", "help", "passes").stdout == help_of("passes")
     assert nncompress("-V").stdout == nncompress("--version").stdout
 
 

@@ -67,6 +67,7 @@ REFUSED = [
     (["prune", MLP, "-o", "OUT", "--sparsity", "50 % of it"], "sparsity: input should be a valid number"),
     (["prune", MLP, "-o", "OUT", "--sparsity", "120 %"], "sparsity must lie between 0 and 1, not at 1.2"),
     ([*QUANTIZE, "--op-types", "Gemm,Cnv"], "no operator of type 'Cnv' reads a weight: those that read one are Gemm"),
+    ([*QUANTIZE, "--op-types", ""], "no operator of type '' reads a weight: those that read one are Gemm"),
     ([*QUANTIZE, "--op-types", "Gem"], "no operator of type 'Gem' reads a weight (did you mean 'Gemm'?)"),
     (["factorize", MLP, "-o", "OUT", "--rank", "3", "--ratio", "0.5"], "give one of rank, energy and ratio"),
     ([*RUN, "-p", "prun-magnitude"], "unknown pass 'prun-magnitude' (did you mean 'prune-magnitude'?)"),
