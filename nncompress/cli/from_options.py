@@ -72,7 +72,7 @@ def limit_sources(sources: Mapping[str, str]) -> dict[str, str]:
     """{limit: file or variable that set it}: those of the command line need no naming."""
     return {
         name: source for name, source in sources.items()
-        if name in limits_in(Limits) and source not in (COMMAND_LINE, DEFAULT)
+        if name in names_of(Limits) and source not in (COMMAND_LINE, DEFAULT)
     }  # fmt: skip
 
 

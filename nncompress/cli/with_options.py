@@ -67,12 +67,7 @@ def with_options(
 
         @functools.wraps(command)
         def run(ctx: typer.Context, show_config: bool = False, **parsed: Any) -> None:
-            def completed(more: list[Layer]) -> tuple[dict[str, Any], typing.Mapping[str, str]]:
-                resolved = resolve(ctx, parsed, more)
-                return _built(places, resolved.values), resolved.sources
-
-            invocation = Invocation(completed)
-            resolved = Resolved(parsed, {})
+            resolved, files, configuration = Resolved(parsed, {}), [], []
             if shares:
                 check_variables()
                 files = config_files(parsed)
@@ -81,10 +76,11 @@ def with_options(
                 if show_config:
                     say(shown(resolved))
                     return
-                invocation = Invocation(completed, files, configuration, resolved.sources)
+            completed = functools.partial(_completed, ctx, parsed, places)
+            invocation = Invocation(completed, files, configuration, resolved.sources)
             values = resolved.values
-            own = {key: value for key, value in values.items() if not _belongs(key, places.values())}
-            own = {key: value for key, value in own.items() if key not in _CONFIG}
+            shared = {f.name for kind in places.values() for f in dataclasses.fields(kind)}
+            own = {key: value for key, value in values.items() if key not in shared and key not in _CONFIG}
             try:
                 command(**own, **_built(places, values), **dict.fromkeys(invocations, invocation))
             except (UsageError, InputError) as error:
@@ -100,6 +96,13 @@ def with_options(
         return run
 
     return decorate
+
+
+def _completed(
+    context: typer.Context, parsed: typing.Mapping[str, Any], places: typing.Mapping[str, type], more: list[Layer]
+) -> tuple[dict[str, Any], typing.Mapping[str, str]]:
+    resolved = resolve(context, parsed, more)
+    return _built(places, resolved.values), resolved.sources
 
 
 def _built(places: typing.Mapping[str, type], values: typing.Mapping[str, Any]) -> dict[str, Any]:
@@ -127,7 +130,3 @@ _CONFIG = {
         _config_option("show_config", bool, False, "Print options and their sources; do nothing else."),
     )
 }  # fmt: skip
-
-
-def _belongs(key: str, kinds: typing.Iterable[type]) -> bool:
-    return any(key == f.name for kind in kinds for f in dataclasses.fields(kind))

@@ -49,7 +49,7 @@ class PruneMagnitude(WeightPass):
         if self.sparsity is not None and self.threshold is not None:
             return "give a sparsity or a threshold, not both"
         if self.sparsity is not None and not 0 <= self.sparsity < 1:
-            return f"sparsity must lie between 0 and 1, not at {self.sparsity} (percent are written '50 %')"
+            return f"sparsity must lie between 0 and 1, not at {self.sparsity}"
         if self.threshold is not None and not self.threshold > 0:
             return f"threshold must be above 0, not {self.threshold}"
         if self.threshold is not None and self.scope == "global":
