@@ -47,13 +47,30 @@ class _Commands(TyperGroup):
         """As ever, in colour."""
         return in_colour(ctx, super().get_help(ctx))
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """As typer does it; `help COMMAND` is `COMMAND --help`, and commands of other tools are known."""
+        if args == ["help"]:
+            typer.echo(ctx.get_help())
+            raise typer.Exit
+        if args[0] == "help":
+            args = [*args[1:], "--help"]
+        if args[0] not in self.commands and not ctx.resilient_parsing:
+            from nncompress.cli.synonyms import command_meant
+
+            if meant := command_meant(args[0], self.commands):
+                ctx.fail(meant)
+        return super().resolve_command(ctx, args)
+
     def main(self, *args: Any, **options: Any) -> Any:
         """Runs the command line and ends the process with its exit code."""
         try:
             code = super().main(*args, **{**options, "standalone_mode": False})
         except _UsageError as error:
+            from nncompress.cli.synonyms import option_meant
+
+            message = option_meant(error) or usage_message(error)
             where = error.ctx.command_path if error.ctx is not None else self.name
-            complain(f"error: {usage_message(error)}; see {where} -h")
+            complain(f"error: {message}; see {where} -h")
             code = EXIT_USAGE
         except NncompressError as error:  # help and the version are printed outside of `guarded`
             complain(f"error: {error}")
@@ -64,7 +81,8 @@ class _Commands(TyperGroup):
 app = typer.Typer(
     name="nncompress",
     cls=_Commands,
-    help="Make a saved ONNX model smaller, run it against the original, and prove what it cost.\n" + EXIT_CODES,
+    help="Make a saved ONNX model smaller, run it against the original, and prove what it cost.\n\n"
+    "nncompress help COMMAND shows examples, every option, and exit codes.\n" + EXIT_CODES,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -86,7 +104,7 @@ def common(
         bool, typer.Option("--in-process", help="Run models in this process, for debuggers: a crash ends it.")
     ] = False,
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+        bool, typer.Option("--version", "-V", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     """Options that stand before the command."""

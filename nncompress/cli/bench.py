@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
-from nncompress.cli.options import BenchFiles, BenchOptions, ProofOptions
+from nncompress.cli.options import BenchFiles, BenchOptions, ProofOptions, SeedOptions
 from nncompress.cli.printing import say_sections
-from nncompress.cli.with_options import with_options
+from nncompress.cli.settings import COMMAND_LINE
+from nncompress.cli.with_options import Invocation, with_options
 
 
 @with_options(BenchOptions, BenchFiles)
@@ -18,6 +19,7 @@ def bench(
     models: Annotated[list[Path], typer.Argument(metavar="MODEL...", help="The models.", show_default=False)],
     options: BenchOptions,
     files: BenchFiles,
+    invocation: Invocation,
 ) -> None:
     """Measure latency (in turns), loading time, peak memory and energy of models.
 
@@ -31,9 +33,15 @@ def bench(
     from nncompress.report.bench_text import bench_sections
     from nncompress.workflow.bench import bench_files
 
-    if options.seconds == 0:
+    source = invocation.sources["seconds"]
+    notes: tuple[str, ...] = ()
+    if options.seconds == 0 and source == COMMAND_LINE:
         raise UsageError("--seconds must be above 0: latency is what bench measures")
-    check_reports(files, inputs_of(models, [options.data, *(options.register_library or ())]))
+    if options.seconds == 0:
+        options = dataclasses.replace(options, seconds=SeedOptions.seconds)
+        notes = (f"seconds = 0 in {source} holds for other commands: latency is what bench measures",)
+    check_reports(files, inputs_of(models, [options.data, *(options.register_library or ()), *invocation.config]))
     report = bench_files(models, proof_of(ProofOptions(**dataclasses.asdict(options))))
+    report = dataclasses.replace(report, notes=(*report.notes, *notes))
     if not write_files(report, files):
         say_sections(*bench_sections(report))

@@ -9,7 +9,7 @@ import typer
 
 from nncompress.cli.options import CheckFiles, RunOptions
 from nncompress.cli.printing import complain, say_sections
-from nncompress.cli.with_options import with_options
+from nncompress.cli.with_options import Invocation, with_options
 from nncompress.errors import EXIT_GATE_FAILED, EXIT_INPUT, InputError, UsageError
 
 if TYPE_CHECKING:
@@ -21,12 +21,7 @@ if TYPE_CHECKING:
 def check(
     options: RunOptions,
     files: CheckFiles,
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            "--config", metavar="FILE", help="Another configuration, or a pyproject.toml.", show_default=False
-        ),
-    ] = None,
+    invocation: Invocation,
     baseline: Annotated[
         Path | None, typer.Option("--baseline", metavar="FILE", help="Compare with what check --json saved.")
     ] = None,
@@ -50,11 +45,11 @@ def check(
     from nncompress.workflow.check import check_budgets
 
     limit, proof = _regression_limit(baseline, max_regression), made_up_proof_of(options)
-    if proof.seconds == 0:
-        raise UsageError("--seconds must be above 0: budgets without a limit on latency are not timed anyway")
-    loaded = load_config(config if config is not None else find_config(Path()))
+    if not invocation.config:
+        raise UsageError(f"check reads its budgets from {find_config(Path())}: leave --no-config out")
+    loaded = load_config(invocation.config[0])
     _refuse_problems(loaded)
-    check_reports(files, check_inputs(loaded, [baseline, *(options.register_library or ())]))
+    check_reports(files, check_inputs(loaded, [baseline, *(options.register_library or ()), *invocation.config]))
     before = read_baseline(_read(baseline)) if baseline is not None else None
     report = check_budgets(loaded, proof)
     if before is not None:

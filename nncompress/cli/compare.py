@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from nncompress.cli.options import LimitOptions, ProofOptions, ReportOptions
-from nncompress.cli.with_options import with_options
+from nncompress.cli.with_options import Invocation, with_options
 
 
 @with_options(ProofOptions, LimitOptions, ReportOptions)
@@ -19,18 +19,22 @@ def compare(
     proof: ProofOptions,
     limits: LimitOptions,
     report: ReportOptions,
+    invocation: Invocation,
 ) -> None:
     """Run two models side by side and judge the second one.
 
     Example: nncompress compare model.onnx small.onnx --data eval.npz --min-cosine 0.999
     Example: nncompress compare model.onnx small.onnx --max-latency-ratio 1.5 --markdown report.md
     """
-    from nncompress.cli.from_options import limits_of, proof_of
+    from nncompress.cli.from_options import limit_sources, limits_of, proof_of
     from nncompress.cli.inputs import data_files, inputs_of
     from nncompress.cli.outputs import check_reports, finish
     from nncompress.cli.unchanged import options_used
     from nncompress.workflow.compare import compare_files
 
-    check_reports(report, inputs_of([reference, candidate], data_files(proof)))
-    result = compare_files(reference, candidate, proof=proof_of(proof), limits=limits_of(limits))
+    check_reports(report, inputs_of([reference, candidate], [*data_files(proof), *invocation.config]))
+    result = compare_files(
+        reference, candidate, proof=proof_of(proof), limits=limits_of(limits),
+        limit_sources=limit_sources(invocation.sources),
+    )  # fmt: skip
     finish(replace(result, options=options_used(proof, limits)), report)

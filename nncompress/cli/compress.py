@@ -28,8 +28,8 @@ from nncompress.cli.pass_commands import PassCommand
 from nncompress.cli.pass_options import corrections, pass_options, passes_of
 from nncompress.cli.printing import say
 from nncompress.cli.progress import hide
-from nncompress.cli.settings import Layer, configured
-from nncompress.cli.with_options import with_options
+from nncompress.cli.settings import Layer
+from nncompress.cli.with_options import Invocation, with_options
 from nncompress.errors import UsageError, printable
 
 if TYPE_CHECKING:
@@ -42,25 +42,24 @@ def pass_command(entry: PassCommand) -> Callable[..., None]:
 
     def command(
         source: SourceArgument, *, target: TargetOption = None, options: Any, calibration: CorrectionOptions,
-        proof: ProofOptions, limits: LimitOptions, write: WriteOptions, report: ReportOptions,
+        proof: ProofOptions, limits: LimitOptions, write: WriteOptions, report: ReportOptions, invocation: Invocation,
     ) -> None:  # fmt: skip
         passes = [*passes_of(entry.passes, options), *corrections(calibration)]
-        _compress(entry.name, source, target, passes, calibration, proof, limits, write, report)
+        _compress(entry.name, source, target, passes, calibration, proof, limits, write, report, invocation)
 
     command.__name__, command.__doc__ = entry.name, entry.help
     command.__annotations__["options"] = kind
     return with_options(kind, CorrectionOptions, ProofOptions, LimitOptions, WriteOptions, ReportOptions)(command)
 
 
-def _from_recipe(options: Mapping[str, Any]) -> list[Layer]:
+def _from_recipe(options: Mapping[str, Any], configuration: list[Layer]) -> list[Layer]:
     """What the recipe of `run` sets comes before the configuration files."""
     from nncompress.config.recipe import load_recipe
 
-    layers = configured(options)
     if options["steps"] or len(options["paths"]) != 2:
-        return layers
+        return configuration
     path = options["paths"][0]
-    return [Layer(str(path), load_recipe(path, options["changes"] or ()).options), *layers]
+    return [Layer(str(path), load_recipe(path, options["changes"] or ()).options), *configuration]
 
 
 @with_options(CalibrationOptions, ProofOptions, LimitOptions, WriteOptions, ReportOptions, layers=_from_recipe)
@@ -89,6 +88,7 @@ def run(
     limits: LimitOptions,
     write: WriteOptions,
     report: ReportOptions,
+    invocation: Invocation,
 ) -> None:
     """Apply several passes in order, from -p options or a recipe.
 
@@ -106,14 +106,15 @@ def run(
     if steps and changes:
         raise UsageError("--set changes a recipe, and there is none: write it into the -p option")
     passes = [parse_step(step) for step in steps] if steps else load_recipe(paths[0], changes or ()).steps
-    _compress("run", paths[-1], target, passes, calibration, proof, limits, write, report, read=paths[:-1])
+    _compress("run", paths[-1], target, passes, calibration, proof, limits, write, report, invocation, read=paths[:-1])
 
 
 def _compress(
     command: str, source: Path, target: Path | None, passes: Sequence[Pass], calibration: CalibrationOptions,
-    proof: ProofOptions, limits: LimitOptions, write: WriteOptions, report: ReportOptions, read: Sequence[Path] = (),
+    proof: ProofOptions, limits: LimitOptions, write: WriteOptions, report: ReportOptions, invocation: Invocation,
+    read: Sequence[Path] = (),
 ) -> None:  # fmt: skip
-    from nncompress.cli.from_options import limits_of, proof_of, target_of, writing_of
+    from nncompress.cli.from_options import limit_sources, limits_of, proof_of, target_of, writing_of
     from nncompress.cli.inputs import data_files, inputs_of
     from nncompress.cli.outputs import check_reports, finish, write_files, write_text
     from nncompress.cli.unchanged import made_already, options_used
@@ -121,8 +122,8 @@ def _compress(
     from nncompress.workflow.compress import compress_file
 
     writing, proving, gates = writing_of(write), proof_of(proof, validate=write.validate), limits_of(limits)
-    where = target_of(target, writing, source)
-    others = [*data_files(proof, calibration), *read]
+    where = target_of(target, source)
+    others = [*data_files(proof, calibration), *read, *invocation.config]
     check_reports(report, inputs_of([source], others), [where], write.save_recipe)
     if inputs_of((), others).holds(where):
         raise UsageError(f"{where} is an input of this command: inputs are never modified, name another output")
@@ -137,7 +138,7 @@ def _compress(
             return
     result = compress_file(
         source, where, passes, command=command, proof=proving, writing=writing, limits=gates,
-        calibration=calibration.calibration,
+        calibration=calibration.calibration, limit_sources=limit_sources(invocation.sources),
     )  # fmt: skip
     hide()
     end_work()  # an interrupt could no longer leave nothing behind

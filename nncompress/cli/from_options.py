@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import re
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from nncompress.cli.options import LimitOptions, ProofOptions, RunOptions, StoreOptions, WriteOptions
+from nncompress.cli.outputs import STDOUT
+from nncompress.cli.settings import COMMAND_LINE, DEFAULT
 from nncompress.errors import UsageError
 from nncompress.forms import check_form
 from nncompress.report.json_text import LARGEST_NUMBER
@@ -66,6 +68,14 @@ def limits_of(options: LimitOptions) -> Limits:
     return read_limits(values, lambda name: f"--{name.replace('_', '-')}")
 
 
+def limit_sources(sources: Mapping[str, str]) -> dict[str, str]:
+    """{limit: file or variable that set it}: those of the command line need no naming."""
+    return {
+        name: source for name, source in sources.items()
+        if name in names_of(Limits) and source not in (COMMAND_LINE, DEFAULT)
+    }  # fmt: skip
+
+
 def writing_of(options: WriteOptions) -> Writing:
     """Raises UsageError for an unknown form."""
     if not 0 <= options.threads <= _MOST_THREADS:
@@ -89,8 +99,8 @@ def _aim(name: str) -> Aim:
     raise UsageError(f"unknown aim --for {name!r}: it is {', '.join(typing.get_args(Aim))}")
 
 
-def target_of(target: Path | None, writing: Writing, source: Path) -> Path:
-    """The output path; only a dry run can do without one."""
-    if target is None and not writing.dry_run:
-        raise UsageError("name the model to write with -o OUT (or try --dry-run)")
+def target_of(target: Path | None, source: Path) -> Path:
+    """The output path: MODEL.small.onnx beside the model where none is given."""
+    if target == STDOUT:
+        raise UsageError("-o -: a model is no text, and does not go to stdout: name a file, such as -o small.onnx")
     return target or source.with_name(f"{source.stem}.small.onnx")

@@ -17,14 +17,14 @@ def init(
         list[Path] | None,
         typer.Argument(metavar="[MODEL]...", help="Default: every *.onnx below this folder.", show_default=False),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite nncompress.toml if it exists.")] = False,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Overwrite nncompress.toml if it exists.")] = False,
 ) -> None:
     """Write a first nncompress.toml: what the models here weigh and cost today, plus 10 %.
 
     Example: nncompress init
     Example: nncompress init model.onnx small.onnx --force
     """
-    from nncompress.config.budget import CONFIG_NAME
+    from nncompress.config.files import CONFIG_NAME
     from nncompress.files.texts import write_whole
     from nncompress.workflow.init import Measured, find_models, measure, starter_text
 

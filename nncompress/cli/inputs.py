@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nncompress.cli.options import CalibrationOptions, ProofOptions
-from nncompress.config.budget import Config, settings_files
+from nncompress.config.budget import Config
 from nncompress.validate.metrics.names import metric_file, metric_from
 from nncompress.workflow.inputs import Inputs
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 
 def inputs_of(models: Iterable[Path], others: Iterable[Path | None] = ()) -> Inputs:
-    """These, and the configuration files of the current folder."""
-    return Inputs(tuple(models), (*(path for path in others if path is not None), *settings_files(Path())))
+    """Those of them that are there."""
+    return Inputs(tuple(models), tuple(path for path in others if path is not None))
 
 
 def data_files(proof: ProofOptions, calibration: CalibrationOptions | None = None) -> list[Path | None]:

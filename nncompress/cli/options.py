@@ -22,7 +22,13 @@ from nncompress.validate.metrics.names import KNOWN
 SourceArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="The ONNX model to read.", show_default=False)]
 TargetOption = Annotated[
     Path | None,
-    typer.Option("--output", "-o", metavar="OUT", help="The model to write; --dry-run needs none.", show_default=False),
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="OUT",
+        help="The model to write. [default: MODEL.small.onnx beside MODEL]",
+        show_default=False,
+    ),
 ]
 
 
@@ -181,6 +187,11 @@ class SummaryOptions(FileOptions):
 
 
 @dataclass(frozen=True)
+class InspectFiles(_files("Inspection")):  # type: ignore[misc]
+    """Where the result of `inspect` goes."""
+
+
+@dataclass(frozen=True)
 class BenchFiles(_files("BenchReport")):  # type: ignore[misc]
     """Where the result of `bench` goes."""
 
@@ -245,7 +256,7 @@ class StoreOptions:
 class WriteOptions(StoreOptions):
     """How the result is written."""
 
-    force: Annotated[bool, option("--force", group="Output", text="Overwrite OUT if it exists.")] = False
+    force: Annotated[bool, option("--force", "-f", group="Output", text="Overwrite OUT if it exists.")] = False
     if_changed: Annotated[
         bool,
         option("--if-changed", group="Output", text="Do nothing if OUT is what --json FILE says, made from the same "

@@ -11,6 +11,7 @@ import typer
 
 from nncompress.cli.options import FileOptions, ReportOptions
 from nncompress.cli.printing import complain, say, say_lines, say_sections
+from nncompress.config.files import CONFIG_NAME, PYPROJECT
 from nncompress.errors import EXIT_GATE_FAILED, NoOutputError, UsageError, reason
 from nncompress.files.places import check_place, is_link, is_special, place_of
 from nncompress.files.texts import write_whole
@@ -31,6 +32,8 @@ def check_reports(
 
     paths = {f"--{name}": path for name, path in options.paths.items()}
     paths |= {"--save-recipe": recipe} if recipe else {}
+    for name, path in paths.items():
+        _refuse_name(name, path)
     to_stdout = [name for name, path in paths.items() if path == STDOUT]
     if len(to_stdout) > 1:
         raise UsageError(f"only one report can go to stdout, not {' and '.join(to_stdout)}")
@@ -41,6 +44,15 @@ def check_reports(
         if inputs.holds(path) or places.count(place) > 1:
             raise UsageError(f"{path} would overwrite another file of this command: name another one")
         check_place(path)
+
+
+def _refuse_name(option: str, path: Path) -> None:
+    """A text under the name of a model, a configuration or an option is most likely a slip, and the end of a file."""
+    if path.name.startswith("-") and path != STDOUT and str(path) == path.name:
+        raise UsageError(f"{option} needs the file to write, not {path}: {option} FILE, or {option} - for stdout")
+    if path.suffix == ".onnx" or path.name in (CONFIG_NAME, PYPROJECT):
+        kind = "model" if path.suffix == ".onnx" else "configuration"
+        raise UsageError(f"{option} {path} would overwrite another file of this command, or a {kind}: name another one")
 
 
 def finish(report: Report, options: ReportOptions) -> None:

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 Fields = Mapping[str, Mapping[str, Any]]
 """{field of a pass: its JSON Schema}"""
 
-_SELECTING = ("include", "exclude", "min_size")  # which weights a pass works on
+_SELECTING = ("include", "exclude", "op_types", "min_size")  # which weights a pass works on
 _TYPES: dict[str, Any] = {"integer": int, "number": float, "boolean": bool, "string": str, "array": list[str]}
+_METAVARS = {"array": "GLOB"}
 
 
 def pass_options(passes: Sequence[str]) -> type:
@@ -85,7 +86,7 @@ def _annotated(field: str, by_pass: Mapping[str, Mapping[str, Any]]) -> Any:
     first, schema = next(iter(by_pass.items()))
     spelled = schema.get("x-option", _spelled(field, schema))
     values = schema.get("enum", [schema["const"]] if "const" in schema else [])
-    metavar = "|".join(map(str, values)) or {"array": "GLOB"}.get(schema.get("type", ""))
+    metavar = schema.get("x-metavar") or "|".join(map(str, values)) or _METAVARS.get(_type(schema))
     text = _by_pass({name: other["description"] for name, other in by_pass.items()})
     default = _by_pass({name: _default(other["default"], spelled) for name, other in by_pass.items()})
     shown = f"{text[0].upper()}{text[1:]}." + (f" [default: {default}]" if default else "")
@@ -100,8 +101,9 @@ def _spelled(field: str, schema: Mapping[str, Any]) -> str:
 
 
 def _type(schema: Mapping[str, Any]) -> str:
-    """The name of the JSON type, null left out."""
-    (name,) = {variant["type"] for variant in schema.get("anyOf", [schema])} - {"null"}
+    """The name of the JSON type, null left out; of several that of text, which the pass reads itself."""
+    kinds = [variant["type"] for variant in schema.get("anyOf", [schema])]
+    (name,) = {kind if isinstance(kind, str) else "string" for kind in kinds} - {"null"}
     return str(name)
 
 

@@ -49,5 +49,7 @@ def _values(schema: Mapping[str, Any]) -> str:
     if "enum" in schema:
         return "|".join(schema["enum"])
     if schema.get("type") == "array":
-        return "list of globs"
+        return "list of names" if "x-metavar" in schema else "list of globs"
+    if isinstance(schema.get("type"), list):
+        return "number or percent"
     return _KINDS[schema["type"]] if "type" in schema else _values(schema["anyOf"][0])

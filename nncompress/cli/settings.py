@@ -7,7 +7,7 @@ elsewhere if it is declared with `shared_option` in options.py, which is the onl
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import typer
 from nncompress.errors import UsageError, nearest, printable
 
 PREFIX = "NNCOMPRESS_"
+COMMAND_LINE, DEFAULT = "command line", "default"  # the sources that are no file and no variable
 variables = {"NNCOMPRESS_DEBUG"}
 """The variables that mean something; each shared option adds its own."""
 
@@ -29,8 +30,8 @@ class Layer:
     values: Mapping[str, Any]
 
 
-Layers = Callable[[Mapping[str, Any]], list[Layer]]
-"""From the options as given to the files that set more of them, the one that counts most first."""
+Layers = Callable[[Mapping[str, Any], list[Layer]], list[Layer]]
+"""From the options as given and the layers of the configuration to all layers, the one that counts most first."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +42,22 @@ class Resolved:
     sources: Mapping[str, str]
 
 
-def configured(options: Mapping[str, Any]) -> list[Layer]:
-    """nncompress.toml and pyproject.toml of the current folder, or the file that --config names."""
-    from nncompress.config.budget import load_settings, settings_files
+def config_files(options: Mapping[str, Any]) -> list[Path]:
+    """The file that --config names, none with --no-config, else those that hold in the current folder."""
+    from nncompress.config.files import settings_files
 
-    files = [options["config"]] if options.get("config") is not None else settings_files(Path())
+    named, none = options["config"], options["no_config"]
+    if named is not None and none:
+        raise UsageError("--config FILE and --no-config exclude each other")
+    if named is not None:
+        return [named]
+    return [] if none else settings_files(Path())
+
+
+def configured(files: Sequence[Path]) -> list[Layer]:
+    """What these configuration files set."""
+    from nncompress.config.budget import load_settings
+
     return [Layer(str(path), load_settings(path)) for path in files]
 
 
@@ -65,14 +77,14 @@ def resolve(context: typer.Context, parsed: Mapping[str, Any], layers: list[Laye
     for name, variable in names.items():
         kind = getattr(context.get_parameter_source(name), "name", "DEFAULT")
         if kind != "DEFAULT":
-            ranks[name], sources[name] = 0, variable if kind == "ENVIRONMENT" else "command line"
+            ranks[name], sources[name] = 0, variable if kind == "ENVIRONMENT" else COMMAND_LINE
             continue
         rank = next((n for n, layer in enumerate(layers) if name in layer.values), None)
-        sources[name] = "default" if rank is None else layers[rank].source
+        sources[name] = DEFAULT if rank is None else layers[rank].source
         if rank is not None:
             ranks[name], values[name] = 1 + rank, layers[rank].values[name]
     if "labels" in ranks and ranks.get("data", ranks["labels"]) < ranks["labels"]:
-        values["labels"], sources["labels"] = None, "default"
+        values["labels"], sources["labels"] = None, DEFAULT
     return Resolved(values, sources)
 
 

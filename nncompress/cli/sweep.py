@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -22,7 +22,7 @@ from nncompress.cli.options import (
     StoreOptions,
 )
 from nncompress.cli.printing import complain, say, say_error, say_sections
-from nncompress.cli.settings import Layer, configured
+from nncompress.cli.settings import Layer
 from nncompress.cli.with_options import Invocation, with_options
 from nncompress.errors import EXIT_GATE_FAILED, EXIT_INTERRUPTED, InputError, UsageError, printable
 from nncompress.progress import at
@@ -67,17 +67,19 @@ def sweep(
     Example: nncompress sweep *.onnx --recipe int8.toml --recipe sparse.toml -o results --data "feeds/{stem}" --jobs 2
     """
     from nncompress.cli.inputs import sweep_inputs
-    from nncompress.cli.outputs import check_reports
+    from nncompress.cli.outputs import STDOUT, check_reports
     from nncompress.search.sweep import PLAN_NAME, check_places, shard_of, write_plan
 
     part = _part(shard)
+    if folder == STDOUT:
+        raise UsageError("-o -: models are no text, and do not go to stdout: name a folder, such as -o results")
     if jobs < 0:
         raise UsageError(f"--jobs must be 0 (one a core) or more, not {jobs}")
     if folder is None or not recipes:
         raise UsageError(f"name {'the folder of the results with -o DIR' if folder is None else 'a recipe: --recipe'}")
     workers = jobs or os.cpu_count() or 1
     trials = _planned(models, recipes, folder, invocation, shared=workers > 1 or dask is not None)
-    inputs = sweep_inputs(trials, recipes)
+    inputs = sweep_inputs(trials, [*recipes, *invocation.config])
     check_reports(files, inputs, [folder / PLAN_NAME, *(path for trial in trials for path in trial.files)])
     check_places(trials, folder, inputs)
     ours = shard_of(trials, *part)
@@ -105,31 +107,44 @@ def _planned(
     models, recipes = list(dict.fromkeys(models)), list(dict.fromkeys(recipes))
     read = {path: load_recipe(path) for path in recipes}
     names = trial_names(models, [str(path) for path in recipes])
-    rest = configured({})
     trials = []
     for model in models:
         digest = model_digest(model)
         for path, recipe in read.items():
-            options = invocation.completed([Layer(str(path), recipe.options), *rest])
-            trials.append(_trial(names[model, str(path)], model, path, recipe.steps, folder, digest, options, shared))
+            options, sources = invocation.completed([Layer(str(path), recipe.options), *invocation.configured])
+            trials.append(
+                _trial(names[model, str(path)], model, path, recipe.steps, folder, digest, options, sources, shared)
+            )
     return trials
 
 
 def _trial(
-    name: str, model: Path, recipe: Path, steps: Any, folder: Path, digest: str, options: dict[str, Any], shared: bool
+    name: str,
+    model: Path,
+    recipe: Path,
+    steps: Any,
+    folder: Path,
+    digest: str,
+    options: dict[str, Any],
+    sources: Mapping[str, str],
+    shared: bool,
 ) -> Trial:
-    from nncompress.cli.from_options import limits_of, proof_of, storing_of
+    from nncompress.cli.from_options import limit_sources, limits_of, proof_of, storing_of
     from nncompress.cli.unchanged import options_used
     from nncompress.search.trial import BESIDE_OTHERS, Trial, trial_key
+    from nncompress.workflow.proof import check_limits
 
     proof, limits, store = options["proof"], options["limits"], options["store"]
     proof = replace(proof, data=_for(model, proof.data), labels=_for(model, proof.labels))
     samples = _for(model, options["calibration"].calibration)
+    set_by, proving, gates = limit_sources(sources), proof_of(proof, validate=store.validate), limits_of(limits)
+    check_limits(gates, proving, set_by)
     used = options_used(CalibrationOptions(samples), proof, limits, store)
     return Trial(
         name, model, str(recipe), tuple(steps), folder, trial_key(digest, steps, used),
-        proof_of(proof, validate=store.validate), storing_of(store), limits_of(limits), used,
+        proving, storing_of(store), gates, used,
         (BESIDE_OTHERS,) if shared and store.validate and proof.seconds > 0 else (), samples,
+        tuple(set_by.items()),
     )  # fmt: skip
 
 

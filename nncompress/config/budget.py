@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import glob
-import os
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +14,12 @@ from typing import Any, Literal
 
 from pydantic import StrictBool, StrictStr, TypeAdapter, ValidationError
 
+from nncompress.config.files import CONFIG_NAME, PYPROJECT, read_config, settings_files
 from nncompress.config.settings import KEYS, Metrics, option_values, settings_problems
-from nncompress.errors import InputError, UsageError, explained, nearest
-from nncompress.files.texts import read_text
+from nncompress.errors import UsageError, explained, nearest
 from nncompress.results.limits import BudgetLimits, MetricLimits, RunLimits, are_set, names_of
 from nncompress.validate.metrics.names import LOWER_IS_BETTER, metric_from, require_metric
 
-CONFIG_NAME = "nncompress.toml"
-PYPROJECT = "pyproject.toml"
 _ON_LABELS = ("max_drop", *names_of(MetricLimits))
 
 
@@ -65,16 +61,18 @@ class Config:
 
 
 def find_config(folder: Path) -> Path:
-    """nncompress.toml in `folder`, else a pyproject.toml that has [tool.nncompress]. Raises UsageError for neither."""
+    """The configuration that counts most in `folder`. Raises UsageError where there is none."""
     for path in settings_files(folder):
-        if path.name == CONFIG_NAME or "nncompress" in _table(_read_toml(path), "tool"):
-            return path
-    raise UsageError(f"there is no {CONFIG_NAME} here, and no [tool.nncompress] in a {PYPROJECT}: try nncompress init")
+        return path
+    raise UsageError(
+        f"there is no {CONFIG_NAME} here or in a folder above, and no [tool.nncompress] in a {PYPROJECT}: "
+        "try nncompress init"
+    )
 
 
 def load_config(path: Path) -> Config:
     """All budgets of a file. Raises UsageError only where there is no TOML to look into."""
-    content = _content(path)
+    content = read_config(path)
     problems = _unknown_keys(content) + settings_problems(content)
     tables = content.get("budget")
     key = "tool.nncompress.budget" if path.name == PYPROJECT else "budget"
@@ -93,17 +91,11 @@ def load_config(path: Path) -> Config:
 
 def load_settings(path: Path) -> dict[str, Any]:
     """{option: value} of what a configuration file sets for all commands. Raises UsageError that lists all problems."""
-    content = _content(path)
+    content = read_config(path)
     problems = _unknown_keys(content) + settings_problems(content)
     if problems:
         raise UsageError(f"{path}: {'; '.join(problems)}")
     return option_values(content, path.parent)
-
-
-def settings_files(folder: Path) -> list[Path]:
-    """The configuration files in `folder`, the one that counts most first. What only bears the name of one is there,
-    too: to read it is an error."""
-    return [folder / name for name in (CONFIG_NAME, PYPROJECT) if os.path.lexists(folder / name)]
 
 
 def _unknown_keys(content: dict[str, Any]) -> list[str]:
@@ -179,23 +171,3 @@ def _missing_metrics(folder: Path, budget: Budget) -> list[str]:
         except UsageError as error:
             problems.append(str(error))
     return problems
-
-
-# ------------------------------------------------------------------------------------------------ files
-def _content(path: Path) -> dict[str, Any]:
-    content = _read_toml(path)
-    return _table(_table(content, "tool"), "nncompress") if path.name == PYPROJECT else content
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(read_text(path))
-    except InputError as error:
-        raise UsageError(str(error)) from error
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path} is not TOML: {error}") from error
-
-
-def _table(content: dict[str, Any], key: str) -> dict[str, Any]:
-    table = content.get(key, {})
-    return table if isinstance(table, dict) else {}

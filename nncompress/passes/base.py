@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import ClassVar
 
@@ -20,8 +20,9 @@ from nncompress.model.lineage import stored_already
 from nncompress.model.model import OLDEST_OPSET, Model
 from nncompress.model.weights import Weight, find_weights
 from nncompress.passes.context import Context
+from nncompress.passes.option_types import Names
 from nncompress.passes.options import read_options
-from nncompress.passes.select import check_globs, matches
+from nncompress.passes.select import check_globs, check_op_types, matches
 from nncompress.passes.statistics import Needs
 from nncompress.results.record import Outcome, Skipped
 
@@ -79,6 +80,8 @@ class WeightPass(Pass):
     """only weights whose name, or a reading node's name, matches one of these globs"""
     exclude: tuple[str, ...] = ()
     """not the weights whose name, or a reading node's name, matches one of these globs"""
+    op_types: Names = field(default=(), metadata={"metavar": "OP,OP"})
+    """only weights that operators of these types read, such as Conv,MatMul"""
     min_size: int = 64
     """leave weights with fewer elements alone"""
 
@@ -93,6 +96,7 @@ class WeightPass(Pass):
         """The weights to work on, and those left alone with the reason. Raises UsageError for a glob without match."""
         weights = self.considered(model)
         check_globs((*self.include, *self.exclude), weights, stored_already(model))
+        check_op_types(self.op_types, weights)
         chosen: list[Weight] = []
         skipped: list[Outcome] = []
         for weight in weights:
@@ -108,6 +112,8 @@ class WeightPass(Pass):
             return "not included"
         if matches(weight, self.exclude):
             return "excluded"
+        if self.op_types and not set(self.op_types) & set(weight.ops):
+            return f"read by {', '.join(weight.ops)} (--op-types)"
         if weight.barrier:
             return weight.barrier
         if weight.is_elementwise and not self.takes_elementwise:

@@ -16,13 +16,14 @@ from nncompress.passes.base import Pass
 def step_schema(kind: type[Pass]) -> dict[str, Any]:
     """The JSON Schema of a step of a recipe: the fields with their texts.
 
-    "x-option" is how the option of a field is spelled on the command line, where that is not --its-name.
+    "x-option" is how the option of a field is spelled on the command line, where that is not --its-name; "x-metavar" is
+    how its value is shown there.
     """
     schema = TypeAdapter(kind).json_schema()
     texts = field_texts(kind)
     properties: dict[str, Any] = {"pass": {"const": kind.name}}
     for field in dataclasses.fields(kind):
-        spelled = {"x-option": field.metadata["option"]} if "option" in field.metadata else {}
+        spelled = {f"x-{key}": field.metadata[key] for key in ("option", "metavar") if key in field.metadata}
         properties[field.name] = {**schema["properties"][field.name], "description": texts[field.name], **spelled}
     return {**schema, "properties": properties, "required": ["pass"]}
 

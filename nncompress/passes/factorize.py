@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import onnx_ir as ir
@@ -20,6 +20,7 @@ from nncompress.numerics.held import Held
 from nncompress.numerics.low_rank import factors, largest_and_sqnr_db, spectrum
 from nncompress.passes.base import Stage, WeightPass, unfit
 from nncompress.passes.context import Context
+from nncompress.passes.option_types import Share
 from nncompress.passes.parallel import in_parallel
 from nncompress.results.record import Outcome, Rewritten, Skipped
 
@@ -34,9 +35,9 @@ class Factorize(WeightPass):
 
     rank: int | None = None
     """the same rank for all"""
-    energy: float | None = None
+    energy: Share | None = field(default=None, metadata={"metavar": "SHARE"})
     """share of the sum of squared singular values that must be kept; 0.99 unless a rank or a ratio is given"""
-    ratio: float | None = None
+    ratio: Share | None = field(default=None, metadata={"metavar": "SHARE"})
     """share of the parameters that the two factors may have"""
     min_size: int = 4096
     """leave weights with fewer elements alone"""

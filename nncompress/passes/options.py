@@ -32,7 +32,7 @@ def _choice(value: object, kind: Any) -> object:
 
 @functools.cache
 def _types(kind: type) -> dict[str, Any]:
-    hints = get_type_hints(kind)
+    hints = get_type_hints(kind, include_extras=True)
     return {field.name: hints[field.name] for field in dataclasses.fields(kind)}
 
 

@@ -14,6 +14,7 @@ from nncompress.numerics.magnitude import Kept, global_threshold, keep_above, ke
 from nncompress.numerics.sparse import Pruned
 from nncompress.passes.base import Stage, WeightPass, unfit
 from nncompress.passes.context import Context
+from nncompress.passes.option_types import Share
 from nncompress.passes.parallel import in_parallel
 from nncompress.results.record import Outcome, Rewritten, Skipped
 
@@ -28,8 +29,9 @@ class PruneMagnitude(WeightPass):
     session is made: the file shrinks, speed does not change. Pruned weights can be quantized afterwards.
     """
 
-    sparsity: float | None = None
-    """share of zeros, 0 to 1; 0.5 unless a threshold is given; at 0 only the zeros that are there are stored small"""
+    sparsity: Share | None = field(default=None, metadata={"metavar": "SHARE"})
+    """share of zeros, 0 to 1 or in percent; 0.5 unless a threshold is given; at 0 only the zeros that are there are
+    stored small"""
     threshold: float | None = None
     """every value of a smaller magnitude becomes zero"""
     scope: Literal["lamp", "weight", "global"] = "lamp"

@@ -1,4 +1,4 @@
-"""Which weights a pass works on: names of weights and nodes, or glob patterns on them.
+"""Which weights a pass works on: names of weights and nodes, glob patterns on them, types of operators.
 
 A pattern that is a name as it stands means that name: names such as `layers[0].kernel` look like patterns.
 """
@@ -28,6 +28,15 @@ def check_globs(globs: Iterable[str], weights: list[Weight], others: Iterable[st
     for glob in globs:
         if not any(_fits(name, glob) for name in known):
             raise UsageError(f"{glob!r} matches no weight and no node that reads one{nearest(glob.strip('*?'), known)}")
+
+
+def check_op_types(op_types: Iterable[str], weights: list[Weight]) -> None:
+    """Raises UsageError for the first operator that reads no weight, with those that do."""
+    known = sorted({op for weight in weights for op in weight.ops})
+    for op in op_types:
+        if op not in known:
+            there = f"those that read one are {', '.join(known)}" if known else "the model has none"
+            raise UsageError(f"no operator of type {op!r} reads a weight{nearest(op, known, 1)}: {there}")
 
 
 def _fits(name: str, glob: str) -> bool:

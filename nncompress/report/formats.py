@@ -26,6 +26,7 @@ ALL_FORMATS = (
             "Results": "results_text:results_json",
             "CheckReport": "check_json:check_json",
             "BenchReport": "bench_text:bench_json",
+            "Inspection": "inspect_text:inspection_json",
         },
     ),
     Format(

@@ -17,6 +17,7 @@ from nncompress.results.units import (
     parse_cosine,
     parse_count,
     parse_db,
+    parse_drop,
     parse_figure,
     parse_ratio,
     parse_share,
@@ -32,6 +33,7 @@ class Limit:
 
     text: str
     parse: Callable[[str], float]  # raises UsageError for what cannot be meant
+    rule: str  # that judges it
     metavar: str | None = None  # of the option where it is typed with a unit; None: a plain number
 
     def read(self, value: str | float) -> float:
@@ -61,47 +63,57 @@ class Limit:
 class RunLimits:
     """On how a model runs against the original; None, here and below: no such limit."""
 
-    min_cosine: Annotated[float | None, Limit("Least cosine of the worst output.", parse_cosine)] = None
-    min_sqnr: Annotated[float | None, Limit("Least SQNR of the worst output, in dB.", parse_db)] = None
+    min_cosine: Annotated[float | None, Limit("Least cosine of the worst output.", parse_cosine, "cosine")] = None
+    min_sqnr: Annotated[float | None, Limit("Least SQNR of the worst output, in dB.", parse_db, "sqnr")] = None
     min_sample_cosine: Annotated[
-        float | None, Limit("Least cosine of the worst sample of any output.", parse_cosine)
+        float | None, Limit("Least cosine of the worst sample of any output.", parse_cosine, "sample-cosine")
     ] = None
     min_sample_sqnr: Annotated[
-        float | None, Limit("Least SQNR of the worst sample of any output, in dB.", parse_db)
+        float | None, Limit("Least SQNR of the worst sample of any output, in dB.", parse_db, "sample-sqnr")
     ] = None
-    max_drop: Annotated[float | None, Limit('Largest drop of a task metric: "0.5 %".', parse_share, "SHARE")] = None
-    max_latency_ratio: Annotated[float | None, Limit("Largest latency, as new / old.", parse_ratio)] = None
+    max_drop: Annotated[float | None, Limit('Largest drop of a task metric: "0.5 %".', parse_drop, "drop", "SHARE")] = (
+        None
+    )
+    max_latency_ratio: Annotated[
+        float | None, Limit("Largest latency, as new / old.", parse_ratio, "latency-ratio")
+    ] = None
 
 
 @dataclass(frozen=True)
 class SizeLimits:
     """On the file, external data included."""
 
-    max_size: Annotated[int | None, Limit('Largest file: "4 MB", "1.5 MiB".', parse_bytes, "SIZE")] = None
+    max_size: Annotated[int | None, Limit('Largest file: "4 MB", "1.5 MiB".', parse_bytes, "max-size", "SIZE")] = None
 
 
 @dataclass(frozen=True)
 class Limits(SizeLimits, RunLimits):
     """Gates: a missed one ends with exit code 1. Without one the default of its rule applies, where it has one."""
 
-    min_ratio: Annotated[float | None, Limit("Least number of times smaller.", parse_ratio)] = None
+    min_ratio: Annotated[float | None, Limit("Least number of times smaller.", parse_ratio, "ratio")] = None
 
 
 @dataclass(frozen=True)
 class MetricLimits:
     """On what a model reaches, whatever the original does: on each task metric that this way is better for."""
 
-    min_metric: Annotated[float | None, Limit("Least value, where higher is better.", parse_share, "SHARE")] = None
-    max_metric: Annotated[float | None, Limit("Largest value, where lower is better.", parse_figure, "FIGURE")] = None
+    min_metric: Annotated[
+        float | None, Limit("Least value, where higher is better.", parse_share, "metric", "SHARE")
+    ] = None
+    max_metric: Annotated[
+        float | None, Limit("Largest value, where lower is better.", parse_figure, "max-metric", "FIGURE")
+    ] = None
 
 
 @dataclass(frozen=True)
 class BudgetLimits(MetricLimits, RunLimits, SizeLimits):
     """Those of a budget, which judges a model by itself."""
 
-    max_packed_size: Annotated[int | None, Limit("Largest file, packed by zstd.", parse_bytes, "SIZE")] = None
-    max_params: Annotated[int | None, Limit("Most parameters.", parse_count, "COUNT")] = None
-    max_macs: Annotated[int | None, Limit("Most multiply-accumulates.", parse_count, "COUNT")] = None
+    max_packed_size: Annotated[
+        int | None, Limit("Largest file, packed by zstd.", parse_bytes, "max-packed-size", "SIZE")
+    ] = None
+    max_params: Annotated[int | None, Limit("Most parameters.", parse_count, "max-params", "COUNT")] = None
+    max_macs: Annotated[int | None, Limit("Most multiply-accumulates.", parse_count, "max-macs", "COUNT")] = None
 
 
 def names_of(kind: type) -> list[str]:

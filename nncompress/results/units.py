@@ -19,6 +19,7 @@ BYTES_PER_UNIT = {
     "gib": 2**30,
     "tib": 2**40,
 }
+FEWEST_BARE_BYTES = 1000
 PER_COUNT_UNIT = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9, "t": 10**12}
 NOT_MEASURED = "not measured"
 NUMBER_AND_UNIT = re.compile(r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)\s*([^\s0-9]*)", re.ASCII)
@@ -67,6 +68,13 @@ def format_share(share: float | None) -> str:
 def format_points(share: float) -> str:
     """A difference of two shares in percentage points: 0.01 is "1.00 points"."""
     return f"{100 * share + 0.0:.2f} points"
+
+
+def as_typed(figure: str) -> str:
+    """A figure as people type it when it is a limit: "4.00 MB" is "4 MB", "1.00 points" is "1 point"."""
+    number, _, unit = figure.partition(" ")
+    short = number.rstrip("0").rstrip(".") if "." in number else number
+    return f"{short} {'point' if unit == 'points' and short == '1' else unit}".rstrip()
 
 
 def format_metric(value: float, *, is_share: bool) -> str:
@@ -146,11 +154,14 @@ def _decimals(value: float) -> int:
 def parse_bytes(text: str) -> int:
     """Bytes of "4 MB", "1.5 MiB", "800kB" or "4096"; kB, MB ... are decimal, KiB, MiB ... binary, in any case.
 
-    Raises UsageError, with the text, for anything else, negative sizes included.
+    A bare number below 1000 is refused, for no model is so small: megabytes are meant. Raises UsageError, with the
+    text, for anything else, negative sizes included.
     """
     number, unit = _number_and_unit(text, "a size such as '4 MB', '1.5 MiB' or '800 kB'")
     if unit.lower() not in BYTES_PER_UNIT:
         raise UsageError(f"unknown unit {unit!r} in size {text!r}: use B, kB, MB, GB, TB, KiB, MiB, GiB or TiB")
+    if unit == "" and 0 < number < FEWEST_BARE_BYTES:
+        raise UsageError(f"size {text!r} is ambiguous: write '{number:g} MB', or '{number:g} B' for bytes")
     return round(number * BYTES_PER_UNIT[unit.lower()])
 
 
@@ -187,6 +198,12 @@ def parse_share(text: str) -> float:
     if number > 100:
         raise UsageError(f"share {text!r} is more than 100 %")
     return number / 100 if unit == "%" else number
+
+
+def parse_drop(text: str) -> float:
+    """A share as "1 point", "0.5 points", "1 %" or "0.01". Raises UsageError, with the text, for anything else."""
+    match = NUMBER_AND_UNIT.fullmatch(text.strip())
+    return parse_share(f"{match[1]} %" if match and match[2].lower() in {"point", "points"} else text)
 
 
 def parse_cosine(text: str) -> float:

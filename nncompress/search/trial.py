@@ -51,6 +51,7 @@ class Trial:
     options: tuple[tuple[str, str], ...] = ()  # as the report lists them
     notes: tuple[str, ...] = ()
     calibration: Path | None = None
+    limit_sources: tuple[tuple[str, str], ...] = ()  # (limit, the file that set it)
 
     @property
     def target(self) -> Path:
@@ -150,7 +151,7 @@ def _perform(trial: Trial, announce: Callable[..., None]) -> Ended:
         report = compress_file(
             trial.model, trial.target, trial.passes, command="sweep", proof=trial.proof,
             writing=replace(trial.writing, force=True, threads=1), limits=trial.limits,
-            calibration=trial.calibration,
+            calibration=trial.calibration, limit_sources=dict(trial.limit_sources),
         )  # fmt: skip
     except NncompressError as error:
         if need_not_repeat(error):

@@ -15,6 +15,7 @@ from nncompress.onnx_file.facts import file_facts
 from nncompress.onnx_file.read import load
 from nncompress.progress import counted
 from nncompress.results.check import CheckedModel, CheckReport, Figures
+from nncompress.results.limits import BudgetLimits, names_of
 from nncompress.results.record import FileFacts, Run, TaskMetric
 from nncompress.results.rules.on_budgets import (
     file_budget_rules,
@@ -24,6 +25,7 @@ from nncompress.results.rules.on_budgets import (
     run_budget_rules,
     unreadable_rule,
 )
+from nncompress.results.rules.verdict import with_sources
 from nncompress.results.verdict import RuleResult
 from nncompress.results.worst import (
     largest_drop,
@@ -88,10 +90,11 @@ def _measured(config: Config, path: Path, budgets: list[Budget], proof: Proof) -
         measured[comparing] = _run(
             config.folder / path, model, comparing, proof if timed else replace(proof, seconds=0)
         )
+    budget_sources = dict.fromkeys(names_of(BudgetLimits), str(config.path))
     for budget in budgets:
         own = _comparing(config, path, budget)
         judged = file_budget_rules(budget, facts) + ([] if own is None else _run_rules(budget, measured[own]))
-        rules += [_at_level(rule, budget) for rule in judged]
+        rules += [_at_level(rule, budget) for rule in with_sources(judged, budget_sources)]
     against = {_comparing(config, path, budget) for budget in budgets if budget.reference is not None}
     runs = {comparing: run for comparing, run in measured.items() if isinstance(run, Run)}
     compared = sorted((run for key, run in runs.items() if key in against), key=lambda run: run.latency is None)

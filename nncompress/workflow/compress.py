@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 from nncompress.errors import NoOutputError
 from nncompress.forms.form import DEFAULT_FORM
@@ -29,7 +30,7 @@ from nncompress.workflow.calibration import calibration_notes, samples_for
 from nncompress.workflow.ledger import with_graph_line
 from nncompress.workflow.pipeline import Compressed, check_passes, compress_graph
 from nncompress.workflow.prepare import Preparing
-from nncompress.workflow.proof import Proof, Stopwatch, _complaint, opened, with_libraries
+from nncompress.workflow.proof import Proof, Stopwatch, _complaint, check_limits, opened, with_libraries
 from nncompress.workflow.raised_check import same_outputs
 
 
@@ -53,19 +54,23 @@ class Writing:
 def compress_file(
     source: Path, target: Path, passes: Sequence[Pass], *, command: str,
     proof: Proof = Proof(), writing: Writing = Writing(), limits: Limits = Limits(), calibration: Path | None = None,
+    limit_sources: Mapping[str, str] = MappingProxyType({}),
 ) -> Report:  # fmt: skip
     """Compresses `source` to `target`. The report says if a gate failed, and then nothing is kept unless asked for.
+    `limit_sources`: {limit: the file that set it}.
 
     Raises UsageError, InputError (source or data), NoOutputError (nothing changed, larger, refused by a runtime).
     """
     watch, here = Stopwatch(), environment()
     check_passes(passes, calibrated=calibration is not None)
+    check_limits(limits, proof, limit_sources)
     with ExitStack() as stack:
         with watch.stage("load"):
             original = load(source)
             if not writing.dry_run:
                 check_target(target, original, force=writing.force, external_data=writing.external_data)
             proved = stack.enter_context(opened(original, source, proof))
+            check_limits(limits, proof, limit_sources, proved.feeds)
             samples = samples_for(passes, original, calibration, proved.feeds)
         with watch.stage("compress"), _hashed_meanwhile(original):
             check = None
@@ -96,7 +101,7 @@ def compress_file(
         comparison = Comparison(reference, candidate, run)
         asked = None if writing.form == DEFAULT_FORM else writing.form
         requests = Requests(asked, compressed.idle, compressed.kept_opset)
-        verdict = judge(comparison, limits, lines, writing.aim, requests)
+        verdict = judge(comparison, limits, lines, writing.aim, requests, limit_sources)
         written = not writing.dry_run and (verdict.level != "fail" or writing.keep_failed)
         if written:
             out.commit()

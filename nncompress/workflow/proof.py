@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from nncompress.errors import UnknownOperatorError
+from nncompress.errors import UnknownOperatorError, UsageError
 from nncompress.feeds.fed import input_specs
 from nncompress.feeds.feeds import Feeds, load_feeds
 from nncompress.feeds.sizes import free_sizes
@@ -22,10 +22,12 @@ from nncompress.model.macs import count_macs
 from nncompress.model.model import Model
 from nncompress.model.shapes import infer_shapes
 from nncompress.progress import at
+from nncompress.results.limits import Limits
 from nncompress.results.record import Run, Work
 from nncompress.runtime.child import check_loads_in_child
 from nncompress.runtime.libraries import registering
 from nncompress.validate.in_child import OpenOriginal, original_in_child
+from nncompress.validate.metrics.names import does_without_labels
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -45,6 +47,20 @@ class Proof:
     metrics: tuple[str, ...] = ()  # (): top-1 and top-5 where there are labels
     metric_output: str | None = None  # output that they are about; None: the first that suits
     libraries: tuple[Path, ...] = ()  # of custom operators
+
+
+def check_limits(limits: Limits, proof: Proof, sources: Mapping[str, str], feeds: Feeds | None = None) -> None:
+    """Raises UsageError for a limit on a task where nothing says how well it is done: before the data are opened by
+    the options, then by the `feeds`. `sources`: {limit: the file that set it}."""
+    if limits.max_drop is None or not proof.validate or any(map(does_without_labels, proof.metrics)):
+        return
+    if proof.data is None or (feeds is not None and feeds.labels is None):
+        limit = f"max_drop in {sources['max_drop']}" if "max_drop" in sources else "--max-drop"
+        lacking = "--data" if proof.data is None else f"{proof.data} has none: name them"
+        raise UsageError(
+            f"{limit} needs labels: {lacking} with --labels NPZ or as an array 'labels' in the data"
+            " (or --metric recall@10, which does without)"
+        )
 
 
 def with_libraries(flow: Callable[_P, _T]) -> Callable[_P, _T]:

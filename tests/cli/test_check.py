@@ -31,7 +31,7 @@ def test_a_missed_limit_ends_with_1_and_is_said_on_stderr_whatever_the_format(he
         ("max-params", "pass"),
     ]
     assert ended.stderr.startswith(
-        "nncompress: m.onnx: max-size failed: 341 kB, limit <= 100 kB. 241 kB above the limit:"
+        "nncompress: m.onnx: max-size failed: 341 kB, limit <= 100 kB (nncompress.toml). 241 kB above the limit:"
     )
 
 
@@ -78,11 +78,11 @@ def test_configuration_errors_are_all_said_and_end_with_2(here: Path) -> None:
 
 
 def test_a_glob_that_matches_nothing_ends_with_2_unless_it_is_optional(here: Path) -> None:
-    budget("max_size = 3", "no-*.onnx")
+    budget("max_size = 3000", "no-*.onnx")
     ended = nncompress("check")
     assert ended.exit_code == 2
     assert "'no-*.onnx' matches no file" in ended.stderr
-    budget("max_size = 3\noptional = true", "no-*.onnx")
+    budget("max_size = 3000\noptional = true", "no-*.onnx")
     assert nncompress("check").exit_code == 0
 
 
@@ -103,7 +103,7 @@ def test_regressions_against_a_saved_check(here: Path) -> None:
     Path("old.json").write_text(json.dumps(tree))
     ended = nncompress("check", "--baseline", "old.json")
     assert ended.exit_code == 1
-    assert re.search(r"FAIL +regression-size +321 kB -> 341 kB \(6.23 % worse\) +<= 1.0 % worse", ended.stdout)
+    assert re.search(r"FAIL +regression-size +321 kB -> 341 kB \(6.23 % worse\) +<= 1 % worse", ended.stdout)
     assert nncompress("check", "--baseline", "old.json", "--max-regression", "10 %").exit_code == 0
 
 
@@ -131,7 +131,6 @@ def test_sizes_and_threads_come_from_options_and_from_the_configuration(here: Pa
         (["--json", "nncompress.toml"], 2, "would overwrite another file of this command"),
         (["--json", "a", "--junit", "a"], 2, "would overwrite another file of this command"),
         (["--json", "nowhere/a"], 4, "cannot write nowhere/a"),
-        (["--seconds", "0"], 2, "--seconds must be above 0"),
         (["--bench-threads", "0"], 2, "--bench-threads must be 1 to 1024, not 0"),
         (["--dim", "batch"], 2, "--dim 'batch' is not NAME=SIZE, such as batch=1"),
     ],

@@ -37,6 +37,21 @@ def test_a_smaller_model_is_written_and_nothing_else(command: str, model: Path, 
     assert "on synthetic inputs" in ended.stdout
 
 
+def test_without_a_name_the_result_stands_beside_the_model_and_is_not_overwritten(model: Path) -> None:
+    given = ("quantize", model, "--no-validate", "-q")
+    made = model.with_name("model.small.onnx")
+    assert "model.onnx -> model.small.onnx" in nncompress(*given, "--dry-run").stdout
+    assert not made.exists()
+    assert nncompress(*given).exit_code == 0
+    first = made.stat()
+    refused = nncompress(*given)
+    assert (refused.exit_code, f"{made} exists (--force overwrites it)" in one_line(refused.stderr)) == (2, True)
+    assert made.stat() == first
+    assert nncompress(*given, "-f").exit_code == 0
+    assert made.stat().st_ino != first.st_ino
+    assert nncompress("run", "-p", "quantize-weights", model, "--no-validate", "-f").exit_code == 0
+
+
 @each_command_at_work
 @pytest.mark.parametrize(("option", "limit"), [("--min-cosine", 0.9999999), ("--max-size", "1 kB")])
 def test_a_missed_gate_ends_with_1_and_keeps_nothing(

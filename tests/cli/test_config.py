@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from nncompress.cli.options import SeedOptions
 from tests.support import IMAGES, MLP, nncompress, one_line
 
 
@@ -45,6 +48,103 @@ def test_each_place_counts_more_than_the_next(here: Path, monkeypatch: pytest.Mo
     assert sources("compare", "a", "b")["seconds"] == ("0.5", "nncompress.toml")
 
 
+def test_the_nearest_configuration_above_counts_and_its_paths_are_its_own(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("nncompress.toml").write_text('seed = 1\nthreads = 3\n[data]\npath = "d.npz"\n')
+    deep = here / "a/b"
+    deep.mkdir(parents=True)
+    Path("a/pyproject.toml").write_text("[project]\nname = 'not ours'\n")
+    monkeypatch.chdir(deep)
+    found = sources("compare", "a", "b")
+    assert found["seed"] == ("1", "../../nncompress.toml")
+    assert found["data"] == ("../../d.npz", "../../nncompress.toml")
+    Path("../pyproject.toml").write_text("[tool.nncompress]\nseed = 2\n")
+    found = sources("quantize", "m.onnx")
+    assert (found["seed"], found["threads"]) == (("2", "../pyproject.toml"), ("0", "default"))
+    Path("own.toml").write_text("seed = 3\n")
+    assert sources("run", "-p", "factorize", "m.onnx", "--config", "own.toml")["seed"] == ("3", "own.toml")
+    assert sources("bench", "m.onnx", "--no-config")["seed"] == ("0", "default")
+
+
+def test_a_limit_of_a_folder_above_is_a_gate_that_says_where_it_stands(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("nncompress.toml").write_text('[limits]\nmax_size = "80 kB"\n[[budget]]\npath = "*.onnx"\nmax_size = "1 kB"\n')
+    Path("m.onnx").write_bytes(MLP.read_bytes())
+    (here / "sub").mkdir()
+    monkeypatch.chdir(here / "sub")
+    given = ("quantize", "../m.onnx", "-o", "o.onnx", "--no-validate")
+    ended = nncompress(*given)
+    assert (ended.exit_code, Path("o.onnx").exists()) == (1, False)
+    assert "FAIL  max-size: 87.2 kB, limit <= 80 kB (../nncompress.toml); 7.22 kB too large" in ended.stdout
+    checked = nncompress("check")
+    assert checked.exit_code == 1
+    assert re.search(r"FAIL +max-size +341 kB +<= 1 kB \(../nncompress.toml\)", checked.stdout)
+    monkeypatch.setenv("NNCOMPRESS_MIN_RATIO", "9")
+    assert "limit >= 9x (NNCOMPRESS_MIN_RATIO)" in nncompress(*given, "--max-size", "1 MB").stdout
+    monkeypatch.delenv("NNCOMPRESS_MIN_RATIO")
+    assert nncompress(*given, "--no-config").exit_code == 0
+
+
+def test_a_limit_on_the_task_needs_something_that_says_how_well_it_is_done(here: Path) -> None:
+    with np.load(IMAGES) as arrays:
+        np.savez("unlabelled.npz", image=arrays["image"][:8])
+    Path("nncompress.toml").write_text('seconds = 0\n[limits]\nmax_drop = "1 %"\n')
+    given = ["quantize", MLP, "-o", "out.onnx", "--seconds", 0]
+    for options, message in (
+        ([], "max_drop in nncompress.toml needs labels: --data with --labels NPZ or as an array 'labels' in the data"),
+        (["--data", "unlabelled.npz"], "needs labels: unlabelled.npz has none: name them with --labels NPZ or as"),
+    ):
+        refused = nncompress(*given, *options)
+        assert (refused.exit_code, message in one_line(refused.stderr)) == (2, True)
+    refused = nncompress("sweep", MLP, "--recipe", recipe("r.toml"), "-o", "results")
+    assert (refused.exit_code, "max_drop in nncompress.toml needs labels" in one_line(refused.stderr)) == (2, True)
+    assert not Path("results").exists()
+    assert nncompress(*given, "--data", "unlabelled.npz", "--metric", "recall@3", "--max-drop", "99 %").exit_code == 0
+
+
+def recipe(name: str) -> Path:
+    Path(name).write_text('[[steps]]\npass = "quantize-weights"\n')
+    return Path(name)
+
+
+def test_what_a_configuration_is_cannot_be_said_twice_and_check_needs_one(here: Path) -> None:
+    both = nncompress("compare", "a", "b", "--config", "c.toml", "--no-config")
+    assert (both.exit_code, "--config FILE and --no-config exclude each other" in one_line(both.stderr)) == (2, True)
+    Path("nncompress.toml").write_text('[[budget]]\npath = "*.onnx"\noptional = true\nmax_size = "1 kB"\n')
+    assert nncompress("check").exit_code == 0
+    none = nncompress("check", "--no-config")
+    assert (
+        none.exit_code,
+        "check reads its budgets from nncompress.toml: leave --no-config out" in one_line(none.stderr),
+    ) == (2, True)
+
+
+@pytest.mark.parametrize("seconds", ["variable", "file"])
+def test_no_time_for_latency_breaks_neither_check_nor_bench(
+    here: Path, monkeypatch: pytest.MonkeyPatch, seconds: str
+) -> None:
+    Path("m.onnx").write_bytes(MLP.read_bytes())
+    budget = '[[budget]]\npath = "m.onnx"\nreference = "m.onnx"\nmin_cosine = 0.9\n'
+    setting = "seconds = 0\n" if seconds == "file" else ""
+    if seconds == "variable":
+        monkeypatch.setenv("NNCOMPRESS_SECONDS", "0")
+    Path("nncompress.toml").write_text(setting + budget)
+    assert nncompress("check").exit_code == 0
+    Path("nncompress.toml").write_text(f"{setting}{budget}max_latency_ratio = 9\n")
+    checked = nncompress("check")
+    assert checked.exit_code == 1
+    row = r"FAIL +latency-ratio +not measured +<= 9 \(nncompress.toml\) +latency was not measured: leave out"
+    assert re.search(row, checked.stdout)
+    monkeypatch.setattr(SeedOptions, "seconds", 0.05)
+    benched = nncompress("bench", "m.onnx")
+    source = "NNCOMPRESS_SECONDS" if seconds == "variable" else "nncompress.toml"
+    assert (benched.exit_code, f"seconds = 0 in {source} holds for other commands" in benched.stdout) == (0, True)
+    refused = nncompress("bench", "m.onnx", "--seconds", 0)
+    assert (refused.exit_code, "--seconds must be above 0" in one_line(refused.stderr)) == (2, True)
+
+
 def test_data_given_on_the_command_line_brings_no_labels_from_a_file(here: Path) -> None:
     Path("nncompress.toml").write_text('[data]\npath = "a.npz"\nlabels = "l.npz"\ndims = { batch = 2 }\n')
     assert sources("compare", "a", "b")["labels"] == ("l.npz", "nncompress.toml")
@@ -80,7 +180,7 @@ def test_the_environment_is_read_as_flags_are(here: Path, monkeypatch: pytest.Mo
     ],
 )
 def test_a_configuration_that_cannot_be_meant_is_refused(here: Path, text: str, message: str) -> None:
-    Path("nncompress.toml").write_text(f'{text}\n[[budget]]\npath = "*.onnx"\noptional = true\nmax_size = 1\n')
+    Path("nncompress.toml").write_text(f'{text}\n[[budget]]\npath = "*.onnx"\noptional = true\nmax_size = 1000\n')
     checked = nncompress("check")
     assert checked.exit_code == 2
     assert message in checked.stderr

@@ -132,6 +132,19 @@ def test_short_and_long_help_are_the_same(command: str) -> None:
     assert nncompress(command, "-h").stdout == help_of(command)
 
 
+@each_command
+def test_help_is_a_command_too(command: str) -> None:
+    assert nncompress("help", command).stdout == help_of(command)
+
+
+def test_help_of_nothing_is_that_of_all_and_of_an_unknown_command_an_error() -> None:
+    assert nncompress("help").stdout == nncompress("--help").stdout
+    refused = nncompress("help", "quantise")
+    assert (refused.exit_code, "no such command 'quantise'. Did you mean 'quantize'?" in refused.stderr) == (2, True)
+    assert nncompress("--debug", "help", "passes").stdout == help_of("passes")
+    assert nncompress("-V").stdout == nncompress("--version").stdout
+
+
 def test_exit_codes_are_in_the_help() -> None:
     text = " ".join(nncompress("--help").stdout.split())
     for code in ("0 done", "1 a gate failed", "2 wrong usage", "3 input unreadable", "4 no usable output", "130 inter"):

@@ -107,7 +107,7 @@ def test_a_budget_limits_an_error_from_above(here: Path) -> None:
     failed = nncompress("check")
     assert failed.exit_code == 1
     assert re.search(r"FAIL +max-metric +mse ", failed.stdout)
-    assert " <= 0.001 " in failed.stdout
+    assert " <= 0.001 (nncompress.toml) " in failed.stdout
     (here / "nncompress.toml").write_text(f"[[budget]]\n{limits}min_metric = 0.5\n")
     refused = nncompress("check")
     assert refused.exit_code == 2

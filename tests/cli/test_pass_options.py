@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import typing
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import pytest
@@ -72,7 +74,7 @@ def test_each_field_becomes_an_option_of_its_type_with_its_text_and_default() ->
 def test_passes_share_the_options_of_the_same_name_and_each_default_is_said() -> None:
     both = options(RoundWeights, MoveBiases)
     assert list(both) == [
-        "digits", "share", "mode", "careful", "whole", "include", "exclude", "min_size",
+        "digits", "share", "mode", "careful", "whole", "include", "exclude", "op_types", "min_size",
     ]  # fmt: skip
     texts = {name: told.help for name, (_, told) in both.items()}
     assert texts["share"] == "Round-weights: share of the weights; move-biases: share of the biases."
@@ -106,6 +108,33 @@ def test_what_a_pass_refuses_is_wrong_usage() -> None:
         match="quantize-weights: dtype must be 'int8', 'uint8', 'float16' or 'bfloat16', not 'int7'",
     ):
         passes_of(["quantize-weights"], pass_options(["quantize-weights"])(dtype="int7"))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["prune", "--sparsity", "50%", "--op-types", "Gemm"],
+        ["prune", "--sparsity", "50 %", "--op-types", "Gemm,Gemm"],
+        ["run", "-p", "prune-magnitude:sparsity=50 %,op_types=Gemm"],
+        ["run", "recipe.toml"],
+        ["run", "recipe.toml", "--set", "steps.0.sparsity=50 %"],
+        ["run", "recipe.toml", "--set", "steps.0.sparsity=0.5"],
+    ],
+)
+def test_shares_are_taken_in_percent_and_types_of_operators_with_commas(
+    given: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    sparsity = "30%" if "--set" in given else "50%"
+    Path("recipe.toml").write_text(
+        f'[[steps]]\npass = "prune-magnitude"\nsparsity = "{sparsity}"\nop_types = ["Gemm"]\n'
+    )
+    ended = nncompress(*given, MLP, "--dry-run", "--no-validate", "--json", "-")
+    assert ended.exit_code == 0, ended.stderr
+    (step,) = json.loads(ended.stdout)["passes"]
+    assert step.replace("op_types=Gemm,op_types=Gemm", "op_types=Gemm") in (
+        "prune-magnitude:op_types=Gemm,sparsity=0.5", "prune-magnitude:sparsity=0.5,op_types=Gemm"
+    )  # fmt: skip
 
 
 def test_an_option_that_had_none_before_reaches_the_pass() -> None:

@@ -43,7 +43,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     "arguments",
     [
         ["inspect", MODEL, "-v"],
-        ["inspect", MODEL, "--json"],
+        ["inspect", MODEL, "--json", "-"],
         ["inspect", MODEL, f"s{MODEL}"],
         ["quantize", MODEL, "--dry-run", "--no-validate", "-v"],
         ["quantize", MODEL, "-o", f"s{MODEL}", "--force", "--no-validate", "--if-changed", "--json", "run.json"],
@@ -87,7 +87,7 @@ def test_stderr_holds_only_the_commands_that_are_meant(here: Path) -> None:
 def test_formats_for_machines_hold_the_names_as_they_are(here: Path) -> None:
     names = {line["name"] for line in json.loads(nncompress("report", "run.json", "--json", "-").stdout)["ledger"]}
     assert names >= set(NAMES)
-    found = json.loads(nncompress("inspect", MODEL, "--json").stdout)
+    found = json.loads(nncompress("inspect", MODEL, "--json", "-").stdout)
     assert {weight["name"] for weight in found["weights"]} == set(NAMES)
     assert ET.fromstring(nncompress("report", "check.json", "--junit", "-").stdout)[0].get("name") == MODEL
 

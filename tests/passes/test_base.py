@@ -60,6 +60,28 @@ def test_globs_match_names_of_weights_and_of_nodes(
     assert [found[name] for name in ("enc_0", "enc_1", "dec")] == expected
 
 
+@pytest.mark.parametrize("kind", WITHOUT_DATA)
+def test_weights_are_chosen_by_the_types_of_their_readers_too(kind: type[Pass]) -> None:
+    body = "g (float[2,32] x) => (float[2,32] y) { a = MatMul(x, w) b = Gemm(a, v) c = MatMul(b, t) y = Gemm(c, t) }"
+    names = ("w", "v", "t")
+    values = [noise(32, 32, seed=i, dtype=np.float16).astype(np.float32) for i in range(3)]
+    options = {"rank": 2} if kind is Factorize else {}
+
+    def left(**chosen: object) -> list[bool]:
+        found = outcomes(
+            kind(min_size=64, **options, **chosen), model_of(body, **dict(zip(names, values, strict=True)))
+        )  # type: ignore[arg-type]
+        return ["--op-types" in found[name] for name in names]
+
+    assert left(op_types=("MatMul",)) == [False, True, False]
+    assert left(op_types=("Gemm",)) == [True, False, False]
+    assert left(op_types=("MatMul", "Gemm")) == [False, False, False]
+    with pytest.raises(
+        UsageError, match="no operator of type 'Conv' reads a weight: those that read one are Gemm, Mat"
+    ):
+        left(op_types=("MatMul", "Conv"))
+
+
 @pytest.mark.parametrize("name", ["encoder.layers[0].kernel", "params['Dense_0']['kernel']", "a*b", "[w]"])
 def test_a_name_that_looks_like_a_glob_means_itself(name: str) -> None:
     model = linear(noise(32, 32))

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from nncompress.cli.options import BenchFiles, CheckFiles, ReportOptions, ResultsFiles
+from nncompress.cli.options import BenchFiles, CheckFiles, InspectFiles, ReportOptions, ResultsFiles
 from nncompress.report.formats import ALL_FORMATS, formats_of, rendered
 from nncompress.results.bench import Benched, BenchReport
 from nncompress.results.check import CheckedModel, CheckReport
 from nncompress.results.front import results_of
 from nncompress.results.record import Loaded
+from tests.report.test_inspect_text import inspection
 from tests.sample_report import sample_report
 
 REPORT = sample_report()
@@ -26,8 +27,12 @@ RESULTS: dict[str, Any] = {
         "nncompress.toml", (CheckedModel("m.onnx", None, None, REPORT.verdict.rules),), REPORT.environment
     ),
     "BenchReport": BenchReport((BENCHED,), "synthetic", 0, 1, 1.0, REPORT.environment),
+    "Inspection": inspection(),
 }
-OPTIONS = {"Report": ReportOptions, "Results": ResultsFiles, "CheckReport": CheckFiles, "BenchReport": BenchFiles}
+OPTIONS = {
+    "Report": ReportOptions, "Results": ResultsFiles, "CheckReport": CheckFiles, "BenchReport": BenchFiles,
+    "Inspection": InspectFiles,
+}  # fmt: skip
 STARTS = {"json": "{", "markdown": "## ", "html": "<!DOCTYPE html>", "junit": "<?xml", "sarif": "{", "csv": "name,"}
 ENTRIES = [(one.name, kind) for one in ALL_FORMATS for kind in one.renderers]
 

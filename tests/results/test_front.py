@@ -141,13 +141,13 @@ def test_hostile_names_are_inert() -> None:
 def test_a_row_names_the_limits_that_failed_and_its_time() -> None:
     missed = report("missed.onnx", 50_000, 0.5, limits=Limits(max_size=10, max_drop=0.01))
     results = results_of((missed, SMALL))
-    assert [one.missed for one in results.results] == [("max-size <= 10 B", "drop <= 1.00 points"), ()]
+    assert [one.missed for one in results.results] == [("max-size <= 10 B", "drop <= 1 point"), ()]
     assert results.results[0].made_at == missed.environment.made_at
     table = results_table(results)
     assert [dict(zip(table.header, row, strict=True))["limit missed"] for row in table.rows] == [
-        "max-size <= 10 B; drop <= 1.00 points",
+        "max-size <= 10 B; drop <= 1 point",
         "",
     ]
     assert "limit missed" not in results_table(results_of((SMALL,))).header
     rows = list(csv.DictReader(io.StringIO(results_csv(results))))
-    assert rows[0]["missed"] == "max-size <= 10 B; drop <= 1.00 points"
+    assert rows[0]["missed"] == "max-size <= 10 B; drop <= 1 point"

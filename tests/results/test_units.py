@@ -64,6 +64,31 @@ def test_a_spread_has_the_decimals_of_its_median() -> None:
     assert units.format_median(0.0, 0.1) == "0.0 ± 0.1 ms"
 
 
+@pytest.mark.parametrize(
+    ("figure", "typed"),
+    [
+        ("4.00 MB", "4 MB"), ("1.50 MB", "1.5 MB"), ("100 kB", "100 kB"), ("12 B", "12 B"), ("1,200", "1,200"),
+        ("1.00 points", "1 point"), ("0.50 points", "0.5 points"), ("10.00 points", "10 points"), ("1.0 %", "1 %"),
+        ("0.03", "0.03"), ("not measured", "not measured"),
+    ],
+)  # fmt: skip
+def test_limits_are_shown_as_people_type_them(figure: str, typed: str) -> None:
+    assert units.as_typed(figure) == typed
+
+
+@pytest.mark.parametrize(
+    ("text", "share"), [("1 point", 0.01), ("0.5 points", 0.005), ("2point", 0.02), ("1 %", 0.01), ("0.3", 0.3)]
+)
+def test_a_drop_is_read_in_points_too(text: str, share: float) -> None:
+    assert units.parse_drop(text) == pytest.approx(share, rel=1e-12)
+
+
+@pytest.mark.parametrize("text", ["1", "-1 point", "1 points each", "101 points"])
+def test_a_bad_drop_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match=r"share|is not|negative"):
+        units.parse_drop(text)
+
+
 def test_shares_points_and_decibels() -> None:
     assert [units.format_share(share) for share in (0.975, 0.9751, 0.97512, 1.0, None)] == [
         "97.5 %",
@@ -115,6 +140,8 @@ def test_sizes_are_read_with_their_unit(text: str, size_bytes: int) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("4", "size '4' is ambiguous: write '4 MB', or '4 B' for bytes"),
+        ("999.5", "write '999.5 MB'"),
         ("", r"'' is not a size such as '4 MB'"),
         ("big", r"'big' is not a size"),
         ("4 M", r"unknown unit 'M' in size '4 M': use B, kB, MB"),

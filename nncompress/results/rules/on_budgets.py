@@ -18,7 +18,7 @@ from nncompress.results.rules.on_runs import (
     random_rule,
 )  # fmt: skip
 from nncompress.results.rules.rule import IN_BUDGET, Remedies, ruled, unmeasured
-from nncompress.results.units import format_bytes, format_count, format_metric
+from nncompress.results.units import as_typed, format_bytes, format_count, format_metric
 from nncompress.results.verdict import Level, RuleResult
 
 COMPRESS = "compress the model (nncompress inspect shows where the bytes are), or raise the limit"
@@ -89,10 +89,10 @@ def _at_most(
     if limit is None:
         return None
     if figure is None:
-        return unmeasured(name, f"<= {shown(limit)}", limit, UNKNOWN_SIZE)
+        return unmeasured(name, f"<= {as_typed(shown(limit))}", limit, UNKNOWN_SIZE)
     level: Level = "pass" if figure <= limit else "fail"
-    texts = [shown(figure), shown(limit)]
-    if texts[0] == texts[1] and figure != limit:  # three digits do not tell them apart
+    texts = [shown(figure), as_typed(shown(limit))]
+    if shown(figure) == shown(limit) and figure != limit:  # three digits do not tell them apart
         texts = [f"{figure:,}", f"{limit:,}"]
     over = f"{shown(figure - limit)} above the limit: {advice}"
     return ruled(name, level, texts[0], f"<= {texts[1]}", over, figure, limit)
@@ -113,7 +113,7 @@ def _metric_rules(run: Run, limit: float | None, remedies: Remedies, *, highest:
         kept = metric.candidate <= limit + ROUNDING if highest else metric.candidate >= limit - ROUNDING
         figure = f"{metric.name} {shown(metric.candidate)} ({metric.samples} samples)"
         level: Level = "pass" if kept else "fail"
-        rules.append(ruled(name, level, figure, f"{sign} {shown(limit)}", GENTLER, metric.candidate, limit))
+        rules.append(ruled(name, level, figure, f"{sign} {as_typed(shown(limit))}", GENTLER, metric.candidate, limit))
     return rules
 
 

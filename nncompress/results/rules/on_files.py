@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from nncompress.results.record import Comparison, LedgerLine, Rewritten
 from nncompress.results.rules.rule import ruled
-from nncompress.results.units import format_bytes, format_smaller
+from nncompress.results.units import as_typed, format_bytes, format_smaller
 from nncompress.results.verdict import Level, RuleResult
 
 COMPRESS_MORE = (
@@ -46,7 +46,9 @@ def max_size_rule(comparison: Comparison, max_size: int | None) -> RuleResult | 
     size = comparison.candidate.file_bytes
     advice = f"{format_bytes(size - max_size)} too large: {COMPRESS_MORE}"
     level: Level = "pass" if size <= max_size else "fail"
-    return ruled("max-size", level, format_bytes(size), f"<= {format_bytes(max_size)}", advice, size, max_size)
+    return ruled(
+        "max-size", level, format_bytes(size), f"<= {as_typed(format_bytes(max_size))}", advice, size, max_size
+    )
 
 
 def min_ratio_rule(comparison: Comparison, min_ratio: float | None) -> RuleResult | None:

@@ -18,8 +18,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from nncompress.errors import InputError, explained
 from nncompress.results.check import CHECK_SCHEMA_VERSION, CheckReport, Figures
+from nncompress.results.rules.on_runs import TOO_NOISY
 from nncompress.results.rules.rule import ruled
-from nncompress.results.units import format_bytes, format_cosine, format_count, format_metric, format_share
+from nncompress.results.units import as_typed, format_bytes, format_cosine, format_count, format_metric, format_share
 from nncompress.results.verdict import Level, RuleResult
 
 _FIGURES: TypeAdapter[Figures] = TypeAdapter(Figures)
@@ -99,7 +100,7 @@ def _rules(before: Figures, now: Figures, limit: float) -> list[RuleResult]:
 
 def _rule(watched: _Watched, before: Figures, now: Figures, limit: float) -> RuleResult | None:
     old, new = getattr(before, watched.field), getattr(now, watched.field)
-    name = f"regression-{watched.field.removesuffix('_bytes')}"
+    name = f"regression-{watched.field.removesuffix('_bytes').removesuffix('_ratio')}"
     if old is None:
         return None
     if new is None:
@@ -125,12 +126,14 @@ def _metric_rule(before: Figures, now: Figures, limit: float) -> RuleResult | No
 def _latency_rule(before: Figures, now: Figures, limit: float) -> RuleResult | None:
     """Of the ratio to the reference. Fails only where the whole 99 % interval is worse: noise breaks no build."""
     if before.latency_ratio is None or now.latency_ratio is None:
-        return None
+        ratio = _Watched("latency_ratio", "{:.3f}".format)
+        return _rule(ratio, before, now, limit)
     share = regression(before.latency_ratio, now.latency_ratio)
     low = now.latency_ratio if now.latency_ratio_low is None else now.latency_ratio_low
     surely = regression(before.latency_ratio, low) > limit
     level: Level = "pass" if share <= limit else "fail" if surely else "warn"
     figure = f"ratio {before.latency_ratio:.3f} -> {now.latency_ratio:.3f} ({_change(share)})"
+    figure += f", {TOO_NOISY}" if level == "warn" else ""
     advice = _ADVICE if surely else "the interval reaches below the limit: measure again on a quiet machine"
     return ruled("regression-latency", level, figure, _limit_text(limit), advice, share, limit)
 
@@ -144,7 +147,7 @@ def _new_rule(limit: float) -> RuleResult:
 
 
 def _limit_text(limit: float) -> str:
-    return f"<= {format_share(limit)} worse"
+    return f"<= {as_typed(format_share(limit))} worse"
 
 
 def _change(share: float) -> str:

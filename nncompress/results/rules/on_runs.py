@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from nncompress.results.record import Latency, OutputComparison, Run
+from nncompress.results.record import OutputComparison, Run
 from nncompress.results.rules.rule import NOTHING_RUN, WHEN_COMPRESSING, Remedies, ruled, unmeasured
-from nncompress.results.units import format_drop, format_metric, format_share
+from nncompress.results.units import as_typed, format_drop, format_metric, format_share
 from nncompress.results.verdict import Level, RuleResult
 from nncompress.results.worst import format_equal, is_discrete, largest_drop
 
 DEFAULT_DROP = 0.01  # one point
 DEFAULT_LATENCY_RATIO = 1.10
 ROUNDING = 1e-9  # 0.975 - 0.965 is a little more than 0.01 in floating point
-UNTIMED = "latency was not measured: leave out --seconds 0 (seconds = 0 in a recipe)"
+UNTIMED = "latency was not measured: leave out --seconds 0 (seconds = 0 in a recipe or a configuration)"
+TOO_NOISY = "too noisy to tell"
 
 
 def not_validated_rule(run: Run | None) -> RuleResult | None:
@@ -75,7 +76,9 @@ def drop_rule(run: Run | None, max_drop: float | None, remedies: Remedies = WHEN
     metric = largest_drop(run.metrics) if run else None
     if metric is None:
         advice = NOTHING_RUN if run is None else remedies.labels
-        return None if max_drop is None else unmeasured("drop", f"<= {format_share(max_drop)}", max_drop, advice)
+        return (
+            None if max_drop is None else unmeasured("drop", f"<= {as_typed(format_share(max_drop))}", max_drop, advice)
+        )
     limit = max(DEFAULT_DROP, 1 / max(1, metric.samples)) if max_drop is None else max_drop
     share = metric.is_share
     kept = metric.drop <= limit + ROUNDING  # False for NaN
@@ -85,27 +88,30 @@ def drop_rule(run: Run | None, max_drop: float | None, remedies: Remedies = WHEN
         f"{format_metric(metric.candidate, is_share=share)}"
         f" ({format_drop(metric.drop, is_share=share)} {'lost' if share else 'worse'}, {metric.samples} samples)"
     )
-    limit_text = f"<= {format_drop(limit, is_share=share)}"
+    limit_text = f"<= {as_typed(format_drop(limit, is_share=share))}"
     return ruled("drop", level, figure, limit_text, remedies.gentler, metric.drop, limit)
 
 
 def latency_rule(run: Run | None, max_ratio: float | None, remedies: Remedies = WHEN_COMPRESSING) -> RuleResult | None:
-    """Fail only where the whole 99 % interval misses the user's limit: noise alone must not break a build.
+    """Passes where the ratio is not above the limit; fails only where the whole 99 % interval is, for noise alone must
+    not break a build. A ratio above the limit whose interval reaches down to it is too noisy to tell, a warning.
 
-    A ratio above the limit whose interval reaches below it is a warning. The default only warns: where the ratio is
-    above 1.10 and the whole interval above 1.
+    The default limit never fails, and calls a model slower already where the whole interval is above 1.
     """
     latency = run.latency if run else None
     if latency is None:
         advice = NOTHING_RUN if run is None else UNTIMED
         return None if max_ratio is None else unmeasured("latency-ratio", f"<= {max_ratio:g}", max_ratio, advice)
     limit = DEFAULT_LATENCY_RATIO if max_ratio is None else max_ratio
-    level = _default_latency_level(latency) if max_ratio is None else _demanded_latency_level(latency, max_ratio)
+    above = not latency.ratio <= limit  # True for NaN
+    noisy = above and latency.ratio_low <= (1 if max_ratio is None else max_ratio)
+    level: Level = "pass" if not above else "warn" if noisy or max_ratio is None else "fail"
     figure = f"{latency.ratio:.3f} [{latency.ratio_low:.3f}, {latency.ratio_high:.3f}]"
     figure += "" if latency.interleaved else ", the sessions did not take turns"
     figure += ", NOISE" if latency.noise else ""
-    if max_ratio is not None and latency.ratio > max_ratio and level == "warn":
-        advice = "the interval reaches below the limit: measure again on a quiet machine, or with more repetitions"
+    if noisy:
+        figure += f", {TOO_NOISY}"
+        advice = "the interval reaches below the limit: measure again on a quiet machine, or longer (--seconds)"
     else:
         advice = f"this form is slower on this CPU: choose another (--form) when compressing, or {remedies.spare}"
     return ruled("latency-ratio", level, figure, f"<= {limit:g}", advice, latency.ratio, limit)
@@ -130,14 +136,3 @@ def _is_newly_nonfinite(output: OutputComparison) -> bool:
     if output.nonfinite_candidate > output.nonfinite_reference:
         return True
     return output.problem is not None and output.deployed is not None and output.nonfinite_candidate > 0
-
-
-def _default_latency_level(latency: Latency) -> Level:
-    quick_enough = latency.ratio <= DEFAULT_LATENCY_RATIO or latency.ratio_low <= 1
-    return "pass" if quick_enough else "warn"
-
-
-def _demanded_latency_level(latency: Latency, max_ratio: float) -> Level:
-    if latency.ratio <= max_ratio:
-        return "pass"
-    return "warn" if latency.ratio_low <= max_ratio else "fail"

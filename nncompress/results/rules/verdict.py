@@ -6,9 +6,12 @@ fails too, with the option that is missing: a limit never passes because nobody 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
 
-from nncompress.results.limits import Aim, Limits
+from nncompress.errors import printable
+from nncompress.results.limits import Aim, BudgetLimits, Limits, limits_in
 from nncompress.results.record import Comparison, LedgerLine
 from nncompress.results.rules.on_fidelity import demands_fidelity, fidelity_rules
 from nncompress.results.rules.on_files import changed_rule, grown_rule, max_size_rule, min_ratio_rule, shrunk_rule
@@ -29,12 +32,12 @@ from nncompress.results.verdict import RuleResult, Verdict
 
 def judge(
     comparison: Comparison, limits: Limits, ledger: Sequence[LedgerLine] | None = None, aim: Aim = "size",
-    requests: Requests = Requests(),
+    requests: Requests = Requests(), sources: Mapping[str, str] = MappingProxyType({}),
 ) -> Verdict:  # fmt: skip
     """All rules on `comparison`; `ledger` is that of the compression, None for a plain comparison of two files.
 
     A compression has to change something and, where size is its aim, to end smaller; of two given files the second may
-    well be larger.
+    well be larger. `sources`: {limit: the file that set it}.
     """
     run, remedies = comparison.run, WHEN_COMPARING if ledger is None else WHEN_COMPRESSING
     rules: list[RuleResult | None] = [
@@ -53,4 +56,16 @@ def judge(
         data_rule(run, remedies, fidelity_demanded=demands_fidelity(limits)),
         not_validated_rule(run),
     ]
-    return Verdict(tuple(rule for rule in rules if rule is not None))
+    return Verdict(with_sources((rule for rule in rules if rule is not None), sources))
+
+
+def with_sources(rules: Iterable[RuleResult], sources: Mapping[str, str]) -> tuple[RuleResult, ...]:
+    """The rules with the file named that set the limit. `sources`: {name of a limit: file}."""
+    files = {limit.rule: sources[name] for name, limit in _ALL_LIMITS.items() if name in sources}
+    return tuple(
+        replace(rule, limit=f"{rule.limit} ({printable(files[rule.rule])})") if rule.rule in files else rule
+        for rule in rules
+    )
+
+
+_ALL_LIMITS = limits_in(Limits) | limits_in(BudgetLimits)

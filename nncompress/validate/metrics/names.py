@@ -23,6 +23,11 @@ def check_metric(name: str) -> None:
         raise UsageError(f"unknown metric {name!r}{nearest(name, _NAMES)}: there are {known}")
 
 
+def does_without_labels(name: str) -> bool:
+    """True for a metric that compares both models, or that looks for labels itself."""
+    return ":" in name or name.startswith("recall@")
+
+
 def require_metric(name: str) -> None:
     """The same, and the file of a metric of one's own has to be there."""
     check_metric(name)

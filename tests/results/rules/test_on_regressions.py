@@ -60,11 +60,19 @@ def test_the_same_figures_pass() -> None:
         ({"cosine": 0.985}, "cosine", "pass"),
         ({"cosine": 0.97}, "cosine", "fail"),
         ({"latency_ratio": 1.05}, "latency", "warn"),
+        ({"latency_ratio": None}, "latency", "warn"),
         ({"latency_ratio": 1.3, "latency_ratio_low": 1.2}, "latency", "fail"),
     ],
 )
 def test_a_figure_may_become_worse_by_the_limit(changes: dict[str, float | None], name: str, level: str) -> None:
     assert levels(replace(BEFORE, **changes))[name] == level
+
+
+def test_a_latency_that_may_be_worse_and_one_that_was_not_measured_are_told_apart() -> None:
+    for ratio, figure in ((1.05, "too noisy to tell"), (None, "-> not measured")):
+        report = with_regressions(report_of(replace(BEFORE, latency_ratio=ratio)), {"m.onnx": BEFORE}, 0.01)
+        (rule,) = (rule for rule in report.rules if rule.rule == "regression-latency")
+        assert (rule.figure.endswith(figure), rule.limit) == (True, "<= 1 % worse")
 
 
 def test_what_the_baseline_lacks_is_no_regression() -> None:

@@ -369,7 +369,9 @@ def test_a_drop_without_labels_is_no_rule_unless_demanded() -> None:
     [
         (1.5, 1.4, 1.6, None, "warn"),
         (1.09, 1.05, 1.12, None, "pass"),
-        (1.2, 0.9, 1.5, None, "pass"),  # not distinguishable
+        (1.2, 0.9, 1.5, None, "warn"),  # too noisy to tell
+        (2.692, 0.324, 4.877, None, "warn"),
+        (1.0, 0.2, 5.0, None, "pass"),
         (0.5, 0.4, 0.6, None, "pass"),
         (math.nan, math.nan, math.nan, None, "warn"),
         (0.9, 0.85, 0.95, 0.95, "pass"),
@@ -389,6 +391,9 @@ def test_latency_fails_only_beyond_noise(
 def test_latency_advice_tells_noise_from_slowness() -> None:
     limits = Limits(max_latency_ratio=0.95)
     assert "measure again" in rule("latency-ratio", labelled_run(latency=latency(1.0, 0.9, 1.1)), limits).advice
+    noisy = rule("latency-ratio", labelled_run(latency=latency(2.692, 0.324, 4.877)))
+    assert (noisy.figure, noisy.limit) == ("2.692 [0.324, 4.877], too noisy to tell", "<= 1.1")
+    assert "measure again" in noisy.advice
     assert "slower on this CPU" in rule("latency-ratio", labelled_run(latency=latency(2.0, 1.9, 2.1)), limits).advice
     apart = labelled_run(latency=latency(2.0, 1.9, 2.1, interleaved=False))
     assert rule("latency-ratio", apart).figure == "2.000 [1.900, 2.100], the sessions did not take turns"

@@ -1,0 +1,44 @@
+"""Options that people write in more than one way come out as one value; everything else is left to be refused."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from nncompress.passes.option_types import Names, Share
+
+SHARE: TypeAdapter[float] = TypeAdapter(Share)
+NAMES: TypeAdapter[tuple[str, ...]] = TypeAdapter(Names)
+
+
+@pytest.mark.parametrize(
+    ("written", "share"),
+    [(0.5, 0.5), ("0.5", 0.5), ("50%", 0.5), (" 12.5 % ", 0.125), ("0 %", 0), ("1e1%", 0.1), (1, 1)],
+)
+def test_a_share_is_a_number_or_percent(written: object, share: float) -> None:
+    assert math.isclose(SHARE.validate_python(written), share)
+
+
+@pytest.mark.parametrize("written", ["%", "half", "50 % of it", "5 0 %", "50 %%", None, [0.5]])
+def test_what_is_no_share_is_refused(written: object) -> None:
+    with pytest.raises(ValidationError):
+        SHARE.validate_python(written)
+
+
+@pytest.mark.parametrize(
+    ("written", "names"),
+    [
+        ([], ()), (("Conv",), ("Conv",)), (["Conv,MatMul"], ("Conv", "MatMul")), (["Conv, Gemm", "MatMul"],
+        ("Conv", "Gemm", "MatMul")), (["Conv,"], ("Conv", "")),
+    ],
+)  # fmt: skip
+def test_names_stand_alone_or_with_commas(written: object, names: tuple[str, ...]) -> None:
+    assert NAMES.validate_python(written) == names
+
+
+@pytest.mark.parametrize("written", ["Conv", [3], None])
+def test_what_is_no_list_of_names_is_refused(written: object) -> None:
+    with pytest.raises(ValidationError):
+        NAMES.validate_python(written)
