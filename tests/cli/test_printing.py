@@ -104,6 +104,7 @@ def test_commands_print_through_one_place() -> None:
         "outputs.py": {"sys.stderr"},  # annotations
         "streams.py": {"sys.stdout", "sys.stderr"},  # makes them
         "progress.py": {"sys.stderr"},  # asks whether it is a terminal
+        "help.py": {"sys.stdout"},  # asks the same
         "app.py": {"typer.echo"},  # --version
         "with_options.py": {"typer.echo"},
     }
