@@ -38,6 +38,7 @@ def test_what_is_counted_is_said_before_each_is_worked_on() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_stages_and_no_trace_is_left_of_them(tmp_path: Path) -> None:
     leader, follower = pty.openpty()
     process = subprocess.Popen(
