@@ -13,9 +13,10 @@ from nncompress.forms.fill import Fill
 from nncompress.forms.folded import Folded
 from nncompress.forms.form import DEFAULT_FORM, Form
 from nncompress.forms.gather_dequantize import GatherDequantize
+from nncompress.forms.integer import Integer
 
 ALL_FORMS: tuple[Form[Any], ...] = (
-    GatherDequantize(), Folded(), Dequantize(), Cast(), Codebook(), Fill(), Dense(),
+    GatherDequantize(), Folded(), Dequantize(), Integer(), Cast(), Codebook(), Fill(), Dense(),
 )  # fmt: skip
 
 

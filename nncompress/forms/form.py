@@ -23,6 +23,17 @@ class Storing:
     target: Target = "portable"  # ort: operators of com.microsoft are allowed
     keep_metadata: bool = False  # what exporters wrote for debugging, however large
 
+    @property
+    def takes_plain_scales(self) -> bool:
+        """True where the form that is asked for has no place for zero points and scales of other types: TensorRT and
+        others take no zero points of weights either."""
+        return self.form in ("dequantize", "integer")
+
+    @property
+    def takes_input_scales(self) -> bool:
+        """False where a second scale would have to be multiplied into activations."""
+        return self.form != "integer"
+
 
 E = TypeVar("E", contravariant=True)
 

@@ -57,11 +57,23 @@ class Draft:
         domain: str = "",
     ) -> ir.Value:
         """A new node with one output, which is returned."""
+        return self.outputs(op_type, inputs, 1, attributes, domain)[0]
+
+    def outputs(
+        self,
+        op_type: str,
+        inputs: Sequence[ir.Value | None],
+        count: int,
+        attributes: dict[str, object] | None = None,
+        domain: str = "",
+    ) -> Sequence[ir.Value]:
+        """The outputs of a new node that has several."""
         attrs = ir.convenience.convert_attributes(attributes or {})  # type: ignore[arg-type]
-        node = ir.Node(domain, op_type, inputs, attrs, num_outputs=1)
-        node.outputs[0].name = self.names.new("v")
+        node = ir.Node(domain, op_type, inputs, attrs, num_outputs=count)
+        for output in node.outputs:
+            output.name = self.names.new("v")
         self.nodes.append(node)
-        return node.outputs[0]
+        return node.outputs
 
 
 class Editor:
@@ -145,6 +157,18 @@ def insert_before(model: Model, scope: Scope, draft: Draft, node: ir.Node | None
         scope.insert_before(node, nodes)
     for new in nodes:
         new.name = ""  # onnx-ir gives each one, which nothing needs
+
+
+def insert_behind(scope: Scope, draft: Draft, value: ir.Value) -> None:
+    """Puts the drafted nodes into `scope` where `value` is there: right behind what computes it, or first of all."""
+    assert not draft.constants, "nodes alone"
+    producer = value.producer()
+    if producer is not None and producer.graph is scope:
+        scope.insert_after(producer, draft.nodes)
+    else:
+        scope.insert_before(next(iter(scope)), draft.nodes)
+    for new in draft.nodes:
+        new.name = ""
 
 
 def _constant_node(value: ir.Value) -> ir.Node:

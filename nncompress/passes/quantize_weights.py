@@ -47,13 +47,14 @@ class QuantizeWeights(WeightPass):
     """type of the stored numbers"""
     symmetric: bool | None = field(default=None, metadata={"option": "--symmetric/--asymmetric"})
     """zero point in the middle; otherwise the range of the values is used in full. Not given: zero points where they
-    lower the error by more than 2 dB, and 1 more for each percent that they add; none in the form dequantize"""
+    lower the error by more than 2 dB, and 1 more for each percent that they add; none in the forms dequantize
+    and integer"""
     granularity: Literal["auto", "channel", "tensor"] = field(default="auto", metadata={"option": "--per"})
     """one scale for each output channel, or one for the whole tensor; auto: for each channel, unless all have much the
     same"""
     scales: Literal["auto", "float32"] = "auto"
     """type of the scales; auto: float16, bfloat16 or whole multiples of one number, where the codes lose less by it
-    than the bytes are worth; float32 in the form dequantize"""
+    than the bytes are worth; float32 in the forms dequantize and integer"""
     range: Range = "mse"
     """where values are clipped; mse: where the squared error is least; minmax: nowhere"""
     equalise: bool = True
@@ -161,7 +162,7 @@ class QuantizeWeights(WeightPass):
 
     def _quantized(self, weight: Weight, array: np.ndarray, context: Context) -> Quantized:
         dtype, grain, signed = weight.dtype.numpy(), self._grain(weight), self.dtype == "int8"
-        standard = context.storing.form == "dequantize"  # TensorRT and others take weights without zero points only
+        standard = context.storing.takes_plain_scales
         quantized = functools.partial(
             quantize, channel_axes=grain.channel_axes, bits=self.bits, signed=signed, range_=self.range,
             symmetric=True if self.symmetric is None and standard else self.symmetric, store=context.store,
@@ -169,7 +170,13 @@ class QuantizeWeights(WeightPass):
         )  # fmt: skip
         array, axis = array.reshape(grain.shape), grain.input_axis
         made = quantized(array, dtype=dtype)
-        if self.equalise and signed and self.symmetric is not False and axis is not None:
+        if (
+            self.equalise
+            and context.storing.takes_input_scales
+            and signed
+            and self.symmetric is not False
+            and axis is not None
+        ):
             made = equalised(array, made, axis, quantized, dtype)
         return replace(made, affine=replace(made.affine, shape=weight.shape))
 

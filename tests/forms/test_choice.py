@@ -78,4 +78,4 @@ def test_of_plain_weights_it_is_what_they_take() -> None:
 
 def test_forms_have_names_of_their_own_and_the_default_is_one() -> None:
     assert len({form.name for form in ALL_FORMS}) == len(ALL_FORMS)
-    assert form_names() == ["folded", "dequantize"]
+    assert form_names() == ["folded", "dequantize", "integer"]

@@ -1,0 +1,127 @@
+"""Form `integer`: activations become 8-bit integers at every inference, and the product is one of integers.
+
+    DynamicQuantizeLinear(x) -> MatMulInteger(codes) -> Cast -> Mul (scale of x times scale of the weight) (-> Add bias)
+
+All readers of one tensor share one DynamicQuantizeLinear. onnxruntime fuses the rest. The scale of x is that of all its
+samples together: what is in a batch changes the result a little. On x86 processors without VNNI, sums of two products
+saturate in 16 bits. Opset 11.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import onnx_ir as ir
+
+from nncompress.forms.form import PORTABLE, Storing, Target
+from nncompress.forms.layouts import Layout, Payload
+from nncompress.model.edit import Editor, home_of, insert_before, insert_behind, put_instead
+from nncompress.model.node_attributes import float_of, int_of, operand, standard_op
+from nncompress.model.weights import Use, Weight
+from nncompress.numerics.affine import Affine
+from nncompress.numerics.held import Moved
+
+_READER_BYTES = 350  # nodes, names and headers of one reader; measured, rounded up
+_QUANTIZE = "DynamicQuantizeLinear"
+_LONGEST_SUM = (2**31 - 1) // (255 * 127)  # products that an int32 holds
+
+
+class Integer:
+    """See the module."""
+
+    name: ClassVar[str] = "integer"
+    holds: ClassVar[type] = Affine
+    on_request: ClassVar[bool] = True
+    least_opset: ClassVar[int] = 11
+    targets: ClassVar[frozenset[Target]] = PORTABLE
+    decoded_at_load: ClassVar[bool] = False
+
+    def obstacle(self, weight: Weight, affine: Affine, storing: Storing) -> str | None:
+        if weight.dtype != ir.DataType.FLOAT:
+            return "DynamicQuantizeLinear takes float32 alone"
+        if len(weight.shape) != 2 or affine.codes_shape != weight.shape:
+            return "it is no matrix that MatMul or Gemm multiplies"
+        if len(weight.value.uses()) != len(weight.uses) or not all(map(_is_plain, weight.uses)):
+            return "it is not only the right operand of MatMul and plain Gemm"
+        turned = {_is_turned(use.node) for use in weight.uses}
+        if len(turned) > 1:
+            return "it is read transposed and as it is"
+        columns = 0 if turned == {True} else 1
+        if affine.zero_point is not None or affine.input_scale is not None or affine.scale.shape[1 - columns] > 1:
+            return "its scales do not differ by column alone"
+        if weight.shape[1 - columns] > _LONGEST_SUM:
+            return f"sums of more than {_LONGEST_SUM:,} products may not fit 32 bits"
+        return None
+
+    def payload(self, weight: Weight, affine: Affine) -> Payload:
+        """Dense, in the order in which MatMulInteger reads them: what is unpacked at load is multiplied slowly."""
+        if not _is_turned(weight.uses[0].node):
+            return Payload(affine.codes, weight.shape, affine.code_type, nonzeros=None)
+        rows, columns = weight.shape
+        return Payload(Moved(affine.codes, weight.shape, (1, 0)), (columns, rows), affine.code_type, nonzeros=None)
+
+    def size_bytes(self, weight: Weight, affine: Affine, layout: Layout, opset: int) -> int:
+        return layout.size_bytes + affine.scale.nbytes
+
+    def node_bytes(self, affine: Affine, opset: int) -> int:
+        return _READER_BYTES
+
+    def write(self, editor: Editor, weight: Weight, affine: Affine, layout: Layout) -> None:
+        """Rewires every reader; they share the constants, which come in place of the weight."""
+        draft = editor.draft()
+        codes, scale = layout.draft(draft), draft.constant(affine.scale.reshape(-1), "s")
+        for use in weight.uses:
+            _multiply(editor, use.node, codes, scale)
+        put_instead(editor.model, weight, draft)
+
+
+@dataclass(frozen=True)
+class _Activation:
+    codes: ir.Value
+    scale: ir.Value
+    zero_point: ir.Value
+
+
+def _is_plain(use: Use) -> bool:
+    """True for MatMul with the weight on the right, and Gemm without factors and a transposed left side."""
+    node = use.node
+    if not use.direct or use.index != 1 or operand(node, 0) is None:
+        return False
+    if standard_op(node) == "MatMul":
+        return True
+    factors = (float_of(node, "alpha", 1.0), float_of(node, "beta", 1.0), int_of(node, "transA", 0))
+    return standard_op(node) == "Gemm" and factors == (1.0, 1.0, 0)
+
+
+def _is_turned(node: ir.Node) -> bool:
+    return standard_op(node) == "Gemm" and int_of(node, "transB", 0) == 1
+
+
+def _multiply(editor: Editor, node: ir.Node, codes: ir.Value, scale: ir.Value) -> None:
+    """The product in integers in the place of `node`."""
+    data, bias, result = node.inputs[0], operand(node, 2), node.outputs[0]
+    assert data is not None, "an obstacle otherwise"
+    activation, draft = _quantized(editor, data, node), editor.draft()
+    product = draft.node("MatMulInteger", [activation.codes, codes, activation.zero_point])
+    factor = draft.node("Mul", [activation.scale, scale])
+    value = draft.node("Mul", [draft.node("Cast", [product], {"to": int(ir.DataType.FLOAT)}), factor])
+    if bias is not None:
+        value = draft.node("Add", [value, bias])
+    value.type, value.shape, name = result.type, result.shape, result.name
+    result.replace_all_uses_with(value, replace_graph_outputs=True)
+    insert_before(editor.model, home_of(node), draft, node)
+    home_of(node).remove(node, safe=True)
+    value.name = name
+
+
+def _quantized(editor: Editor, data: ir.Value, reader: ir.Node) -> _Activation:
+    """`data` as integers, made once for all readers of a graph."""
+    scope = home_of(reader)
+    for use in data.uses():
+        if standard_op(use.node) == _QUANTIZE and use.node.graph is scope:
+            return _Activation(*use.node.outputs)
+    draft = editor.draft()
+    outputs = draft.outputs(_QUANTIZE, [data], 3)
+    insert_behind(scope, draft, data)
+    return _Activation(*outputs)
