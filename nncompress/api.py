@@ -10,7 +10,7 @@ from pathlib import Path
 
 from nncompress.errors import UsageError
 from nncompress.files.opened import data_digest
-from nncompress.forms import check_form
+from nncompress.forms import check_form, check_target
 from nncompress.forms.form import DEFAULT_FORM
 from nncompress.model.model import Model
 from nncompress.onnx_file.memory import AnyModel, as_model, to_proto
@@ -63,6 +63,7 @@ def compress(
     passes: Sequence[Pass],
     *,
     form: str = DEFAULT_FORM,
+    target: str = "portable",
     threads: int = 1,
     freeze_inputs: bool = False,
     keep_opset: bool = False,
@@ -83,7 +84,14 @@ def compress(
     samples = samples_for(checked, original, _path(calibration))
     preparing = Preparing(freeze_inputs, keep_opset, partial(same_made_up_outputs, original))
     compressed = compress_graph(
-        original, checked, form=form, threads=threads, preparing=preparing, samples=samples, keep_metadata=keep_metadata
+        original,
+        checked,
+        form=form,
+        target=check_target(target),
+        threads=threads,
+        preparing=preparing,
+        samples=samples,
+        keep_metadata=keep_metadata,
     )
     compressed.model.ledger = compressed.lines
     return compressed.model

@@ -41,11 +41,11 @@ def pass_command(entry: PassCommand) -> Callable[..., None]:
     kind = pass_options(entry.passes)
 
     def command(
-        source: SourceArgument, *, target: TargetOption = None, options: Any, calibration: CorrectionOptions,
+        source: SourceArgument, *, out: TargetOption = None, options: Any, calibration: CorrectionOptions,
         proof: ProofOptions, limits: LimitOptions, write: WriteOptions, report: ReportOptions, invocation: Invocation,
     ) -> None:  # fmt: skip
         passes = [*passes_of(entry.passes, options), *corrections(calibration)]
-        _compress(entry.name, source, target, passes, calibration, proof, limits, write, report, invocation)
+        _compress(entry.name, source, out, passes, calibration, proof, limits, write, report, invocation)
 
     command.__name__, command.__doc__ = entry.name, entry.help
     command.__annotations__["options"] = kind
@@ -68,7 +68,7 @@ def run(
         list[Path], typer.Argument(metavar="[RECIPE] MODEL", help="A recipe (TOML or JSON), and the model.")
     ],
     *,
-    target: TargetOption = None,
+    out: TargetOption = None,
     steps: Annotated[
         list[str] | None,
         typer.Option(
@@ -106,7 +106,7 @@ def run(
     if steps and changes:
         raise UsageError("--set changes a recipe, and there is none: write it into the -p option")
     passes = [parse_step(step) for step in steps] if steps else load_recipe(paths[0], changes or ()).steps
-    _compress("run", paths[-1], target, passes, calibration, proof, limits, write, report, invocation, read=paths[:-1])
+    _compress("run", paths[-1], out, passes, calibration, proof, limits, write, report, invocation, read=paths[:-1])
 
 
 def _compress(

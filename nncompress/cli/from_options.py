@@ -13,7 +13,7 @@ from nncompress.cli.options import LimitOptions, ProofOptions, RunOptions, Store
 from nncompress.cli.outputs import STDOUT
 from nncompress.cli.settings import COMMAND_LINE, DEFAULT
 from nncompress.errors import UsageError
-from nncompress.forms import check_form
+from nncompress.forms import check_form, check_target
 from nncompress.report.json_text import LARGEST_NUMBER
 from nncompress.results.limits import Aim, Limits, names_of, read_limits
 from nncompress.validate.metrics.names import require_metric
@@ -87,7 +87,8 @@ def writing_of(options: WriteOptions) -> Writing:
 def storing_of(options: StoreOptions) -> Writing:
     """Raises UsageError for an unknown form."""
     return Writing(
-        check_form(options.form), _aim(options.aim), options.external_data, keep_failed=options.keep_failed,
+        check_form(options.form), check_target(options.target), _aim(options.aim), options.external_data,
+        keep_failed=options.keep_failed,
         freeze_inputs=options.freeze_inputs, keep_opset=options.keep_opset, keep_metadata=options.keep_metadata,
     )  # fmt: skip
 

@@ -221,8 +221,14 @@ class StoreOptions:
     form: Annotated[
         str,
         shared_option("--form", group="Output", metavar="|".join(values_of("form")), text="How integers are stored: "
-                "folded runs at float speed everywhere; dequantize is standard DequantizeLinear."),
+                "folded runs at float speed everywhere; integer multiplies matrices as integers, which is faster; "
+                "dequantize is standard DequantizeLinear."),
     ] = "folded"  # fmt: skip
+    target: Annotated[
+        str,
+        shared_option("--target", group="Output", metavar="|".join(values_of("target")), text="Where it has to run. "
+                "portable: any runtime; ort: operators of onnxruntime alone are allowed (LSTM of integers)."),
+    ] = "portable"  # fmt: skip
     aim: Annotated[
         str,
         shared_option("--for", field="aim", group="Output", metavar="|".join(values_of("aim")), text="What it is for. "

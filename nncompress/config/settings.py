@@ -1,8 +1,8 @@
 """What a recipe or a configuration file may set besides passes and budgets: the options that commands share.
 
-`seed`, `seconds`, `threads`, `bench_threads`, `form`, `aim`, `external_data`, `register_library`, `keep_opset` and
-`keep_metadata` stand at the top, the data in a table `[data]` (path, labels, calibration, dims, metric, metric_output),
-and the limits in `[limits]`. Paths are relative to the folder of the file.
+`seed`, `seconds`, `threads`, `bench_threads`, `form`, `target`, `aim`, `external_data`, `register_library`,
+`keep_opset` and `keep_metadata` stand at the top, the data in a table `[data]` (path, labels, calibration, dims,
+metric, metric_output), and the limits in `[limits]`. Paths are relative to the folder of the file.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pydantic import BeforeValidator, Field, StrictBool, StrictStr, TypeAdapter,
 
 from nncompress.errors import UsageError, explained, nearest
 from nncompress.forms import check_form, form_names
+from nncompress.forms.form import Target
 from nncompress.results.limits import Aim, Limits, limits_in, names_of
 from nncompress.validate.metrics.names import check_metric, metric_for, metric_from
 
@@ -77,6 +78,7 @@ class Settings:
     bench_threads: _AtLeastOne | None = None
     threads: _Whole | None = None
     form: _FormName | None = None
+    target: Target | None = None
     aim: Aim | None = None
     external_data: StrictBool | None = None
     register_library: list[StrictStr] | None = None  # files

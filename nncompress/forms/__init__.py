@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 from nncompress.errors import UsageError
 from nncompress.forms.cast import Cast
@@ -11,7 +11,7 @@ from nncompress.forms.dense import Dense
 from nncompress.forms.dequantize import PER_CHANNEL_FROM_OPSET, Dequantize
 from nncompress.forms.fill import Fill
 from nncompress.forms.folded import Folded
-from nncompress.forms.form import DEFAULT_FORM, Form
+from nncompress.forms.form import DEFAULT_FORM, Form, Target
 from nncompress.forms.gather_dequantize import GatherDequantize
 from nncompress.forms.integer import Integer
 
@@ -30,6 +30,14 @@ def needed_opset(name: str, *, per_channel: bool) -> int:
     if per_channel and name == Dequantize.name:
         return PER_CHANNEL_FROM_OPSET
     return next(form.least_opset for form in ALL_FORMS if form.name == name)
+
+
+def check_target(name: object) -> Target:
+    """`name` where a result may be meant for it. Raises UsageError with the names that there are."""
+    for target in get_args(Target):
+        if name == target:
+            return target  # type: ignore[no-any-return]
+    raise UsageError(f"unknown target {name!r}: it is {' or '.join(get_args(Target))}")
 
 
 def check_form(name: object) -> str:

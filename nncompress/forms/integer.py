@@ -4,7 +4,7 @@
 
 All readers of one tensor share one DynamicQuantizeLinear. onnxruntime fuses the rest. The scale of x is that of all its
 samples together: what is in a batch changes the result a little. On x86 processors without VNNI, sums of two products
-saturate in 16 bits. Opset 11.
+saturate in 16 bits. LSTM needs an operator of onnxruntime (see integer_lstm.py). Opset 11.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import ClassVar
 
 import onnx_ir as ir
 
+from nncompress.forms import integer_lstm
 from nncompress.forms.form import PORTABLE, Storing, Target
 from nncompress.forms.layouts import Layout, Payload
 from nncompress.model.edit import Editor, home_of, insert_before, insert_behind, put_instead
@@ -40,6 +41,8 @@ class Integer:
     def obstacle(self, weight: Weight, affine: Affine, storing: Storing) -> str | None:
         if weight.dtype != ir.DataType.FLOAT:
             return "DynamicQuantizeLinear takes float32 alone"
+        if integer_lstm.is_of_lstm(weight):
+            return integer_lstm.obstacle(weight, affine, storing)
         if len(weight.shape) != 2 or affine.codes_shape != weight.shape:
             return "it is no matrix that MatMul or Gemm multiplies"
         if len(weight.value.uses()) != len(weight.uses) or not all(map(_is_plain, weight.uses)):
@@ -56,12 +59,16 @@ class Integer:
 
     def payload(self, weight: Weight, affine: Affine) -> Payload:
         """Dense, in the order in which MatMulInteger reads them: what is unpacked at load is multiplied slowly."""
+        if integer_lstm.is_of_lstm(weight):
+            return integer_lstm.payload(weight, affine)
         if not _is_turned(weight.uses[0].node):
             return Payload(affine.codes, weight.shape, affine.code_type, nonzeros=None)
         rows, columns = weight.shape
         return Payload(Moved(affine.codes, weight.shape, (1, 0)), (columns, rows), affine.code_type, nonzeros=None)
 
     def size_bytes(self, weight: Weight, affine: Affine, layout: Layout, opset: int) -> int:
+        if integer_lstm.is_of_lstm(weight):
+            return layout.size_bytes + integer_lstm.parameter_bytes(weight, affine)
         return layout.size_bytes + affine.scale.nbytes
 
     def node_bytes(self, affine: Affine, opset: int) -> int:
@@ -69,6 +76,9 @@ class Integer:
 
     def write(self, editor: Editor, weight: Weight, affine: Affine, layout: Layout) -> None:
         """Rewires every reader; they share the constants, which come in place of the weight."""
+        if integer_lstm.is_of_lstm(weight):
+            integer_lstm.write(editor, weight, affine, layout)
+            return
         draft = editor.draft()
         codes, scale = layout.draft(draft), draft.constant(affine.scale.reshape(-1), "s")
         for use in weight.uses:

@@ -45,5 +45,10 @@ def set_constant(value: ir.Value, tensor: ir.TensorProtocol) -> None:
 
 def encoded_of(weight: Weight) -> Encoded | None:
     """What rides on the weight; None for plain values."""
-    encoded: Encoded | None = weight.value.meta.get(_KEY)
+    return riding_on(weight.value)
+
+
+def riding_on(value: ir.Value) -> Encoded | None:
+    """The same for any value."""
+    encoded: Encoded | None = value.meta.get(_KEY)
     return encoded

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from nncompress.errors import NoOutputError
-from nncompress.forms.form import DEFAULT_FORM
+from nncompress.forms.form import DEFAULT_FORM, Target
 from nncompress.model.inventory import quantized_parts
 from nncompress.model.model import Model
 from nncompress.onnx_file.facts import file_bytes, file_facts
@@ -39,6 +39,7 @@ class Writing:
     """How the result is stored."""
 
     form: str = DEFAULT_FORM
+    target: Target = "portable"
     aim: Aim = "size"
     external_data: bool = False
     force: bool = False
@@ -77,7 +78,7 @@ def compress_file(
             if proved.session is not None and proved.feeds is not None:
                 check = partial(same_outputs, proved.session, proved.feeds, proof.threads)
             compressed = compress_graph(
-                original, passes, form=writing.form, threads=writing.threads, samples=samples,
+                original, passes, form=writing.form, target=writing.target, threads=writing.threads, samples=samples,
                 preparing=Preparing(writing.freeze_inputs, writing.keep_opset, check),
                 keep_metadata=writing.keep_metadata,
             )  # fmt: skip

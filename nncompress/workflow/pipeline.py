@@ -11,7 +11,7 @@ from nncompress.calibrate.walk import CalibrationRun
 from nncompress.errors import UsageError
 from nncompress.feeds.feeds import Feeds
 from nncompress.forms.choice import constant_bytes
-from nncompress.forms.form import DEFAULT_FORM, Storing
+from nncompress.forms.form import DEFAULT_FORM, Storing, Target
 from nncompress.forms.store import store
 from nncompress.model.arithmetic import fold_arithmetic
 from nncompress.model.batch_norm import fold_batch_norms
@@ -76,7 +76,7 @@ class Compressed:
 
 
 def compress_graph(
-    model: Model, passes: Sequence[Pass], *, form: str = DEFAULT_FORM, threads: int = 1,
+    model: Model, passes: Sequence[Pass], *, form: str = DEFAULT_FORM, target: Target = "portable", threads: int = 1,
     preparing: Preparing = Preparing(), samples: Feeds | None = None, keep_metadata: bool = False,
 ) -> Compressed:  # fmt: skip
     """Applies `passes` to a copy of `model` and stores what they made. Raises UsageError as `apply_passes` does, and
@@ -86,7 +86,7 @@ def compress_graph(
     """
     check_passes(passes, calibrated=samples is not None)
     prepared = prepare(model, passes, form, preparing)
-    storing = Storing(prepared.model.opset, form, keep_metadata=keep_metadata)
+    storing = Storing(prepared.model.opset, form, target, keep_metadata=keep_metadata)
     context = Context(storing, threads=threads)
     applied = apply_passes(prepared.model, passes, context, samples=samples)
     if not applied.changed:

@@ -110,3 +110,45 @@ def test_inside_a_branch_the_tensor_from_outside_is_rounded_there() -> None:
     for condition in (True, False):
         (before,), (after,) = (run(each, c=np.array(condition), x=x) for each in (proto, small))
         assert 10 * np.log10((before**2).sum() / ((before - after) ** 2).sum()) > 35
+
+
+@pytest.mark.parametrize("direction", ["forward", "bidirectional"])
+@pytest.mark.parametrize("inputs", ["w, r", "w, r, b", "w, r, b, , h, c"])
+def test_an_lstm_of_onnxruntime_takes_both_matrices_as_integers(direction: str, inputs: str) -> None:
+    count = 2 if direction == "bidirectional" else 1
+    head = f"float[6,N,20] x, float[{count},N,16] h, float[{count},N,16] c"
+    body = f'y, yh, yc = LSTM<direction="{direction}", hidden_size=16>(x, {inputs})'
+    constants = {"w": noise(count, 64, 20) / 4, "r": noise(count, 64, 16, seed=1) / 4} | (
+        {"b": noise(count, 128, seed=2) / 4} if "b" in inputs else {}
+    )
+    proto = proto_of(f"g ({head}) => (float[] y, float[] yh, float[] yc) {{ {body} }}", **constants)
+    model = as_model(proto)
+    portable = compress_graph(model, [INTEGER], form="integer")
+    assert {line.form for line in portable.lines if line.name in ("w", "r")} == {"folded"}
+    assert any("--target ort allows it" in note for note in portable.notes)
+    small = compress_graph(model, [INTEGER], form="integer", target="ort")
+    assert [op_name(node) for node in small.model.ir.graph] == ["DynamicQuantizeLSTM"]
+    assert {line.form for line in small.lines if line.name in ("w", "r")} == {"integer"}
+    feeds = {"x": noise(6, 3, 20, seed=3), "h": noise(count, 3, 16, seed=4), "c": noise(count, 3, 16, seed=5)}
+    for before, after in zip(run(proto, **feeds), run(small.model, **feeds), strict=True):
+        assert before.shape == after.shape
+        assert 10 * np.log10((before**2).sum() / ((before - after) ** 2).sum()) > 28
+
+
+@pytest.mark.parametrize("body", [
+    "y, yh = LSTM<hidden_size=16, activations=[\"Tanh\", \"Tanh\", \"Tanh\"]>(x, w, r)",
+    "y, yh = LSTM<hidden_size=16>(x, w, r, , , , , p)",
+    "y, yh = LSTM<hidden_size=16>(x, w, r) z = Relu(w)",
+])  # fmt: skip
+def test_an_lstm_that_it_cannot_replace_stays(body: str) -> None:
+    proto = proto_of(
+        f"g (float[6,N,20] x) => (float[] y, float[] yh) {{ {body} }}",
+        w=noise(1, 64, 20) / 8, r=noise(1, 64, 16, seed=1) / 8, **({"p": noise(1, 48, seed=2)} if ", p)" in body else {}),
+    )  # fmt: skip
+    small = compress_graph(as_model(proto), [INTEGER], form="integer", target="ort")
+    ops = [op_name(node) for node in small.model.ir.graph]
+    assert ops.count("LSTM") == 1
+    assert "DynamicQuantizeLSTM" not in ops
+    x = noise(6, 3, 20, seed=3)
+    for before, after in zip(run(proto, x=x), run(small.model, x=x), strict=True):
+        assert 10 * np.log10((before**2).sum() / ((before - after) ** 2).sum()) > 28
