@@ -22,6 +22,7 @@ from nncompress.cli.pass_commands import PASS_COMMANDS
 from nncompress.cli.passes import passes
 from nncompress.cli.report import report
 from nncompress.cli.schema import schema
+from nncompress.cli.sensitivity import sensitivity
 from nncompress.cli.streams import open_streams
 from nncompress.cli.sweep import sweep
 from nncompress.cli.verify import verify
@@ -31,6 +32,7 @@ ALL_COMMANDS: tuple[Callable[..., None], ...] = (
     *map(pass_command, PASS_COMMANDS),
     run,
     sweep,
+    sensitivity,
     compare,
     bench,
     check,

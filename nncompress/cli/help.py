@@ -32,6 +32,12 @@ EXITS: dict[str, dict[int, str]] = {  # of every command, what is its own
         3: "a model, data or labels missing, unreadable or unsafe",
         4: "a result or a report cannot be written",
     },
+    "sensitivity": {
+        0: "done",
+        2: "wrong usage, option, pass or configuration",
+        3: "MODEL, data or labels missing, unreadable or unsafe",
+        4: "nothing to compress, no recipe keeps the bound, or a report cannot be written",
+    },
     "compare": {
         **_DONE,
         1: "CAND missed a limit",

@@ -197,6 +197,11 @@ class BenchFiles(_files("BenchReport")):  # type: ignore[misc]
 
 
 @dataclass(frozen=True)
+class SensitivityFiles(_files("SensitivityReport")):  # type: ignore[misc]
+    """Where the result of `sensitivity` goes."""
+
+
+@dataclass(frozen=True)
 class CheckFiles(SummaryOptions, _files("CheckReport")):  # type: ignore[misc]
     """Where the result of `check` goes."""
 
@@ -215,8 +220,8 @@ class ReportOptions(SummaryOptions, _files("Report")):  # type: ignore[misc]
 
 
 @dataclass(frozen=True)
-class StoreOptions:
-    """How a result is stored, and whether it is kept."""
+class FormOptions:
+    """How integers are stored, and where they have to run."""
 
     form: Annotated[
         str,
@@ -229,6 +234,12 @@ class StoreOptions:
         shared_option("--target", group="Output", metavar="|".join(values_of("target")), text="Where it has to run. "
                 "portable: any runtime; ort: operators of onnxruntime alone are allowed (LSTM of integers)."),
     ] = "portable"  # fmt: skip
+
+
+@dataclass(frozen=True)
+class StoreOptions(FormOptions):
+    """How a result is stored, and whether it is kept."""
+
     aim: Annotated[
         str,
         shared_option("--for", field="aim", group="Output", metavar="|".join(values_of("aim")), text="What it is for. "

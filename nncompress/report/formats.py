@@ -27,6 +27,7 @@ ALL_FORMATS = (
             "CheckReport": "check_json:check_json",
             "BenchReport": "bench_text:bench_json",
             "Inspection": "inspect_text:inspection_json",
+            "SensitivityReport": "sensitivity_text:sensitivity_json",
         },
     ),
     Format(
@@ -46,6 +47,7 @@ ALL_FORMATS = (
             "Results": "pages.results_page:render_results_html",
             "CheckReport": "pages.check_page:render_check_html",
             "BenchReport": "pages.bench_page:render_bench_html",
+            "SensitivityReport": "pages.sensitivity_page:render_sensitivity_html",
         },
     ),
     Format(
@@ -69,7 +71,11 @@ ALL_FORMATS = (
     Format(
         "csv",
         "Ledger, or table of results, as CSV; - for stdout.",
-        {"Report": "csv_report:render_csv", "Results": "results_text:results_csv"},
+        {
+            "Report": "csv_report:render_csv",
+            "Results": "results_text:results_csv",
+            "SensitivityReport": "sensitivity_text:sensitivity_csv",
+        },
     ),
 )
 

@@ -141,10 +141,9 @@ def test_an_lstm_of_onnxruntime_takes_both_matrices_as_integers(direction: str, 
     "y, yh = LSTM<hidden_size=16>(x, w, r) z = Relu(w)",
 ])  # fmt: skip
 def test_an_lstm_that_it_cannot_replace_stays(body: str) -> None:
-    proto = proto_of(
-        f"g (float[6,N,20] x) => (float[] y, float[] yh) {{ {body} }}",
-        w=noise(1, 64, 20) / 8, r=noise(1, 64, 16, seed=1) / 8, **({"p": noise(1, 48, seed=2)} if ", p)" in body else {}),
-    )  # fmt: skip
+    constants = {"w": noise(1, 64, 20) / 8, "r": noise(1, 64, 16, seed=1) / 8}
+    constants |= {"p": noise(1, 48, seed=2)} if ", p)" in body else {}
+    proto = proto_of(f"g (float[6,N,20] x) => (float[] y, float[] yh) {{ {body} }}", **constants)
     small = compress_graph(as_model(proto), [INTEGER], form="integer", target="ort")
     ops = [op_name(node) for node in small.model.ir.graph]
     assert ops.count("LSTM") == 1

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from nncompress.cli.options import BenchFiles, CheckFiles, InspectFiles, ReportOptions, ResultsFiles
+from nncompress.cli.options import BenchFiles, CheckFiles, InspectFiles, ReportOptions, ResultsFiles, SensitivityFiles
 from nncompress.report.formats import ALL_FORMATS, formats_of, rendered
 from nncompress.results.bench import Benched, BenchReport
 from nncompress.results.check import CheckedModel, CheckReport
 from nncompress.results.front import results_of
-from nncompress.results.record import Loaded
+from nncompress.results.record import FeedFacts, Loaded
+from nncompress.results.sensitivity import Effect, SensitiveWeight, SensitivityReport, Spared
 from tests.report.test_inspect_text import inspection
 from tests.sample_report import sample_report
 
@@ -20,6 +21,7 @@ REPORT = sample_report()
 LATENCY = REPORT.comparison.run.latency if REPORT.comparison.run else None
 assert LATENCY is not None
 BENCHED = Benched("m.onnx", 1, ("x float32 1",), 1.0, None, LATENCY.reference, 1.0, 1.0, 1.0, None)
+LOST, EQUAL = Effect(31.5, 0.999, False, 0.0125), Effect(None, 1.0, True, 0.0)
 RESULTS: dict[str, Any] = {
     "Report": REPORT,
     "Results": results_of([REPORT, REPORT]),
@@ -28,10 +30,21 @@ RESULTS: dict[str, Any] = {
     ),
     "BenchReport": BenchReport((BENCHED,), "synthetic", 0, 1, 1.0, REPORT.environment),
     "Inspection": inspection(),
+    "SensitivityReport": SensitivityReport(
+        "m.onnx",
+        ("quantize-weights",),
+        (SensitiveWeight("w", ("Conv",), 400, 100, LOST, EQUAL),),
+        LOST,
+        "top-1",
+        True,
+        FeedFacts("d.npz", 3, None, True),
+        REPORT.environment,
+        Spared("SQNR >= 20 dB", (), LOST, "r.toml"),
+    ),
 }
 OPTIONS = {
     "Report": ReportOptions, "Results": ResultsFiles, "CheckReport": CheckFiles, "BenchReport": BenchFiles,
-    "Inspection": InspectFiles,
+    "Inspection": InspectFiles, "SensitivityReport": SensitivityFiles,
 }  # fmt: skip
 STARTS = {"json": "{", "markdown": "## ", "html": "<!DOCTYPE html>", "junit": "<?xml", "sarif": "{", "csv": "name,"}
 ENTRIES = [(one.name, kind) for one in ALL_FORMATS for kind in one.renderers]

@@ -1,0 +1,104 @@
+"""The command that measures how much each weight matters, and writes a recipe that spares the worst of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nncompress.cli.completion import pass_names
+from nncompress.cli.options import FormOptions, ProofOptions, SensitivityFiles, SourceArgument, option
+from nncompress.cli.printing import say_sections
+from nncompress.cli.with_options import Invocation, with_options
+from nncompress.errors import UsageError
+
+if TYPE_CHECKING:
+    from nncompress.passes.base import Pass
+    from nncompress.workflow.sensitivity import Bound
+
+
+@dataclass(frozen=True)
+class SparingOptions:
+    """What a recipe has to keep."""
+
+    recipe: Annotated[
+        Path | None,
+        option("--recipe", group="Recipe", metavar="OUT.toml", text="Write a recipe that leaves the most sensitive "
+                "weights as they are, as few as keep the bound."),
+    ] = None  # fmt: skip
+    min_sqnr: Annotated[
+        str | None, option("--min-sqnr", group="Recipe", metavar="DB", text="Bound: least SQNR of the worst output.")
+    ] = None
+    max_drop: Annotated[
+        str | None, option("--max-drop", group="Recipe", metavar="SHARE", text="Bound: most that a task metric loses.")
+    ] = None
+    force: Annotated[bool, option("--force", "-f", group="Recipe", text="Overwrite OUT.toml if it exists.")] = False
+    verbose: Annotated[bool, option("--verbose", "-v", group="Report", text="Print every weight.")] = False
+
+
+@with_options(ProofOptions, FormOptions, SparingOptions, SensitivityFiles)
+def sensitivity(
+    source: SourceArgument,
+    *,
+    steps: Annotated[
+        list[str] | None,
+        typer.Option("--pass", "-p", metavar="NAME[:OPT=VALUE,...]", help="A pass; give several in their order. "
+                     "[default: quantize-weights]", autocompletion=pass_names),
+    ] = None,
+    proof: ProofOptions,
+    store: FormOptions,
+    sparing: SparingOptions,
+    files: SensitivityFiles,
+    invocation: Invocation,
+) -> None:  # fmt: skip
+    """Measure what compressing each weight alone, and all but it, does to the outputs.
+
+    Example: nncompress sensitivity model.onnx --data eval.npz
+    Example: nncompress sensitivity model.onnx --data eval.npz --recipe spared.toml --min-sqnr 30 --html layers.html
+    """
+    from nncompress.cli.from_options import proof_of
+    from nncompress.cli.inputs import data_files, inputs_of
+    from nncompress.cli.outputs import check_reports, write_files
+    from nncompress.forms import check_form, check_target
+    from nncompress.passes.spec import parse_step
+    from nncompress.report.sensitivity_text import sensitivity_sections
+    from nncompress.workflow.sensitivity import measure_sensitivity
+
+    passes = [parse_step(step) for step in steps or ["quantize-weights"]]
+    check_reports(files, inputs_of([source], [*data_files(proof), *invocation.config]), recipe=sparing.recipe)
+    report = measure_sensitivity(
+        source, passes, proof=proof_of(proof), form=check_form(store.form), target=check_target(store.target),
+        bound=_bound(sparing),
+    )  # fmt: skip
+    if not write_files(report, files):
+        say_sections(*sensitivity_sections(report, verbose=sparing.verbose))
+
+
+def _bound(options: SparingOptions) -> Bound | None:
+    """Raises UsageError for options that cannot be meant."""
+    from nncompress.results.units import parse_db, parse_share
+    from nncompress.workflow.sensitivity import Bound
+
+    bounded = options.min_sqnr is not None or options.max_drop is not None
+    if (options.recipe is not None) != bounded:
+        raise UsageError("--recipe OUT.toml needs what it has to keep: --min-sqnr or --max-drop; and these need it")
+    if options.recipe is None:
+        return None
+    if options.recipe.exists() and not options.force:
+        raise UsageError(f"{options.recipe} exists (--force overwrites it)")
+    path = options.recipe
+
+    def save(passes: Sequence[Pass]) -> str:
+        from nncompress.cli.outputs import write_text
+        from nncompress.config.recipe import recipe_text
+
+        write_text(path, recipe_text(passes, {}, path))
+        return str(path)
+
+    return Bound(
+        None if options.min_sqnr is None else parse_db(options.min_sqnr),
+        None if options.max_drop is None else parse_share(options.max_drop), save,
+    )  # fmt: skip

@@ -1,0 +1,189 @@
+"""The flow that measures how much each weight matters: one at a time is compressed, and all but one."""
+
+from __future__ import annotations
+
+import glob
+import math
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from nncompress.errors import NoOutputError
+from nncompress.forms.form import DEFAULT_FORM, Target
+from nncompress.model.model import Model
+from nncompress.onnx_file.read import load
+from nncompress.onnx_file.write import write
+from nncompress.passes.base import Pass, WeightPass
+from nncompress.passes.spec import described
+from nncompress.progress import at, counted
+from nncompress.results.record import FeedFacts, LedgerLine, Rewritten, Run
+from nncompress.results.sensitivity import Effect, SensitiveWeight, SensitivityReport, Spared
+from nncompress.results.units import format_db, format_share
+from nncompress.results.worst import all_identical, largest_drop, worst_cosine, worst_sqnr_db
+from nncompress.runtime.environment import environment
+from nncompress.workflow.pipeline import Compressed, check_passes, compress_graph
+from nncompress.workflow.proof import Opened, Proof, opened, with_libraries
+
+Passes = Sequence[Pass]
+Save = Callable[[Passes], str]
+"""Writes a recipe of these passes; the name of its file."""
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What has to hold, and what writes the recipe with which it does."""
+
+    min_sqnr_db: float | None
+    max_drop: float | None
+    save: Save
+
+    def holds(self, effect: Effect) -> bool:
+        close = self.min_sqnr_db is None or effect.identical or _number(effect.sqnr_db) >= self.min_sqnr_db
+        return close and (self.max_drop is None or (effect.metric_drop or 0.0) <= self.max_drop)
+
+    def __str__(self) -> str:
+        parts = [] if self.min_sqnr_db is None else [f"SQNR >= {format_db(self.min_sqnr_db)}"]
+        return ", ".join([*parts, *([] if self.max_drop is None else [f"drop <= {format_share(self.max_drop)}"])])
+
+
+@with_libraries
+def measure_sensitivity(
+    source: Path, passes: Passes, *,
+    proof: Proof = Proof(), form: str = DEFAULT_FORM, target: Target = "portable", threads: int = 1,
+    bound: Bound | None = None,
+) -> SensitivityReport:  # fmt: skip
+    """Measures every weight that `passes` rewrite, on the outputs of the whole model.
+
+    Raises UsageError for passes that cannot be, InputError for the model or data, NoOutputError where nothing would be
+    compressed, or where no choice of weights keeps the bound.
+    """
+    check_passes(passes, calibrated=False)
+    at("loading")
+    with ExitStack() as stack:
+        original = load(source)
+        proved = stack.enter_context(opened(original, source, replace(proof, seconds=0.0, validate=True)))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nncompress-")))
+        trials = _Trials(original, passes, proved, folder, form, target, threads)
+        lines, everything = trials.whole()
+        weights = sorted(trials.each(lines), key=lambda weight: _damage(weight.alone))
+        spared = None if bound is None else _spared(trials, [weight.name for weight in weights], everything, bound)
+        original.check_in_place()
+        assert proved.feeds is not None, "validation is on"
+        metric = trials.metric
+    return SensitivityReport(
+        str(source), tuple(map(described, passes)), tuple(weights), everything, metric and metric[0],
+        metric[1] if metric else True, trials.facts, environment(), spared, original.notes,
+    )  # fmt: skip
+
+
+@dataclass
+class _Trials:
+    """Compresses in memory, writes a file that nobody sees, and runs it."""
+
+    original: Model
+    passes: Passes
+    proved: Opened
+    folder: Path
+    form: str
+    target: Target
+    threads: int
+    runs: list[Run] = field(default_factory=list)
+
+    @property
+    def facts(self) -> FeedFacts:
+        return self.runs[0].feeds
+
+    @property
+    def metric(self) -> tuple[str, bool] | None:
+        worst = largest_drop(self.runs[0].metrics)
+        return (worst.name, worst.is_share) if worst else None
+
+    def whole(self) -> tuple[list[LedgerLine], Effect]:
+        """The weights that are rewritten, and what that does."""
+        compressed = self._compressed(self.passes)
+        lines = [line for line in compressed.lines if line.kind == "weight" and _is_rewritten(line)]
+        if not lines:
+            raise NoOutputError("nothing would be compressed: there is no weight to measure")
+        return lines, self._effect(compressed)
+
+    def each(self, lines: Sequence[LedgerLine]) -> Iterator[SensitiveWeight]:
+        for line in counted("measuring weights", lines, len(lines)):
+            alone = self.of(narrowed(self.passes, include=[line.name]))
+            without = self.of(narrowed(self.passes, exclude=[line.name])) if len(lines) > 1 else _nothing()
+            yield SensitiveWeight(line.name, line.ops, line.bytes_before, line.bytes_after, alone, without)
+
+    def of(self, passes: Passes) -> Effect:
+        return self._effect(self._compressed(passes))
+
+    def _compressed(self, passes: Passes) -> Compressed:
+        return compress_graph(self.original, passes, form=self.form, target=self.target, threads=self.threads)
+
+    def _effect(self, compressed: Compressed) -> Effect:
+        if not compressed.changed:
+            return _nothing()
+        path = self.folder / "trial.onnx"
+        files = write(compressed.model, path, lasting=False)
+        try:
+            run = self.proved.compare(path, compressed.model)
+        finally:
+            for file in files:
+                file.unlink()
+        assert run is not None, "validation is on"
+        self.runs.append(run)
+        return _effect_of(run)
+
+
+def narrowed(passes: Passes, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> list[Pass]:
+    """The passes for these weights alone, or for all but these."""
+    narrow: list[Pass] = []
+    for step in passes:
+        assert isinstance(step, WeightPass), "check_passes"
+        only = tuple(map(glob.escape, include)) or step.include
+        narrow.append(replace(step, include=only, exclude=(*step.exclude, *map(glob.escape, exclude))))
+    return narrow
+
+
+def _spared(trials: _Trials, ranked: Sequence[str], everything: Effect, bound: Bound) -> Spared:
+    """The fewest of the most sensitive weights without which the bound holds, found by halving; each try is a run."""
+    if bound.holds(everything):
+        return Spared(str(bound), (), everything, bound.save(trials.passes))
+    low, high, best = 0, len(ranked), None  # `low` are too few, and all would be enough
+    while high - low > 1:
+        middle = (low + high) // 2
+        at(f"leaving {middle} of {len(ranked)} weights as they are")
+        effect = trials.of(narrowed(trials.passes, exclude=ranked[:middle]))
+        if bound.holds(effect):
+            high, best = middle, (middle, effect)
+        else:
+            low = middle
+    if best is None:
+        raise NoOutputError(f"no recipe keeps {bound}: with one weight alone it is missed as well")
+    count, effect = best
+    names = tuple(ranked[:count])
+    return Spared(str(bound), names, effect, bound.save(narrowed(trials.passes, exclude=names)))
+
+
+def _effect_of(run: Run) -> Effect:
+    sqnr, cosine, metric = worst_sqnr_db(run), worst_cosine(run), largest_drop(run.metrics)
+    finite = sqnr.value if sqnr is not None and math.isfinite(sqnr.value) else None
+    return Effect(finite, cosine.value if cosine else None, all_identical(run), metric.drop if metric else None)
+
+
+def _nothing() -> Effect:
+    """Of what is compressed nowhere."""
+    return Effect(None, 1.0, True, 0.0)
+
+
+def _damage(effect: Effect) -> float:
+    """For sorting: the lower, the worse."""
+    return math.inf if effect.identical else _number(effect.sqnr_db)
+
+
+def _number(sqnr_db: float | None) -> float:
+    return -math.inf if sqnr_db is None else sqnr_db
+
+
+def _is_rewritten(line: LedgerLine) -> bool:
+    return any(isinstance(outcome, Rewritten) for outcome in line.outcomes)
