@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nncompress.cli.printing import say
+from nncompress.cli.printing import say_sections
 
 
 def doctor() -> None:
@@ -26,4 +26,4 @@ def doctor() -> None:
         "integer instructions": ", ".join(machine.cpu_flags) or "none known",
     }
     width = max(map(len, rows))
-    say("\n".join(f"{key:{width}}  {value}" for key, value in rows.items()))
+    say_sections([f"{key:{width}}  {value}" for key, value in rows.items()])

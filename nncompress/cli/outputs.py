@@ -59,22 +59,25 @@ def finish(report: Report, options: ReportOptions) -> None:
     """Prints and writes the report; ends with exit code 1 if a gate failed."""
     from nncompress.report import github
 
-    shown = write_report(report, options)
+    shown = STDOUT not in options.paths.values() and not options.quiet and not _is_away()
+    if not shown and not github.in_actions():
+        _print_failures(report)  # before the verdict, which comes last
+    write_report(report, options)
     if github.in_actions():
         annotate(report.verdict.rules, _name(report))
-    elif not shown:
-        _print_failures(report)
     if report.verdict.level == "fail":
         raise typer.Exit(EXIT_GATE_FAILED)
 
 
-def write_report(report: Report, options: ReportOptions) -> bool:
-    """Writes the files that were asked for, and prints the text unless one of them went to stdout. True where the text
-    says which rules were missed."""
-    if write_files(report, options):
-        return False
-    _print(report, options)
-    return not options.quiet
+def write_report(report: Report, options: ReportOptions) -> None:
+    """Writes the files that were asked for, and prints the text unless one of them went to stdout."""
+    if not write_files(report, options):
+        _print(report, options)
+
+
+def _is_away() -> bool:
+    """True where somebody looks at stderr, and stdout goes elsewhere."""
+    return sys.stderr.isatty() and not sys.stdout.isatty()
 
 
 def write_files(result: object, options: FileOptions) -> bool:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from nncompress.cli.completion import pass_names
-from nncompress.cli.printing import say
+from nncompress.cli.printing import say_sections
 
 
 def passes(
@@ -26,6 +26,6 @@ def passes(
     if name is None:
         known = summaries()
         width = max(map(len, known))
-        say("\n".join(f"{name:{width}}  {text}" for name, text in known.items()))
+        say_sections([f"{name:{width}}  {text}" for name, text in known.items()])
     else:
-        say(document(name))
+        say_sections(document(name).splitlines())

@@ -37,11 +37,11 @@ def complain(message: str) -> None:
     """One line on stderr; where it cannot be written, it is lost (see streams.py)."""
     text = f"nncompress: {printable(message)}"
     if coloured(sys.stderr):
-        from nncompress.report.layout import Line
+        from nncompress.report.layout import Line, folded
         from nncompress.report.terminal import print_lines
 
         hide()
-        print_lines(lambda width: [Line(text)], sys.stderr)
+        print_lines(lambda width: [Line(part) for part in folded(text, width, indent=2)], sys.stderr)
     else:
         _write(sys.stderr, f"{text}\n")
 

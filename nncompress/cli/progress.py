@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from nncompress.progress import Stage, at, listening
@@ -61,12 +62,13 @@ class _Line:
                 sys.stderr.write(f"{_ERASE}{stage.doing}")
                 sys.stderr.flush()
                 return
+            words = _short(stage.doing)
             if self._progress is None:
                 self.hide()
                 self._progress = _bar()
-                self._task = self._progress.add_task("", total=None)
+                self._task = self._progress.add_task(words, total=stage.total)
                 self._progress.start()
-            self._progress.update(self._task, description=_short(stage.doing), completed=stage.done, total=stage.total)
+            self._progress.update(self._task, description=words, completed=stage.done, total=stage.total)
 
     def hide(self) -> None:
         with self._lock:
@@ -81,15 +83,22 @@ class _Line:
 
 def _bar() -> Progress:
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeElapsedColumn
+    from rich.text import Text
+
+    class Left(ProgressColumn):
+        """Nothing where nobody knows."""
+
+        def render(self, task: Task) -> Text:
+            left = task.time_remaining if task.total else None
+            return Text("" if left is None else f"about {timedelta(seconds=int(left))} left")
 
     columns = (
         SpinnerColumn("line"),
         TextColumn("{task.description}", markup=False),
         BarColumn(24),
         TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
+        Left(),
     )
     console = Console(stderr=True, highlight=False)
     return Progress(*columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False)

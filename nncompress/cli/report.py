@@ -40,6 +40,8 @@ def report(
     from nncompress.search.sweep import files_read
     from nncompress.workflow.verify import load_saved
 
+    if len(reports) > 1:  # of the folder of a sweep all may be named
+        reports = [path for path in reports if not path.name.endswith(".trial.json")] or reports
     check_reports(files, inputs_of((), files_read(reports) if merge else reports))
     if merge:
         _merge(reports, files)

@@ -30,7 +30,9 @@ def verify(
     from nncompress.workflow.verify import verify_report
 
     files = verify_report(report, against_dir)
-    say_sections([_line(file) for file in files])
+    same = sum(file.outcome == "same" for file in files)
+    level = "PASS" if same == len(files) else "FAIL"
+    say_sections([_line(file) for file in files], [f"{level}  {same} of {len(files)} files are the same"])
     outcomes = {file.outcome for file in files}
     if "differs" in outcomes:
         raise typer.Exit(EXIT_GATE_FAILED)

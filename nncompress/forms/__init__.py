@@ -43,5 +43,5 @@ def check_target(name: object) -> Target:
 def check_form(name: object) -> str:
     """`name` where a run may ask for it. Raises UsageError with the names that there are."""
     if name not in form_names():
-        raise UsageError(f"unknown form {name!r}: it is {' or '.join(form_names())}")
+        raise UsageError(f"unknown form {name!r}: it is {', '.join(form_names())}")
     return str(name)

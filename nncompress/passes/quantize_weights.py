@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
@@ -30,6 +31,7 @@ from nncompress.results.record import Outcome, Rewritten, Skipped
 
 _OF_INTEGERS = ("symmetric", "granularity", "scales", "range")
 _LEAST_HALF_DB = 40.0  # float16 has about 74 dB and bfloat16 55; below this, values are too small for the type
+_SMALLEST_SHARE = 0.001  # of the bytes of all weights
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,9 @@ class QuantizeWeights(WeightPass):
     """leave weights alone whose scales and decoding nodes would eat the gain"""
     biases: Literal["float16", "keep"] = "float16"
     """biases as float16, where that saves bytes, in form folded and without calibration (which moves them); or not"""
+    smallest: Literal["float16", "same"] = "float16"
+    """the smallest weights, which together make up 0.1 % of all, as float16 (not in the form dequantize): each may do
+    as much damage as a large one, and they save nothing; or the same as the others"""
     elementwise_db: float = field(default=50.0, metadata={"option": "--elementwise-db"})
     """least SQNR of constants that are added or multiplied as they are; what integers cannot keep becomes float16"""
 
@@ -88,7 +93,10 @@ class QuantizeWeights(WeightPass):
 
     def apply(self, model: Model, context: Context) -> list[Outcome]:
         weights, outcomes = self.select(model)
-        for weight, encoding in in_parallel(weights, lambda weight: self._encoded(weight, context), context.threads):
+        small = self._smallest(weights, context)
+        for weight, encoding in in_parallel(
+            weights, lambda weight: self._encoded(weight, context, small=weight.name in small), context.threads
+        ):
             outcomes.append(self._attached(weight, encoding, context))
         changed = any(isinstance(outcome, Rewritten) for outcome in outcomes)
         return [*outcomes, *(self._halved_biases(model, context) if changed else ())]
@@ -123,7 +131,20 @@ class QuantizeWeights(WeightPass):
         attach(weight, encoding.encoded)
         return Rewritten(weight.name, self.name, encoding.detail, encoding.sqnr_db)
 
-    def _encoded(self, weight: Weight, context: Context) -> str | _Encoding:
+    def _smallest(self, weights: Sequence[Weight], context: Context) -> set[str]:
+        """Names of those that together make up so little that float16 costs next to nothing."""
+        if self.smallest == "same" or self.dtype in HALVES or context.storing.form == "dequantize":
+            return set()
+        left = _SMALLEST_SHARE * sum(weight.tensor.nbytes for weight in weights)
+        found: set[str] = set()
+        for weight in sorted(weights, key=lambda weight: (weight.tensor.nbytes, weight.name)):
+            left -= weight.tensor.nbytes
+            if left < 0:
+                break
+            found.add(weight.name)
+        return found
+
+    def _encoded(self, weight: Weight, context: Context, *, small: bool = False) -> str | _Encoding:
         """What it becomes; or the reason to leave it alone."""
         array = weight.array()
         reason = unfit(array)
@@ -131,6 +152,8 @@ class QuantizeWeights(WeightPass):
             return reason
         if self.dtype in HALVES:
             return self._half(weight, array, context)
+        if small and not isinstance(half := self._half(weight, array, context, "float16"), str):
+            return replace(half, detail="float16: one of the smallest (--smallest same)")
         integers = self._quantized(weight, array, context)
         if weight.is_elementwise and self._is_short(integers.sqnr_db):
             return self._instead(weight, array, integers.sqnr_db, context)

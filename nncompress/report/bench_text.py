@@ -12,7 +12,15 @@ from nncompress.report.tables import Table, make_table
 from nncompress.results.bench import Benched, BenchReport
 from nncompress.results.units import NOT_MEASURED, format_bytes, format_count, format_median, format_ms, format_time
 
-_HEADER = ["model", "size", "load", "peak memory", "latency, median ± IQR", "ratio to the first", "energy"]
+_HEADER = [
+    "model",
+    "size",
+    "load",
+    "peak memory",
+    "latency, median ± IQR",
+    "ratio to the first, 99 % interval",
+    "energy",
+]
 
 
 def bench_text(report: BenchReport) -> str:
@@ -59,7 +67,7 @@ def _work(model: Benched) -> str:
 
 
 def _row(model: Benched, *, first: bool) -> list[str]:
-    ratio = "" if first else f"{model.ratio:.3f} (99 % interval {model.ratio_low:.3f} to {model.ratio_high:.3f})"
+    ratio = "" if first else f"{model.ratio:.3f} ({model.ratio_low:.3f} to {model.ratio_high:.3f})"
     energy = f"{model.energy.millijoules:.3g} mJ {model.energy.kind}" if model.energy else NOT_MEASURED
     return [
         model.path,

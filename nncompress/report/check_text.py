@@ -5,7 +5,7 @@ from __future__ import annotations
 from nncompress.errors import printable
 from nncompress.report.layout import Section, plain
 from nncompress.report.markdown import MARKS, MOST_BYTES, ROOMS, Room, inert, markdown_table
-from nncompress.report.tables import table_of_rules
+from nncompress.report.rules_table import table_of_rules
 from nncompress.results.check import CheckedModel, CheckReport
 from nncompress.results.units import format_counted, format_time
 

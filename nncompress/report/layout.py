@@ -21,7 +21,8 @@ Kind = Literal["title", "header", "text"]
 SAME_FROM_ROWS = 3
 CUT = "…"
 _GAP, _INDENT = 2, 2
-_WORDS = re.compile(r"(\s*)([-(]?[\d.,]+ (?:[kMGT]?B|dB|ms|s|%)(?!\w)\S*|\S+)")  # a number stays with its unit
+_NUMBER = r"(?:[<>]=? )?[-(]?[\d.,]+(?: ± [\d.,]+)?(?: (?:[kMGT]?B|dB|ms|mJ|s|%|points?)(?!\w))?\S*"
+_WORDS = re.compile(rf"(\s*)({_NUMBER}|\S+)")  # a number stays with its unit and what compares it
 _LEAST_NAME, _LEAST_TEXT = 16, 24  # columns that a name is cut to, a text folded to
 
 
@@ -87,7 +88,12 @@ def _table_lines(table: Table, width: int | None) -> Iterator[Line]:
     for text in same:
         yield from (Line(part) for part in folded(" " * _INDENT + text, width, _INDENT))
     widths = _widths(shown, width)
-    yield from _columns(shown, widths) if widths else _records(shown, width or 0)
+    if widths:
+        yield from _columns(shown, widths)
+    elif table.sentences:
+        yield from _paragraph(table.sentences, width)
+    else:
+        yield from _records(shown, width or 0)
 
 
 def _without_same(table: Table) -> tuple[Table, list[str]]:
@@ -99,7 +105,7 @@ def _without_same(table: Table) -> tuple[Table, list[str]]:
         if not cells:
             continue
         is_text = column not in table.numeric and title and table.header[0] and column
-        if is_text and len(cells) == 1 and filled >= SAME_FROM_ROWS:
+        if is_text and filled >= SAME_FROM_ROWS and len(cells) == 1 and len(min(cells)) > 1:
             same.append(f"{title}: {cells.pop()}" + ("" if filled == len(table.rows) else " (where there is one)"))
         else:
             kept.append(column)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from nncompress.errors import printable
 from nncompress.report.ledger_table import full_ledger_table, short_ledger_table, skipped_table
+from nncompress.report.rules_table import rules_table
 from nncompress.report.tables import (
     Table,
     classes_table,
@@ -17,7 +18,6 @@ from nncompress.report.tables import (
     feeds_lines,
     fidelity_table,
     metrics_table,
-    rules_table,
     samples_table,
 )
 from nncompress.results.record import Report

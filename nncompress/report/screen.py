@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from nncompress.errors import printable
 from nncompress.report.layout import Line, Section, laid_out, shortened
 from nncompress.report.ledger_table import is_rewritten, skipped_table
+from nncompress.report.rules_table import rule_line
 from nncompress.report.tables import Table, comparison_row, feeds_lines, loading_rows, make_table
 from nncompress.results.record import Latency, LedgerLine, Report, Run
 from nncompress.results.summary import both, headline, latency_change
@@ -18,7 +19,6 @@ from nncompress.results.units import (
     format_drop,
     format_ms,
 )
-from nncompress.results.verdict import RuleResult
 from nncompress.results.worst import (
     all_identical,
     damage_db,
@@ -123,7 +123,11 @@ def _comparison(report: Report, room: _Room) -> Table:
 
 def _latency(latency: Latency) -> list[str]:
     medians = [format_ms(timing.median_ms) for timing in (latency.reference, latency.candidate)]
-    return ["latency", *medians, f"{latency_change(latency)} ({latency.ratio_low:.3f} to {latency.ratio_high:.3f})"]
+    return [
+        "latency",
+        *medians,
+        f"{latency_change(latency)} (ratio {latency.ratio_low:.3f} to {latency.ratio_high:.3f})",
+    ]
 
 
 def _closeness(run: Run) -> list[list[str]]:
@@ -172,10 +176,5 @@ def _damage(line: LedgerLine, longest: int | None) -> str:
 def _missed(report: Report, room: _Room) -> list[str]:
     """The rules that are not kept, failures first."""
     failed, warned = ([r for r in report.verdict.rules if r.level == level] for level in ("fail", "warn"))
-    lines = [_rule_line(rule, advice=room.advice) for rule in (*failed, *warned)]
+    lines = [rule_line(rule, advice=room.advice) for rule in (*failed, *warned)]
     return _some(lines, len(failed) + room.warnings, "warning")
-
-
-def _rule_line(rule: RuleResult, *, advice: bool = True) -> str:
-    said = f"{rule.level.upper()}  {rule.rule}: {rule.figure}, limit {rule.limit}"
-    return printable(f"{said}; {rule.advice}" if advice and rule.advice else said)

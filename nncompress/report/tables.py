@@ -5,7 +5,7 @@ Cells are safe to print: whatever a terminal could act on is escaped. Markup is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from nncompress.errors import printable
@@ -27,7 +27,6 @@ from nncompress.results.units import (
     format_smaller,
     format_time,
 )
-from nncompress.results.verdict import RuleResult
 from nncompress.results.worst import format_equal, is_discrete
 
 
@@ -39,6 +38,7 @@ class Table:
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     numeric: frozenset[int] = frozenset()  # columns to align right
+    sentences: tuple[str, ...] = ()  # the rows where there is no room for columns
 
     def head(self, count: int) -> Table:
         """The first `count` rows, and a last one that says how many are missing."""
@@ -52,18 +52,6 @@ def make_table(title: str, header: list[str], rows: list[list[str]], numeric: se
     """A table with every cell escaped."""
     safe = tuple(tuple(printable(cell) for cell in row) for row in rows)
     return Table(title, tuple(header), safe, frozenset(numeric))
-
-
-# ------------------------------------------------------------------------------------------------ verdict
-def rules_table(report: Report) -> Table:
-    """Every rule with its figure, its limit and what to do, in the order in which they were judged."""
-    return table_of_rules("Checks", report.verdict.rules)
-
-
-def table_of_rules(title: str, rules: Sequence[RuleResult]) -> Table:
-    """The same for any rules."""
-    rows = [[rule.level.upper(), rule.rule, rule.figure, rule.limit, rule.advice] for rule in rules]
-    return make_table(title, ["level", "rule", "figure", "limit", "what to do"], rows, set())
 
 
 # ------------------------------------------------------------------------------------------------ comparison
@@ -117,13 +105,14 @@ def _latency_row(run: Run | None) -> list[str]:
 def loading_rows(
     run: Run | None, time: str = "load time of a session", memory: str = "peak memory of a session"
 ) -> list[list[str]]:
-    """What a session of each costs; of a single measurement of time no change is claimed."""
+    """What a session of each costs; of a single measurement no change is claimed: the first one of a process pays for
+    what onnxruntime keeps."""
     if run is None or run.loaded is None:
         return []
     before, after = run.loaded
     return [
         [time, format_ms(before.load_ms), format_ms(after.load_ms), ""],
-        comparison_row(memory, before.peak_bytes, after.peak_bytes),
+        [memory, format_bytes(before.peak_bytes), format_bytes(after.peak_bytes), ""],
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import TextIO
 
@@ -27,8 +28,9 @@ def print_lines(laid: Laid, stream: TextIO) -> None:
     if not console.is_terminal:
         stream.write("".join(f"{line.text}\n" for line in laid(None)))
         return
+    plain = bool(os.environ.get("NO_COLOR"))  # rich would keep bold and dim
     for line in laid(console.width):
-        text = Text(line.text, _KINDS[line.kind])
-        for pattern, style in _WORDS.items():
+        text = Text(line.text, "" if plain else _KINDS[line.kind])
+        for pattern, style in _WORDS.items() if not plain else ():
             text.highlight_regex(pattern, style)
         console.print(text)

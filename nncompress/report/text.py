@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from nncompress.errors import printable
 from nncompress.report.layout import Line, Section, laid_out
 from nncompress.report.ledger_table import full_ledger_table, skipped_table
+from nncompress.report.rules_table import rules_table
 from nncompress.report.screen import screen_lines, verdict_line
 from nncompress.report.tables import (
     classes_table,
@@ -15,7 +16,6 @@ from nncompress.report.tables import (
     feeds_lines,
     fidelity_table,
     metrics_table,
-    rules_table,
     samples_table,
 )
 from nncompress.results.record import Report

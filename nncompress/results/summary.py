@@ -23,7 +23,7 @@ from nncompress.results.worst import (
     worst_sqnr_db,
 )
 
-MUCH_MORE, WORTH_SAYING_BYTES = 1.25, 16 << 20  # of the memory that a session takes
+MUCH_MORE, WORTH_SAYING_BYTES = 1.5, 16 << 20  # of the memory that a session takes
 
 
 @dataclass(frozen=True)

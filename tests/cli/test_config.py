@@ -174,7 +174,7 @@ def test_the_environment_is_read_as_flags_are(here: Path, monkeypatch: pytest.Mo
         ("seed = -1", "seed must be at least 0, not -1"),
         ("[limits]\nmin_cosin = 1", "limits: unknown key 'min_cosin' (did you mean 'min_cosine'?)"),
         ("[limits]\nmax_drop = 3", "limits.max_drop: share '3' is ambiguous"),
-        ("form = 'nbits'", "form: unknown form 'nbits': it is folded or dequantize"),
+        ("form = 'nbits'", "form: unknown form 'nbits': it is folded, dequantize, integer"),
         ("[data]\ndims = { batch = 0 }", "data.dims.batch must be at least 1, not 0"),
         ("data = 'x.npz'", "data must be a table, not 'x.npz'"),
     ],

@@ -33,7 +33,7 @@ REFUSED = [
     (["quantize", MLP, "-o", "/dev/stdout"], "cannot write /dev/stdout: it is not a regular file; name another output"),
     ([*QUANTIZE, "--dtype", "int7"], "dtype must be 'int8', 'uint8', 'float16' or 'bfloat16', not 'int7'"),
     ([*QUANTIZE, "--per", "row"], "--per must be 'auto', 'channel' or 'tensor', not 'row'"),
-    ([*QUANTIZE, "--form", "qdq"], "unknown form 'qdq': it is folded or dequantize"),
+    ([*QUANTIZE, "--form", "qdq"], "unknown form 'qdq': it is folded, dequantize, integer"),
     ([*QUANTIZE, "--include", "fc1.wieght"], "'fc1.wieght' matches no weight and no node that reads one (did you mean"),
     ([*QUANTIZE, "--exclude", "nothing*"], "'nothing*' matches no weight and no node that reads one"),
     ([*QUANTIZE, "--max-size", "ten"], "--max-size: 'ten' is not a size such as '4 MB'"),

@@ -331,7 +331,7 @@ def test_command_lines_that_cannot_be_meant(command: str, messages: list[str], h
     [
         ("SECONDS", "abc", 2, "NNCOMPRESS_SECONDS (for --seconds) must be a number, not 'abc'"),
         ("SEED", "-1", 2, "--seed must be 0 to 9223372036854775807, not -1 (--seed is set by NNCOMPRESS_SEED)"),
-        ("FORM", "qdq", 2, "unknown form 'qdq': it is folded or dequantize (--form is set by NNCOMPRESS_FORM)"),
+        ("FORM", "qdq", 2, "unknown form 'qdq': it is folded, dequantize, integer (--form is set by NNCOMPRESS_FORM)"),
         ("MAX_DROP", "1", 2, "(--max-drop is set by NNCOMPRESS_MAX_DROP)"),
         ("DATA", "nowhere", 3, "nowhere: no such file or folder (--data is set by NNCOMPRESS_DATA)"),
     ],

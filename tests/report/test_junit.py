@@ -9,6 +9,7 @@ import pytest
 from nncompress.report.junit import render_junit
 from nncompress.results.limits import Limits
 from nncompress.results.record import Report
+from nncompress.results.rules.on_files import COMPRESS_MORE
 from tests.sample_report import hostile_report, labelled_run, sample_report
 
 
@@ -22,10 +23,7 @@ def test_failures_fail_and_warnings_pass_with_a_word() -> None:
     failure = cases["ratio"].find("failure")
     assert failure is not None
     assert failure.get("message") == "3.860x smaller (limit >= 5x)"
-    assert (
-        failure.text
-        == "compress more weights (--include), or add a pass: nncompress run -p prune-magnitude -p quantize-weights"
-    )
+    assert failure.text == COMPRESS_MORE
     assert cases["latency-ratio"].find("failure") is None
     assert (cases["latency-ratio"].findtext("system-out") or "").startswith("WARN: 0.980 [0.950, 1.020]")
     assert len(cases["size"]) == 0

@@ -45,7 +45,15 @@ def test_the_summary_of_what_was_not_validated_holds_sizes_only() -> None:
 
 @pytest.mark.parametrize(
     ("before", "after", "is_said"),
-    [(3300, 7100, True), (3300, 3400, False), (10, 25, False), (100, 130, True), (None, 7100, False), (1, None, False)],
+    [
+        (3300, 7100, True),
+        (3300, 3400, False),
+        (10, 25, False),
+        (100, 140, False),
+        (100, 160, True),
+        (None, 7100, False),
+        (1, None, False),
+    ],
 )
 def test_much_more_memory_than_before_is_said(before: int | None, after: int | None, is_said: bool) -> None:
     """Sizes in MB."""

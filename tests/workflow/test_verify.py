@@ -51,6 +51,8 @@ def test_untouched_files_pass_one_line_each(made: Path) -> None:
         f"PASS  original: {made / 'model.onnx'}",
         f"PASS  original's data: {made / 'model.onnx.data'}",
         f"PASS  result: {made / 'small.onnx'}",
+        "",
+        "PASS  3 of 3 files are the same",
     ]
     assert ended.stderr == ""
 
@@ -73,7 +75,8 @@ def test_a_difference_ends_with_exit_code_1_and_shows_both_hashes(copy: Path) ->
     flip(copy / "small.onnx", 8000)
     ended = nncompress("verify", copy / "report.json", "--against-dir", copy)
     assert ended.exit_code == 1
-    (failed,) = [line for line in ended.stdout.splitlines() if line.startswith("FAIL")]
+    failed, verdict = (line for line in ended.stdout.splitlines() if line.startswith("FAIL"))
+    assert verdict == "FAIL  2 of 3 files are the same"
     assert failed.startswith(f"FAIL  result: {copy / 'small.onnx'}: SHA-256 is ")
     assert "the report says" in failed
 
@@ -82,7 +85,7 @@ def test_a_missing_file_ends_with_exit_code_3(copy: Path) -> None:
     (copy / "model.onnx.data").unlink()
     ended = nncompress("verify", copy / "report.json", "--against-dir", copy)
     assert ended.exit_code == 3
-    (failed,) = [line for line in ended.stdout.splitlines() if line.startswith("FAIL")]
+    failed, _ = (line for line in ended.stdout.splitlines() if line.startswith("FAIL"))
     assert failed.endswith(f"cannot read {copy / 'model.onnx.data'}: no such file")
     flip(copy / "model.onnx", 99)
     assert nncompress("verify", copy / "report.json", "--against-dir", copy).exit_code == 1

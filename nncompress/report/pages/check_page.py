@@ -7,7 +7,7 @@ from nncompress.report.charts.axes import shortened
 from nncompress.report.charts.boxes import Bars, Key, against_limits, of_rules
 from nncompress.report.pages.page import Folded, Head, Missed, machine, made, missed, render_page
 from nncompress.report.pages.tiles import Tile, verdict_tile
-from nncompress.report.tables import table_of_rules
+from nncompress.report.rules_table import table_of_rules
 from nncompress.results.check import CheckedModel, CheckReport
 from nncompress.results.units import format_bytes, format_cosine, format_metric
 

@@ -9,6 +9,7 @@ from nncompress.report.charts.waterfall import waterfall
 from nncompress.report.ledger_table import full_ledger_table, short_ledger_table, skipped_table
 from nncompress.report.pages.page import Folded, Head, made, missed, render_page
 from nncompress.report.pages.tiles import tiles
+from nncompress.report.rules_table import rules_table
 from nncompress.report.tables import (
     Table,
     classes_table,
@@ -19,7 +20,6 @@ from nncompress.report.tables import (
     latency_interval,
     make_table,
     metrics_table,
-    rules_table,
     samples_table,
 )
 from nncompress.results.record import Report, Run

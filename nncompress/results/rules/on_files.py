@@ -10,7 +10,7 @@ from nncompress.results.units import as_typed, format_bytes, format_smaller
 from nncompress.results.verdict import Level, RuleResult
 
 COMPRESS_MORE = (
-    "compress more weights (--include), or add a pass: nncompress run -p prune-magnitude -p quantize-weights"
+    "compress the weights that were left alone, or add a pass: nncompress run -p prune-magnitude -p quantize-weights"
 )
 
 
@@ -63,7 +63,8 @@ def min_ratio_rule(comparison: Comparison, min_ratio: float | None) -> RuleResul
 def _size_rule(comparison: Comparison, when_not_smaller: Level) -> RuleResult:
     before, after = comparison.reference.file_bytes, comparison.candidate.file_bytes
     figure = f"{format_bytes(before)} -> {format_bytes(after)} ({format_smaller(before, after)})"
-    advice = f"the file did not become smaller: {COMPRESS_MORE}"
+    more = f": {COMPRESS_MORE}" if when_not_smaller == "fail" else ""
+    advice = f"the file did not become smaller{more}"
     level: Level = "pass" if after < before else when_not_smaller
     return ruled("size", level, figure, f"< {format_bytes(before)}", advice, after, before)
 
