@@ -93,7 +93,7 @@ class QuantizeWeights(WeightPass):
 
     def apply(self, model: Model, context: Context) -> list[Outcome]:
         weights, outcomes = self.select(model)
-        small = self._smallest(weights, context)
+        small = self._smallest(self.considered(model), context)
         for weight, encoding in in_parallel(
             weights, lambda weight: self._encoded(weight, context, small=weight.name in small), context.threads
         ):

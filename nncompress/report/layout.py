@@ -12,8 +12,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from rich.cells import cell_len
-
 from nncompress.report.tables import Table
 
 Section = Table | Sequence[str]
@@ -51,27 +49,36 @@ def plain(sections: Iterable[Section]) -> str:
 
 def folded(text: str, width: int | None, indent: int = 0) -> list[str]:
     """`text` in lines of at most `width` cells, broken between words; all but the first are indented."""
-    if width is None or cell_len(text) <= width:
+    if width is None or _cells(text) <= width:
         return [text]
     margin = " " * (len(text) - len(text.lstrip()))
     lines, line = [], margin
     for gap, word in _WORDS.findall(text.strip()):
-        if line.strip() and cell_len(line) + len(gap) + cell_len(word) > width:
+        if line.strip() and _cells(line) + len(gap) + _cells(word) > width:
             lines.append(line)
             line, gap = margin + " " * indent, ""
-        line += gap + shortened(word, max(1, width - cell_len(line) - len(gap)))
+        line += gap + shortened(word, max(1, width - _cells(line) - len(gap)))
     return [*lines, line]
 
 
 def shortened(name: str, width: int) -> str:
     """`name` with as much cut out of its middle as has to be; more of its end is kept than of its start."""
-    if cell_len(name) <= width:
+    if _cells(name) <= width:
         return name
     tail = (width - 1) * 2 // 3
     head = width - 1 - tail
-    while head + tail and cell_len(name[:head]) + cell_len(name[len(name) - tail :]) >= width:  # wide characters
+    while head + tail and _cells(name[:head]) + _cells(name[len(name) - tail :]) >= width:  # wide characters
         head, tail = (head - 1, tail) if head else (head, tail - 1)
     return name[:head] + CUT + name[len(name) - tail :]
+
+
+def _cells(text: str) -> int:
+    """How wide a terminal shows it."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len  # help and lists of passes do without
+
+    return cell_len(text)
 
 
 # ------------------------------------------------------------------------------------------------ sections
@@ -117,7 +124,7 @@ def _without_same(table: Table) -> tuple[Table, list[str]]:
 def _widths(table: Table, width: int | None) -> list[int] | None:
     """Of the columns; None where they cannot stand side by side."""
     rows = [table.header, *table.rows]
-    natural = [max(cell_len(row[column]) for row in rows) for column in range(len(table.header))]
+    natural = [max(_cells(row[column]) for row in rows) for column in range(len(table.header))]
     if width is None:
         return natural
     room = width - _INDENT - _GAP * (len(natural) - 1)
@@ -138,8 +145,8 @@ def _least(table: Table, column: int, natural: int) -> int:
         return natural
     words = [word for row in table.rows for word in row[column].split()] or [""]
     texts = any(" " in row[column] for row in table.rows)
-    longest = min(max(map(cell_len, words)), _LEAST_NAME)
-    return min(natural, max(longest, cell_len(table.header[column]), _LEAST_TEXT if texts else 0))
+    longest = min(max(map(_cells, words)), _LEAST_NAME)
+    return min(natural, max(longest, _cells(table.header[column]), _LEAST_TEXT if texts else 0))
 
 
 def _columns(table: Table, widths: Sequence[int]) -> Iterator[Line]:
@@ -170,5 +177,5 @@ def _records(table: Table, width: int) -> Iterator[Line]:
 
 
 def _padded(cell: str, width: int, *, right: bool) -> str:
-    padding = " " * (width - cell_len(cell))
+    padding = " " * (width - _cells(cell))
     return padding + cell if right else cell + padding

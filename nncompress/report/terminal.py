@@ -6,9 +6,6 @@ import os
 from collections.abc import Callable, Sequence
 from typing import TextIO
 
-from rich.console import Console
-from rich.text import Text
-
 from nncompress.report.layout import Line
 
 Laid = Callable[[int | None], Sequence[Line]]
@@ -24,6 +21,13 @@ _WORDS = {
 
 def print_lines(laid: Laid, stream: TextIO) -> None:
     """Rich reads NO_COLOR, FORCE_COLOR and TERM itself."""
+    told = any(os.environ.get(name) for name in ("FORCE_COLOR", "TTY_COMPATIBLE"))
+    if not told and not stream.isatty():
+        stream.write("".join(f"{line.text}\n" for line in laid(None)))
+        return
+    from rich.console import Console
+    from rich.text import Text
+
     console = Console(file=stream, markup=False, emoji=False, highlight=False, soft_wrap=True)
     if not console.is_terminal:
         stream.write("".join(f"{line.text}\n" for line in laid(None)))

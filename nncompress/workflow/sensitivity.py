@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import math
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -61,9 +62,11 @@ def measure_sensitivity(
     """
     check_passes(passes, calibrated=False)
     at("loading")
+    cores = os.cpu_count() or 1  # no latency is measured
+    proof = replace(proof, seconds=0.0, validate=True, threads=max(proof.threads, cores))
     with ExitStack() as stack:
         original = load(source)
-        proved = stack.enter_context(opened(original, source, replace(proof, seconds=0.0, validate=True)))
+        proved = stack.enter_context(opened(original, source, proof))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nncompress-")))
         trials = _Trials(original, passes, proved, folder, form, target, threads)
         lines, everything = trials.whole()
