@@ -123,17 +123,35 @@ def what_happens(text: str, folder: Path, **variables: str) -> Iterator[tuple[Co
 
 
 def refreshed(shown: list[str], printed: list[str]) -> list[str]:
-    """The printed lines that come closest to the shown ones, in their order, without noise; "..." stays."""
-    lines: list[str] = []
+    """The printed lines in the place of the shown ones, without noise; "..." stays.
+
+    Lines between two "..." become as many printed lines in a row, those that are most alike.
+    """
     left = [line.replace(", NOISE", "") for line in printed if not line.startswith("NOISE: ")]
+    first, *others = _between_gaps(shown)
+    if not others:
+        return left
+    lines, left = left[: len(first)], left[len(first) :]
+    *middle, last = others
+    for part in middle:
+        start = max(range(max(1, len(left) - len(part) + 1)), key=lambda n: _likeness(part, left[n : n + len(part)]))
+        lines += ["...", *left[start : start + len(part)]]
+        left = left[start + len(part) :]
+    return [*lines, "...", *left[len(left) - len(last) :]]
+
+
+def _between_gaps(shown: list[str]) -> list[list[str]]:
+    parts: list[list[str]] = [[]]
     for line in shown:
-        if line == "..." or not left:
-            lines.append(line)
-            continue
-        best = max(range(len(left)), key=lambda n: difflib.SequenceMatcher(None, line, left[n], False).ratio())
-        lines.append(left[best])
-        left = left[best + 1 :]
-    return lines
+        if line == "...":
+            parts.append([])
+        else:
+            parts[-1].append(line)
+    return parts
+
+
+def _likeness(ours: list[str], theirs: list[str]) -> float:
+    return difflib.SequenceMatcher(None, "\n".join(ours), "\n".join(theirs), autojunk=False).ratio()
 
 
 def refresh(page: Path) -> None:
