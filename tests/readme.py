@@ -5,7 +5,7 @@
 Each page is followed from its top in a folder of its own, beside the sample models. Blocks whose first line is a file
 name in a comment become that file; other `python` blocks are run, `console` is run and compared, the rest is for readers.
 A line "..." stands for any lines left out. Latency, load time and memory are different every time:
-what follows those words is not compared, and notes that begin with NOISE are skipped.
+what follows those words is not compared, and notes on noise are skipped. So are empty lines.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from tests.support import ROOT, SAMPLES, plain_environment
 README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs").rglob("*.md"))]
 NAMES = {str(page.relative_to(ROOT)): page for page in PAGES}
+NOISE = re.compile("NOISE: |WARN  latency-ratio: ")
 MEASURED = re.compile("(latency|load time|peak memory)")
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"# (\S+\.\w+|Makefile)\n")
@@ -82,8 +83,8 @@ def comparable(line: str) -> str:
 def is_shown_truly(shown: list[str], printed: list[str]) -> bool:
     """True if the shown lines are the printed ones, but for those left out at "..."."""
     position, gap = 0, False
-    lines = [comparable(line) for line in printed if not line.startswith("NOISE: ")]
-    for line in shown:
+    lines = [comparable(line) for line in printed if line.strip() and not NOISE.match(line)]
+    for line in filter(str.strip, shown):
         if line == "...":
             gap = True
             continue
@@ -127,7 +128,7 @@ def refreshed(shown: list[str], printed: list[str]) -> list[str]:
 
     Lines between two "..." become as many printed lines in a row, those that are most alike.
     """
-    left = [line.replace(", NOISE", "") for line in printed if not line.startswith("NOISE: ")]
+    left = [line.replace(", NOISE", "") for line in printed if not NOISE.match(line)]
     first, *others = _between_gaps(shown)
     if not others:
         return left
