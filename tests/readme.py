@@ -152,7 +152,8 @@ def _between_gaps(shown: list[str]) -> list[list[str]]:
 
 
 def _likeness(ours: list[str], theirs: list[str]) -> float:
-    return difflib.SequenceMatcher(None, "\n".join(ours), "\n".join(theirs), autojunk=False).ratio()
+    pairs = zip(ours, theirs, strict=False)
+    return sum(difflib.SequenceMatcher(None, our, their, autojunk=False).ratio() for our, their in pairs)
 
 
 def refresh(page: Path) -> None:
