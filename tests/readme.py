@@ -3,8 +3,8 @@
     python -m tests.readme [PAGE]...    puts what the commands print now in the place of what the pages show
 
 Each page is followed from its top in a folder of its own, beside the sample models. Blocks whose first line is a file
-name in a comment become that file; other `python` blocks are run, `console` is run and compared, the rest is for readers.
-A line "..." stands for any lines left out. Latency, load time and memory are different every time:
+name in a comment become that file; other `python` blocks are run, `console` is run and compared, the rest is for
+readers. A line "..." stands for any lines left out. Latency, load time and memory are different every time:
 what follows those words is not compared, and notes on noise are skipped. So are empty lines.
 """
 
