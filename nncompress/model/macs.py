@@ -17,7 +17,7 @@ from nncompress.model.shapes import Shapes
 
 
 def count_macs(model: Model, shapes: Shapes) -> int | None:
-    """Of Conv, ConvTranspose, MatMul, Gemm, LSTM, GRU and RNN, of floats or integers, in the main graph; None: unknown."""
+    """Of Conv, ConvTranspose, MatMul, Gemm, LSTM, GRU and RNN, floats or integers, of the main graph; None: unknown."""
     if any(op_name(node) in _MACS for scope in list(model.scopes())[1:] for node in scope):
         return None
     total = 0
