@@ -45,7 +45,7 @@ samples: $(STAMP) ## Train the sample models again (downloads torch)
 	$(BIN)/python -m pip install --quiet -e '.[samples]'
 	$(BIN)/python sample_models/make_samples.py
 
-readme: $(STAMP) ## Put what the commands print now into the README
+readme: $(STAMP) ## Put what the commands print now into the README and docs/
 	$(BIN)/python -m tests.readme
 
 lock: ## Resolve requirements.lock again, for all Pythons and platforms (needs uv)

@@ -1,4 +1,4 @@
-"""Makes saved ONNX models smaller and faster, and proves what it did.
+"""Makes a saved ONNX model smaller, runs it against the original, and proves what it cost.
 
     import nncompress
 

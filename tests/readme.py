@@ -1,10 +1,11 @@
-"""What the README shows: its blocks, the commands in them, and what those really print.
+"""What the README and the pages in docs/ show: their blocks, the commands in them, and what those really print.
 
-    python -m tests.readme    puts what the commands print now in the place of what the README shows
+    python -m tests.readme [PAGE]...    puts what the commands print now in the place of what the pages show
 
-Blocks: `console` is run and compared, `python` is run, `toml` and `make` become the file that their first line names.
-A line "..." stands for any lines left out. Latency, load time and memory are different every time:
-what follows those words is not compared, and notes that begin with NOISE are skipped.
+Each page is followed from its top in a folder of its own, beside the sample models. Blocks whose first line is a file
+name in a comment become that file; other `python` blocks are run, `console` is run and compared, the rest is for
+readers. A line "..." stands for any lines left out. Latency, load time and memory are different every time:
+what follows those words is not compared, and notes on noise are skipped. So are empty lines.
 """
 
 from __future__ import annotations
@@ -23,8 +24,12 @@ from pathlib import Path
 from tests.support import ROOT, SAMPLES, plain_environment
 
 README = ROOT / "README.md"
+PAGES = [README, *sorted((ROOT / "docs").rglob("*.md"))]
+NAMES = {str(page.relative_to(ROOT)): page for page in PAGES}
+NOISE = re.compile("NOISE: |WARN  latency-ratio: ")
 MEASURED = re.compile("(latency|load time|peak memory)")
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FILE = re.compile(r"# (\S+\.\w+|Makefile)\n")
 
 
 @dataclass(frozen=True)
@@ -32,10 +37,16 @@ class Block:
     language: str
     text: str
 
+    @property
+    def file(self) -> str | None:
+        """The file that it becomes."""
+        named = FILE.match(self.text)
+        return named[1] if named else None
+
 
 @dataclass(frozen=True)
 class Command:
-    """A command and the lines that the README shows for it."""
+    """A command and the lines that the page shows for it."""
 
     command: str
     shown: list[str]
@@ -72,8 +83,8 @@ def comparable(line: str) -> str:
 def is_shown_truly(shown: list[str], printed: list[str]) -> bool:
     """True if the shown lines are the printed ones, but for those left out at "..."."""
     position, gap = 0, False
-    lines = [comparable(line) for line in printed if not line.startswith("NOISE: ")]
-    for line in shown:
+    lines = [comparable(line) for line in printed if line.strip() and not NOISE.match(line)]
+    for line in filter(str.strip, shown):
         if line == "...":
             gap = True
             continue
@@ -99,9 +110,9 @@ def what_happens(text: str, folder: Path, **variables: str) -> Iterator[tuple[Co
     """
     shutil.copytree(SAMPLES, folder / "sample_models")
     for block in blocks(text):
-        if block.language in {"toml", "make"}:
-            name = block.text.partition("\n")[0].removeprefix("# ")
-            (folder / name).write_text(block.text)
+        if block.file is not None:
+            (folder / block.file).parent.mkdir(parents=True, exist_ok=True)
+            (folder / block.file).write_text(block.text)
         elif block.language == "python":
             ended = run([sys.executable, "-W", "error", "-c", block.text], folder, **variables)
             assert ended.returncode == 0, f"{block.text}\n{ended.stderr}"
@@ -113,23 +124,41 @@ def what_happens(text: str, folder: Path, **variables: str) -> Iterator[tuple[Co
 
 
 def refreshed(shown: list[str], printed: list[str]) -> list[str]:
-    """The printed lines that come closest to the shown ones, in their order; "..." stays."""
-    lines: list[str] = []
-    position = 0
+    """The printed lines in the place of the shown ones, without noise; "..." stays.
+
+    Lines between two "..." become as many printed lines in a row, those that are most alike.
+    """
+    left = [line.replace(", NOISE", "") for line in printed if not NOISE.match(line)]
+    first, *others = _between_gaps(shown)
+    if not others:
+        return left
+    lines, left = left[: len(first)], left[len(first) :]
+    *middle, last = others
+    for part in middle:
+        start = max(range(max(1, len(left) - len(part) + 1)), key=lambda n: _likeness(part, left[n : n + len(part)]))
+        lines += ["...", *left[start : start + len(part)]]
+        left = left[start + len(part) :]
+    return [*lines, "...", *left[len(left) - len(last) :]]
+
+
+def _between_gaps(shown: list[str]) -> list[list[str]]:
+    parts: list[list[str]] = [[]]
     for line in shown:
-        left = printed[position:]
-        if line == "..." or not left:
-            lines.append(line)
-            continue
-        best = max(range(len(left)), key=lambda n: difflib.SequenceMatcher(None, line, left[n], False).ratio())
-        lines.append(left[best])
-        position += best + 1
-    return lines
+        if line == "...":
+            parts.append([])
+        else:
+            parts[-1].append(line)
+    return parts
 
 
-def main() -> None:
-    """Rewrites what the README shows, where it is not what is printed."""
-    text = README.read_text()
+def _likeness(ours: list[str], theirs: list[str]) -> float:
+    pairs = zip(ours, theirs, strict=False)
+    return sum(difflib.SequenceMatcher(None, our, their, autojunk=False).ratio() for our, their in pairs)
+
+
+def refresh(page: Path) -> None:
+    """Rewrites what a page shows, where it is not what is printed."""
+    text = page.read_text()
     with tempfile.TemporaryDirectory() as folder:
         for one, printed in what_happens(text, Path(folder)):
             if not is_shown_truly(one.shown, printed):
@@ -137,8 +166,9 @@ def main() -> None:
                 after = "\n".join([f"$ {one.command}", *refreshed(one.shown, printed), ""])
                 assert text.count(before) == 1
                 text = text.replace(before, after)
-    README.write_text(text)
+    page.write_text(text)
 
 
 if __name__ == "__main__":
-    main()
+    for name in sys.argv[1:] or NAMES:
+        refresh(NAMES[name])

@@ -120,6 +120,18 @@ def test_probabilities_of_named_classes_agree_row_by_row(tmp_path: Path) -> None
     assert (run["metrics"][0]["name"], run["metrics"][0]["reference"]) == ("top-1", 1.0)
 
 
+@pytest.mark.parametrize("key", [I64, TEXT])
+def test_maps_are_judged_by_their_values_and_have_a_sample_a_row(key: int, tmp_path: Path) -> None:
+    path, report = saved(classifier(key), tmp_path / "m.onnx"), tmp_path / "o.json"
+    np.save(tmp_path / "x.npy", noise(40, 64))
+    nncompress("quantize", path, "--seconds", 0, "--data", tmp_path / "x.npy", "--json", report, "-q")
+    told = json.loads(report.read_text())
+    rules = {rule["rule"]: rule for rule in told["verdict"]["rules"]}
+    assert rules["fidelity"]["value"] > 0.999
+    assert "integers" not in rules
+    assert told["comparison"]["run"]["outputs"][0]["deployed"]["samples"]["count"] == 40
+
+
 def test_other_keys_are_a_difference_that_is_named(tmp_path: Path) -> None:
     paths = [saved(classifier(), tmp_path / "a.onnx"), tmp_path / "b.onnx"]
     other = classifier()

@@ -81,7 +81,7 @@ class _Commands(TyperGroup):
 app = typer.Typer(
     name="nncompress",
     cls=_Commands,
-    help="Make a saved ONNX model smaller, run it against the original, and prove what it cost.\n\n"
+    help="Makes a saved ONNX model smaller, runs it against the original, and proves what it cost.\n\n"
     "nncompress help COMMAND shows examples, every option, and exit codes.\n" + EXIT_CODES,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,

@@ -135,7 +135,7 @@ def _print(report: Report, options: ReportOptions) -> None:
 def _print_failures(report: Report) -> None:
     for rule in report.verdict.rules:
         if rule.level == "fail":
-            complain(f"{rule.rule} failed: {rule.figure}, limit {rule.limit}. {rule.advice}")
+            complain(f"{rule.rule} failed: {rule.told}")
 
 
 def _name(report: Report) -> str:

@@ -17,7 +17,7 @@ from nncompress.model.shapes import Shapes
 
 
 def count_macs(model: Model, shapes: Shapes) -> int | None:
-    """Of Conv, ConvTranspose, MatMul, Gemm, LSTM, GRU and RNN in one inference of the main graph; None: not known."""
+    """Of Conv, ConvTranspose, MatMul, Gemm, LSTM, GRU and RNN, floats or integers, of the main graph; None: unknown."""
     if any(op_name(node) in _MACS for scope in list(model.scopes())[1:] for node in scope):
         return None
     total = 0
@@ -75,4 +75,5 @@ def _recurrent(node: ir.Node, s: _Operands) -> int | None:
 _MACS = {
     "Conv": _conv, "ConvTranspose": _conv_transpose, "MatMul": _matmul, "Gemm": _gemm,
     "LSTM": _recurrent, "GRU": _recurrent, "RNN": _recurrent,
+    "ConvInteger": _conv, "MatMulInteger": _matmul, "QLinearMatMul": _matmul, "DynamicQuantizeLSTM": _recurrent,
 }  # fmt: skip

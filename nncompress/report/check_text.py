@@ -39,7 +39,7 @@ def check_markdown(report: CheckReport) -> str:
 def failure_lines(report: CheckReport) -> list[str]:
     """One line for each failed rule, safe to print."""
     return [
-        printable(f"{model.path}: {rule.rule} failed: {rule.figure}, limit {rule.limit}. {rule.advice}")
+        printable(f"{model.path}: {rule.rule} failed: {rule.told}")
         for model in report.models
         for rule in model.rules
         if rule.level == "fail"

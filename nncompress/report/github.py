@@ -37,8 +37,7 @@ def annotation_lines(rules: Iterable[RuleResult], about: str) -> Iterator[str]:
     for rule in rules:
         if rule.level in _COMMANDS:
             title = _property(f"nncompress: {about}: {rule.rule}")
-            text = _data(f"{rule.figure}, limit {rule.limit}. {rule.advice}".strip())
-            yield f"::{_COMMANDS[rule.level]} title={title}::{text}"
+            yield f"::{_COMMANDS[rule.level]} title={title}::{_data(rule.told)}"
 
 
 def error_line(title: str, text: str) -> str:

@@ -25,5 +25,5 @@ def table_of_rules(title: str, rules: Sequence[RuleResult]) -> Table:
 
 def rule_line(rule: RuleResult, *, advice: bool = True) -> str:
     """A rule as one sentence, and what to do about it."""
-    said = f"{rule.level.upper()}  {rule.rule}: {rule.figure}, limit {rule.limit}"
-    return printable(f"{said}; {rule.advice}" if advice and rule.advice else said)
+    told = rule if advice else replace(rule, advice="")
+    return printable(f"{told.level.upper()}  {told.rule}: {told.told}")

@@ -80,7 +80,7 @@ def _results(judged: Iterable[Judged], names: Sequence[str]) -> Iterable[dict[st
             "ruleId": printable(rule.rule),
             "ruleIndex": names.index(rule.rule),
             "level": _LEVELS[rule.level],
-            "message": {"text": printable(f"{rule.rule}: {rule.figure}, limit {rule.limit}. {rule.advice}".strip())},
+            "message": {"text": printable(f"{rule.rule}: {rule.told}")},
             "locations": [{"physicalLocation": place}],
         }
 

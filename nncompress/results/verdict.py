@@ -21,6 +21,12 @@ class RuleResult:
     value: float | None = None
     limit_value: float | None = None
 
+    @property
+    def told(self) -> str:
+        """Figure and limit in one line, and what to do."""
+        measured = f"{self.figure}, limit {self.limit}"
+        return f"{measured}; {self.advice}" if self.advice else measured
+
 
 @dataclass(frozen=True)
 class Verdict:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -98,8 +99,9 @@ def nothing_finite(output: OutputComparison) -> bool:
 
 
 def is_discrete(output: OutputComparison) -> bool:
-    """Integers, booleans and strings have no cosine: they are equal or not."""
-    return any(word in output.dtype.lower() for word in ("int", "bool", "str", "object"))
+    """Integers, booleans and strings have no cosine: they are equal or not. Of maps, the values count, not the keys."""
+    values = re.sub(r"map\(\w+,", "map(", output.dtype.lower())
+    return any(word in values for word in ("int", "bool", "str", "object"))
 
 
 def format_equal(fidelity: Fidelity) -> str:

@@ -19,7 +19,7 @@ from nncompress.feeds.specs import Array
 from nncompress.results.record import Fidelity, Samples
 from nncompress.runtime.session import OutputArray
 from nncompress.validate.samples import COLUMNS, Table, agreements, cosines, lowest, pooled, sqnrs_db, table_of
-from nncompress.validate.structure import pairs_of
+from nncompress.validate.structure import as_array, pairs_of
 
 
 class Agreement:
@@ -41,7 +41,8 @@ class Agreement:
         pairs, self.problem = pairs_of(reference, candidate)
         if self.problem is not None:
             return
-        rows = len(reference) if isinstance(reference, np.ndarray) and _has_rows(reference, batch) else 1
+        whole = as_array(reference)
+        rows = len(whole) if isinstance(whole, np.ndarray) and _has_rows(whole, batch) else 1
         table = np.zeros(rows, COLUMNS)
         for r, c in pairs:
             self.dtype = self.dtype or r.dtype.name

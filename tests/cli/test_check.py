@@ -31,7 +31,7 @@ def test_a_missed_limit_ends_with_1_and_is_said_on_stderr_whatever_the_format(he
         ("max-params", "pass"),
     ]
     assert ended.stderr.startswith(
-        "nncompress: m.onnx: max-size failed: 341 kB, limit <= 100 kB (nncompress.toml). 241 kB above the limit:"
+        "nncompress: m.onnx: max-size failed: 341 kB, limit <= 100 kB (nncompress.toml); 241 kB above the limit:"
     )
 
 

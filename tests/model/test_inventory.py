@@ -43,6 +43,7 @@ each_sample = pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.par
             {"w": (1, 24, 4), "r": (1, 24, 6)},
             7 * (24 * 4 + 24 * 6),
         ),
+        ("g (uint8[2,4] x, int8[4,3] w) => (int32[2,3] y) { y = MatMulInteger(x, w) }", {}, 2 * 4 * 3),
         ("g (float[2,4] x) => (float[2,4] y) { y = Relu(x) }", {}, 0),
     ],
 )

@@ -19,8 +19,8 @@ def test_each_missed_rule_is_one_line() -> None:
         RuleResult("latency", "warn", "1.2", "<= 1.1", ""),
     ]
     assert list(annotation_lines(rules, "a,b:c.onnx")) == [
-        "::error title=nncompress%3A a%2Cb%3Ac.onnx%3A drop::2 %25, limit <= 1 %25. compress less",
-        "::warning title=nncompress%3A a%2Cb%3Ac.onnx%3A latency::1.2, limit <= 1.1.",
+        "::error title=nncompress%3A a%2Cb%3Ac.onnx%3A drop::2 %25, limit <= 1 %25; compress less",
+        "::warning title=nncompress%3A a%2Cb%3Ac.onnx%3A latency::1.2, limit <= 1.1",
     ]
 
 

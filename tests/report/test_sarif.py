@@ -71,7 +71,7 @@ def test_missed_rules_are_errors_and_warnings_with_their_file() -> None:
     ]
     first = run["results"][0]
     assert first["message"]["text"].startswith(
-        "ratio: 3.860x smaller, limit >= 5x. compress the weights that were left alone"
+        "ratio: 3.860x smaller, limit >= 5x; compress the weights that were left alone"
     )
     assert first["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "build/out.onnx"
     assert len(run["tool"]["driver"]["rules"]) == len(FAILED.verdict.rules)

@@ -67,14 +67,14 @@ def test_the_same_is_wrong_with_it_on_the_command_line_and_in_a_file(name: str) 
 
 
 @pytest.mark.parametrize("name", limits_in(BudgetLimits))
-def test_it_is_a_key_of_budgets_that_the_readme_names(name: str) -> None:
+def test_it_is_a_key_of_budgets_that_the_guide_names(name: str) -> None:
     text, value = GOOD[name]
     read: Callable[[Any], Budget] = TypeAdapter(Budget).validate_python
     assert getattr(read({"path": "m.onnx", name: text}), name) == value
     assert are_set(BudgetLimits, read({"path": "m.onnx", name: text})) == [name]
     with pytest.raises(ValidationError):
         read({"path": "m.onnx", name: BAD[name]})
-    assert f"`{name}`" in (ROOT / "README.md").read_text()
+    assert f"`{name}`" in (ROOT / "docs/ci-budgets.md").read_text()
 
 
 def test_every_field_says_what_it_limits() -> None:

@@ -136,7 +136,7 @@ def test_every_renderer_shows_what_failed() -> None:
         assert "compress it" in text
     assert json.loads(check_json(report))["level"] == "fail"
     assert 'failures="1"' in render_check_junit(report)
-    assert failure_lines(report) == ["m.onnx: max-size failed: 2 kB, limit <= 1 kB. compress it"]
+    assert failure_lines(report) == ["m.onnx: max-size failed: 2 kB, limit <= 1 kB; compress it"]
 
 
 def test_hostile_names_cannot_act_on_terminal_or_page() -> None:
