@@ -13,7 +13,17 @@ OWN = re.compile(
     r"(?<![\w./{*-])((?:nncompress|tests|bench|sample_models|examples)/[\w./-]*\w/?|(?:\w+/)*\w+\.py)(?![\w*{])"
 )
 PLACEHOLDERS = {"nncompress/passes/verb_object.py", "tests/passes/test_verb_object.py", "nncompress/forms/name.py"}
-OF_USERS = {"scores.py", "file.py", "metric.py", "metrics.py", "setup.py", "spam.py", "own.py"}
+OF_USERS = {
+    "scores.py",
+    "file.py",
+    "metric.py",
+    "metrics.py",
+    "setup.py",
+    "spam.py",
+    "own.py",
+    "strongest.py",
+    "balanced.py",
+}
 
 
 def is_there(name: str) -> bool:

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import onnx
 
+from nncompress.model.constants import find_constants
 from nncompress.model.model import Model
 
 INITIALIZERS_FROM_IR = 4  # before, every initializer had to be a graph input, and none could be overridden
 _LEAST = 256  # elements; for less, the list of inputs that programs read from an old file stays as it is
+_LEAST_OTHER = 64  # elements of a constant that is no input, in whose place initializers would come
 
 
 def lists_constants(model: Model) -> bool:
-    """True for an old model whose initializers are among its inputs only because they had to be, and large enough."""
-    tensors = [value.const_value for value in model.ir.graph.initializers.values() if value.is_graph_input()]
-    large = any(tensor is not None and tensor.size >= _LEAST for tensor in tensors)
-    return large and model.ir.ir_version < INITIALIZERS_FROM_IR
+    """True for an old model whose initializers are among its inputs only because they had to be, and large enough; or
+    that has other constants, of which no initializer could be made as things are."""
+    if model.ir.ir_version >= INITIALIZERS_FROM_IR:
+        return False
+    for value, tensor, _ in find_constants(model):
+        least = _LEAST if value.is_graph_input() else 0 if value.is_initializer() else _LEAST_OTHER
+        if tensor.size >= least:
+            return True
+    return False
 
 
 def freeze_inputs(model: Model) -> int:

@@ -52,7 +52,7 @@ def in_bash(home: Path, program: str) -> str:
     [
         (["quan"], ["quantize"]),
         (["quantize", "--max-s"], ["--max-size"]),
-        (["quantize", "--form", ""], ["folded", "dequantize"]),
+        (["quantize", "--form", ""], ["folded", "dequantize", "integer"]),
         (["quantize", "--per", "t"], ["tensor"]),
         (["quantize", "--equ"], ["--equalise"]),
         (["prune", "--scope", ""], ["lamp", "weight", "global"]),

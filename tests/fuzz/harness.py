@@ -21,7 +21,7 @@ import onnx
 from nncompress.errors import NncompressError
 from nncompress.feeds.fed import input_specs
 from nncompress.feeds.synthesise import synthesise_choices
-from nncompress.model.freeze import INITIALIZERS_FROM_IR
+from nncompress.model.freeze import lists_constants
 from nncompress.onnx_file.facts import file_facts
 from nncompress.onnx_file.output import check_result
 from nncompress.onnx_file.read import load
@@ -97,7 +97,7 @@ def _problem(blob: bytes, data: Mapping[str, bytes], folder: Path, form: str) ->
     original, after = onnx.ModelProto.FromString(blob), onnx.ModelProto.FromString(target.read_bytes()).graph
     before = original.graph
     inputs = list(before.input)
-    if original.ir_version < INITIALIZERS_FROM_IR and compressed.changed:  # no caller can override them
+    if lists_constants(model) and compressed.changed:  # no caller can override them
         constants = {tensor.name for tensor in before.initializer}
         constants |= {sparse.values.name for sparse in before.sparse_initializer}
         inputs = [info for info in inputs if info.name not in constants]

@@ -33,7 +33,7 @@ def fail(text: str, announce: object) -> None:
     raise NoOutputError(text) from (OSError(28, "No space left on device") if text == "disk" else None)
 
 
-def quiet(part: str, what: str) -> None:
+def quiet(part: str, what: str, done: float, total: float | None) -> None:
     """Listens to nothing."""
 
 
@@ -59,7 +59,7 @@ def tidy_up(path: Path, announce) -> None:  # type: ignore[no-untyped-def]
         path.write_text("tidied up")
 
 
-def end_twice(part: str, what: str) -> None:
+def end_twice(part: str, what: str, done: float, total: float | None) -> None:
     """As an interrupted sweep does: it asks all children to end, and then each once more."""
     stop_children()
     time.sleep(0.1)
