@@ -5,9 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 T = TypeVar("T")
+
+
+class Announce(Protocol):
+    """Told in a child process which model ("original" or "result") is about to be worked on, how ("load", "run",
+    "time"), and how much of that is done."""
+
+    def __call__(self, part: str, stage: str, done: float = 0, total: float | None = None) -> None: ...
+
+
+def silent(part: str, stage: str, done: float = 0, total: float | None = None) -> None:
+    """The announcement that nobody hears, for who runs a model without a terminal, or several at a time."""
+    return
 
 
 @dataclass(frozen=True)

@@ -204,6 +204,7 @@ def test_mistakes_are_deliberate_errors(tmp_path: Path) -> None:
     assert files_in(tmp_path) == {"there.onnx"}
 
 
+@pytest.mark.slow
 def test_biases_are_corrected_on_samples(tmp_path: Path) -> None:
     model, passes = nncompress.load(MLP), [nncompress.QuantizeWeights(), nncompress.CorrectBiases()]
     small = nncompress.compress(model, passes, calibration=SAMPLES / "data/image_calibration.npz")

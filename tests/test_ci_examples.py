@@ -141,6 +141,7 @@ def test_the_limits_of_make_are_quoted_and_a_missed_one_leaves_no_target(project
     assert not list(project.glob("*.int8.onnx"))
 
 
+@pytest.mark.slow
 def test_the_hook_of_pre_commit_checks_what_its_example_names_and_fails_on_a_missed_limit(project: Path) -> None:
     hook = (ROOT / ".pre-commit-hooks.yaml").read_text()
     example = (EXAMPLES / "pre-commit-config.yaml").read_text()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from nncompress.model.blocks import Kind
 from nncompress.numerics.held import Store
 from nncompress.numerics.moments import Moments, variance_of_mean
 from nncompress.passes.statistics import Deviation
-from nncompress.progress import Stage
+from nncompress.progress import Announce, Stage
 from nncompress.runtime.blocks import BUDGET_BYTES, Activations, Block, CannotKeepError, kinds_of, run_block, start
 
 
@@ -54,7 +54,7 @@ Kinds = Mapping[str, Kind]
 class TwoNetworks:
     """Both networks with the activations that are still needed."""
 
-    def __init__(self, feeds: Feeds, announce: Callable[..., None]) -> None:
+    def __init__(self, feeds: Feeds, announce: Announce) -> None:
         self._announce = announce
         announce("original", "reading calibration data for")
         self._original = start(feeds, Store(BUDGET_BYTES))

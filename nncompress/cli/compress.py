@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -116,7 +115,7 @@ def _compress(
 ) -> None:  # fmt: skip
     from nncompress.cli.from_options import limit_sources, limits_of, proof_of, target_of, writing_of
     from nncompress.cli.inputs import data_files, inputs_of
-    from nncompress.cli.outputs import check_reports, finish, write_files, write_text
+    from nncompress.cli.outputs import check_reports, finish, require_free, write_files, write_text
     from nncompress.cli.unchanged import made_already, options_used
     from nncompress.config.recipe import recipe_text
     from nncompress.workflow.compress import compress_file
@@ -127,8 +126,8 @@ def _compress(
     check_reports(report, inputs_of([source], others), [where], write.save_recipe)
     if inputs_of((), others).holds(where):
         raise UsageError(f"{where} is an input of this command: inputs are never modified, name another output")
-    if write.save_recipe is not None and os.path.lexists(write.save_recipe) and not (write.force or write.if_changed):
-        raise UsageError(f"{write.save_recipe} exists (--force overwrites it)")
+    if write.save_recipe is not None:
+        require_free(write.save_recipe, force=write.force or write.if_changed)
     options = options_used(calibration, proof, limits, write)
     if write.if_changed and not write.dry_run:
         saved = made_already(source, where, passes, options, report)

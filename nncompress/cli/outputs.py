@@ -55,6 +55,12 @@ def _refuse_name(option: str, path: Path) -> None:
         raise UsageError(f"{option} {path} would overwrite another file of this command, or a {kind}: name another one")
 
 
+def require_free(recipe: Path, *, force: bool) -> None:
+    """Raises UsageError where there is something else already."""
+    if os.path.lexists(recipe) and not force:
+        raise UsageError(f"{recipe} exists (--force overwrites it)")
+
+
 def finish(report: Report, options: ReportOptions) -> None:
     """Prints and writes the report; ends with exit code 1 if a gate failed."""
     from nncompress.report import github

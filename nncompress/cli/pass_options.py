@@ -13,7 +13,7 @@ from dataclasses import fields, make_dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from nncompress.cli.options import CorrectionOptions, option
-from nncompress.cli.recipe_schema import recipe_schema
+from nncompress.cli.recipe_schema import steps_by_pass
 from nncompress.errors import UsageError
 
 if TYPE_CHECKING:
@@ -76,8 +76,10 @@ def corrections(options: CorrectionOptions) -> list[Pass]:
 
 @functools.cache
 def _fields_by_pass() -> dict[str, Fields]:
-    steps = [dict(step["properties"]) for step in recipe_schema()["properties"]["steps"]["items"]["oneOf"]]
-    return {step.pop("pass")["const"]: step for step in steps}
+    return {
+        name: {field: schema for field, schema in step["properties"].items() if field != "pass"}
+        for name, step in steps_by_pass().items()
+    }
 
 
 # ------------------------------------------------------------------------------------------------ one option

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
-from nncompress.cli.recipe_schema import recipe_schema
+from nncompress.cli.recipe_schema import steps_by_pass
 from nncompress.errors import UsageError, nearest
 
 _KINDS = {"integer": "whole number", "number": "number", "boolean": "true|false", "string": "text"}
@@ -14,12 +14,12 @@ _KINDS = {"integer": "whole number", "number": "number", "boolean": "true|false"
 
 def summaries() -> dict[str, str]:
     """The first line on each pass, by name."""
-    return {name: str(step["description"]).partition("\n")[0] for name, step in _steps().items()}
+    return {name: str(step["description"]).partition("\n")[0] for name, step in steps_by_pass().items()}
 
 
 def document(name: str) -> str:
     """Everything a user needs to know about a pass. Raises UsageError with the nearest names."""
-    steps = _steps()
+    steps = steps_by_pass()
     if name not in steps:
         raise UsageError(f"unknown pass {name!r}{nearest(name, steps)}; there are: {', '.join(steps)}")
     options = {field: schema for field, schema in steps[name]["properties"].items() if field != "pass"}
@@ -29,12 +29,6 @@ def document(name: str) -> str:
         lines.append(textwrap.fill(schema["description"], 100, initial_indent="      ", subsequent_indent="      "))
     lines += ["", f"as a step: -p {name}:{list(options)[-1]}=..., or in a recipe: pass = {name!r}"]
     return "\n".join(lines)
-
-
-def _steps() -> dict[str, Mapping[str, Any]]:
-    return {
-        step["properties"]["pass"]["const"]: step for step in recipe_schema()["properties"]["steps"]["items"]["oneOf"]
-    }
 
 
 def _shown(value: object) -> str:

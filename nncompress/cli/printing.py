@@ -27,18 +27,20 @@ def say(text: str) -> None:
 def coloured(stream: TextIO) -> bool:
     """True for a terminal that is not told otherwise, and where FORCE_COLOR is set; never in GitHub Actions."""
     from nncompress.report import github
+    from nncompress.report.terminal import is_terminal
 
-    if github.in_actions() or os.environ.get("NO_COLOR"):
-        return False
-    return bool(os.environ.get("FORCE_COLOR")) or (stream.isatty() and os.environ.get("TERM") != "dumb")
+    told_not = github.in_actions() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return not told_not and is_terminal(stream)
 
 
 def complain(message: str) -> None:
     """One line on stderr; where it cannot be written, it is lost (see streams.py)."""
+    from nncompress.report import github
+    from nncompress.report.terminal import is_terminal, print_lines
+
     text = f"nncompress: {printable(message)}"
-    if coloured(sys.stderr):
+    if is_terminal(sys.stderr) and not github.in_actions():
         from nncompress.report.layout import Line, folded
-        from nncompress.report.terminal import print_lines
 
         hide()
         print_lines(lambda width: [Line(part) for part in folded(text, width, indent=2)], sys.stderr)

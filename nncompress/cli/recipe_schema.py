@@ -16,6 +16,13 @@ def recipe_schema() -> dict[str, Any]:
     return dict(json.loads(schema))
 
 
+@functools.cache
+def steps_by_pass() -> dict[str, dict[str, Any]]:
+    """{name of a pass: the JSON Schema of its step}"""
+    steps = recipe_schema()["properties"]["steps"]["items"]["oneOf"]
+    return {step["properties"]["pass"]["const"]: step for step in steps}
+
+
 def values_of(setting: str) -> list[str]:
     """What a setting of a recipe can be; [] for one that the committed schema does not have yet."""
     values: list[str] = recipe_schema()["properties"].get(setting, {"anyOf": [{"enum": []}]})["anyOf"][0]["enum"]

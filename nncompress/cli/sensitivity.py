@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nncompress.cli.completion import pass_names
+from nncompress.cli.interrupts import end_work
 from nncompress.cli.options import FormOptions, ProofOptions, SensitivityFiles, SourceArgument, option
 from nncompress.cli.printing import say_sections
+from nncompress.cli.progress import hide
 from nncompress.cli.with_options import Invocation, with_options
 from nncompress.errors import UsageError
 
 if TYPE_CHECKING:
-    from nncompress.passes.base import Pass
     from nncompress.workflow.sensitivity import Bound
 
 
@@ -61,7 +61,8 @@ def sensitivity(
     """
     from nncompress.cli.from_options import proof_of
     from nncompress.cli.inputs import data_files, inputs_of
-    from nncompress.cli.outputs import check_reports, write_files
+    from nncompress.cli.outputs import check_reports, write_files, write_text
+    from nncompress.config.recipe import recipe_text
     from nncompress.forms import check_form, check_target
     from nncompress.passes.spec import parse_step
     from nncompress.report.sensitivity_text import sensitivity_sections
@@ -69,16 +70,21 @@ def sensitivity(
 
     passes = [parse_step(step) for step in steps or ["quantize-weights"]]
     check_reports(files, inputs_of([source], [*data_files(proof), *invocation.config]), recipe=sparing.recipe)
-    report = measure_sensitivity(
+    report, sparing_passes = measure_sensitivity(
         source, passes, proof=proof_of(proof), form=check_form(store.form), target=check_target(store.target),
         bound=_bound(sparing),
     )  # fmt: skip
+    hide()
+    end_work()  # an interrupt could no longer leave nothing behind
+    if sparing.recipe is not None:
+        write_text(sparing.recipe, recipe_text(sparing_passes, {}, sparing.recipe))
     if not write_files(report, files):
         say_sections(*sensitivity_sections(report, verbose=sparing.verbose))
 
 
 def _bound(options: SparingOptions) -> Bound | None:
     """Raises UsageError for options that cannot be meant."""
+    from nncompress.cli.outputs import require_free
     from nncompress.results.units import parse_db, parse_share
     from nncompress.workflow.sensitivity import Bound
 
@@ -87,18 +93,8 @@ def _bound(options: SparingOptions) -> Bound | None:
         raise UsageError("--recipe OUT.toml needs what it has to keep: --min-sqnr or --max-drop; and these need it")
     if options.recipe is None:
         return None
-    if options.recipe.exists() and not options.force:
-        raise UsageError(f"{options.recipe} exists (--force overwrites it)")
-    path = options.recipe
-
-    def save(passes: Sequence[Pass]) -> str:
-        from nncompress.cli.outputs import write_text
-        from nncompress.config.recipe import recipe_text
-
-        write_text(path, recipe_text(passes, {}, path))
-        return str(path)
-
+    require_free(options.recipe, force=options.force)
     return Bound(
         None if options.min_sqnr is None else parse_db(options.min_sqnr),
-        None if options.max_drop is None else parse_share(options.max_drop), save,
+        None if options.max_drop is None else parse_share(options.max_drop), str(options.recipe),
     )  # fmt: skip

@@ -11,7 +11,7 @@ from typing import Any
 from nncompress.errors import printable
 from nncompress.report.formats import ALL_FORMATS
 
-_ONLY_WEIGHTS = "activations stay float: weights are what is compressed"
+_DYNAMIC = "--form integer, which rounds activations at every inference; no ranges are calibrated"
 _FOLDER = "--output FILE (a model each; sweep writes many into a folder)"
 _MODEL = "the model stands by itself, without an option"
 
@@ -45,9 +45,10 @@ OPTIONS: Mapping[str, str] = {
     **dict.fromkeys(("--quant-format", "--qdq"), "--form (dequantize is QDQ)"),
     **dict.fromkeys(("--weight-bits", "--nbits", "--bits"), "--dtype (8 bits, no fewer)"),
     **dict.fromkeys(("--amount", "--prune-ratio", "--pruning-ratio"), "--sparsity"),
-    **dict.fromkeys(("--activation-type", "--activation-symmetric", "--extra-options", "--static"), _ONLY_WEIGHTS),
-    **dict.fromkeys(("--approach", "--quant-mode", "--mode", "--dynamic", "--is-static"), _ONLY_WEIGHTS),
-    "--reduce-range": "there is no range to reduce: weights are decoded to float, and no integer product can overflow",
+    **dict.fromkeys(("--activation-type", "--activation-symmetric", "--static"), _DYNAMIC),
+    **dict.fromkeys(("--approach", "--quant-mode", "--mode", "--dynamic", "--activations"), _DYNAMIC),
+    "--extra-options": "every option stands by itself: nncompress quantize --help lists them",
+    "--reduce-range": "weights have 8 bits: in the form folded they are decoded to float, where nothing overflows",
     # on what it is run
     **dict.fromkeys(("--calibration-data", "--calibrate-dataset", "--calib-data", "--calib"), "--calibration"),
     **dict.fromkeys(("--calibrate-method", "--calibration-method"), "--range"),

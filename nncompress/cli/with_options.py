@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from nncompress.cli.options import SeedOptions, option
-from nncompress.cli.printing import say
+from nncompress.cli.printing import say_sections
 from nncompress.cli.settings import Layer, Layers, Resolved, check_variables, config_files, configured, resolve, shown
 from nncompress.cli.usage import with_source
 from nncompress.errors import InputError, UsageError
@@ -74,7 +74,7 @@ def with_options(
                 configuration = configured(files)
                 resolved = resolve(ctx, parsed, layers(parsed, configuration))
                 if show_config:
-                    say(shown(resolved))
+                    say_sections(shown(resolved).splitlines())
                     return
             completed = functools.partial(_completed, ctx, parsed, places)
             invocation = Invocation(completed, files, configuration, resolved.sources)

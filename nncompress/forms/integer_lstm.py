@@ -6,26 +6,23 @@ replaced when both are there.
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 import onnx_ir as ir
 
 from nncompress.forms.form import Storing
 from nncompress.forms.layouts import Layout, Payload
-from nncompress.model.edit import Draft, Editor, home_of, insert_before, put_instead, root_of
+from nncompress.model.edit import Editor, home_of, insert_before, put_instead, root_of
 from nncompress.model.encoding import riding_on
 from nncompress.model.node_attributes import int_of, operand, standard_op
 from nncompress.model.weights import Weight
 from nncompress.numerics.affine import Affine
 from nncompress.numerics.held import Moved
 
-NODE_BYTES = 300  # of one matrix, the node shared; measured, rounded up
 _DOMAIN, _OP = "com.microsoft", "DynamicQuantizeLSTM"
 _MATRICES = (1, 2)
 _PEEPHOLES, _OPERANDS = 7, 8
 _ALIKE = ("direction", "hidden_size", "input_forget", "clip")
-_OURS: Literal["nncompress.lstm"] = "nncompress.lstm"
+_CODES = "nncompress.codes"  # {operand: (scale, zero point)} of the matrices that are codes already
 
 
 def is_of_lstm(weight: Weight) -> bool:
@@ -45,7 +42,7 @@ def obstacle(weight: Weight, affine: Affine, storing: Storing) -> str | None:
     if not _fits(affine, weight.shape):
         return "its scales do not differ by gate and direction alone"
     other = operand(node, sum(_MATRICES) - index)
-    if _OURS not in node.meta and not (other is not None and _may_ride(other)):
+    if _CODES not in node.meta and not (other is not None and _may_ride(other)):
         return f"{_OP} takes both matrices as integers, and the other one is none"
     return None
 
@@ -73,7 +70,7 @@ def write(editor: Editor, weight: Weight, affine: Affine, layout: Layout) -> Non
     )  # fmt: skip
     node.replace_input_with(index, codes)
     put_instead(editor.model, weight, draft)
-    both = node.meta.setdefault(_OURS, {})
+    both = node.meta.setdefault(_CODES, {})
     both[index] = parameters
     if len(both) == len(_MATRICES):
         _replace(editor, node, [value for place in _MATRICES for value in both[place]])
@@ -99,7 +96,7 @@ def _replace(editor: Editor, node: ir.Node, parameters: list[ir.Value]) -> None:
     for old, fresh in zip(node.outputs, new.outputs, strict=True):
         fresh.type, fresh.shape = old.type, old.shape
         old.replace_all_uses_with(fresh, replace_graph_outputs=True)
-    draft = Draft(editor.draft().names)
+    draft = editor.draft()
     draft.nodes.append(new)
     insert_before(editor.model, scope, draft, node)
     scope.remove(node, safe=True)

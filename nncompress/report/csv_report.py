@@ -6,8 +6,9 @@ import csv
 import io
 
 from nncompress.errors import printable
-from nncompress.report.ledger_table import is_rewritten, largest_first
+from nncompress.report.ledger_table import largest_first
 from nncompress.results.record import LedgerLine, Report, Rewritten, Skipped
+from nncompress.results.worst import is_rewritten
 
 COLUMNS = (
     "name",

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from nncompress.report.tables import Table, make_table
 from nncompress.results.record import LedgerLine, Report, Rewritten, Skipped
 from nncompress.results.units import format_bytes, format_db, format_smaller
+from nncompress.results.worst import is_rewritten
 
 HEADER = [
     "weight",
@@ -30,11 +31,6 @@ NAMES_SHOWN = 3
 def largest_first(ledger: Sequence[LedgerLine]) -> list[LedgerLine]:
     """Weights by size, largest first and then by name; the lines that are no weight come last."""
     return sorted(ledger, key=lambda line: (line.kind != "weight", -line.bytes_before, -line.bytes_after, line.name))
-
-
-def is_rewritten(line: LedgerLine) -> bool:
-    """True where at least one pass changed this weight."""
-    return any(isinstance(outcome, Rewritten) for outcome in line.outcomes)
 
 
 def full_ledger_table(report: Report) -> Table:

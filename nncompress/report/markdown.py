@@ -83,7 +83,7 @@ def _parts(report: Report, room: Room) -> Iterator[str]:
 
 
 def _sentences(report: Report, room: Room) -> str:
-    lines = [*feeds_lines(report.comparison.run), *report.notes]
+    lines = [*feeds_lines(report.comparison), *report.notes]
     left_out = [f"... {len(lines) - room.table_lines} more"] if len(lines) > room.table_lines else []
     return "\n".join(f"- {inert(line, room)}" for line in [*lines[: room.table_lines], *left_out])
 

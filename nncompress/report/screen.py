@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from nncompress.errors import printable
 from nncompress.report.layout import Line, Section, laid_out, shortened
-from nncompress.report.ledger_table import is_rewritten, skipped_table
+from nncompress.report.ledger_table import skipped_table
 from nncompress.report.rules_table import rule_line
 from nncompress.report.tables import Table, comparison_row, feeds_lines, loading_rows, make_table
 from nncompress.results.record import Latency, LedgerLine, Report, Run
@@ -24,6 +24,7 @@ from nncompress.results.worst import (
     damage_db,
     format_equal,
     is_discrete,
+    is_rewritten,
     sample_count,
     worst_cosine,
     worst_sample_cosine,
@@ -74,8 +75,7 @@ def verdict_line(report: Report) -> str:
 
 
 def _sections(report: Report, room: _Room, longest: int | None) -> list[Section]:
-    run = report.comparison.run
-    measured, *others = feeds_lines(run)
+    measured, *others = feeds_lines(report.comparison)
     notes = [*others, *map(printable, report.notes)]
     return [
         [*_done(report), measured],

@@ -9,7 +9,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from nncompress.errors import printable
-from nncompress.results.record import AtSample, Environment, Fidelity, FileFacts, Latency, OutputComparison, Report, Run
+from nncompress.results.record import (
+    AtSample,
+    Comparison,
+    Environment,
+    Fidelity,
+    FileFacts,
+    Latency,
+    OutputComparison,
+    Report,
+    Run,
+)
 from nncompress.results.summary import both, latency_change, memory_sentence
 from nncompress.results.units import (
     NOT_MEASURED,
@@ -267,8 +277,9 @@ def _hash_rows(label: str, facts: FileFacts) -> list[list[str]]:
     return [[f"{label} SHA-256", f"{file_hash}  {path}"] for path, file_hash in files]
 
 
-def feeds_lines(run: Run | None) -> list[str]:
+def feeds_lines(comparison: Comparison) -> list[str]:
     """What the figures were measured on, one sentence a line."""
+    run = comparison.run
     if run is None:
         return ["NOT VALIDATED: neither model was run (--no-validate)."]
     feeds = run.feeds
@@ -281,7 +292,7 @@ def feeds_lines(run: Run | None) -> list[str]:
         lines.append(f"Sizes that were run: {', '.join(run.work.sizes)}.")
     if run.one_after_the_other:
         lines.append("Both models do not fit in the free memory: they ran one after the other.")
-    memory = memory_sentence(*run.loaded) if run.loaded else None
+    memory = memory_sentence(comparison)
     lines += [memory] if memory else []
     lines += run.latency.noise if run.latency else ()
     return [printable(line) for line in [*lines, *run.notes]]

@@ -19,10 +19,14 @@ _WORDS = {
 }
 
 
+def is_terminal(stream: TextIO) -> bool:
+    """True for a terminal, and where a variable says that there is one."""
+    return stream.isatty() or any(os.environ.get(name) for name in ("FORCE_COLOR", "TTY_COMPATIBLE"))
+
+
 def print_lines(laid: Laid, stream: TextIO) -> None:
     """Rich reads NO_COLOR, FORCE_COLOR and TERM itself."""
-    told = any(os.environ.get(name) for name in ("FORCE_COLOR", "TTY_COMPATIBLE"))
-    if not told and not stream.isatty():
+    if not is_terminal(stream):
         stream.write("".join(f"{line.text}\n" for line in laid(None)))
         return
     from rich.console import Console

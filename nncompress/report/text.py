@@ -44,6 +44,6 @@ def _sections(report: Report) -> Iterator[Section]:
     if report.ledger:
         yield full_ledger_table(report)
     yield skipped_table(report)
-    yield [*feeds_lines(run), *map(printable, report.notes)]
+    yield [*feeds_lines(report.comparison), *map(printable, report.notes)]
     yield environment_table(report)
     yield [verdict_line(report)]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from nncompress.errors import printable
-from nncompress.results.record import Comparison, Latency, Loaded, Report, Run, TaskMetric
+from nncompress.results.record import Comparison, Latency, Report, Run, TaskMetric
 from nncompress.results.units import format_bytes, format_cosine, format_counted, format_metric, format_smaller
 from nncompress.results.verdict import Level
 from nncompress.results.worst import (
@@ -23,7 +23,7 @@ from nncompress.results.worst import (
     worst_sqnr_db,
 )
 
-MUCH_MORE, WORTH_SAYING_BYTES = 1.5, 16 << 20  # of the memory that a session takes
+MUCH_MORE, WORTH_SAYING_BYTES = 1.25, 16 << 20  # of the memory that a session takes
 
 
 @dataclass(frozen=True)
@@ -120,13 +120,17 @@ def latency_change(latency: Latency) -> str:
     return f"{change}, NOISE" if latency.noise else change
 
 
-def memory_sentence(original: Loaded, result: Loaded) -> str | None:
-    """That a session of the result takes much more memory than one of the original, and what to do; None: it does not.
+def memory_sentence(comparison: Comparison) -> str | None:
+    """That a session of the result takes much more memory than one of the original, and what to do; None: it does not,
+    or for another reason.
 
     It does not follow the file: constants that are stored small are decoded when a session is opened.
     """
-    before, after = original.peak_bytes, result.peak_bytes
-    if before is None or after is None or after < max(MUCH_MORE * before, before + WORTH_SAYING_BYTES):
+    loaded, facts = comparison.run.loaded if comparison.run else None, comparison.candidate
+    before, after = (one.peak_bytes for one in loaded) if loaded else (None, None)
+    if before is None or after is None or facts.weight_bytes_loaded < MUCH_MORE * facts.file_bytes:
+        return None
+    if after < max(MUCH_MORE * before, before + WORTH_SAYING_BYTES):
         return None
     return (
         f"INFO: opening a session of the result takes {format_bytes(after)} of memory, of the original "

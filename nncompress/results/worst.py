@@ -7,7 +7,16 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from nncompress.results.record import AtSample, Fidelity, LedgerLine, OutputComparison, Run, Samples, TaskMetric
+from nncompress.results.record import (
+    AtSample,
+    Fidelity,
+    LedgerLine,
+    OutputComparison,
+    Rewritten,
+    Run,
+    Samples,
+    TaskMetric,
+)
 from nncompress.results.units import format_counted, format_share
 
 
@@ -122,6 +131,11 @@ def largest_drop(metrics: Sequence[TaskMetric]) -> TaskMetric | None:
 def worst_weight(ledger: Sequence[LedgerLine]) -> Worst | None:
     """The weight that did most damage; None where none was measured."""
     return _lowest([Worst(db, line.name) for line in ledger if (db := damage_db(line)) is not None])
+
+
+def is_rewritten(line: LedgerLine) -> bool:
+    """True where at least one pass changed this weight."""
+    return any(isinstance(outcome, Rewritten) for outcome in line.outcomes)
 
 
 def damage_db(line: LedgerLine) -> float | None:

@@ -8,7 +8,8 @@ from nncompress.errors import InputError
 from nncompress.feeds.feeds import Feeds
 from nncompress.feeds.specs import Feed
 from nncompress.feeds.synthetic import Synthetic
-from nncompress.runtime.session import Announce, Session, silent
+from nncompress.progress import Announce, silent
+from nncompress.runtime.session import Session
 
 
 def first_accepted(session: Session, choices: Sequence[Feeds], advice: str, *, announce: Announce = silent) -> Feeds:

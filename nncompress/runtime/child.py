@@ -107,9 +107,9 @@ class _Watched:
     part: str = "original"
     what: str = "load"
 
-    def announced(self, part: str, what: str, done: float, total: float | None) -> None:
-        self.part, self.what = part, what
-        _told(part, what, done, total)
+    def announced(self, part: str, stage: str, done: float = 0, total: float | None = None) -> None:
+        self.part, self.what = part, stage
+        _told(part, stage, done, total)
 
     @property
     def is_original(self) -> bool:

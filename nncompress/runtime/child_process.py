@@ -28,6 +28,7 @@ from typing import IO, Any
 
 from nncompress import errors
 from nncompress.errors import MachineError, NncompressError, NoOutputError, lacking, lacks_memory, need_not_repeat
+from nncompress.progress import Announce, silent
 
 _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from nncompress.runtime.child_process import main; main()"
@@ -64,10 +65,7 @@ class Call:
     serves: bool = False  # the result stays there and is called with what is asked
 
 
-Announced = Callable[[str, str, float, float | None], None]
-
-
-def call_in_process(call: Call, announced: Announced, timeout_s: float | None = None) -> Any:
+def call_in_process(call: Call, announced: Announce = silent, timeout_s: float | None = None) -> Any:
     """The function's result. Deliberate errors are raised again here. `timeout_s`: between two signs of life.
 
     Raises ChildDied, ChildTimedOut, ChildLacksMemory, and RuntimeError with the traceback for a bug.
@@ -77,7 +75,7 @@ def call_in_process(call: Call, announced: Announced, timeout_s: float | None = 
 
 
 @contextmanager
-def serving_process(call: Call, announced: Announced, timeout_s: float | None = None) -> Iterator[Callable[[Any], Any]]:
+def serving_process(call: Call, announced: Announce, timeout_s: float | None = None) -> Iterator[Callable[[Any], Any]]:
     """What the function returns, as a callable of one argument that lives in the child. Raises as `call_in_process`."""
     call = replace(call, serves=True)
     with tempfile.TemporaryFile() as stderr, _started(call, stderr) as process:
@@ -92,7 +90,7 @@ class _Talk:
 
     process: subprocess.Popen[bytes]
     stderr: IO[bytes]
-    announced: Announced
+    announced: Announce
     timeout_s: float | None
     queue: Queue[tuple[Any, ...] | None] = field(default_factory=Queue)
 

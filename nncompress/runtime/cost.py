@@ -12,8 +12,9 @@ from pathlib import Path
 import onnxruntime as ort
 
 from nncompress.feeds.specs import Feed
+from nncompress.progress import Announce, silent
 from nncompress.results.record import Loaded, Timing
-from nncompress.runtime.session import Announce, Session, guarded, open_session, silent
+from nncompress.runtime.session import Session, guarded, open_session
 from nncompress.runtime.timing import in_rotation
 
 RAPL = Path("/sys/class/powercap/intel-rapl:0")  # the first processor package; AMD has it too

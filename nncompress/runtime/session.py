@@ -10,7 +10,7 @@ import ctypes
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import onnxruntime as ort
@@ -236,13 +236,3 @@ def _float8(codes: Array, element: str) -> Array:
     name = element.replace("float8", "float8_")
     decoded: Array = codes.view(np.dtype(getattr(ml_dtypes, name))).astype(np.float32)
     return decoded
-
-
-class Announce(Protocol):
-    """Told which model is about to be worked on, how ("load", "run", "time"), and how much of that is done."""
-
-    def __call__(self, part: Part, stage: str, done: float = 0, total: float | None = None) -> None: ...
-
-
-def silent(part: Part, stage: str, done: float = 0, total: float | None = None) -> None:
-    """Tells nobody."""

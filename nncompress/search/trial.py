@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from nncompress.onnx_file.output import owner_of_data
 from nncompress.onnx_file.read import load
 from nncompress.passes.base import Pass
 from nncompress.passes.spec import described
+from nncompress.progress import Announce
 from nncompress.report.json_report import to_json
 from nncompress.results.limits import Limits
 from nncompress.results.summary import headline
@@ -136,15 +137,11 @@ def run_trial(trial: Trial) -> Ended:
     Raises ChildDied where that was killed, and NncompressError for a reason that lies in the machine.
     """
     call = Call(_perform, (trial,), tidy_s=TIDY_S, environment=_ONE_THREAD)
-    ended: Ended = call_in_process(call, _untold)
+    ended: Ended = call_in_process(call)
     return ended
 
 
-def _untold(part: str, what: str, done: float, total: float | None) -> None:
-    """Several run at a time: which of them is at what, nobody can show."""
-
-
-def _perform(trial: Trial, announce: Callable[..., None]) -> Ended:
+def _perform(trial: Trial, announce: Announce) -> Ended:
     start = time.monotonic()
     code, message, sha256, has_report = 0, "", "", False
     try:

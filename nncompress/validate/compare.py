@@ -13,19 +13,18 @@ from pathlib import Path
 from nncompress.errors import InputError
 from nncompress.feeds.feeds import Feeds
 from nncompress.feeds.specs import Feed
+from nncompress.progress import Announce, silent
 from nncompress.results.record import FeedFacts, Latency, Loaded, Run, Timing
 from nncompress.runtime import timing
 from nncompress.runtime.cost import Metered
 from nncompress.runtime.memory import fit_together, model_bytes
 from nncompress.runtime.noise import spread
 from nncompress.runtime.session import (
-    Announce,
     OutputArray,
     Session,
     guarded,
     open_exact_session,
     open_session,
-    silent,
 )
 from nncompress.validate.original import Original
 from nncompress.validate.tally import Tally, Task

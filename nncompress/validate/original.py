@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nncompress.feeds.feeds import Feeds
+from nncompress.progress import Announce, silent
 from nncompress.runtime.accept import first_accepted
 from nncompress.runtime.cost import Metered
 from nncompress.runtime.memory import free_memory_bytes
 from nncompress.runtime.noise import busy
-from nncompress.runtime.session import Announce, Session, open_session, silent
+from nncompress.runtime.session import Session, open_session
 
 
 class Original:

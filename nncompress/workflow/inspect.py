@@ -27,7 +27,8 @@ from nncompress.onnx_file.read import load
 from nncompress.onnx_file.write import written_bytes
 from nncompress.passes.quantize_weights import QuantizeWeights
 from nncompress.results.inspection import Inspection, LeftAlone, PortFacts, Prediction, WeightFacts
-from nncompress.results.record import LedgerLine, Rewritten, Skipped
+from nncompress.results.record import LedgerLine, Skipped
+from nncompress.results.worst import is_rewritten
 from nncompress.workflow.pipeline import compress_graph
 from nncompress.workflow.prepare import Preparing, prepare
 
@@ -142,14 +143,14 @@ def _prediction(model: Model, size: int) -> Prediction | None:
     if not weights:
         return None
     after = written_bytes(compressed.model) if compressed.changed else size
-    count = sum(map(_is_rewritten, weights))
+    count = sum(map(is_rewritten, weights))
     return Prediction("nncompress quantize", size, after, count, _left_alone(weights, compressed.notes))
 
 
 def _left_alone(weights: list[LedgerLine], notes: tuple[str, ...]) -> tuple[LeftAlone, ...]:
     groups: dict[str, list[LedgerLine]] = defaultdict(list)
     for line in weights:
-        if not _is_rewritten(line):
+        if not is_rewritten(line):
             reasons = [outcome.reason for outcome in line.outcomes if isinstance(outcome, Skipped)]
             groups[_OWN_FIGURES.sub("", [*reasons, *notes, "not considered"][0])].append(line)
     left_alone = []
@@ -158,7 +159,3 @@ def _left_alone(weights: list[LedgerLine], notes: tuple[str, ...]) -> tuple[Left
         size = sum(line.bytes_before for line in group)
         left_alone.append(LeftAlone(reason, len(group), size, tuple(line.name for line in group[:_NAMES_KEPT])))
     return tuple(sorted(left_alone, key=lambda left: (-left.size_bytes, left.reason)))
-
-
-def _is_rewritten(line: LedgerLine) -> bool:
-    return any(isinstance(outcome, Rewritten) for outcome in line.outcomes)

@@ -6,9 +6,9 @@ import glob
 import math
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nncompress.errors import NoOutputError
@@ -19,26 +19,24 @@ from nncompress.onnx_file.write import write
 from nncompress.passes.base import Pass, WeightPass
 from nncompress.passes.spec import described
 from nncompress.progress import at, counted
-from nncompress.results.record import FeedFacts, LedgerLine, Rewritten, Run
+from nncompress.results.record import LedgerLine, Run
 from nncompress.results.sensitivity import Effect, SensitiveWeight, SensitivityReport, Spared
 from nncompress.results.units import format_db, format_share
-from nncompress.results.worst import all_identical, largest_drop, worst_cosine, worst_sqnr_db
+from nncompress.results.worst import all_identical, is_rewritten, largest_drop, worst_cosine, worst_sqnr_db
 from nncompress.runtime.environment import environment
 from nncompress.workflow.pipeline import Compressed, check_passes, compress_graph
 from nncompress.workflow.proof import Opened, Proof, opened, with_libraries
 
 Passes = Sequence[Pass]
-Save = Callable[[Passes], str]
-"""Writes a recipe of these passes; the name of its file."""
 
 
 @dataclass(frozen=True)
 class Bound:
-    """What has to hold, and what writes the recipe with which it does."""
+    """What has to hold; and the recipe that is to be written, with which it does."""
 
     min_sqnr_db: float | None
     max_drop: float | None
-    save: Save
+    recipe: str
 
     def holds(self, effect: Effect) -> bool:
         close = self.min_sqnr_db is None or effect.identical or _number(effect.sqnr_db) >= self.min_sqnr_db
@@ -54,8 +52,9 @@ def measure_sensitivity(
     source: Path, passes: Passes, *,
     proof: Proof = Proof(), form: str = DEFAULT_FORM, target: Target = "portable", threads: int = 1,
     bound: Bound | None = None,
-) -> SensitivityReport:  # fmt: skip
-    """Measures every weight that `passes` rewrite, on the outputs of the whole model.
+) -> tuple[SensitivityReport, Passes]:  # fmt: skip
+    """Measures every weight that `passes` rewrite, on the outputs of the whole model. Beside the report stand the
+    passes that keep the bound.
 
     Raises UsageError for passes that cannot be, InputError for the model or data, NoOutputError where nothing would be
     compressed, or where no choice of weights keeps the bound.
@@ -71,14 +70,17 @@ def measure_sensitivity(
         trials = _Trials(original, passes, proved, folder, form, target, threads)
         lines, everything = trials.whole()
         weights = sorted(trials.each(lines), key=lambda weight: _damage(weight.alone))
-        spared = None if bound is None else _spared(trials, [weight.name for weight in weights], everything, bound)
+        ranked = [weight.name for weight in weights]
+        spared = None if bound is None else _spared(trials, ranked, everything, bound)
         original.check_in_place()
-        assert proved.feeds is not None, "validation is on"
-        metric = trials.metric
-    return SensitivityReport(
-        str(source), tuple(map(described, passes)), tuple(weights), everything, metric and metric[0],
-        metric[1] if metric else True, trials.facts, environment(), spared, original.notes,
+        run = trials.run
+        assert run is not None, "all were compressed once"
+    metric = largest_drop(run.metrics)
+    report = SensitivityReport(
+        str(source), tuple(map(described, passes)), tuple(weights), everything, metric.name if metric else None,
+        metric.is_share if metric else True, run.feeds, environment(), spared, original.notes,
     )  # fmt: skip
+    return report, narrowed(passes, exclude=spared.names if spared else ())
 
 
 @dataclass
@@ -92,21 +94,12 @@ class _Trials:
     form: str
     target: Target
     threads: int
-    runs: list[Run] = field(default_factory=list)
-
-    @property
-    def facts(self) -> FeedFacts:
-        return self.runs[0].feeds
-
-    @property
-    def metric(self) -> tuple[str, bool] | None:
-        worst = largest_drop(self.runs[0].metrics)
-        return (worst.name, worst.is_share) if worst else None
+    run: Run | None = None  # the last one
 
     def whole(self) -> tuple[list[LedgerLine], Effect]:
         """The weights that are rewritten, and what that does."""
         compressed = self._compressed(self.passes)
-        lines = [line for line in compressed.lines if line.kind == "weight" and _is_rewritten(line)]
+        lines = [line for line in compressed.lines if line.kind == "weight" and is_rewritten(line)]
         if not lines:
             raise NoOutputError("nothing would be compressed: there is no weight to measure")
         return lines, self._effect(compressed)
@@ -129,13 +122,12 @@ class _Trials:
         path = self.folder / "trial.onnx"
         files = write(compressed.model, path, lasting=False)
         try:
-            run = self.proved.compare(path, compressed.model)
+            self.run = self.proved.compare(path, compressed.model)
         finally:
             for file in files:
                 file.unlink()
-        assert run is not None, "validation is on"
-        self.runs.append(run)
-        return _effect_of(run)
+        assert self.run is not None, "validation is on"
+        return _effect_of(self.run)
 
 
 def narrowed(passes: Passes, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> list[Pass]:
@@ -151,7 +143,7 @@ def narrowed(passes: Passes, include: Sequence[str] = (), exclude: Sequence[str]
 def _spared(trials: _Trials, ranked: Sequence[str], everything: Effect, bound: Bound) -> Spared:
     """The fewest of the most sensitive weights without which the bound holds, found by halving; each try is a run."""
     if bound.holds(everything):
-        return Spared(str(bound), (), everything, bound.save(trials.passes))
+        return Spared(str(bound), (), everything, bound.recipe)
     low, high, best = 0, len(ranked), None  # `low` are too few, and all would be enough
     while high - low > 1:
         middle = (low + high) // 2
@@ -164,8 +156,7 @@ def _spared(trials: _Trials, ranked: Sequence[str], everything: Effect, bound: B
     if best is None:
         raise NoOutputError(f"no recipe keeps {bound}: with one weight alone it is missed as well")
     count, effect = best
-    names = tuple(ranked[:count])
-    return Spared(str(bound), names, effect, bound.save(narrowed(trials.passes, exclude=names)))
+    return Spared(str(bound), tuple(ranked[:count]), effect, bound.recipe)
 
 
 def _effect_of(run: Run) -> Effect:
@@ -186,7 +177,3 @@ def _damage(effect: Effect) -> float:
 
 def _number(sqnr_db: float | None) -> float:
     return -math.inf if sqnr_db is None else sqnr_db
-
-
-def _is_rewritten(line: LedgerLine) -> bool:
-    return any(isinstance(outcome, Rewritten) for outcome in line.outcomes)

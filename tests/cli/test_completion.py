@@ -89,6 +89,7 @@ def test_there_is_a_script_for_each_shell(shell: str, start: str, home: Path) ->
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+@pytest.mark.slow
 def test_a_real_bash_completes_once_it_is_installed(home: Path) -> None:
     assert f"bash completion installed in {home}" in in_bash(home, "nncompress --install-completion")
     assert ".bash_completions/nncompress.sh" in (home / ".bashrc").read_text()

@@ -87,6 +87,7 @@ def test_a_limit_of_a_folder_above_is_a_gate_that_says_where_it_stands(
     assert nncompress(*given, "--no-config").exit_code == 0
 
 
+@pytest.mark.slow
 def test_a_limit_on_the_task_needs_something_that_says_how_well_it_is_done(here: Path) -> None:
     with np.load(IMAGES) as arrays:
         np.savez("unlabelled.npz", image=arrays["image"][:8])
@@ -122,6 +123,7 @@ def test_what_a_configuration_is_cannot_be_said_twice_and_check_needs_one(here: 
 
 
 @pytest.mark.parametrize("seconds", ["variable", "file"])
+@pytest.mark.slow
 def test_no_time_for_latency_breaks_neither_check_nor_bench(
     here: Path, monkeypatch: pytest.MonkeyPatch, seconds: str
 ) -> None:
@@ -202,6 +204,7 @@ def test_a_configuration_that_is_no_file_is_not_passed_over(here: Path, name: st
         assert (ended.exit_code, f"error: cannot read {name}: " in one_line(ended.stderr)) == (2, True)
 
 
+@pytest.mark.slow
 def test_a_saved_recipe_gives_the_same_bytes_and_options(here: Path, tmp_path: Path) -> None:
     options = ["--data", IMAGES, "--max-drop", "2 %", "--min-sqnr", -5, "--seconds", 0, "--form", "dequantize"]
     passes = ["-p", "prune-magnitude:sparsity=0.3,include=fc*", "-p", "quantize-weights:dtype=uint8"]

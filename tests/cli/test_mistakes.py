@@ -42,7 +42,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def refused(command: str, code: int, *messages: str) -> None:
+def assert_refused(command: str, code: int, *messages: str) -> None:
     """`command` ends with `code` and one line that holds each of the `messages`, and no words of the machinery."""
     ended = nncompress(*command.split())
     said = one_line(ended.stderr)
@@ -103,8 +103,8 @@ MODELS: list[tuple[str, Callable[[Path], Any], str]] = [
 @pytest.mark.parametrize(("name", "make", "message"), MODELS, ids=[f"{n}-{m[-24:]}" for n, _, m in MODELS])
 def test_a_model_that_is_none(name: str, make: Callable[[Path], Any], message: str, here: Path) -> None:
     make(Path(name))
-    refused(f"quantize {name} -o small.onnx", 3, message)
-    refused(f"inspect {name}", 3, message)
+    assert_refused(f"quantize {name} -o small.onnx", 3, message)
+    assert_refused(f"inspect {name}", 3, message)
 
 
 # ------------------------------------------------------------------------------------------------ data
@@ -176,9 +176,10 @@ ARRAYS: list[tuple[str, dict[str, np.ndarray], str]] = [
 
 
 @pytest.mark.parametrize(("net", "arrays", "message"), ARRAYS, ids=[f"{n}-{m[-30:]}" for n, _, m in ARRAYS])
+@pytest.mark.slow
 def test_arrays_that_do_not_fit(net: str, arrays: dict[str, np.ndarray], message: str, here: Path) -> None:
     np.savez("eval.npz", **arrays)
-    refused(f"quantize {net}.onnx --dry-run --data eval.npz", 3, "eval.npz: ", message)
+    assert_refused(f"quantize {net}.onnx --dry-run --data eval.npz", 3, "eval.npz: ", message)
 
 
 FILES: list[tuple[str, Callable[[Path], Any], str]] = [
@@ -228,14 +229,15 @@ FILES: list[tuple[str, Callable[[Path], Any], str]] = [
 
 
 @pytest.mark.parametrize(("name", "make", "message"), FILES, ids=[name for name, _, _ in FILES])
+@pytest.mark.slow
 def test_data_that_are_none(name: str, make: Callable[[Path], Any], message: str, here: Path) -> None:
     make(Path(name))
-    refused(f"quantize image.onnx --dry-run --data {name}", 3, f"{name}: ", message)
+    assert_refused(f"quantize image.onnx --dry-run --data {name}", 3, f"{name}: ", message)
 
 
 def test_what_would_be_data_is_shown_with_shape_and_type(here: Path) -> None:
     Path("photos").mkdir()
-    refused(
+    assert_refused(
         "quantize image.onnx --dry-run --data photos",
         3,
         'photos: holds neither .npz files nor test_data_set_* folders; np.savez("data.npz", image=...) writes samples '
@@ -260,8 +262,9 @@ LABELS: list[tuple[Callable[[np.ndarray], np.ndarray], str]] = [
 
 
 @pytest.mark.parametrize(("labels", "message"), LABELS)
+@pytest.mark.slow
 def test_labels_that_are_none(labels: Callable[[np.ndarray], np.ndarray], message: str, here: Path) -> None:
-    refused(with_labels(labels), 3, message)
+    assert_refused(with_labels(labels), 3, message)
 
 
 def test_labels_may_stand_in_a_column(here: Path) -> None:
@@ -282,7 +285,7 @@ def test_labels_may_stand_in_a_column(here: Path) -> None:
 )
 def test_labels_in_the_wrong_place(name: str, make: Callable[[Path], Any], message: str, here: Path) -> None:
     make(Path(name))
-    refused(f"compare mlp.onnx mlp.onnx --data {IMAGES} --labels {name}", 3, message)
+    assert_refused(f"compare mlp.onnx mlp.onnx --data {IMAGES} --labels {name}", 3, message)
 
 
 # ------------------------------------------------------------------------------------------------ the command line
@@ -322,7 +325,7 @@ def test_labels_in_the_wrong_place(name: str, make: Callable[[Path], Any], messa
     ],
 )
 def test_command_lines_that_cannot_be_meant(command: str, messages: list[str], here: Path) -> None:
-    refused(command, 2, *messages)
+    assert_refused(command, 2, *messages)
 
 
 # ------------------------------------------------------------------------------------------------ sources of values
@@ -340,7 +343,7 @@ def test_a_variable_that_cannot_be_meant_is_named(
     variable: str, value: str, code: int, message: str, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(f"NNCOMPRESS_{variable}", value)
-    refused("quantize mlp.onnx --dry-run", code, message)
+    assert_refused("quantize mlp.onnx --dry-run", code, message)
 
 
 @pytest.mark.parametrize(
@@ -358,12 +361,12 @@ def test_a_variable_that_cannot_be_meant_is_named(
 )
 def test_a_key_that_cannot_be_meant_is_named_with_its_file(text: str, code: int, message: str, here: Path) -> None:
     Path("nncompress.toml").write_text(text)
-    refused("quantize mlp.onnx --dry-run", code, message)
+    assert_refused("quantize mlp.onnx --dry-run", code, message)
 
 
 def test_the_key_of_a_recipe_is_named_with_its_file(here: Path) -> None:
     Path("mine.toml").write_text('seconds = 99999\n[[steps]]\npass = "quantize-weights"\n')
-    refused("run mine.toml mlp.onnx --dry-run", 2, "not 99999 (--seconds is set by seconds in mine.toml)")
+    assert_refused("run mine.toml mlp.onnx --dry-run", 2, "not 99999 (--seconds is set by seconds in mine.toml)")
 
 
 def test_options_of_passes_are_documented_without_the_words_of_the_machinery() -> None:

@@ -53,6 +53,7 @@ def test_a_report_that_cannot_be_written_is_an_error(arguments: list[object]) ->
     [(["quantize", "nope.onnx", "-o", "x.onnx"], 3), (["quantize", "--nope"], 2), ([], 2)],
     ids=str,
 )
+@pytest.mark.slow
 def test_messages_that_cannot_be_written_change_no_exit_code(
     arguments: list[object], code: int, redirection: str
 ) -> None:

@@ -113,6 +113,7 @@ def check(kind: str, weights: dict[str, np.ndarray], one: Pass, form: str, *, as
 
 
 @pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.slow
 def test_values_stay_finite_or_exact_and_the_stated_error_is_the_real_one(kind: str) -> None:
     for one in QUANTIZERS + PRUNERS:
         check(kind, extremes(TYPES[kind]), one, "folded", as_tables=False)

@@ -149,6 +149,7 @@ def test_the_child_does_not_load_onnx():
     assert subprocess.run([sys.executable, "-c", script], cwd=here, capture_output=True, text=True).stdout == "[]\n"
 
 
+@pytest.mark.slow
 def test_an_interrupt_of_the_parent_ends_the_child(tmp_path):
     script = textwrap.dedent(f"""
         import signal, sys

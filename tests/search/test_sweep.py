@@ -132,6 +132,7 @@ def test_a_trial_whose_files_are_damaged_runs_again(tmp_path: Path, damage: str)
     assert one.target.read_bytes() == good
 
 
+@pytest.mark.slow
 def test_a_reason_is_a_result_too(tmp_path: Path) -> None:
     (tmp_path / "bad.onnx").write_bytes(b"no model")
     (ended,) = run_trials([trial(tmp_path, model=tmp_path / "bad.onnx")])

@@ -38,7 +38,9 @@ def test_work_is_counted_for_the_sizes_that_were_run(path: Path, monkeypatch: py
     assert run.work == Work(("x 2×5×4",), 2 * 5 * 4 * 3, 2 * 5 * 4 * 3)
     assert report.environment.made_at == "1970-01-01T00:00:00Z"
     assert ("multiply-accumulates as run", "120", "120", "same") in comparison_table(report).rows
-    assert "Sizes that were run: x 2×5×4." in feeds_lines(replace(run, feeds=replace(run.feeds, source="data")))
+    assert "Sizes that were run: x 2×5×4." in feeds_lines(
+        replace(report.comparison, run=replace(run, feeds=replace(run.feeds, source="data")))
+    )
 
 
 def test_nothing_is_counted_where_nothing_is_run(path: Path) -> None:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from nncompress.errors import printable
 from nncompress.report.charts.axes import PLOT_HEIGHT, PLOT_WIDTH, Tick, round_axis, scaled, ticks_of
 from nncompress.report.charts.boxes import Bars, Key, Row, pair, row
-from nncompress.report.ledger_table import is_rewritten, largest_first
+from nncompress.report.ledger_table import largest_first
 from nncompress.results.record import LedgerLine
 from nncompress.results.units import format_bytes, format_counted, format_smaller
+from nncompress.results.worst import is_rewritten
 
 MOST_BARS = 16  # weights that are drawn each by itself
 NAMED = 3

@@ -36,7 +36,7 @@ def render_bench_html(report: BenchReport) -> str:
     timings = [(model.path, model.latency) for model in report.models]
     tables = [Folded(bench_table(report), opened=True), Folded(notes), machine(report.environment)]
     return render_page(
-        "bench.html.j2",
+        "bars.html.j2",
         head,
         tables,
         bars=bars,

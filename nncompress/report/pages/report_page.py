@@ -22,7 +22,7 @@ from nncompress.report.tables import (
     metrics_table,
     samples_table,
 )
-from nncompress.results.record import Report, Run
+from nncompress.results.record import Comparison, Report, Run
 from nncompress.results.summary import heading, headline, latency_change
 
 MOST_BYTES = 290_000
@@ -43,7 +43,7 @@ def _rendered(report: Report, room: int) -> str:
     run, rules = report.comparison.run, report.verdict.rules
     head = Head(
         report.verdict.level, headline(report), heading(report), made(report.command, report.environment),
-        tiles(report.comparison, rules), tuple(missed(rules)), tuple(_lines(run)),
+        tiles(report.comparison, rules), tuple(missed(rules)), tuple(_lines(report.comparison)),
     )  # fmt: skip
     bars = [waterfall(report), sizes.category_bars(report.ledger), sizes.weight_bars(report.ledger)]
     if run:
@@ -56,10 +56,11 @@ def _rendered(report: Report, room: int) -> str:
     )  # fmt: skip
 
 
-def _lines(run: Run | None) -> list[str]:
+def _lines(comparison: Comparison) -> list[str]:
     """What it was measured on; what makes latency doubtful stands below its picture."""
-    noise = {printable(line) for line in run.latency.noise} if run and run.latency else set()
-    return [line for line in feeds_lines(run) if line not in noise]
+    latency = comparison.run.latency if comparison.run else None
+    noise = {printable(line) for line in latency.noise} if latency else set()
+    return [line for line in feeds_lines(comparison) if line not in noise]
 
 
 def _latencies(run: Run | None) -> object:

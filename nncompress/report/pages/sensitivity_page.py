@@ -23,7 +23,7 @@ def render_sensitivity_html(report: SensitivityReport) -> str:
     )  # fmt: skip
     tables = [Folded(sensitivity_table(report), opened=True, sortable=len(report.weights)), machine(report.environment)]
     bars = [_bars(report, "Alone", "alone"), _bars(report, "All but it", "without")]
-    return render_page("bench.html.j2", head, tables, bars=bars, latency=None, latency_summary="")
+    return render_page("bars.html.j2", head, tables, bars=bars, latency=None, latency_summary="")
 
 
 def _tiles(report: SensitivityReport) -> list[Tile]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nncompress.results.record import Comparison, LedgerLine, Rewritten
+from nncompress.results.record import Comparison, LedgerLine
 from nncompress.results.rules.rule import ruled
 from nncompress.results.units import as_typed, format_bytes, format_smaller
 from nncompress.results.verdict import Level, RuleResult
+from nncompress.results.worst import is_rewritten
 
 COMPRESS_MORE = (
     "compress the weights that were left alone, or add a pass: nncompress run -p prune-magnitude -p quantize-weights"
@@ -16,7 +17,7 @@ COMPRESS_MORE = (
 
 def changed_rule(comparison: Comparison, ledger: Sequence[LedgerLine]) -> RuleResult:
     """A compression that rewrote no weight: warn, and fail where the file is the same as before."""
-    changed = [line.kind for line in ledger if any(isinstance(o, Rewritten) for o in line.outcomes)]
+    changed = [line.kind for line in ledger if is_rewritten(line)]
     weights, rewritten = sum(line.kind == "weight" for line in ledger), changed.count("weight")
     others = changed.count("constants")
     level: Level = "pass" if changed else "fail" if _same_file(comparison) else "warn"

@@ -6,9 +6,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from nncompress.results.record import LedgerLine, Rewritten
+from nncompress.results.record import LedgerLine
 from nncompress.results.rules.rule import ruled
 from nncompress.results.verdict import RuleResult
+from nncompress.results.worst import is_rewritten
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def _form_rule(requests: Requests, ledger: Sequence[LedgerLine]) -> RuleResult |
     """None too where no weight was changed, which a rule of its own says."""
     if requests.form is None:
         return None
-    changed = [line for line in ledger if any(isinstance(outcome, Rewritten) for outcome in line.outcomes)]
+    changed = [line for line in ledger if is_rewritten(line)]
     stored = [line for line in changed if requests.form in re.split(r"[ (),]+", line.form)]
     if not changed:
         return None

@@ -86,6 +86,7 @@ def test_a_ledger_of_weights_alone_has_one_body_besides_its_total() -> None:
 
 
 @pytest.mark.parametrize(("count", "length"), [(200, 40), (600, 40), (2000, 300)])
+@pytest.mark.slow
 def test_any_number_of_weights_fits_in_300_kb(count: int, length: int) -> None:
     text = render_html(large_report(count, "encoder.layer.{}." + "x" * length))
     assert len(text.encode()) < 300_000
