@@ -54,7 +54,6 @@ def test_help_imports_no_large_library(arguments: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_help_of_no_command_imports_a_large_library() -> None:
     """One process for all: what the help of a command imports is there after all others as well."""
     ended = subprocess.run(

@@ -15,6 +15,7 @@ from tests.support import IMAGES, MLP, SAMPLES, nncompress, one_line
 CNN = SAMPLES / "digits_cnn.onnx"
 
 
+@pytest.mark.slow
 def test_all_figures_are_there_with_their_samples(tmp_path: Path) -> None:
     saved = tmp_path / "bench.json"
     ended = nncompress("bench", CNN, MLP, "--seconds", 0.2, "--data", IMAGES, "--json", saved)

@@ -30,6 +30,7 @@ def relative_error(report: dict[str, Any]) -> float:
     return float(output["deployed"]["relative_error"])
 
 
+@pytest.mark.slow
 def test_quantize_corrects_biases_where_there_are_data_for_it(tmp_path: Path) -> None:
     plain = report_of("quantize", CNN, "-o", tmp_path / "plain.onnx", *PLAIN)
     report = report_of("quantize", CNN, "-o", tmp_path / "o.onnx", *CALIBRATED)

@@ -101,6 +101,7 @@ MODELS: list[tuple[str, Callable[[Path], Any], str]] = [
 
 
 @pytest.mark.parametrize(("name", "make", "message"), MODELS, ids=[f"{n}-{m[-24:]}" for n, _, m in MODELS])
+@pytest.mark.slow
 def test_a_model_that_is_none(name: str, make: Callable[[Path], Any], message: str, here: Path) -> None:
     make(Path(name))
     assert_refused(f"quantize {name} -o small.onnx", 3, message)
@@ -324,6 +325,7 @@ def test_labels_in_the_wrong_place(name: str, make: Callable[[Path], Any], messa
         ),
     ],
 )
+@pytest.mark.slow
 def test_command_lines_that_cannot_be_meant(command: str, messages: list[str], here: Path) -> None:
     assert_refused(command, 2, *messages)
 

@@ -105,6 +105,7 @@ def test_the_key_follows_what_bears_on_the_outcome_but_no_path() -> None:
 
 
 # ------------------------------------------------------------------------------------------------ trials
+@pytest.mark.slow
 def test_a_trial_leaves_model_report_and_stamp_and_is_not_run_again(tmp_path: Path) -> None:
     told: list[bool] = []
     one = trial(tmp_path)

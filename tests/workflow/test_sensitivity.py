@@ -76,7 +76,6 @@ def test_each_figure_is_that_of_a_compression_of_those_weights(chain: Path) -> N
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_the_recipe_spares_as_few_of_the_worst_as_keep_the_bound(chain: Path) -> None:
     ranked = [weight.name for weight in measure_sensitivity(chain, PASSES, proof=proof(chain))[0].weights]
     recipe = chain.with_name("r.toml")
