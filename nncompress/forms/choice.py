@@ -38,6 +38,7 @@ class Choice:
 
 def cheapest(weight: Weight, encoded: Encoded, storing: Storing) -> Choice:
     """The form asked for wherever it can hold the weight, otherwise the one of least `total_bytes`."""
+    storing = storing.of(weight)
     reasons = _obstacles(weight, encoded, storing)
     able = [form for form in ALL_FORMS if form.name in reasons and reasons[form.name] is None]
     requested = [form for form in able if form.on_request and form.name == storing.form]
@@ -52,7 +53,7 @@ def cheapest(weight: Weight, encoded: Encoded, storing: Storing) -> Choice:
 
 def obstacle(weight: Weight, encoded: Encoded, storing: Storing) -> str | None:
     """Why no form can hold the weight; None if one can."""
-    reasons = _obstacles(weight, encoded, storing)
+    reasons = _obstacles(weight, encoded, storing.of(weight))
     return None if None in reasons.values() else "; ".join(reason for reason in reasons.values() if reason)
 
 

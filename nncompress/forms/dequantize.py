@@ -15,7 +15,8 @@ import onnx_ir as ir
 
 from nncompress.forms.folded import reshaped, reshaped_bytes
 from nncompress.forms.form import PORTABLE, Storing, Target
-from nncompress.forms.layouts import Layout, Payload
+from nncompress.forms.integer_bias import fitted, store_biases
+from nncompress.forms.layouts import Layout, Payload, cheapest_layout
 from nncompress.model.edit import Draft, Editor, put_in_place
 from nncompress.model.model import op_name
 from nncompress.model.weights import Use, Weight
@@ -71,6 +72,10 @@ class Dequantize:
         return _NODE_BYTES + _MOVING_BYTES * (len(_scaled_axes(affine)) > 1 or affine.codes_shape != affine.shape)
 
     def write(self, editor: Editor, weight: Weight, affine: Affine, layout: Layout) -> None:
+        fits = fitted(weight, affine)
+        if fits is not affine:
+            affine, layout = fits, cheapest_layout(self.payload(weight, fits), editor.model.opset)
+        store_biases(editor, weight, affine)
         draft = editor.draft()
         axes, codes = _scaled_axes(affine), layout.draft(draft)
         parameters = (-1,) if axes else ()

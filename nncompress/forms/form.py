@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, Protocol, TypeVar
 
 from nncompress.forms.layouts import Layout, Payload
 from nncompress.model.edit import Editor
+from nncompress.model.encoding import preferred_form
 from nncompress.model.weights import Weight
 
 Target = Literal["portable", "ort"]
@@ -22,6 +23,11 @@ class Storing:
     form: str = DEFAULT_FORM  # taken wherever it can hold a weight
     target: Target = "portable"  # ort: operators of com.microsoft are allowed
     keep_metadata: bool = False  # what exporters wrote for debugging, however large
+
+    def of(self, weight: Weight) -> Storing:
+        """What is asked of how this weight is stored: a pass may prefer a form for it."""
+        form = preferred_form(weight.value)
+        return self if form is None else replace(self, form=form)
 
     @property
     def takes_plain_scales(self) -> bool:

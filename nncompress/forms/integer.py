@@ -39,22 +39,15 @@ class Integer:
     decoded_at_load: ClassVar[bool] = False
 
     def obstacle(self, weight: Weight, affine: Affine, storing: Storing) -> str | None:
-        if weight.dtype != ir.DataType.FLOAT:
-            return "DynamicQuantizeLinear takes float32 alone"
+        reason = unsuitable(weight, storing)
+        if reason is not None:
+            return reason
         if integer_lstm.is_of_lstm(weight):
-            return integer_lstm.obstacle(weight, affine, storing)
-        if len(weight.shape) != 2 or affine.codes_shape != weight.shape:
-            return "it is no matrix that MatMul or Gemm multiplies"
-        if len(weight.value.uses()) != len(weight.uses) or not all(map(_is_plain, weight.uses)):
-            return "it is not only the right operand of MatMul and plain Gemm"
-        turned = {_is_turned(use.node) for use in weight.uses}
-        if len(turned) > 1:
-            return "it is read transposed and as it is"
-        columns = 0 if turned == {True} else 1
-        if affine.zero_point is not None or affine.input_scale is not None or affine.scale.shape[1 - columns] > 1:
+            return integer_lstm.obstacle(weight, affine)
+        columns = 0 if _is_turned(weight.uses[0].node) else 1
+        plain = affine.codes_shape == weight.shape and affine.zero_point is None and affine.input_scale is None
+        if not plain or affine.scale.shape[1 - columns] > 1:
             return "its scales do not differ by column alone"
-        if weight.shape[1 - columns] > _LONGEST_SUM:
-            return f"sums of more than {_LONGEST_SUM:,} products may not fit 32 bits"
         return None
 
     def payload(self, weight: Weight, affine: Affine) -> Payload:
@@ -86,6 +79,24 @@ class Integer:
         put_instead(editor.model, weight, draft)
 
 
+def unsuitable(weight: Weight, storing: Storing) -> str | None:
+    """Why it cannot be an integer operand, however it is encoded."""
+    if weight.dtype != ir.DataType.FLOAT:
+        return "DynamicQuantizeLinear takes float32 alone"
+    if integer_lstm.is_of_lstm(weight):
+        return integer_lstm.unsuitable(weight, storing)
+    if len(weight.shape) != 2:
+        return "it is no matrix that MatMul or Gemm multiplies"
+    if len(weight.value.uses()) != len(weight.uses) or not all(map(is_plain_product, weight.uses)):
+        return "it is not only the right operand of MatMul and plain Gemm"
+    turned = {_is_turned(use.node) for use in weight.uses}
+    if len(turned) > 1:
+        return "it is read transposed and as it is"
+    if weight.shape[1 if turned == {True} else 0] > _LONGEST_SUM:
+        return f"sums of more than {_LONGEST_SUM:,} products may not fit 32 bits"
+    return None
+
+
 @dataclass(frozen=True)
 class _Activation:
     codes: ir.Value
@@ -93,7 +104,7 @@ class _Activation:
     zero_point: ir.Value
 
 
-def _is_plain(use: Use) -> bool:
+def is_plain_product(use: Use) -> bool:
     """True for MatMul with the weight on the right, and Gemm without factors and a transposed left side."""
     node = use.node
     if not use.direct or use.index != 1 or operand(node, 0) is None:
@@ -133,5 +144,5 @@ def _quantized(editor: Editor, data: ir.Value, reader: ir.Node) -> _Activation:
             return _Activation(*use.node.outputs)
     draft = editor.draft()
     outputs = draft.outputs(_QUANTIZE, [data], 3)
-    insert_behind(scope, draft, data)
+    insert_behind(editor.model, scope, draft, data)
     return _Activation(*outputs)

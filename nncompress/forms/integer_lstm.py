@@ -32,13 +32,19 @@ def is_of_lstm(weight: Weight) -> bool:
     return alone and uses[0].direct and standard_op(uses[0].node) == "LSTM" and uses[0].index in _MATRICES
 
 
-def obstacle(weight: Weight, affine: Affine, storing: Storing) -> str | None:
-    """Why it cannot be an integer operand."""
-    node, index = weight.uses[0].node, weight.uses[0].index
+def unsuitable(weight: Weight, storing: Storing) -> str | None:
+    """Why it cannot be an integer operand, however it is encoded."""
+    node = weight.uses[0].node
     if storing.target != "ort":
         return f"{_OP} is an operator of onnxruntime alone: --target ort allows it"
     if operand(node, _PEEPHOLES) is not None or int_of(node, "layout", 0) != 0 or "activations" in node.attributes:
         return f"{_OP} has no peepholes, layouts and activations of its own"
+    return None
+
+
+def obstacle(weight: Weight, affine: Affine) -> str | None:
+    """Why it cannot be one as it is encoded."""
+    node, index = weight.uses[0].node, weight.uses[0].index
     if not _fits(affine, weight.shape):
         return "its scales do not differ by gate and direction alone"
     other = operand(node, sum(_MATRICES) - index)

@@ -145,29 +145,39 @@ def put_instead(model: Model, weight: Weight, draft: Draft) -> None:
 
 def insert_before(model: Model, scope: Scope, draft: Draft, node: ir.Node | None) -> None:
     """Puts the drafted constants into `scope` and the nodes right in front of `node` (None: at the end)."""
-    nodes = list(draft.nodes)
-    if keeps_constants_as_nodes(model, scope):
-        nodes = [_constant_node(value) for value in draft.constants] + nodes
-    else:
-        for value in draft.constants:
-            scope.initializers.add(value)  # type: ignore[union-attr]
+    nodes = _with_constants(model, scope, draft)
     if node is None:
         scope.extend(nodes)
     else:
         scope.insert_before(node, nodes)
-    for new in nodes:
-        new.name = ""  # onnx-ir gives each one, which nothing needs
+    _unname(nodes)
 
 
-def insert_behind(scope: Scope, draft: Draft, value: ir.Value) -> None:
-    """Puts the drafted nodes into `scope` where `value` is there: right behind what computes it, or first of all."""
-    assert not draft.constants, "nodes alone"
+def insert_behind(model: Model, scope: Scope, draft: Draft, value: ir.Value) -> None:
+    """Puts the draft into `scope` where `value` is there: right behind what computes it, or first of all."""
+    nodes = _with_constants(model, scope, draft)
     producer = value.producer()
     if producer is not None and producer.graph is scope:
-        scope.insert_after(producer, draft.nodes)
+        scope.insert_after(producer, nodes)
+    elif (first := next(iter(scope), None)) is not None:
+        scope.insert_before(first, nodes)
     else:
-        scope.insert_before(next(iter(scope)), draft.nodes)
-    for new in draft.nodes:
+        scope.extend(nodes)
+    _unname(nodes)
+
+
+def _with_constants(model: Model, scope: Scope, draft: Draft) -> list[ir.Node]:
+    """The drafted nodes, the constants before them where they have to be nodes; others go into the scope."""
+    if keeps_constants_as_nodes(model, scope):
+        return [_constant_node(value) for value in draft.constants] + draft.nodes
+    for value in draft.constants:
+        scope.initializers.add(value)  # type: ignore[union-attr]
+    return draft.nodes
+
+
+def _unname(nodes: Sequence[ir.Node]) -> None:
+    """onnx-ir gives each one a name, which nothing needs."""
+    for new in nodes:
         new.name = ""
 
 

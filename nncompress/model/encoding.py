@@ -14,7 +14,7 @@ from nncompress.model.tensors import lazy
 from nncompress.model.weights import Weight
 from nncompress.numerics.encoded import Encoded
 
-_KEY = "nncompress.encoded"
+_KEY, _FORM = "nncompress.encoded", "nncompress.preferred-form"
 
 
 def attach(weight: Weight, encoded: Encoded) -> None:
@@ -52,3 +52,14 @@ def riding_on(value: ir.Value) -> Encoded | None:
     """The same for any value."""
     encoded: Encoded | None = value.meta.get(_KEY)
     return encoded
+
+
+def prefer_form(value: ir.Value, form: str) -> None:
+    """The weight is to be stored in `form` wherever that can hold it, whatever the run asks for."""
+    value.meta[_FORM] = form
+
+
+def preferred_form(value: ir.Value) -> str | None:
+    """The form that a pass wants for the weight; None: that of the run."""
+    form: str | None = value.meta.get(_FORM)
+    return form

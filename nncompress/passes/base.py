@@ -35,8 +35,8 @@ class Stage(IntEnum):
     GRAPH = 1  # nodes: factors, channels taken out
     SCALES = 2  # what moves magnitude from one weight or activation to another
     VALUES = 3  # other values for weights
-    ENCODINGS = 4  # weights as integers, codebooks, halves
-    ROUNDING = 5  # activations as integers
+    ROUNDING = 4  # activations as integers: how weights are encoded depends on what they are multiplied with
+    ENCODINGS = 5  # weights as integers, codebooks, halves
     CORRECTIONS = 6  # what makes up for the errors of all before: biases, scales
 
 
@@ -46,9 +46,6 @@ class Pass(ABC):
 
     name: ClassVar[str]
     stage: ClassVar[Stage]
-    needs: ClassVar[Needs] = Needs()
-    """statistics of activations that it asks for; a run without calibration data is refused if there are any"""
-
     def __post_init__(self) -> None:
         """Takes options as they are typed and written. Raises UsageError that lists everything wrong with them."""
         given = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
@@ -62,6 +59,11 @@ class Pass(ABC):
     @abstractmethod
     def apply(self, model: Model, context: Context) -> list[Outcome]:
         """Changes `model` in place and says what was done to each thing considered."""
+
+    @property
+    def needs(self) -> Needs:
+        """Statistics of activations that it asks for; a run without calibration data is refused if there are any."""
+        return Needs()
 
     def problem(self) -> str | None:
         """What is wrong with the options; None if they can be used."""

@@ -44,7 +44,10 @@ class CorrectBiases(WeightPass):
 
     name: ClassVar[str] = "correct-biases"
     stage: ClassVar[Stage] = Stage.CORRECTIONS
-    needs: ClassVar[Needs] = Needs(means=True, least_feeds=2)  # to tell means from noise
+
+    @property
+    def needs(self) -> Needs:
+        return Needs(means=True, least_feeds=2)  # to tell means from noise
 
     def apply(self, model: Model, context: Context) -> list[Outcome]:
         weights, outcomes = self.select(model)

@@ -15,7 +15,7 @@ from nncompress.forms.form import DEFAULT_FORM
 from nncompress.forms.narrow import BFLOAT16_FROM_OPSET
 from nncompress.model.biases import find_biases
 from nncompress.model.constants import FLOATS
-from nncompress.model.encoding import attach
+from nncompress.model.encoding import attach, preferred_form
 from nncompress.model.grain import Grain, grain_of, per_tensor
 from nncompress.model.model import OLDEST_OPSET, Model
 from nncompress.model.weights import Weight
@@ -125,7 +125,7 @@ class QuantizeWeights(WeightPass):
         if reason:
             return Skipped(weight.name, self.name, reason)
         choice, before = cheapest(weight, encoding.encoded, context.storing), weight.tensor.nbytes
-        if self.only_if_smaller and not saves(weight, choice):
+        if self.only_if_smaller and not saves(weight, choice) and preferred_form(weight.value) is None:
             after = f"{before} bytes would become about {choice.total_bytes}"
             return Skipped(weight.name, self.name, f"scales and decoding nodes would eat the gain ({after})")
         attach(weight, encoding.encoded)
@@ -141,7 +141,8 @@ class QuantizeWeights(WeightPass):
             left -= weight.tensor.nbytes
             if left < 0:
                 break
-            found.add(weight.name)
+            if preferred_form(weight.value) is None:
+                found.add(weight.name)
         return found
 
     def _encoded(self, weight: Weight, context: Context, *, small: bool = False) -> str | _Encoding:
@@ -185,17 +186,18 @@ class QuantizeWeights(WeightPass):
 
     def _quantized(self, weight: Weight, array: np.ndarray, context: Context) -> Quantized:
         dtype, grain, signed = weight.dtype.numpy(), self._grain(weight), self.dtype == "int8"
-        standard = context.storing.takes_plain_scales
+        storing = context.storing.of(weight)
+        standard = storing.takes_plain_scales
         quantized = functools.partial(
             quantize, channel_axes=grain.channel_axes, bits=self.bits, signed=signed, range_=self.range,
             symmetric=True if self.symmetric is None and standard else self.symmetric, store=context.store,
-            kinds=() if standard or weight.is_elementwise else self._kinds(context.storing.opset),
+            kinds=() if standard or weight.is_elementwise else self._kinds(storing.opset),
         )  # fmt: skip
         array, axis = array.reshape(grain.shape), grain.input_axis
         made = quantized(array, dtype=dtype)
         if (
             self.equalise
-            and context.storing.takes_input_scales
+            and storing.takes_input_scales
             and signed
             and self.symmetric is not False
             and axis is not None

@@ -1,0 +1,195 @@
+"""Pass `quantize-activations`: what weights are multiplied with becomes 8-bit integers, and so the product.
+
+Only the operands of weighted operators are rounded (and the results of Conv, without which no runtime multiplies it in
+integers): rounding what elementwise operators read does most of the damage, and gives hardly any speed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import onnx_ir as ir
+
+from nncompress.errors import UsageError
+from nncompress.forms.integer import is_plain_product, unsuitable
+from nncompress.model.activations import MOVES, round_value, rounding_of
+from nncompress.model.constants import constant_tensor
+from nncompress.model.edit import Editor
+from nncompress.model.encoding import prefer_form
+from nncompress.model.model import Model
+from nncompress.model.node_attributes import operand, standard_op
+from nncompress.model.weights import Use, Weight
+from nncompress.numerics.rounding import Rounding, rounding_for
+from nncompress.passes.base import Stage, WeightPass
+from nncompress.passes.context import Context
+from nncompress.passes.statistics import ActivationRange, Calibration, Estimator, Method, Needs
+from nncompress.results.record import Outcome, Rewritten, Skipped
+
+_STATIC_FROM_OPSET, _DYNAMIC_FROM_OPSET = 13, 11
+
+
+@dataclass(frozen=True)
+class QuantizeActivations(WeightPass):
+    """Multiplies weights in 8-bit integers: what they are multiplied with is rounded, too.
+
+    With static scales these are measured on calibration data (--calibration), with dynamic ones computed at every
+    inference. Conv, Gemm and MatMul can have static scales; Gemm, MatMul and with --target ort LSTM dynamic ones.
+    """
+
+    scales: Literal["static", "dynamic"] = "static"
+    """where the scales of activations come from: measured on calibration data, or computed at every inference"""
+    calibrate: Method = "mse"
+    """how far static scales reach: to the extremes (minmax), their mean over feeds (moving-average), a share of all
+    values (percentile), as far as the histogram keeps its shape (entropy), or where the squared error is least (mse)"""
+    percentile: float = 99.99
+    """percent of the values of an activation that --calibrate percentile keeps"""
+
+    name: ClassVar[str] = "quantize-activations"
+    stage: ClassVar[Stage] = Stage.ROUNDING
+
+    @property
+    def needs(self) -> Needs:
+        return Needs(ranges=self.scales == "static")
+
+    def problem(self) -> str | None:
+        if not 50 < self.percentile <= 100:
+            return f"percentile must be above 50 and at most 100, not {self.percentile:g}"
+        return None
+
+    def needed_opset(self, form: str) -> tuple[int, str]:
+        if self.scales == "static":
+            return _STATIC_FROM_OPSET, "QuantizeLinear takes one scale a channel from opset 13 on"
+        return _DYNAMIC_FROM_OPSET, "there is no DynamicQuantizeLinear before opset 11"
+
+    def apply(self, model: Model, context: Context) -> list[Outcome]:
+        weights, outcomes = self.select(model)
+        if self.scales == "dynamic":
+            return [*outcomes, *(self._dynamic(weight, context) for weight in weights)]
+        if context.calibration is None:
+            raise UsageError(f"{self.name} needs calibration data")
+        return [*outcomes, *self._static(model, weights, context, context.calibration)]
+
+    def _dynamic(self, weight: Weight, context: Context) -> Outcome:
+        reason = unsuitable(weight, context.storing)
+        if reason is not None:
+            return Skipped(weight.name, self.name, reason)
+        prefer_form(weight.value, "integer")
+        return Rewritten(weight.name, self.name, "multiplied in integers, with scales computed at every inference")
+
+    def _static(
+        self, model: Model, weights: Sequence[Weight], context: Context, calibration: Calibration
+    ) -> list[Outcome]:
+        reasons = {id(weight.value): _reason_against(model, weight) for weight in weights}
+        able = [weight for weight in weights if reasons[id(weight.value)] is None]
+        names = dict.fromkeys(str(value.name) for weight in able for use in weight.uses for value in _rounded_at(use.node))
+        ranges = calibration.ranges(model, list(names), Estimator(self.calibrate, self.percentile)) if names else {}
+        chosen: dict[ir.Node, None] = {}
+        outcomes: list[Outcome] = []
+        for weight in weights:
+            reason = reasons[id(weight.value)] or _unknown(weight, ranges)
+            if reason is not None:
+                outcomes.append(Skipped(weight.name, self.name, reason))
+                continue
+            prefer_form(weight.value, "dequantize")
+            chosen.update({use.node: None for use in weight.uses})
+            kept = (ranges[str(use.node.inputs[0].name)] for use in weight.uses)  # type: ignore[union-attr]
+            said = dict.fromkeys(f"{each.low:.3g} to {each.high:.3g}" for each in kept if not isinstance(each, str))
+            outcomes.append(Rewritten(weight.name, self.name, f"multiplied in integers, data of {', '.join(said)}"))
+        rounder = _Rounder(Editor(model), ranges)
+        for node in [node for node in model.ir.graph if node in chosen]:  # results come before what reads them
+            rounder.round(node)
+        return outcomes
+
+
+class _Rounder:
+    """Rounds what nodes read and give, each value once."""
+
+    def __init__(self, editor: Editor, ranges: Mapping[str, ActivationRange | str]) -> None:
+        self._editor, self._ranges = editor, ranges
+        self._rounded: dict[ir.Value, ir.Value] = {}
+
+    def round(self, node: ir.Node) -> None:
+        """The data of one node, and of a Conv its result."""
+        data = node.inputs[0]
+        assert data is not None, "an operand of a product"
+        if data in self._rounded:
+            node.replace_input_with(0, self._rounded[data])
+        elif rounding_of(data) is None:
+            rounding = _rounding_before(data) or self._measured(data)
+            self._rounded[data] = round_value(self._editor, data, rounding, [node])
+        if standard_op(node) == "Conv" and (result := _result_of(node)) not in self._rounded:
+            self._rounded[result] = round_value(self._editor, result, self._measured(result), None)
+
+    def _measured(self, value: ir.Value) -> Rounding:
+        known = self._ranges[str(value.name)]
+        assert isinstance(known, ActivationRange), "others are no operands of what is rounded"
+        return rounding_for(known.low, known.high)
+
+
+def _rounded_at(node: ir.Node) -> Iterator[ir.Value]:
+    """What has to be rounded so that the product is one of integers."""
+    data = node.inputs[0]
+    assert data is not None, "an operand of a product"
+    yield data
+    if standard_op(node) == "Conv":
+        yield _result_of(node)
+
+
+def _result_of(node: ir.Node) -> ir.Value:
+    """Where onnxruntime looks for the rounded result: behind an activation that it computes with the node."""
+    result = node.outputs[0]
+    while len(uses := tuple(result.uses())) == 1 and not result.is_graph_output() and _is_fused(uses[0].node):
+        result = uses[0].node.outputs[0]
+    return result
+
+
+def _is_fused(node: ir.Node) -> bool:
+    if standard_op(node) == "Clip":
+        return all(value is None or constant_tensor(value) is not None for value in node.inputs[1:])
+    return standard_op(node) == "Relu"
+
+
+def _rounding_before(data: ir.Value) -> Rounding | None:
+    """That of the value of which `data` is moved: then it is moved as integers."""
+    producer = data.producer()
+    while producer is not None and standard_op(producer) in MOVES:
+        moved = operand(producer, 0)
+        rounding = rounding_of(moved)
+        if rounding is not None:
+            return rounding
+        producer = moved.producer() if moved is not None else None
+    return None
+
+
+def _reason_against(model: Model, weight: Weight) -> str | None:
+    """Why its products cannot be computed in integers."""
+    if weight.dtype != ir.DataType.FLOAT:
+        return "integer kernels give float32 alone"
+    if len(weight.value.uses()) != len(weight.uses):
+        return "something else reads it as well"
+    return next(filter(None, (_reason_against_use(model, weight, use) for use in weight.uses)), None)
+
+
+def _reason_against_use(model: Model, weight: Weight, use: Use) -> str | None:
+    node = use.node
+    if node.graph is not model.ir.graph:
+        return "it lies in a graph inside a node (If, Loop, Scan) or in a function: calibration does not go there"
+    if standard_op(node) == "Conv":
+        bias = operand(node, 2)
+        computed = bias is not None and constant_tensor(bias) is None
+        return "its bias is computed" if computed else _reason_against_operand(use)
+    if len(weight.shape) != 2 or not is_plain_product(use):
+        return "integer kernels are for Conv, plain Gemm, and MatMul with a matrix on the right"
+    return None
+
+
+def _reason_against_operand(use: Use) -> str | None:
+    return None if use.direct and use.index == 1 else "it is not read directly"
+
+
+def _unknown(weight: Weight, ranges: Mapping[str, ActivationRange | str]) -> str | None:
+    """Why the range of something that it needs is not known."""
+    needed = (str(value.name) for use in weight.uses for value in _rounded_at(use.node))
+    return next((f"{name}: {known}" for name in needed if isinstance(known := ranges[name], str)), None)
