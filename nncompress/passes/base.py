@@ -46,6 +46,7 @@ class Pass(ABC):
 
     name: ClassVar[str]
     stage: ClassVar[Stage]
+
     def __post_init__(self) -> None:
         """Takes options as they are typed and written. Raises UsageError that lists everything wrong with them."""
         given = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}

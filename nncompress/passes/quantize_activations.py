@@ -83,7 +83,9 @@ class QuantizeActivations(WeightPass):
     ) -> list[Outcome]:
         reasons = {id(weight.value): _reason_against(model, weight) for weight in weights}
         able = [weight for weight in weights if reasons[id(weight.value)] is None]
-        names = dict.fromkeys(str(value.name) for weight in able for use in weight.uses for value in _rounded_at(use.node))
+        names = dict.fromkeys(
+            str(value.name) for weight in able for use in weight.uses for value in _rounded_at(use.node)
+        )
         ranges = calibration.ranges(model, list(names), Estimator(self.calibrate, self.percentile)) if names else {}
         chosen: dict[ir.Node, None] = {}
         outcomes: list[Outcome] = []

@@ -13,8 +13,8 @@ from nncompress.feeds.feeds import Feeds
 from nncompress.forms.choice import constant_bytes
 from nncompress.forms.form import DEFAULT_FORM, Storing, Target
 from nncompress.forms.store import store
+from nncompress.model.absorb import absorb_scales
 from nncompress.model.arithmetic import fold_arithmetic
-from nncompress.model.batch_norm import fold_batch_norms
 from nncompress.model.constants import find_constants
 from nncompress.model.metadata import debugging_bytes, drop_debugging
 from nncompress.model.model import Model
@@ -109,7 +109,7 @@ def apply_passes(
     copy = model.clone()
     if not all(isinstance(current, StoreLossless) for current in passes):  # which rounds as a runtime need not
         fold_arithmetic(copy)
-        fold_batch_norms(copy)
+        absorb_scales(copy)
     ledger = Ledger(copy)
     normalised = normalise(copy)
     if samples is not None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nncompress.model.batch_norm import fold_batch_norms
+from nncompress.model.absorb import absorb_scales
 from nncompress.model.constants import find_constants
 from nncompress.model.inventory import quantized_parts, take_inventory
 from nncompress.onnx_file.facts import file_facts
@@ -95,7 +95,7 @@ def test_parameters_of_a_compressed_file_are_those_of_the_original(tmp_path: Pat
     model = load(path)
     compressed = compress_graph(model, CHAINS[chain])
     assert compressed.changed
-    fold_batch_norms(model)
+    absorb_scales(model)
     before, after = take_inventory(model), take_inventory(load(file_of(compressed.model, tmp_path / "o.onnx")))
     assert after.parameters == before.parameters
     assert after.macs == before.macs

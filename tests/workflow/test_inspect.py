@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nncompress.errors import InputError
-from nncompress.model.batch_norm import fold_batch_norms
+from nncompress.model.absorb import absorb_scales
 from nncompress.model.inventory import quantized_parts, take_inventory
 from nncompress.onnx_file.read import load
 from nncompress.onnx_file.write import write
@@ -39,7 +39,7 @@ def test_the_predicted_size_is_that_of_the_file_that_quantize_writes(name: str, 
 def test_parameters_and_work_stay_the_same_when_weights_are_quantized(name: str, tmp_path: Path) -> None:
     before, folded = inspect_file(SAMPLES / name), load(SAMPLES / name)
     after = inspect_file(quantized(SAMPLES / name, tmp_path / "out.onnx"))
-    fold_batch_norms(folded)
+    absorb_scales(folded)
     assert after.parameters == take_inventory(folded).parameters <= before.parameters
     assert after.macs == before.macs
     assert before.macs is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nncompress.model.batch_norm import fold_batch_norms
+from nncompress.model.absorb import absorb_scales
 from nncompress.model.constants import find_constants
 from nncompress.model.model import op_name
 from nncompress.passes.quantize_weights import QuantizeWeights
@@ -35,7 +35,7 @@ def test_it_becomes_part_of_the_weight_and_the_bias(linear: str) -> None:
         f"g ({head}) => (float[] y) {{ c = {call} y = BatchNormalization<epsilon=0.01>(c, s, t, m, v) }}", **constants
     )
     model = as_model(proto)
-    assert fold_batch_norms(model) == 1
+    assert absorb_scales(model) == 1
     assert [op_name(node) for node in model.ir.graph] == [linear.rpartition(" ")[2]]
     (before,), (after,) = run(proto, x=FEEDS[head]), run(model, x=FEEDS[head])
     assert np.abs(before - after).max() < 1e-5 * np.abs(before).max()
@@ -64,14 +64,14 @@ def test_what_is_not_alone_or_not_constant_stays(nodes: str) -> None:
     }  # fmt: skip
     constants = {name: array for name, array in every.items() if f"{name}," in nodes or f"{name})" in nodes}
     model = as_model(proto_of(f"g (float[2,4,5,5] x) => (float[] y, float[] z) {{ {nodes} }}", **constants))
-    assert fold_batch_norms(model) == 0
+    assert absorb_scales(model) == 0
 
 
 def test_one_constant_may_be_scale_and_shift() -> None:
     body = "g (float[2,4,5,5] x) => (float[] y) { c = Conv(x, w, s) y = BatchNormalization(c, s, s, m, v) }"
     proto = proto_of(body, w=noise(CHANNELS, 4, 3, 3), **{name: NORM[name] for name in "smv"})
     model = as_model(proto)
-    assert fold_batch_norms(model) == 1
+    assert absorb_scales(model) == 1
     before, after = (run(each, x=FEEDS["float[2,4,5,5] x"])[0] for each in (proto, model))
     assert np.abs(before - after).max() < 1e-5 * np.abs(before).max()
     assert len(list(find_constants(model))) == 2
@@ -82,4 +82,4 @@ def test_a_result_that_would_overflow_half_precision_stays() -> None:
     half = {name: array.astype(np.float16) for name, array in NORM.items()}
     half["s"][2] = 60_000
     weight = np.full((CHANNELS, 4, 3, 3), 2, np.float16)
-    assert fold_batch_norms(as_model(proto_of(body, w=weight, **half))) == 0
+    assert absorb_scales(as_model(proto_of(body, w=weight, **half))) == 0
