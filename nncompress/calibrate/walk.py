@@ -6,27 +6,22 @@ result was measured is computed again by the next block, for it may have been ch
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
+from nncompress.calibrate.in_child import Child, child_of
 from nncompress.calibrate.measure import Advance, Compare, CompareOutputs, Kinds, TwoNetworks
-from nncompress.errors import InputError, NoOutputError
+from nncompress.calibrate.ranges import measured_ranges
 from nncompress.feeds.feeds import Feeds
 from nncompress.model.blocks import Kind, nodes_behind
 from nncompress.model.linear import Linear
 from nncompress.model.model import Model
-from nncompress.model.network import Network, Plan
-from nncompress.passes.statistics import Deviation, Needs
+from nncompress.model.network import Network
+from nncompress.numerics.estimators import Estimator
+from nncompress.passes.statistics import ActivationRange, Deviation, Needs
 from nncompress.progress import Stage
-from nncompress.runtime.blocks import Block, write_block
-from nncompress.runtime.child import ModelCall, serve_in_child
-from nncompress.runtime.session import Part
-
-_MODEL = Path("(model)")  # what messages call one that is not in a file
 
 
 @dataclass(frozen=True)
@@ -35,6 +30,7 @@ class CalibrationRun:
 
     original: Model
     samples: Feeds
+    threads: int = 1
 
     def walk(
         self, model: Model, linears: Sequence[Linear], needs: Needs
@@ -45,7 +41,7 @@ class CalibrationRun:
         yield from route.excluded
         if not route.targets:
             return
-        with _child(self.original, self.samples) as child:
+        with self._two_networks() as child:
             walker = _Walker(route, child)
             for number, linear in enumerate(route.targets):
                 yield linear, walker.measure(number)
@@ -56,8 +52,8 @@ class CalibrationRun:
         outputs = original.outputs()
         if not outputs:
             return [0.0] * len(models)
-        with _child(self.original, self.samples) as child:
-            original.there = dict(child.kinds())
+        with self._two_networks() as child:
+            original.there = dict(_kinds(child))
             inputs, plan = dict(original.there), original.plan(outputs, outputs)
             kinds = child.answer(Advance(child.written(original, "original", plan), Stage("running")))
             if isinstance(kinds, str):  # they cannot be kept, and so not be compared
@@ -69,6 +65,18 @@ class CalibrationRun:
                 block = child.written(network, "result", replace(network.plan(outputs, ()), kept=[]), outputs)
                 errors.append(float(child.answer(CompareOutputs(block, Stage("running what became of")))))
             return errors
+
+    def ranges(self, model: Model, names: Sequence[str], estimator: Estimator) -> Mapping[str, ActivationRange | str]:
+        """See `passes.statistics.Calibration`."""
+        return measured_ranges(model, self.samples, names, estimator, self.threads)
+
+    def _two_networks(self) -> AbstractContextManager[Child]:
+        return child_of(self.original, TwoNetworks, self.samples)
+
+
+def _kinds(child: Child) -> Kinds:
+    """What the inputs are like."""
+    return cast(Kinds, child.ask(None))
 
 
 class _Route:
@@ -107,50 +115,12 @@ class _Route:
         self.reads = [list(self.now.apart(name, shared).inputs) for name in self.results]
 
 
-class _Child:
-    """The child process, and the folder through which it gets blocks."""
-
-    def __init__(self, folder: Path, path: Path, ask: Callable[[Any], Any]) -> None:
-        self._folder, self._path, self._ask = folder, path, ask
-        self._count = 0
-
-    def kinds(self) -> Kinds:
-        """What the inputs are like."""
-        return cast(Kinds, self._ask(None))
-
-    def written(self, network: Network, part: Part, plan: Plan, seen: Sequence[str] = ()) -> Block:
-        """The planned block in a file."""
-        self._count += 1
-        return write_block(network.model, part, plan, seen, self._folder / f"{self._count}.onnx")
-
-    def answer(self, request: Advance | Compare | CompareOutputs) -> Any:
-        """What the child says; the files that it read are gone then."""
-        try:
-            return self._ask(request)
-        except (InputError, NoOutputError) as error:  # that names a file which nobody knows
-            said = str(error)
-            for file in self._folder.iterdir():
-                said = said.replace(f"the {request.block.part} {file}: ", "")
-            raise type(error)(f"{self._path}: {request.doing.doing} it: {said}") from error
-        finally:
-            for file in self._folder.iterdir():
-                file.unlink()
-
-
-@contextmanager
-def _child(original: Model, samples: Feeds) -> Iterator[_Child]:
-    path = original.path or _MODEL
-    task = ModelCall(TwoNetworks, (samples,), path, path)
-    with tempfile.TemporaryDirectory(prefix="nncompress-") as folder, serve_in_child(task) as ask:
-        yield _Child(Path(folder), path, ask)
-
-
 class _Walker:
     """Goes along a route, block by block, and has the child run them."""
 
-    def __init__(self, route: _Route, child: _Child) -> None:
+    def __init__(self, route: _Route, child: Child) -> None:
         self._route, self._child = route, child
-        kinds = child.kinds()
+        kinds = _kinds(child)
         route.original.there, route.now.there = dict(kinds), dict(kinds)
         self._wanted = [[name, *reads] for name, reads in zip(route.results, route.reads, strict=True)]
 

@@ -1,12 +1,12 @@
 """Which statistics of activations a pass may ask for, and of whom: it never learns how a model is run.
 
-A statistic that a pass comes to need is a field of `Needs`, an accumulator in numerics (Ranges and Gram are there), and
-a field of what `walk` hands out.
+A statistic that a pass comes to need is a field of `Needs`, an accumulator in numerics, and what a method of
+`Calibration` hands out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from nncompress.model.linear import Linear
 from nncompress.model.model import Model
+from nncompress.numerics.estimators import Estimator
 from nncompress.numerics.moments import Moments
 
 
@@ -23,11 +24,13 @@ class Needs:
 
     means: bool = False
     """means and variances of results, in the network as it was and as it is now"""
+    ranges: bool = False
+    """to what ranges activations are to be rounded"""
     least_feeds: int = 1
     """fewer are refused"""
 
     def __bool__(self) -> bool:
-        return self.means
+        return self.means or self.ranges
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,22 @@ class Deviation:
     variance: np.ndarray  # of the mean of `moved`, as feeds differ [channels]
     alone: Moments  # by its own weights alone: on the inputs that it has in the original
     signal: float  # sum of the squares of the original result
+
+
+@dataclass(frozen=True)
+class ActivationRange:
+    """What a value of the graph was like on all samples, and the range to which it is to be rounded, 0 included.
+
+    Both ends are 0 where nothing but zeros was seen.
+    """
+
+    low: float  # kept
+    high: float
+    least: float  # seen
+    greatest: float
+    count: int  # finite elements seen
+    not_finite: int  # others: NaN and infinite ones
+    feeds: int  # in which there were finite elements
 
 
 class Calibration(Protocol):
@@ -53,3 +72,7 @@ class Calibration(Protocol):
 
     def output_errors(self, models: Sequence[Model]) -> list[float]:
         """Of each state of the model |difference| / |original|, of the output where that is largest."""
+
+    def ranges(self, model: Model, names: Sequence[str], estimator: Estimator) -> Mapping[str, ActivationRange | str]:
+        """Of each of these values of the main graph of `model` the range to which it is to be rounded, or why there is
+        none. The samples are run through `model` as it is."""

@@ -113,7 +113,7 @@ def apply_passes(
     ledger = Ledger(copy)
     normalised = normalise(copy)
     if samples is not None:
-        context = replace(context, calibration=CalibrationRun(copy.clone(), samples))
+        context = replace(context, calibration=CalibrationRun(copy.clone(), samples, context.threads))
     outcomes: list[Outcome] = [*normalised.rewritten]
     steps: list[SizeStep] = []
     idle: list[tuple[str, str]] = []

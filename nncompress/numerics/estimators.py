@@ -1,0 +1,60 @@
+"""To what range values are best rounded, by what is known of their spread."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from nncompress.numerics.histogram import BINS
+from nncompress.numerics.spread import Spread
+
+Method = Literal["minmax", "moving-average", "percentile", "entropy", "mse"]
+
+
+@dataclass(frozen=True)
+class Estimator:
+    """A method and what it has to know."""
+
+    method: Method = "minmax"
+    percentile: float = 99.99  # share of the elements that `percentile` keeps
+    bits: int = 8  # to which `entropy` and `mse` suppose values to be rounded
+
+
+def kept_range(spread: Spread, estimator: Estimator) -> tuple[float, float]:
+    """The two ends, between them 0. Raises no error for values that are all 0: both ends are."""
+    low, high = _METHODS[estimator.method](spread, estimator)
+    return max(min(low, 0.0), min(spread.least, 0.0)), min(max(high, 0.0), max(spread.greatest, 0.0))
+
+
+def _minmax(spread: Spread, estimator: Estimator) -> tuple[float, float]:
+    """All that was seen."""
+    return spread.least, spread.greatest
+
+
+def _moving_average(spread: Spread, estimator: Estimator) -> tuple[float, float]:
+    """The means over feeds of the smallest and of the largest element."""
+    return math.fsum(spread.lows) / len(spread.lows), math.fsum(spread.highs) / len(spread.highs)
+
+
+def _percentile(spread: Spread, estimator: Estimator) -> tuple[float, float]:
+    """All but a share of the elements: half of it at either end, or all of it at the one end of a one-sided spread.
+
+    Each end is the outer edge of its bin, so that never more is cut.
+    """
+    two_sided = spread.least < 0 < spread.greatest
+    cut = spread.count * (1 - estimator.percentile / 100) / (2 if two_sided else 1)
+    counts, width = spread.histogram.counts, spread.histogram.width
+    above = int(np.searchsorted(np.cumsum(counts[::-1]), cut, side="right"))  # bins at the top that may go
+    below = int(np.searchsorted(np.cumsum(counts), cut, side="right"))
+    return (below - BINS) * width, (BINS - above) * width
+
+
+_METHODS: dict[str, Callable[[Spread, Estimator], tuple[float, float]]] = {
+    "minmax": _minmax,
+    "moving-average": _moving_average,
+    "percentile": _percentile,
+}
