@@ -2,7 +2,7 @@
 
     b ~ (scale of the data * scale of the weight) * q
 
-Where a bias would not fit 32 bits, the weight's scale of that channel grows until it does; a channel of zeros takes any.
+Where a bias would not fit 32 bits, the scale of that channel grows until it does; a channel of zeros takes any.
 """
 
 from __future__ import annotations

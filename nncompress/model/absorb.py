@@ -292,8 +292,7 @@ def _normalisation(norm: ir.Node, linear: _Linear) -> _Step | None:
         if any(p.shape != (linear.channels,) for p in (scale, shift, mean, variance)):
             return None
         factor = scale / np.sqrt(variance + epsilon)
-        step = _Step(norm, linear.node.outputs[0], factor, shift - mean * factor, _values(values))
-    return step
+        return _Step(norm, linear.node.outputs[0], factor, shift - mean * factor, _values(values))
 
 
 def _values(values: Sequence[ir.Value | None]) -> tuple[ir.Value, ...]:

@@ -21,10 +21,11 @@ from nncompress.model.encoding import prefer_form
 from nncompress.model.model import Model
 from nncompress.model.node_attributes import operand, standard_op
 from nncompress.model.weights import Use, Weight
+from nncompress.numerics.estimators import Estimator, Method
 from nncompress.numerics.rounding import Rounding, rounding_for
 from nncompress.passes.base import Stage, WeightPass
 from nncompress.passes.context import Context
-from nncompress.passes.statistics import ActivationRange, Calibration, Estimator, Method, Needs
+from nncompress.passes.statistics import ActivationRange, Calibration, Needs
 from nncompress.results.record import Outcome, Rewritten, Skipped
 
 _STATIC_FROM_OPSET, _DYNAMIC_FROM_OPSET = 13, 11

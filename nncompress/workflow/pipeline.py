@@ -16,6 +16,7 @@ from nncompress.forms.store import store
 from nncompress.model.absorb import absorb_scales
 from nncompress.model.arithmetic import fold_arithmetic
 from nncompress.model.constants import find_constants
+from nncompress.model.hard_sigmoid import fuse_hard_sigmoids
 from nncompress.model.metadata import debugging_bytes, drop_debugging
 from nncompress.model.model import Model
 from nncompress.model.normalise import Normalised, normalise
@@ -109,6 +110,7 @@ def apply_passes(
     copy = model.clone()
     if not all(isinstance(current, StoreLossless) for current in passes):  # which rounds as a runtime need not
         fold_arithmetic(copy)
+        fuse_hard_sigmoids(copy)
         absorb_scales(copy)
     ledger = Ledger(copy)
     normalised = normalise(copy)
