@@ -195,7 +195,8 @@ class QuantizeWeights(WeightPass):
         )  # fmt: skip
         array, axis = array.reshape(grain.shape), grain.input_axis
         made = quantized(array, dtype=dtype)
-        if self.equalise and storing.takes_input_scales and signed and self.symmetric is not False and axis is not None:
+        plain = not storing.takes_input_scales or preferred_form(weight.value) is not None
+        if self.equalise and not plain and signed and self.symmetric is not False and axis is not None:
             made = equalised(array, made, axis, quantized, dtype)
         return replace(made, affine=replace(made.affine, shape=weight.shape))
 
