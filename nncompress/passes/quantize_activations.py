@@ -25,6 +25,7 @@ from nncompress.numerics.estimators import Estimator, Method
 from nncompress.numerics.rounding import Rounding, rounding_for
 from nncompress.passes.base import Stage, WeightPass
 from nncompress.passes.context import Context
+from nncompress.passes.select import check_globs, matches
 from nncompress.passes.statistics import ActivationRange, Calibration, Needs
 from nncompress.results.record import Outcome, Rewritten, Skipped
 
@@ -39,8 +40,11 @@ class QuantizeActivations(WeightPass):
     inference. Conv, Gemm and MatMul can have static scales; Gemm, MatMul and with --target ort LSTM dynamic ones.
     """
 
-    scales: Literal["static", "dynamic"] = "static"
-    """where the scales of activations come from: measured on calibration data, or computed at every inference"""
+    activations: Literal["static", "dynamic", "mixed"] = "static"
+    """where the scales of activations come from: measured on calibration data, computed at every inference, or for each
+    weight what is fastest on this machine, floating point included, within the loss that is allowed"""
+    dynamic: tuple[str, ...] = ()
+    """of the weights whose name, or a reading node's name, matches one of these globs the scales are dynamic anyway"""
     calibrate: Method = "mse"
     """how far static scales reach: to the extremes (minmax), their mean over feeds (moving-average), a share of all
     values (percentile), as far as the histogram keeps its shape (entropy), or where the squared error is least (mse)"""
@@ -52,7 +56,7 @@ class QuantizeActivations(WeightPass):
 
     @property
     def needs(self) -> Needs:
-        return Needs(ranges=self.scales == "static")
+        return Needs(ranges=self.activations != "dynamic")
 
     def problem(self) -> str | None:
         if not 50 < self.percentile <= 100:
@@ -60,17 +64,20 @@ class QuantizeActivations(WeightPass):
         return None
 
     def needed_opset(self, form: str) -> tuple[int, str]:
-        if self.scales == "static":
+        if self.activations != "dynamic":
             return _STATIC_FROM_OPSET, "QuantizeLinear takes one scale a channel from opset 13 on"
         return _DYNAMIC_FROM_OPSET, "there is no DynamicQuantizeLinear before opset 11"
 
     def apply(self, model: Model, context: Context) -> list[Outcome]:
+        assert self.activations != "mixed", "measured before, see workflow.mixed"
         weights, outcomes = self.select(model)
-        if self.scales == "dynamic":
-            return [*outcomes, *(self._dynamic(weight, context) for weight in weights)]
-        if context.calibration is None:
+        check_globs(self.dynamic, weights)
+        dynamic = [weight for weight in weights if self.activations == "dynamic" or matches(weight, self.dynamic)]
+        outcomes += [self._dynamic(weight, context) for weight in dynamic]
+        others = [weight for weight in weights if weight not in dynamic]
+        if others and context.calibration is None:
             raise UsageError(f"{self.name} needs calibration data")
-        return [*outcomes, *self._static(model, weights, context, context.calibration)]
+        return [*outcomes, *(self._static(model, others, context.calibration) if context.calibration else ())]
 
     def _dynamic(self, weight: Weight, context: Context) -> Outcome:
         reason = unsuitable(weight, context.storing)
@@ -79,9 +86,7 @@ class QuantizeActivations(WeightPass):
         prefer_form(weight.value, "integer")
         return Rewritten(weight.name, self.name, "multiplied in integers, with scales computed at every inference")
 
-    def _static(
-        self, model: Model, weights: Sequence[Weight], context: Context, calibration: Calibration
-    ) -> list[Outcome]:
+    def _static(self, model: Model, weights: Sequence[Weight], calibration: Calibration) -> list[Outcome]:
         reasons = {id(weight.value): _reason_against(model, weight) for weight in weights}
         able = [weight for weight in weights if reasons[id(weight.value)] is None]
         names = dict.fromkeys(
