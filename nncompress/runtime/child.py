@@ -59,6 +59,12 @@ def in_turns_in_child(models: Sequence[Path], feeds: Sequence[Any], threads: int
     return cast(list[Timing], call_in_child(call, limit_for(seconds)))
 
 
+def kernels_in_child(model: Path, feed: Any, threads: int, seconds: float) -> list[Any]:
+    """`kernels.measure_kernels` in a child process."""
+    call = ModelCall(_kernels, (model, feed, threads, seconds), model, model)
+    return cast(list[Any], call_in_child(call, limit_for(seconds)))
+
+
 def call_in_child(call: ModelCall, timeout_s: float | None = None) -> Any:
     """The call's result. Deliberate errors are raised again here; crashes and timeouts become deliberate errors.
 
@@ -171,6 +177,12 @@ def _in_turns(models: Any, feeds: Any, threads: int, seconds: float, announce: A
     from nncompress.runtime.cost import measure_in_turns
 
     return measure_in_turns(models, feeds, threads, seconds, announce)
+
+
+def _kernels(model: Path, feed: Any, threads: int, seconds: float, announce: Any) -> list[Any]:
+    from nncompress.runtime.kernels import measure_kernels
+
+    return measure_kernels(model, feed, threads, seconds, announce)
 
 
 def _told(part: str, what: str, done: float = 0, total: float | None = None) -> None:

@@ -124,6 +124,14 @@ def open_exact_session(path: Path, part: Part, *, threads: int = 1, draws: int |
     return _open(path, part, options, draws)
 
 
+def open_profiled_session(path: Path, part: Part, prefix: Path, *, threads: int = 1) -> Session:
+    """The model as deployed, with the time of each kernel written to a file that begins with `prefix`."""
+    options = _options(threads, path, None)
+    options.enable_profiling = True
+    options.profile_file_prefix = str(prefix)
+    return _open(path, part, options, None)
+
+
 def guarded(call: Callable[[], _T], what: str, path: Path, part: Part) -> _T:
     """`call()` with onnxruntime's exceptions turned into the error that fits the model's part."""
     try:
