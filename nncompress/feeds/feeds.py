@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from nncompress.feeds.labels import NAME as LABELS, as_labels, read_labels
 from nncompress.feeds.sources import NpzFolder, Source, StackedFile, TestDataSets, read_test_data_set
 from nncompress.feeds.specs import Array, Feed, InputSpec, check_arrays, fits, no_samples, require_feedable
 
-__all__ = ["SYNTHETIC", "Array", "Feed", "Feeds", "InputSpec", "load_feeds"]
+__all__ = ["SYNTHETIC", "Array", "Feed", "Feeds", "InputSpec", "digest_of", "load_feeds"]
 
 SYNTHETIC = "synthetic"
 DEFAULT_BATCH = 32
@@ -48,6 +49,16 @@ class Feeds:
     @property
     def synthetic(self) -> bool:
         return self.origin == SYNTHETIC
+
+
+def digest_of(feed: Feed) -> str:
+    """SHA-256 of a feed of tensors."""
+    digest = hashlib.sha256()
+    for name in sorted(feed):
+        array = feed[name]
+        content = array.tobytes() if not array.dtype.hasobject else repr(array.tolist()).encode()
+        digest.update(f"{name} {array.dtype} {array.shape} ".encode() + content)
+    return digest.hexdigest()
 
 
 def load_feeds(path: Path, inputs: Sequence[InputSpec], labels: Path | None = None) -> Feeds:

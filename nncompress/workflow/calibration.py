@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
 from nncompress.errors import InputError, UsageError
 from nncompress.feeds.fed import input_specs
-from nncompress.feeds.feeds import Feeds, load_feeds
-from nncompress.feeds.specs import Feed
+from nncompress.feeds.feeds import Feeds, digest_of, load_feeds
 from nncompress.files.places import place_of
 from nncompress.model.model import Model
 from nncompress.passes.base import Pass
@@ -43,8 +41,8 @@ def samples_for(passes: Sequence[Pass], model: Model, path: Path | None, proof: 
 
 def _check_apart(samples: Feeds, proof: Feeds) -> None:
     """Raises UsageError for the first feed that is in both."""
-    seen = {digest: number for number, digest in enumerate(map(_digest, proof), 1)}
-    for number, digest in enumerate(map(_digest, samples), 1):
+    seen = {digest: number for number, digest in enumerate(map(digest_of, proof), 1)}
+    for number, digest in enumerate(map(digest_of, samples), 1):
         if digest in seen:
             twice = f"feed {number} of --calibration {samples.origin} is feed {seen[digest]} of --data {proof.origin}"
             raise UsageError(f"{twice}: {_APART}")
@@ -61,12 +59,3 @@ def calibration_notes(outcomes: Sequence[Outcome], samples: Feeds | None, path: 
     moved = [outcome for outcome in outcomes if isinstance(outcome, Rewritten) and outcome.by == CorrectBiases.name]
     biases = "the bias of 1 weight was" if len(moved) == 1 else f"the biases of {len(moved) or 'no'} weights were"
     return (f"{biases} corrected on {len(samples)} feeds of {samples.origin}", *samples.notes)
-
-
-def _digest(feed: Feed) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(feed):
-        array = feed[name]
-        content = array.tobytes() if not array.dtype.hasobject else repr(array.tolist()).encode()
-        digest.update(f"{name} {array.dtype} {array.shape} ".encode() + content)
-    return digest.hexdigest()
