@@ -267,8 +267,8 @@ class WriteOptions(StoreOptions):
     ] = 0
 
 
-def shared_values(*kinds: SeedOptions | LimitOptions | StoreOptions | CalibrationOptions) -> dict[str, Any]:
-    """{name: value} of the options that are not at their defaults."""
+def shared_values(*kinds: Any) -> dict[str, Any]:
+    """{name: value} of the options, in instances of the classes, that are not at their defaults."""
     fields = [(kind, field) for kind in kinds for field in dataclasses.fields(kind)]
     values = {
         field.name: getattr(kind, field.name) for kind, field in fields if getattr(kind, field.name) != field.default
