@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -14,7 +13,7 @@ from nncompress.feeds.feeds import Feeds
 from nncompress.model.blocks import Kind, nodes_behind, obstacle_to_carry
 from nncompress.model.model import Model
 from nncompress.model.network import Network
-from nncompress.model.shapes import infer_shapes
+from nncompress.model.shapes import value_bytes
 from nncompress.numerics.estimators import Estimator, kept_range
 from nncompress.numerics.spread import Spread
 from nncompress.passes.statistics import ActivationRange
@@ -98,14 +97,8 @@ def _sizes_bytes(network: Network, names: Sequence[str], samples: Feeds) -> Mapp
         for name, array in feed.items():
             sizes = largest.setdefault(name, list(array.shape))
             largest[name] = list(map(max, sizes, array.shape)) if len(sizes) == array.ndim else sizes
-    shapes = infer_shapes(network.model, largest)
-    known = {name: _bytes(shapes[name]) for name in names if name in shapes and None not in shapes[name]}
+    known = value_bytes(network.model, largest)
     return {name: known.get(name, max(known.values(), default=BUDGET_BYTES)) for name in names}
-
-
-def _bytes(shape: Sequence[int | None]) -> int:
-    """Of a float32 array; sizes that are not known count as 1."""
-    return 4 * math.prod(size or 1 for size in shape)
 
 
 def _fed(model: Model) -> dict[str, Kind]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nncompress.calibrate.cache import Cache
+from nncompress.calibrate.ranges import BUDGET_BYTES
 from nncompress.errors import InputError, UsageError
 from nncompress.feeds.fed import input_specs
 from nncompress.feeds.feeds import Feeds, digest_of, load_feeds
@@ -14,6 +15,7 @@ from nncompress.feeds.split import every, split
 from nncompress.feeds.synthesise import how_to_give, synthesise_choices
 from nncompress.files.places import MADE_UP, place_of
 from nncompress.model.model import Model
+from nncompress.model.shapes import value_bytes
 from nncompress.passes import ALL_PASSES
 from nncompress.passes.base import Pass
 from nncompress.passes.correct_biases import CorrectBiases
@@ -88,7 +90,7 @@ def _samples(model: Model, path: Path | None, cache: Cache, proved: Opened | Non
             made_up, cache, feeds, f"calibrated on {many}, not on real samples: what real ones need is a guess"
         )
     if path is not None:
-        samples = load_feeds(path, input_specs(model.ir))
+        samples = _small_enough(load_feeds(path, input_specs(model.ir)), model)
         if feeds is not None and not feeds.synthetic:
             _check_apart(samples, feeds, path)
         return Samples(samples, cache, feeds)
@@ -100,7 +102,15 @@ def _samples(model: Model, path: Path | None, cache: Cache, proved: Opened | Non
         f"{len(first)} of the {len(whole)} feeds of {whole.origin} (one of {every(len(whole))}) calibrate, and only "
         f"the other {len(rest)} prove the result"
     )
-    return Samples(first, cache, rest if feeds else None, note)
+    return Samples(_small_enough(first, model), cache, rest if feeds else None, note)
+
+
+def _small_enough(samples: Feeds, model: Model) -> Feeds:
+    """The same samples, fewer in a feed where all activations of one would be too large."""
+    if len(samples.finer(0)) == len(samples):
+        return samples
+    shapes = {name: array.shape for name, array in next(iter(samples)).items()}
+    return samples.finer(BUDGET_BYTES / max(sum(value_bytes(model, shapes).values()), 1))
 
 
 def _made_up(model: Model, proved: Opened | None) -> Feeds:
