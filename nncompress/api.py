@@ -10,6 +10,7 @@ from pathlib import Path
 
 from nncompress.errors import UsageError
 from nncompress.files.opened import data_digest
+from nncompress.files.places import MADE_UP
 from nncompress.forms import check_form, check_target
 from nncompress.forms.form import DEFAULT_FORM
 from nncompress.model.model import Model
@@ -29,7 +30,7 @@ from nncompress.results.sweep import Ended, Lost
 from nncompress.search.pool import run_trials
 from nncompress.search.sweep import check_places, inputs_of_trials, trial_names, write_plan
 from nncompress.search.trial import Trial, model_digest, trial_key
-from nncompress.workflow.calibration import samples_for
+from nncompress.workflow.calibration import Calibrating, samples_for
 from nncompress.workflow.compare import compare_files
 from nncompress.workflow.pipeline import check_passes, compress_graph
 from nncompress.workflow.prepare import Preparing
@@ -69,6 +70,7 @@ def compress(
     keep_opset: bool = False,
     keep_metadata: bool = False,
     calibration: str | Path | None = None,
+    calibration_cache: str | Path | None = None,
 ) -> Model:
     """A compressed copy of `model`, a path or what is loaded, whose `ledger` says what was done to each weight.
 
@@ -76,12 +78,14 @@ def compress(
     graph inputs become constants and are compressed as well. `keep_opset`: a model whose opset is too old for what the
     passes or the form need is not raised to a newer one. `keep_metadata`: what exporters write on nodes and values for
     debugging stays also where it is more than 1 % of the result. `calibration`: samples, as `data` of `compare`, for
-    passes that need them, such as CorrectBiases. Raises UsageError for impossible options, InputError for a model that
+    passes that need them, such as CorrectBiases; "synthetic" makes some up. `calibration_cache`: a file that keeps what
+    activations were like for a next time. Raises UsageError for impossible options, InputError for a model that
     cannot be read.
     """
     check_form(form)
     checked, original = _checked(passes), as_model(model)
-    samples = samples_for(checked, original, _path(calibration))
+    check_passes(checked, calibrated=calibration is not None)
+    samples = samples_for(checked, original, Calibrating(_path(calibration), _path(calibration_cache)))
     preparing = Preparing(freeze_inputs, keep_opset, partial(same_made_up_outputs, original))
     compressed = compress_graph(
         original,
@@ -90,7 +94,8 @@ def compress(
         target=check_target(target),
         threads=threads,
         preparing=preparing,
-        samples=samples,
+        samples=None if samples is None else samples.feeds,
+        cache=None if samples is None else samples.cache,
         keep_metadata=keep_metadata,
     )
     compressed.model.ledger = compressed.lines
@@ -161,6 +166,7 @@ def sweep(
     *,
     data: str | Path | None = None,
     calibration: str | Path | None = None,
+    calibration_cache: str | Path | None = None,
     seconds: float = 1.0,
     jobs: int = 1,
     executor: Executor | None = None,
@@ -169,7 +175,8 @@ def sweep(
 
     Each runs in a process of its own and leaves MODEL--RECIPE.onnx and its report .json in `folder`; what has ended
     there before is not run again. `jobs` trials run at a time, or as many as the `executor` (any of
-    concurrent.futures, of workers that see the same files) takes. `calibration`: samples for passes that need them.
+    concurrent.futures, of workers that see the same files) takes. `calibration`, `calibration_cache`: as of
+    `compress`; without them a part of `data` serves passes that need samples.
     `seconds`: spent on latency, 0 for none. Raises UsageError for passes that do not go together and for files in
     `folder` that no sweep made, NoOutputError if it cannot be written.
     """
@@ -179,17 +186,20 @@ def sweep(
     names = trial_names([Path(model) for model in models], list(recipes))
     proof = Proof(data=_path(data), seconds=seconds)
     digest = data_digest(proof.data) if proof.data else ""
-    samples = _path(calibration)
+    calibrating = Calibrating(_path(calibration), _path(calibration_cache))
+    samples = calibrating.samples
     options = [("data_sha256", digest), ("seconds", str(seconds))]
-    options += [("calibration_sha256", data_digest(samples))] if samples is not None else []
+    options += [("calibration_sha256", data_digest(samples))] if samples not in (None, MADE_UP) else []
     trials = []
     for model in map(Path, models):
         files = model_digest(model)
         for recipe, passes in recipes.items():
             checked = _checked(passes)
-            check_passes(checked, calibrated=samples is not None)
+            check_passes(checked, calibrated=samples is not None or proof.data is not None)
             key = trial_key(files, checked, options)
-            trial = Trial(names[model, recipe], model, recipe, tuple(checked), place, key, proof, calibration=samples)
+            trial = Trial(
+                names[model, recipe], model, recipe, tuple(checked), place, key, proof, calibrating=calibrating
+            )
             trials.append(trial.absolute())
     check_places(trials, place, inputs_of_trials(trials))
     write_plan(trials, place)

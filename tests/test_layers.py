@@ -31,7 +31,7 @@ ALLOWED: dict[str, set[str]] = {
     "forms": {"numerics", "model"},
     "passes": {"numerics", "results.record", "model", "forms"},
     "runtime": {"numerics", "results.record", "model", "onnx_file", "feeds"},
-    "calibrate": {"numerics", "model", "feeds", "passes.statistics", "runtime"},
+    "calibrate": {"numerics", "files", "model", "onnx_file", "feeds", "passes.statistics", "runtime"},
     "validate": {"results.record", "feeds", "runtime"},
     "config": {"forms", "files", "results", "passes", "validate.metrics"},
     "workflow": {

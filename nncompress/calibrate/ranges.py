@@ -1,81 +1,41 @@
-"""Runs a model feed by feed and sums up what its activations are like: never more than one feed of them is there."""
+"""What the activations of a model are like on all samples, summed up by a child process, and the ranges that follow."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import cast
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
-import numpy as np
-
+from nncompress.calibrate.cache import Cache
 from nncompress.calibrate.in_child import Child, child_of
+from nncompress.calibrate.spreads import Spreads, SummingUp, SumUp
 from nncompress.feeds.fed import input_specs
 from nncompress.feeds.feeds import Feeds
-from nncompress.model.blocks import Kind, obstacle_to_carry
+from nncompress.model.blocks import Kind, nodes_behind, obstacle_to_carry
 from nncompress.model.model import Model
 from nncompress.model.network import Network
+from nncompress.model.shapes import value_bytes
 from nncompress.numerics.estimators import Estimator, kept_range
 from nncompress.numerics.spread import Spread
 from nncompress.passes.statistics import ActivationRange
-from nncompress.progress import Announce, Stage
-from nncompress.runtime.blocks import Block
-from nncompress.runtime.session import open_session
+from nncompress.progress import Stage
 
+BUDGET_BYTES = 128 << 20  # of the activations that are looked at in one run of a feed
 INSIDE = "it lies in a graph inside a node (If, Loop, Scan) or in a function"
 CONSTANT = "it is the same for all inputs"
 
 
-@dataclass(frozen=True)
-class SumUp:
-    """Run a block on all feeds and sum up its results and some of the inputs. Pickles."""
-
-    block: Block
-    inputs: tuple[str, ...]  # of the model, that are summed up as well
-    doing: Stage  # for messages
-
-
-class Runner:
-    """Lives in the child process."""
-
-    def __init__(self, feeds: Feeds, threads: int, announce: Announce) -> None:
-        self._feeds, self._threads, self._announce = feeds, threads, announce
-
-    def __call__(self, request: SumUp) -> dict[str, Spread | str]:
-        """What each value is like; or why that is not known."""
-        block, doing = request.block, request.doing
-        self._announce(block.part, doing.doing, doing.done, doing.total)
-        session = open_session(block.path, block.part, threads=self._threads)
-        spreads: dict[str, Spread | str] = {name: Spread() for name in (*block.seen, *request.inputs)}
-        for number, feed in enumerate(self._feeds):
-            self._announce(block.part, doing.doing, doing.done + number, doing.total)
-            results = dict(zip(session.outputs, session.run({n: feed[n] for n in block.inputs}), strict=True))
-            for name, spread in spreads.items():
-                if isinstance(spread, Spread):
-                    spreads[name] = _with(spread, results[name] if name in results else feed[name])
-        return spreads
-
-
-def _with(spread: Spread, value: object) -> Spread | str:
-    if not isinstance(value, np.ndarray) or value.dtype not in (np.float16, np.float32, np.float64):
-        return f"it is {value.dtype}, no float" if isinstance(value, np.ndarray) else "it is no tensor"
-    spread.add(value)
-    return spread
-
-
 def measured_ranges(
-    model: Model, samples: Feeds, names: Sequence[str], estimator: Estimator, threads: int = 1
+    model: Model, samples: Feeds, names: Sequence[str], estimator: Estimator, cache: Cache, threads: int = 1
 ) -> dict[str, ActivationRange | str]:
     """See `passes.statistics.Calibration`."""
     network = Network(model)
-    known: dict[str, Spread | str] = dict(_without_ranges(network, names))
-    wanted = [name for name in dict.fromkeys(names) if name not in known]
-    if wanted:
-        with child_of(model, Runner, samples, threads) as child:
-            known |= _summed_up(network, wanted, samples, child)
-    return {name: _range(known[name], estimator) for name in names}
+    excluded = _excluded(network, names)
+    wanted = [name for name in dict.fromkeys(names) if name not in excluded]
+    spreads = cache.spreads(model, samples, wanted, lambda lacking: _summed_up(network, lacking, samples, threads))
+    return {name: excluded[name] if name in excluded else _range(spreads[name], estimator) for name in names}
 
 
-def _without_ranges(network: Network, names: Sequence[str]) -> dict[str, str]:
+def _excluded(network: Network, names: Sequence[str]) -> dict[str, str]:
     """Of those values that are not looked at the reason why."""
     values, known = network.values(), network.model.names()
     reasons: dict[str, str] = {}
@@ -90,21 +50,61 @@ def _without_ranges(network: Network, names: Sequence[str]) -> dict[str, str]:
     return reasons | {name: CONSTANT for name in names if name not in reasons and name not in variable}
 
 
-def _summed_up(network: Network, wanted: Sequence[str], samples: Feeds, child: Child) -> dict[str, Spread | str]:
-    inputs = [name for name in wanted if network.values()[name].producer() is None]
-    seen = [name for name in wanted if name not in inputs]
-    network.there = _kinds(network.model)
-    plan = replace(network.plan(seen, ()), kept=[])
-    block = child.written(network, "original", plan, seen)
-    request = SumUp(block, tuple(inputs), Stage("calibrating activations of", 0, len(samples)))
-    return cast("dict[str, Spread | str]", child.answer(request))
+def _summed_up(network: Network, names: Sequence[str], samples: Feeds, threads: int) -> Spreads:
+    """Runs the samples once for each group of values, as far as that group needs the model."""
+    network.there = _fed(network.model)
+    inputs = [name for name in names if name in network.there]
+    groups = list(_groups(network, [name for name in names if name not in network.there], samples)) or [[]]
+    spreads: Spreads = {}
+    with child_of(network.model, SummingUp, samples, threads) as child:
+        for number, group in enumerate(groups):
+            doing = Stage("calibrating activations of", number * len(samples), len(groups) * len(samples))
+            spreads |= _answer(child, network, group, inputs if number == 0 else [], doing)
+    return spreads
 
 
-def _kinds(model: Model) -> dict[str, Kind]:
-    """What is fed."""
-    return {
-        spec.name: Kind(spec.dtype, None if spec.shape is None else len(spec.shape)) for spec in input_specs(model.ir)
-    }
+def _answer(child: Child, network: Network, group: list[str], inputs: list[str], doing: Stage) -> Spreads:
+    plan = replace(network.plan(group, ()), kept=[])
+    answer: Spreads = child.answer(SumUp(child.written(network, "original", plan, group), tuple(inputs), doing))
+    return answer
+
+
+def _groups(network: Network, names: Sequence[str], samples: Feeds) -> Iterator[list[str]]:
+    """The values in the order of the graph, cut where one feed of a group would be larger than the budget."""
+    sizes = _sizes_bytes(network, names, samples)
+    group: list[str] = []
+    left = BUDGET_BYTES
+    for name in _in_order(network, names):
+        if group and sizes[name] > left:
+            yield group
+            group, left = [], BUDGET_BYTES
+        group.append(name)
+        left -= sizes[name]
+    if group:
+        yield group
+
+
+def _in_order(network: Network, names: Sequence[str]) -> list[str]:
+    values = network.values()
+    order = {id(node): place for place, node in enumerate(nodes_behind([values[name] for name in names], ()))}
+    return sorted(names, key=lambda name: order[id(values[name].producer())])
+
+
+def _sizes_bytes(network: Network, names: Sequence[str], samples: Feeds) -> Mapping[str, int]:
+    """Of the values for the largest feed; one that is not known counts as the largest of those that are."""
+    largest: dict[str, list[int]] = {}
+    for feed in samples:
+        for name, array in feed.items():
+            sizes = largest.setdefault(name, list(array.shape))
+            largest[name] = list(map(max, sizes, array.shape)) if len(sizes) == array.ndim else sizes
+    known = value_bytes(network.model, largest)
+    return {name: known.get(name, max(known.values(), default=BUDGET_BYTES)) for name in names}
+
+
+def _fed(model: Model) -> dict[str, Kind]:
+    """The inputs, and what they are like."""
+    specs = input_specs(model.ir)
+    return {spec.name: Kind(spec.dtype, None if spec.shape is None else len(spec.shape)) for spec in specs}
 
 
 def _range(spread: Spread | str, estimator: Estimator) -> ActivationRange | str:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import cast
 
+from nncompress.calibrate.cache import Cache
 from nncompress.calibrate.in_child import Child, child_of
 from nncompress.calibrate.measure import Advance, Compare, CompareOutputs, Kinds, TwoNetworks
 from nncompress.calibrate.ranges import measured_ranges
@@ -31,6 +32,7 @@ class CalibrationRun:
     original: Model
     samples: Feeds
     threads: int = 1
+    cache: Cache = field(default_factory=Cache)
 
     def walk(
         self, model: Model, linears: Sequence[Linear], needs: Needs
@@ -68,7 +70,7 @@ class CalibrationRun:
 
     def ranges(self, model: Model, names: Sequence[str], estimator: Estimator) -> Mapping[str, ActivationRange | str]:
         """See `passes.statistics.Calibration`."""
-        return measured_ranges(model, self.samples, names, estimator, self.threads)
+        return measured_ranges(model, self.samples, names, estimator, self.cache, self.threads)
 
     def _two_networks(self) -> AbstractContextManager[Child]:
         return child_of(self.original, TwoNetworks, self.samples)

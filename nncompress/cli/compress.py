@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nncompress.cli.calibration_options import CalibrationOptions, CorrectionOptions
 from nncompress.cli.completion import pass_names
 from nncompress.cli.interrupts import end_work
 from nncompress.cli.options import (
-    CalibrationOptions,
-    CorrectionOptions,
     LimitOptions,
     ProofOptions,
     ReportOptions,
@@ -113,7 +112,7 @@ def _compress(
     proof: ProofOptions, limits: LimitOptions, write: WriteOptions, report: ReportOptions, invocation: Invocation,
     read: Sequence[Path] = (),
 ) -> None:  # fmt: skip
-    from nncompress.cli.from_options import limit_sources, limits_of, proof_of, target_of, writing_of
+    from nncompress.cli.from_options import calibrating_of, limit_sources, limits_of, proof_of, target_of, writing_of
     from nncompress.cli.inputs import data_files, inputs_of
     from nncompress.cli.outputs import check_reports, finish, require_free, write_files, write_text
     from nncompress.cli.unchanged import made_already, options_used
@@ -137,7 +136,7 @@ def _compress(
             return
     result = compress_file(
         source, where, passes, command=command, proof=proving, writing=writing, limits=gates,
-        calibration=calibration.calibration, limit_sources=limit_sources(invocation.sources),
+        calibrating=calibrating_of(calibration), limit_sources=limit_sources(invocation.sources),
     )  # fmt: skip
     hide()
     end_work()  # an interrupt could no longer leave nothing behind

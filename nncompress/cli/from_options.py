@@ -9,7 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from nncompress.cli.options import LimitOptions, ProofOptions, RunOptions, StoreOptions, WriteOptions
+from nncompress.cli.calibration_options import CalibrationOptions
+from nncompress.cli.options import (
+    LimitOptions,
+    ProofOptions,
+    RunOptions,
+    StoreOptions,
+    WriteOptions,
+)
 from nncompress.cli.outputs import STDOUT
 from nncompress.cli.settings import COMMAND_LINE, DEFAULT
 from nncompress.errors import UsageError
@@ -17,6 +24,7 @@ from nncompress.forms import check_form, check_target
 from nncompress.report.json_text import LARGEST_NUMBER
 from nncompress.results.limits import Aim, Limits, names_of, read_limits
 from nncompress.validate.metrics.names import require_metric
+from nncompress.workflow.calibration import Calibrating
 from nncompress.workflow.compress import Writing
 from nncompress.workflow.proof import Proof
 
@@ -60,6 +68,11 @@ def _dims(texts: Sequence[str]) -> dict[str, int]:
             raise UsageError(f"--dim {text!r} is not NAME=SIZE, such as batch=1")
         dims[name] = int(size)
     return dims
+
+
+def calibrating_of(options: CalibrationOptions) -> Calibrating:
+    """On what passes take statistics."""
+    return Calibrating(options.calibration, options.calibration_cache)
 
 
 def limits_of(options: LimitOptions) -> Limits:

@@ -6,9 +6,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nncompress.cli.options import CalibrationOptions, ProofOptions
+from nncompress.cli.calibration_options import CalibrationOptions
+from nncompress.cli.options import ProofOptions
 from nncompress.config.budget import Config
 from nncompress.validate.metrics.names import metric_file, metric_from
+from nncompress.workflow.calibration import Calibrating
 from nncompress.workflow.inputs import Inputs
 
 if TYPE_CHECKING:
@@ -21,10 +23,12 @@ def inputs_of(models: Iterable[Path], others: Iterable[Path | None] = ()) -> Inp
 
 
 def data_files(proof: ProofOptions, calibration: CalibrationOptions | None = None) -> list[Path | None]:
-    """Data, labels, the files of metrics of one's own, calibration data, and libraries."""
-    calibrating = calibration.calibration if calibration is not None else None
+    """Data, labels, the files of metrics of one's own, calibration data and what keeps their statistics, libraries."""
+    calibrating = (
+        [] if calibration is None else Calibrating(calibration.calibration, calibration.calibration_cache).files
+    )
     libraries = proof.register_library or ()
-    return [proof.data, proof.labels, *map(metric_file, proof.metric or ()), calibrating, *libraries]
+    return [proof.data, proof.labels, *map(metric_file, proof.metric or ()), *calibrating, *libraries]
 
 
 def check_inputs(config: Config, more: Sequence[Path | None]) -> Inputs:

@@ -108,28 +108,6 @@ class TaskOptions:
 
 
 @dataclass(frozen=True)
-class CalibrationOptions:
-    """On what passes take statistics of activations."""
-
-    calibration: Annotated[
-        Path | None,
-        shared_option("--calibration", group="Calibration", metavar="PATH", text="Samples to correct the result on, in "
-                "the same forms as --data, and other ones than those."),
-    ] = None  # fmt: skip
-
-
-@dataclass(frozen=True)
-class CorrectionOptions(CalibrationOptions):
-    """The same where a command chooses the passes."""
-
-    correct_biases: Annotated[
-        bool,
-        option("--correct-biases/--no-correct-biases", group="Calibration", text="With --calibration, let biases make "
-                "up for what compression does to the mean of each result."),
-    ] = True  # fmt: skip
-
-
-@dataclass(frozen=True)
 class BenchOptions(RunOptions, DataOptions):
     """On what and how models are timed."""
 
@@ -289,8 +267,8 @@ class WriteOptions(StoreOptions):
     ] = 0
 
 
-def shared_values(*kinds: SeedOptions | LimitOptions | StoreOptions | CalibrationOptions) -> dict[str, Any]:
-    """{name: value} of the options that are not at their defaults."""
+def shared_values(*kinds: Any) -> dict[str, Any]:
+    """{name: value} of the options, in instances of the classes, that are not at their defaults."""
     fields = [(kind, field) for kind in kinds for field in dataclasses.fields(kind)]
     values = {
         field.name: getattr(kind, field.name) for kind, field in fields if getattr(kind, field.name) != field.default

@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, make_dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
-from nncompress.cli.options import CorrectionOptions, option
+from nncompress.cli.calibration_options import CorrectionOptions
+from nncompress.cli.options import option
 from nncompress.cli.recipe_schema import steps_by_pass
 from nncompress.errors import UsageError
 
@@ -69,9 +70,11 @@ def _as_spelled(message: str) -> str:
 
 def corrections(options: CorrectionOptions) -> list[Pass]:
     """The passes that make up for the errors of others where there are data for them."""
+    from nncompress.files.places import MADE_UP
     from nncompress.passes.correct_biases import CorrectBiases
 
-    return [CorrectBiases()] if options.calibration is not None and options.correct_biases else []
+    real = options.calibration is not None and options.calibration != MADE_UP
+    return [CorrectBiases()] if real and options.correct_biases else []
 
 
 @functools.cache

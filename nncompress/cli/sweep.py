@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nncompress.cli.calibration_options import CalibrationOptions
 from nncompress.cli.options import (
-    CalibrationOptions,
     FileOptions,
     LimitOptions,
     ProofOptions,
@@ -129,21 +129,22 @@ def _trial(
     sources: Mapping[str, str],
     shared: bool,
 ) -> Trial:
-    from nncompress.cli.from_options import limit_sources, limits_of, proof_of, storing_of
+    from nncompress.cli.from_options import calibrating_of, limit_sources, limits_of, proof_of, storing_of
     from nncompress.cli.unchanged import options_used
     from nncompress.search.trial import BESIDE_OTHERS, Trial, trial_key
     from nncompress.workflow.proof import check_limits
 
     proof, limits, store = options["proof"], options["limits"], options["store"]
     proof = replace(proof, data=_for(model, proof.data), labels=_for(model, proof.labels))
-    samples = _for(model, options["calibration"].calibration)
+    calibration = options["calibration"]
+    calibration = CalibrationOptions(_for(model, calibration.calibration), _for(model, calibration.calibration_cache))
     set_by, proving, gates = limit_sources(sources), proof_of(proof, validate=store.validate), limits_of(limits)
     check_limits(gates, proving, set_by)
-    used = options_used(CalibrationOptions(samples), proof, limits, store)
+    used = options_used(calibration, proof, limits, store)
     return Trial(
         name, model, str(recipe), tuple(steps), folder, trial_key(digest, steps, used),
         proving, storing_of(store), gates, used,
-        (BESIDE_OTHERS,) if shared and store.validate and proof.seconds > 0 else (), samples,
+        (BESIDE_OTHERS,) if shared and store.validate and proof.seconds > 0 else (), calibrating_of(calibration),
         tuple(set_by.items()),
     )  # fmt: skip
 

@@ -11,15 +11,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nncompress.cli.options import CalibrationOptions, LimitOptions, ProofOptions, ReportOptions, StoreOptions
+from nncompress.cli.calibration_options import CalibrationOptions
+from nncompress.cli.options import LimitOptions, ProofOptions, ReportOptions, StoreOptions
 from nncompress.errors import InputError, UsageError
 from nncompress.files.opened import data_digest
+from nncompress.files.places import MADE_UP
 from nncompress.passes.base import Pass
 
 if TYPE_CHECKING:
     from nncompress.results.record import Report
 
-_NO_MATTER = {"threads", "force", "dry_run", "if_changed", "save_recipe"}  # to the result
+_NO_MATTER = {"threads", "force", "dry_run", "if_changed", "save_recipe", "calibration_cache"}  # to the result
 
 
 def options_used(
@@ -33,7 +35,7 @@ def options_used(
             if value != field.default and field.name not in _NO_MATTER:
                 values = value if isinstance(value, list) else [value]
                 used.append((field.name, " ".join(map(str, values))))
-                digests = [data_digest(each) for each in values if isinstance(each, Path)]
+                digests = [data_digest(each) for each in values if isinstance(each, Path) and each != MADE_UP]
                 if digests:
                     used.append((f"{field.name}_sha256", " ".join(digests)))
     return tuple(sorted(used))

@@ -1,8 +1,9 @@
 """What a recipe or a configuration file may set besides passes and budgets: the options that commands share.
 
 `seed`, `seconds`, `threads`, `bench_threads`, `form`, `target`, `aim`, `external_data`, `register_library`,
-`keep_opset` and `keep_metadata` stand at the top, the data in a table `[data]` (path, labels, calibration, dims,
-metric, metric_output), and the limits in `[limits]`. Paths are relative to the folder of the file.
+`keep_opset` and `keep_metadata` stand at the top, the data in a table `[data]` (path, labels, calibration,
+calibration_cache, dims, metric, metric_output), and the limits in `[limits]`. Paths are relative to the folder of the
+file.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, StrictBool, StrictStr, TypeAdapter, ValidationError, WithJsonSchema
 
 from nncompress.errors import UsageError, explained, nearest
+from nncompress.files.places import MADE_UP
 from nncompress.forms import check_form, form_names
 from nncompress.forms.form import Target
 from nncompress.results.limits import Aim, Limits, limits_in, names_of
@@ -63,7 +65,8 @@ class DataSettings:
 
     path: StrictStr | None = None
     labels: StrictStr | None = None
-    calibration: StrictStr | None = None
+    calibration: StrictStr | None = None  # made up where it is MADE_UP
+    calibration_cache: StrictStr | None = None
     dims: dict[str, _AtLeastOne] | None = None  # of made-up inputs
     metric: Metrics | None = None
     metric_output: StrictStr | None = None
@@ -91,7 +94,8 @@ class Settings:
 KEYS = tuple(field.name for field in dataclasses.fields(Settings))
 _TABLES: dict[str, type] = {"data": DataSettings, "limits": Limits}
 _LIMITS = limits_in(Limits)
-_PATHS = {"path": "data", "labels": "labels", "calibration": "calibration"}  # {key in [data]: option}
+_PATHS = {"path": "data", **{key: key for key in ("labels", "calibration", "calibration_cache")}}
+"""{key in [data]: option}"""
 _SETTINGS: TypeAdapter[Settings] = TypeAdapter(Settings)
 
 
@@ -121,11 +125,15 @@ def option_values(table: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         values[name] = str(value) if _LIMITS[name].metavar else getattr(settings.limits, name)
     data = settings.data
     values["register_library"] = [folder / path for path in settings.register_library or ()] or None
-    values |= {name: folder / path for key, name in _PATHS.items() if (path := getattr(data, key))}
+    values |= {name: _at(folder, path) for key, name in _PATHS.items() if (path := getattr(data, key))}
     values["metric"] = [metric_from(folder, name) for name in data.metric] if data.metric else None
     values["metric_output"] = data.metric_output
     values["dim"] = [f"{name}={size}" for name, size in data.dims.items()] if data.dims else None
     return {name: value for name, value in values.items() if value is not None}
+
+
+def _at(folder: Path, path: str) -> Path:
+    return MADE_UP if path == str(MADE_UP) else folder / path
 
 
 def settings_table(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
@@ -134,7 +142,8 @@ def settings_table(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     data: dict[str, Any] = {}
     for key, name in _PATHS.items():
         if name in values:
-            data[key] = Path(os.path.relpath(values[name], folder)).as_posix()
+            path = values[name]
+            data[key] = str(path) if path == MADE_UP else Path(os.path.relpath(path, folder)).as_posix()
     if values.get("dim"):
         data["dims"] = {text.rpartition("=")[0]: int(text.rpartition("=")[2]) for text in values["dim"]}
     if values.get("metric"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from nncompress.feeds.labels import NAME as LABELS, as_labels, read_labels
 from nncompress.feeds.sources import NpzFolder, Source, StackedFile, TestDataSets, read_test_data_set
 from nncompress.feeds.specs import Array, Feed, InputSpec, check_arrays, fits, no_samples, require_feedable
 
-__all__ = ["SYNTHETIC", "Array", "Feed", "Feeds", "InputSpec", "load_feeds"]
+__all__ = ["SYNTHETIC", "Array", "Feed", "Feeds", "InputSpec", "digest_of", "load_feeds"]
 
 SYNTHETIC = "synthetic"
 DEFAULT_BATCH = 32
@@ -40,6 +41,15 @@ class Feeds:
         """Each feed with notes on what was converted or is unusual in it."""
         return self.source.read(self.indices)
 
+    def finer(self, share: float) -> Feeds:
+        """The same samples, a feed of which is at most so large beside one of these, or a single sample, where they lie
+        in one file and the model has no batch size of its own."""
+        if not isinstance(self.source, StackedFile):
+            return self
+        source, pieces = self.source.finer(share)
+        indices = (index * pieces + piece for index in self.indices for piece in range(pieces))
+        return replace(self, source=source, indices=tuple(index for index in indices if index < len(source)))
+
     @property
     def names(self) -> tuple[str, ...]:
         """One a feed, for people to find it."""
@@ -48,6 +58,16 @@ class Feeds:
     @property
     def synthetic(self) -> bool:
         return self.origin == SYNTHETIC
+
+
+def digest_of(feed: Feed) -> str:
+    """SHA-256 of a feed of tensors."""
+    digest = hashlib.sha256()
+    for name in sorted(feed):
+        array = feed[name]
+        content = array.tobytes() if not array.dtype.hasobject else repr(array.tolist()).encode()
+        digest.update(f"{name} {array.dtype} {array.shape} ".encode() + content)
+    return digest.hexdigest()
 
 
 def load_feeds(path: Path, inputs: Sequence[InputSpec], labels: Path | None = None) -> Feeds:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from nncompress.errors import InputError
-from nncompress.feeds.arrays import UNNAMED, read_arrays
+from nncompress.feeds.arrays import UNNAMED, read_arrays, rows_of
 from nncompress.feeds.protobuf import read_value
 from nncompress.feeds.specs import Feed, InputSpec, conform
 
@@ -67,15 +67,24 @@ class StackedFile:
         return index * self.batch, min((index + 1) * self.batch, self.count)
 
     def read(self, indices: Sequence[int]) -> Iterator[tuple[Feed, tuple[str, ...]]]:
-        arrays = read_arrays(self.file)
         names = [spec.name for spec in self.specs]
-        if UNNAMED in arrays:
-            arrays = {names[0]: arrays[UNNAMED]}
-        for index in indices:
-            start, stop = self._range(index)
-            there = [name for name in names if name in arrays]
-            feed = {n: arrays[n][start] if n in self.unbatched else arrays[n][start:stop] for n in there}
-            yield conform(feed, self.specs, f"{self.file} ({self.name(index)})")
+        with rows_of(self.file) as arrays:
+            rows = {names[0]: arrays[UNNAMED]} if UNNAMED in arrays else {n: arrays[n] for n in names if n in arrays}
+            for index in indices:
+                start, stop = self._range(index)
+                feed = {name: array.take(start, stop) for name, array in rows.items()}
+                feed |= {name: feed[name][0] for name in self.unbatched}
+                yield conform(feed, self.specs, f"{self.file} ({self.name(index)})")
+
+    def finer(self, share: float) -> tuple[StackedFile, int]:
+        """The same samples in feeds of at most this share of the samples, or of one, as far as the model leaves that
+        open; and into how many each is cut."""
+        fixed = any(s.shape and isinstance(s.shape[0], int) for s in self.specs if s.name not in self.unbatched)
+        if fixed:
+            return self, 1
+        sizes = (size for size in range(1, self.batch + 1) if self.batch % size == 0 and size <= self.batch * share)
+        batch = max(sizes, default=1)
+        return replace(self, batch=batch), self.batch // batch
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from nncompress.errors import NoOutputError, UsageError
 
+MADE_UP = Path("synthetic")  # no place: instead of a path to data, which are made up then
+
 
 def status_of(path: Path) -> os.stat_result | None:
     """What `path` leads to; None where nothing is there, or it cannot be told."""

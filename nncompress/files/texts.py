@@ -1,4 +1,4 @@
-"""Small texts: read safely, written whole or not at all."""
+"""Small files: texts are read safely, and what is written is written whole or not at all."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ def read_text(path: Path) -> str:
         raise InputError(f"cannot read {path}: it is not UTF-8 text") from error
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Writes a small text file whole or not at all, over an old one. Raises NoOutputError, also where a FIFO or a
-    device would be replaced."""
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Writes a small file whole or not at all, over an old one; a text as UTF-8. Raises NoOutputError, also where a
+    FIFO or a device would be replaced."""
     if is_special(path):
         raise NoOutputError(f"cannot write {path}: it is not a regular file")
     temporary, old = path.with_name(f".nncompress-{secrets.token_hex(8)}"), status_of(path)
     try:
-        with temporary.open("x", encoding="utf-8") as file:  # never over a file, nor through a link
-            file.write(text)
+        with temporary.open("xb") as file:  # never over a file, nor through a link
+            file.write(content.encode() if isinstance(content, str) else content)
         if old is not None:
             temporary.chmod(stat.S_IMODE(old.st_mode))
         temporary.replace(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Mapping, Sequence
 
@@ -40,6 +41,18 @@ def infer_shapes(model: Model, inputs: Mapping[str, Sequence[int]] | None = None
         shapes.update({t.name: tuple(t.dims) for t in graph.initializer})
         stack += [a.g for node in graph.node for a in node.attribute if a.HasField("g")]
     return shapes
+
+
+def value_bytes(model: Model, inputs: Mapping[str, Sequence[int]]) -> dict[str, int]:
+    """How many bytes the results of the main graph take, as float32, for inputs of these shapes, as far as that is
+    known."""
+    shapes = infer_shapes(model, inputs)
+    results = [value.name for node in model.ir.graph for value in node.outputs if value.name in shapes]
+    return {
+        str(name): 4 * math.prod(size or 0 for size in shapes[str(name)])
+        for name in results
+        if None not in shapes[str(name)]
+    }
 
 
 def _size(dim: onnx.TensorShapeProto.Dimension) -> int | None:

@@ -66,6 +66,16 @@ def written_bytes(model: Model) -> int:
     return sum(len(part) if isinstance(part, bytes) else lengths[part] for part in parts)
 
 
+def digest(model: Model) -> str:
+    """SHA-256 of all that `write` would write, in however many files."""
+    proto, tensors = _message(model, "put")
+    digested = hashlib.sha256(proto.SerializeToString(deterministic=True))
+    for tensor in tensors:
+        for block in raw_blocks(tensor):
+            digested.update(block)
+    return digested.hexdigest()
+
+
 def _message(model: Model, mark: str) -> tuple[onnx.ModelProto, list[ir.TensorProtocol]]:
     """What is written, and the large tensors that `mark` stands for in it."""
     with marked_tensors(model, mark) as tensors:

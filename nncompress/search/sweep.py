@@ -55,7 +55,8 @@ def write_plan(trials: Sequence[Trial], folder: Path) -> None:
 def inputs_of_trials(trials: Sequence[Trial]) -> Inputs:
     """What the trials read besides recipes: models, data, labels, calibration data, metrics of one's own, libraries."""
     proofs = [trial.proof for trial in trials]
-    data = {path for proof in proofs for path in (proof.data, proof.labels)} | {trial.calibration for trial in trials}
+    data = {path for proof in proofs for path in (proof.data, proof.labels)}
+    data |= {path for trial in trials for path in trial.calibrating.files}
     metrics = {metric_file(name) for proof in proofs for name in proof.metrics}
     libraries = {path for proof in proofs for path in proof.libraries}
     models = {trial.model for trial in trials}

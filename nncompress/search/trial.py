@@ -28,6 +28,7 @@ from nncompress.results.summary import headline
 from nncompress.results.sweep import Ended, ended_json, read_ended
 from nncompress.runtime.child_process import Call, call_in_process
 from nncompress.runtime.environment import environment
+from nncompress.workflow.calibration import Calibrating
 from nncompress.workflow.compress import Writing, compress_file
 from nncompress.workflow.proof import Proof
 
@@ -51,7 +52,7 @@ class Trial:
     limits: Limits = Limits()
     options: tuple[tuple[str, str], ...] = ()  # as the report lists them
     notes: tuple[str, ...] = ()
-    calibration: Path | None = None
+    calibrating: Calibrating = Calibrating()
     limit_sources: tuple[tuple[str, str], ...] = ()  # (limit, the file that set it)
 
     @property
@@ -76,12 +77,11 @@ class Trial:
 
     def absolute(self) -> Trial:
         """The same for workers that run in another folder."""
-        paths = (self.proof.data, self.proof.labels, self.calibration)
-        data, labels, calibration = (path and path.absolute() for path in paths)
+        data, labels = (path and path.absolute() for path in (self.proof.data, self.proof.labels))
         libraries = tuple(path.absolute() for path in self.proof.libraries)
         proof = replace(self.proof, data=data, labels=labels, libraries=libraries)
         model, folder = self.model.absolute(), self.folder.absolute()
-        return replace(self, model=model, folder=folder, proof=proof, calibration=calibration)
+        return replace(self, model=model, folder=folder, proof=proof, calibrating=self.calibrating.absolute())
 
 
 def trial_key(model_digest: str, passes: Sequence[Pass], options: Sequence[tuple[str, str]]) -> str:
@@ -148,7 +148,7 @@ def _perform(trial: Trial, announce: Announce) -> Ended:
         report = compress_file(
             trial.model, trial.target, trial.passes, command="sweep", proof=trial.proof,
             writing=replace(trial.writing, force=True, threads=1), limits=trial.limits,
-            calibration=trial.calibration, limit_sources=dict(trial.limit_sources),
+            calibrating=trial.calibrating, limit_sources=dict(trial.limit_sources),
         )  # fmt: skip
     except NncompressError as error:
         if need_not_repeat(error):

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -26,11 +26,11 @@ from nncompress.results.record import Comparison, Report, Skipped
 from nncompress.results.rules.on_requests import Requests
 from nncompress.results.rules.verdict import judge
 from nncompress.runtime.environment import environment
-from nncompress.workflow.calibration import calibration_notes, samples_for
+from nncompress.workflow.calibration import Calibrating, Samples, calibration_notes, samples_for
 from nncompress.workflow.ledger import with_graph_line
 from nncompress.workflow.pipeline import Compressed, check_passes, compress_graph
 from nncompress.workflow.prepare import Preparing
-from nncompress.workflow.proof import Proof, Stopwatch, _complaint, check_limits, opened, with_libraries
+from nncompress.workflow.proof import Opened, Proof, Stopwatch, _complaint, check_limits, opened, with_libraries
 from nncompress.workflow.raised_check import same_outputs
 
 
@@ -54,8 +54,8 @@ class Writing:
 @with_libraries
 def compress_file(
     source: Path, target: Path, passes: Sequence[Pass], *, command: str,
-    proof: Proof = Proof(), writing: Writing = Writing(), limits: Limits = Limits(), calibration: Path | None = None,
-    limit_sources: Mapping[str, str] = MappingProxyType({}),
+    proof: Proof = Proof(), writing: Writing = Writing(), limits: Limits = Limits(),
+    calibrating: Calibrating = Calibrating(), limit_sources: Mapping[str, str] = MappingProxyType({}),
 ) -> Report:  # fmt: skip
     """Compresses `source` to `target`. The report says if a gate failed, and then nothing is kept unless asked for.
     `limit_sources`: {limit: the file that set it}.
@@ -63,7 +63,7 @@ def compress_file(
     Raises UsageError, InputError (source or data), NoOutputError (nothing changed, larger, refused by a runtime).
     """
     watch, here = Stopwatch(), environment()
-    check_passes(passes, calibrated=calibration is not None)
+    check_passes(passes, calibrated=calibrating.samples is not None or proof.data is not None)
     check_limits(limits, proof, limit_sources)
     with ExitStack() as stack:
         with watch.stage("load"):
@@ -72,19 +72,13 @@ def compress_file(
                 check_target(target, original, force=writing.force, external_data=writing.external_data)
             proved = stack.enter_context(opened(original, source, proof))
             check_limits(limits, proof, limit_sources, proved.feeds)
-            samples = samples_for(passes, original, calibration, proved.feeds)
+            samples = samples_for(passes, original, calibrating, proved, writes=not writing.dry_run)
+            proved = proved if samples is None else replace(proved, feeds=samples.proof)
         with watch.stage("compress"), _hashed_meanwhile(original):
-            check = None
-            if proved.session is not None and proved.feeds is not None:
-                check = partial(same_outputs, proved.session, proved.feeds, proof.threads)
-            compressed = compress_graph(
-                original, passes, form=writing.form, target=writing.target, threads=writing.threads, samples=samples,
-                preparing=Preparing(writing.freeze_inputs, writing.keep_opset, check),
-                keep_metadata=writing.keep_metadata,
-            )  # fmt: skip
+            compressed = _compressed(passes, writing, proved, samples)
             _require_change(original, compressed)
             notes = (*original.notes, *_complaint(original), *compressed.notes)
-            notes += calibration_notes(compressed.outcomes, samples, calibration)
+            notes += calibration_notes(passes, compressed.outcomes, samples, calibrating)
         out = stack.enter_context(_output(target, original, writing))
         with watch.stage("write"):
             written_file = out.write(compressed.model, external_data=writing.external_data)
@@ -100,8 +94,7 @@ def compress_file(
         before, after = reference.file_bytes, candidate.file_bytes
         lines = with_graph_line(compressed.lines, before, after, compressed.outcomes)
         comparison = Comparison(reference, candidate, run)
-        asked = None if writing.form == DEFAULT_FORM else writing.form
-        requests = Requests(asked, compressed.idle, compressed.kept_opset)
+        requests = _requests(writing, compressed, samples)
         verdict = judge(comparison, limits, lines, writing.aim, requests, limit_sources)
         written = not writing.dry_run and (verdict.level != "fail" or writing.keep_failed)
         if written:
@@ -111,6 +104,23 @@ def compress_file(
         tuple(watch.seconds), notes,
         steps=compressed.steps, worst_values=compressed.worst_values, written=written,
     )  # fmt: skip
+
+
+def _compressed(passes: Sequence[Pass], writing: Writing, proved: Opened, samples: Samples | None) -> Compressed:
+    check = None
+    if proved.session is not None and proved.feeds is not None:
+        check = partial(same_outputs, proved.session, proved.feeds, proved.proof.threads)
+    return compress_graph(
+        proved.model, passes, form=writing.form, target=writing.target, threads=writing.threads,
+        samples=None if samples is None else samples.feeds, cache=None if samples is None else samples.cache,
+        preparing=Preparing(writing.freeze_inputs, writing.keep_opset, check), keep_metadata=writing.keep_metadata,
+    )  # fmt: skip
+
+
+def _requests(writing: Writing, compressed: Compressed, samples: Samples | None) -> Requests:
+    asked = None if writing.form == DEFAULT_FORM else writing.form
+    made_up = samples is not None and samples.feeds.synthetic
+    return Requests(asked, compressed.idle, compressed.kept_opset, made_up)
 
 
 # ------------------------------------------------------------------------------------------------ what may be written

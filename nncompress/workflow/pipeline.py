@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+from nncompress.calibrate.cache import Cache
 from nncompress.calibrate.walk import CalibrationRun
 from nncompress.errors import UsageError
 from nncompress.feeds.feeds import Feeds
@@ -78,7 +79,8 @@ class Compressed:
 
 def compress_graph(
     model: Model, passes: Sequence[Pass], *, form: str = DEFAULT_FORM, target: Target = "portable", threads: int = 1,
-    preparing: Preparing = Preparing(), samples: Feeds | None = None, keep_metadata: bool = False,
+    preparing: Preparing = Preparing(), samples: Feeds | None = None, cache: Cache | None = None,
+    keep_metadata: bool = False,
 ) -> Compressed:  # fmt: skip
     """Applies `passes` to a copy of `model` and stores what they made. Raises UsageError as `apply_passes` does, and
     for a form that the model's opset does not have.
@@ -89,7 +91,7 @@ def compress_graph(
     prepared = prepare(model, passes, form, preparing)
     storing = Storing(prepared.model.opset, form, target, keep_metadata=keep_metadata)
     context = Context(storing, threads=threads)
-    applied = apply_passes(prepared.model, passes, context, samples=samples)
+    applied = apply_passes(prepared.model, passes, context, samples=samples, cache=cache)
     if not applied.changed:
         frozen = with_constants(model, preparing) if preparing.freeze_inputs else Prepared(model)
         prepared, applied = replace(frozen, kept_opset=prepared.kept_opset), untouched(frozen.model, applied.outcomes)
@@ -99,12 +101,12 @@ def compress_graph(
 
 @one_blas_thread()
 def apply_passes(
-    model: Model, passes: Sequence[Pass], context: Context, *, samples: Feeds | None = None
-) -> Applied:  # fmt: skip
+    model: Model, passes: Sequence[Pass], context: Context, *, samples: Feeds | None = None, cache: Cache | None = None
+) -> Applied:
     """Applies `passes` to a copy of `model`. Raises UsageError for an order or options that cannot be meant.
 
     Where no pass changes anything, the copy is the model as it was, not even normalised. `samples`: for passes that
-    need calibration.
+    need calibration; `cache`: what they are like, if that is known.
     """
     check_passes(passes, calibrated=samples is not None)
     copy = model.clone()
@@ -115,7 +117,7 @@ def apply_passes(
     ledger = Ledger(copy)
     normalised = normalise(copy)
     if samples is not None:
-        context = replace(context, calibration=CalibrationRun(copy.clone(), samples, context.threads))
+        context = replace(context, calibration=CalibrationRun(copy.clone(), samples, context.threads, cache or Cache()))
     outcomes: list[Outcome] = [*normalised.rewritten]
     steps: list[SizeStep] = []
     idle: list[tuple[str, str]] = []
@@ -202,7 +204,10 @@ def check_passes(passes: Sequence[Pass], *, calibrated: bool) -> None:
         if problem:
             raise UsageError(f"{current.name}: {problem}")
         if current.needs and not calibrated:
-            raise UsageError(f"{current.name} needs --calibration: samples like those that the model will be used on")
+            raise UsageError(
+                f"{current.name} needs --calibration: samples like those that the model will be used on (or --data "
+                "alone, of which a part then calibrates)"
+            )
     for earlier, later in pairwise(passes):
         if later.stage < earlier.stage:
             order = ", ".join(ordered.name for ordered in sorted(passes, key=lambda ordered: ordered.stage))

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from nncompress.errors import InputError, NoOutputError, reason
+from nncompress.errors import InputError, NoOutputError
 from nncompress.feeds.fed import input_specs
 from nncompress.feeds.feeds import Feeds
 from nncompress.feeds.synthesise import how_to_give, synthesise_choices
@@ -16,24 +13,23 @@ from nncompress.model.model import Model
 from nncompress.model.raised import CannotRaise
 from nncompress.onnx_file.output import check_result
 from nncompress.onnx_file.read import load
-from nncompress.onnx_file.write import write
 from nncompress.results.record import OutputComparison
 from nncompress.results.units import format_db
 from nncompress.validate.in_child import OpenOriginal, original_in_child
+from nncompress.workflow.in_file import in_file
 
 LEAST_SQNR_DB = 80.0  # float32 kernels of two opsets agree to 100 dB and more where they are not the same
 
 
 def same_outputs(original: OpenOriginal, feeds: Feeds, threads: int, newer: Model) -> str:
     """On what both gave the same. Raises CannotRaise where they do not."""
-    with _folder() as folder:
-        return _compared(original, _written(newer, folder / "raised.onnx"), feeds, threads)
+    with in_file(newer, "raised.onnx") as after:
+        return _compared(original, after, feeds, threads)
 
 
 def same_made_up_outputs(original: Model, newer: Model) -> str:
     """The same for a model in memory, on made-up inputs. Raises CannotRaise too where none are accepted."""
-    with _folder() as folder:
-        before, after = _written(original, folder / "original.onnx"), _written(newer, folder / "raised.onnx")
+    with in_file(original, "original.onnx") as before, in_file(newer, "raised.onnx") as after:
         try:
             choices = synthesise_choices(original.ir, seed=0, dims={})
             with original_in_child(before) as opened:
@@ -71,17 +67,3 @@ def _difference(output: OutputComparison) -> str | None:
 def _told(error: Exception, path: Path) -> str:
     """What it says, without the path of a file that nobody knows."""
     return str(error).rpartition(f"{path}: ")[2].replace(f" from {path}", "")
-
-
-@contextmanager
-def _folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="nncompress-") as folder:
-        yield Path(folder)
-
-
-def _written(model: Model, path: Path) -> Path:
-    try:
-        write(model, path, lasting=False)
-    except OSError as error:
-        raise NoOutputError(f"cannot write to the temporary folder: {reason(error)} (TMPDIR names another)") from error
-    return path

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nncompress.errors import NoOutputError
+from nncompress.errors import NoOutputError, UsageError
 from nncompress.forms.form import DEFAULT_FORM, Target
 from nncompress.model.model import Model
 from nncompress.onnx_file.read import load
@@ -59,6 +59,9 @@ def measure_sensitivity(
     Raises UsageError for passes that cannot be, InputError for the model or data, NoOutputError where nothing would be
     compressed, or where no choice of weights keeps the bound.
     """
+    for step in passes:
+        if step.needs:
+            raise UsageError(f"{step.name} needs calibration, which sensitivity does without: leave it out")
     check_passes(passes, calibrated=False)
     at("loading")
     cores = os.cpu_count() or 1  # no latency is measured

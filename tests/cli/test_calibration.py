@@ -128,7 +128,8 @@ def test_a_pass_that_needs_calibration_is_refused_without_it_before_any_work(tmp
         2, "run", "-p", "quantize-weights", "-p", "correct-biases", tmp_path / "none.onnx", "-o", tmp_path / "o"
     )
     assert said == (
-        "nncompress: error: correct-biases needs --calibration: samples like those that the model will be used on"
+        "nncompress: error: correct-biases needs --calibration: samples like those that the model will be used on (or "
+        "--data alone, of which a part then calibrates)"
     )
 
 

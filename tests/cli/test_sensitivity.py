@@ -41,7 +41,7 @@ def test_weights_are_ranked_and_written_in_every_format(tmp_path: Path) -> None:
         (["--min-sqnr", "30"], "needs what it has to keep"),
         (["--recipe", "r.toml", "--min-sqnr", "much"], "much"),
         (["-p", "quantize"], "unknown pass 'quantize'"),
-        (["-p", "correct-biases"], "needs --calibration"),
+        (["-p", "correct-biases"], "correct-biases needs calibration, which sensitivity does without"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_before_the_work(

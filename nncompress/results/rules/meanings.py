@@ -7,6 +7,7 @@ MEANINGS = {
     "changed": "A pass changed something.",
     "steps": "Each step of the recipe changes something.",
     "form": "Weights are stored in the form that was asked for.",
+    "calibration": "Passes took their statistics from real samples.",
     "opset": "The model has the opset that a pass needs.",
     "max-size": "The file is no larger than the limit.",
     "max-packed-size": "The file, packed by zstd, is no larger than the limit.",

@@ -33,11 +33,12 @@ class Requests:
     form: str | None = None  # None: the default
     idle: tuple[tuple[str, str], ...] = ()  # (step that changed nothing, its most common reason)
     kept_opset: KeptOpset | None = None
+    made_up_calibration: bool = False
 
 
 def request_rules(requests: Requests, ledger: Sequence[LedgerLine]) -> list[RuleResult]:
     """Those that apply: requests that were met are no rules, but for a form, whose share of the weights is said."""
-    rules = [_steps_rule(requests), _form_rule(requests, ledger), _opset_rule(requests)]
+    rules = [_steps_rule(requests), _form_rule(requests, ledger), _opset_rule(requests), _calibration_rule(requests)]
     return [rule for rule in rules if rule is not None]
 
 
@@ -67,3 +68,10 @@ def _opset_rule(requests: Requests) -> RuleResult | None:
     if kept is None:
         return None
     return ruled("opset", "warn", str(kept.opset), f">= {kept.needed}", kept.complaint, kept.opset, kept.needed)
+
+
+def _calibration_rule(requests: Requests) -> RuleResult | None:
+    if not requests.made_up_calibration:
+        return None
+    advice = "give --calibration PATH, or --data alone: ranges of made-up inputs may cut off what real ones need"
+    return ruled("calibration", "warn", "synthetic", "real samples", advice)

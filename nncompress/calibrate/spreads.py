@@ -1,0 +1,59 @@
+"""What the child process does for ranges: runs a block feed by feed and sums up values, of one feed at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nncompress.feeds.feeds import Feeds
+from nncompress.numerics.spread import Spread
+from nncompress.progress import Announce, Stage
+from nncompress.runtime.blocks import Block
+from nncompress.runtime.session import open_session
+
+Spreads = dict[str, Spread | str]
+"""What values are like, by name; or why that is not known."""
+
+
+@dataclass(frozen=True)
+class SumUp:
+    """Compute a block on the inputs of the model, and sum up what it shows and some of the inputs. Pickles."""
+
+    block: Block
+    inputs: tuple[str, ...]
+    doing: Stage  # done and total count feeds
+
+
+class SummingUp:
+    """Answers requests, each with a run over all feeds."""
+
+    def __init__(self, feeds: Feeds, threads: int, announce: Announce) -> None:
+        self._feeds, self._threads, self._announce = feeds, threads, announce
+
+    def __call__(self, request: SumUp) -> Spreads:
+        """What each value is like."""
+        block, doing = request.block, request.doing
+        self._announce(block.part, doing.doing, doing.done, doing.total)
+        session = open_session(block.path, block.part, threads=self._threads) if block.seen else None
+        spreads: Spreads = {name: Spread() for name in (*block.seen, *request.inputs)}
+        for number, feed in enumerate(self._feeds):
+            self._announce(block.part, doing.doing, doing.done + number, doing.total)
+            values = {name: feed[name] for name in request.inputs}
+            if session is not None:
+                results = session.run({name: feed[name] for name in block.inputs})
+                values |= zip(session.outputs, results, strict=True)
+            spreads |= {name: _with(spreads[name], value) for name, value in values.items()}
+            values, results = {}, []  # before there are others
+        return spreads
+
+
+def _with(spread: Spread | str, value: object) -> Spread | str:
+    if isinstance(spread, str):
+        return spread
+    if not isinstance(value, np.ndarray):
+        return "it is no tensor"
+    if value.dtype not in (np.float16, np.float32, np.float64):
+        return f"it is {value.dtype}, no float"
+    spread.add(value)
+    return spread

@@ -1,0 +1,47 @@
+"""Samples in two parts that share none: some to calibrate on, all others to prove the result on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from nncompress.errors import UsageError
+from nncompress.feeds.feeds import Feeds
+from nncompress.feeds.specs import Array
+
+EVERY = 4  # feeds, of which the first calibrates
+MOST = 64  # that calibrate: of more, farther ones
+
+
+def split(feeds: Feeds) -> tuple[Feeds, Feeds]:
+    """Those that calibrate, without labels, and the others, with theirs. Raises UsageError where there is only one."""
+    if len(feeds) < 2:
+        raise UsageError(
+            f"{feeds.origin} has {len(feeds)} feed, which cannot both calibrate and prove the result: "
+            "name other samples with --calibration"
+        )
+    first = set(range(0, len(feeds), every(len(feeds))))
+    rest = [place for place in range(len(feeds)) if place not in first]
+    labels = None if feeds.labels is None else _labels_of(feeds, feeds.labels, rest)
+    others = replace(feeds, indices=tuple(feeds.indices[place] for place in rest), labels=labels)
+    return replace(feeds, indices=tuple(feeds.indices[place] for place in sorted(first)), labels=None), others
+
+
+def every(count: int) -> int:
+    """How far those that calibrate are apart, of so many feeds."""
+    return max(EVERY, -(-count // MOST))
+
+
+def _labels_of(feeds: Feeds, labels: Array, places: Sequence[int]) -> Array:
+    """The labels of the feeds at `places`: as many of each feed as it has samples, or as many of each."""
+    samples = np.array([max((array.shape[0] for array in feed.values() if array.ndim), default=1) for feed in feeds])
+    each = next((sizes for sizes in (samples, np.ones_like(samples)) if len(labels) % sizes.sum() == 0), None)
+    if each is None:
+        raise UsageError(
+            f"{len(labels)} labels cannot be divided among the {samples.sum()} samples of {feeds.origin}, of which "
+            "some would calibrate: name other samples with --calibration"
+        )
+    ends = np.cumsum(each * (len(labels) // each.sum()))
+    return np.concatenate([part for place, part in enumerate(np.split(labels, ends[:-1])) if place in set(places)])
