@@ -28,9 +28,7 @@ class Kernel:
     microseconds: float  # median over the runs
 
 
-def measure_kernels(
-    path: Path, feed: Feed, threads: int, seconds: float, announce: Announce = silent
-) -> list[Kernel]:
+def measure_kernels(path: Path, feed: Feed, threads: int, seconds: float, announce: Announce = silent) -> list[Kernel]:
     """Runs the model on `feed` for about so many seconds. Raises NoOutputError where onnxruntime refuses it."""
     announce("result", "time")
     with tempfile.TemporaryDirectory(prefix="nncompress-") as folder:

@@ -10,7 +10,9 @@ from nncompress.passes.quantize_weights import QuantizeWeights
 from nncompress.workflow.pipeline import compress_graph
 from tests.models import model_of, noise, proto_from
 
-BODY = "g (float[2,64] x) => (float[2,256] y) { a = Gemm(x, w, b) c = Add(a, d) e = Mul(c, s) y = Add(e, s) }"
+BODY = (
+    "g (float[2,64] x) => (float[2,256] y) { a = Gemm(x, w, b) r = Relu(a) c = Add(r, d) e = Mul(c, s) y = Add(e, s) }"
+)
 CONSTANTS = {"w": noise(64, 256), "b": noise(256), "d": noise(256, seed=2), "s": noise(256, seed=3)}
 
 
