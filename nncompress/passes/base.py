@@ -46,6 +46,8 @@ class Pass(ABC):
 
     name: ClassVar[str]
     stage: ClassVar[Stage]
+    useless_without: ClassVar[str | None] = None
+    """the pass that has to come after it, if any"""
 
     def __post_init__(self) -> None:
         """Takes options as they are typed and written. Raises UsageError that lists everything wrong with them."""

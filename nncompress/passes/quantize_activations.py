@@ -53,6 +53,7 @@ class QuantizeActivations(WeightPass):
 
     name: ClassVar[str] = "quantize-activations"
     stage: ClassVar[Stage] = Stage.ROUNDING
+    useless_without: ClassVar[str | None] = "quantize-weights"
 
     @property
     def needs(self) -> Needs:

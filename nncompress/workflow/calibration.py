@@ -141,9 +141,9 @@ def calibration_notes(
 ) -> tuple[str, ...]:
     """What the report says about the samples; None: no pass asked for them."""
     if samples is None:
-        needing = ", ".join(kind.name for kind in ALL_PASSES if kind().needs)
+        needing = " and ".join(kind.name for kind in ALL_PASSES if kind().needs)
         unread = [path for path in (calibrating.samples, calibrating.cache) if path is not None]
-        return tuple(f"{path} was not read: no pass needs calibration data ({needing} does)" for path in unread)
+        return tuple(f"{path} was not read: no pass needs calibration data ({needing} do)" for path in unread)
     feeds, notes = samples.feeds, [] if samples.note is None else [samples.note]
     if any(step.needs.ranges for step in passes):
         notes.append(f"activations were calibrated on {format_counted(len(feeds), 'feed')} of {feeds.origin}")

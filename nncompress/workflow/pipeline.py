@@ -208,6 +208,10 @@ def check_passes(passes: Sequence[Pass], *, calibrated: bool) -> None:
                 f"{current.name} needs --calibration: samples like those that the model will be used on (or --data "
                 "alone, of which a part then calibrates)"
             )
+    for place, current in enumerate(passes):
+        wanted = current.useless_without
+        if wanted is not None and wanted not in [later.name for later in passes[place:]]:
+            raise UsageError(f"{current.name} alone makes nothing smaller or faster: add {wanted} after it")
     for earlier, later in pairwise(passes):
         if later.stage < earlier.stage:
             order = ", ".join(ordered.name for ordered in sorted(passes, key=lambda ordered: ordered.stage))
