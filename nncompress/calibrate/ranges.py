@@ -19,7 +19,7 @@ from nncompress.numerics.spread import Spread
 from nncompress.passes.statistics import ActivationRange
 from nncompress.progress import Stage
 
-BUDGET_BYTES = 128 << 20  # of the activations that are looked at in one run of a feed
+BUDGET_BYTES = 256 << 20  # of the activations that are looked at in one run of a feed
 INSIDE = "it lies in a graph inside a node (If, Loop, Scan) or in a function"
 CONSTANT = "it is the same for all inputs"
 

@@ -61,8 +61,8 @@ def sweep(
 ) -> None:
     """Run models x recipes, each trial in a process of its own; what has ended is not run again.
 
-    {stem} in --data, --labels, --calibration and the data of a recipe is the name of the model without .onnx. The
-    folder gets MODEL--RECIPE.onnx and its report .json for each trial.
+    {stem} in --data, --labels, --calibration, --calibration-cache and the data of a recipe is the name of the model
+    without .onnx. The folder gets MODEL--RECIPE.onnx and its report .json for each trial.
 
     Example: nncompress sweep *.onnx --recipe int8.toml --recipe sparse.toml -o results --data "feeds/{stem}" --jobs 2
     """

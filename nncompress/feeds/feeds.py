@@ -41,12 +41,12 @@ class Feeds:
         """Each feed with notes on what was converted or is unusual in it."""
         return self.source.read(self.indices)
 
-    def finer(self, share: float) -> Feeds:
-        """The same samples, a feed of which is at most so large beside one of these, or a single sample, where they lie
-        in one file and the model has no batch size of its own."""
+    def finer(self, most: int) -> Feeds:
+        """The same samples in feeds of at most so many, or of one, where they lie in one file and the model has no
+        batch size of its own."""
         if not isinstance(self.source, StackedFile):
             return self
-        source, pieces = self.source.finer(share)
+        source, pieces = self.source.finer(most)
         indices = (index * pieces + piece for index in self.indices for piece in range(pieces))
         return replace(self, source=source, indices=tuple(index for index in indices if index < len(source)))
 

@@ -76,13 +76,13 @@ class StackedFile:
                 feed |= {name: feed[name][0] for name in self.unbatched}
                 yield conform(feed, self.specs, f"{self.file} ({self.name(index)})")
 
-    def finer(self, share: float) -> tuple[StackedFile, int]:
-        """The same samples in feeds of at most this share of the samples, or of one, as far as the model leaves that
-        open; and into how many each is cut."""
+    def finer(self, most: int) -> tuple[StackedFile, int]:
+        """The same samples in feeds of at most so many, or of one, as far as the model leaves that open; and into how
+        many each is cut."""
         fixed = any(s.shape and isinstance(s.shape[0], int) for s in self.specs if s.name not in self.unbatched)
         if fixed:
             return self, 1
-        sizes = (size for size in range(1, self.batch + 1) if self.batch % size == 0 and size <= self.batch * share)
+        sizes = (size for size in range(1, self.batch + 1) if self.batch % size == 0 and size <= most)
         batch = max(sizes, default=1)
         return replace(self, batch=batch), self.batch // batch
 

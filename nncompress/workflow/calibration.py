@@ -90,10 +90,10 @@ def _samples(model: Model, path: Path | None, cache: Cache, proved: Opened | Non
             made_up, cache, feeds, f"calibrated on {many}, not on real samples: what real ones need is a guess"
         )
     if path is not None:
-        samples = _small_enough(load_feeds(path, input_specs(model.ir)), model)
+        samples = load_feeds(path, input_specs(model.ir))
         if feeds is not None and not feeds.synthetic:
             _check_apart(samples, feeds, path)
-        return Samples(samples, cache, feeds)
+        return Samples(_small_enough(samples, model), cache, feeds)
     data, labels = (None, None) if proved is None else (proved.proof.data, proved.proof.labels)
     assert data is not None, "check_passes has seen to it"
     whole = feeds or load_feeds(data, input_specs(model.ir), labels)
@@ -107,10 +107,11 @@ def _samples(model: Model, path: Path | None, cache: Cache, proved: Opened | Non
 
 def _small_enough(samples: Feeds, model: Model) -> Feeds:
     """The same samples, fewer in a feed where all activations of one would be too large."""
-    if len(samples.finer(0)) == len(samples):
+    single = samples.finer(1)
+    if len(single) == len(samples):
         return samples
-    shapes = {name: array.shape for name, array in next(iter(samples)).items()}
-    return samples.finer(BUDGET_BYTES / max(sum(value_bytes(model, shapes).values()), 1))
+    shapes = {name: array.shape for name, array in next(iter(single)).items()}
+    return samples.finer(BUDGET_BYTES // max(sum(value_bytes(model, shapes).values()), 1))
 
 
 def _made_up(model: Model, proved: Opened | None) -> Feeds:

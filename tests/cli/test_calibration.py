@@ -116,6 +116,45 @@ def test_if_changed_sees_other_calibration_data(tmp_path: Path) -> None:
     assert out.read_bytes() != before
 
 
+@pytest.mark.slow
+def test_of_data_alone_a_part_calibrates(tmp_path: Path) -> None:
+    steps = ("run", "-p", "quantize-weights", "-p", "correct-biases", CNN, "-o", tmp_path / "o.onnx")
+    with np.load(IMAGES) as arrays:
+        np.savez(tmp_path / "d.npz", **{name: array[:200] for name, array in arrays.items()})
+    report = report_of(*steps, "--data", tmp_path / "d.npz", "--seconds", 0)
+    feeds = report["comparison"]["run"]["feeds"]
+    said = f"2 of the 7 feeds of {tmp_path / 'd.npz'} (one of 4) calibrate, and only the other 5 prove the result"
+    assert (feeds["count"], said in report["notes"]) == (5, True)
+    assert report["comparison"]["run"]["metrics"][0]["samples"] == 200 - 2 * 32
+
+
+@pytest.mark.slow
+def test_made_up_samples_are_asked_for_by_option_or_recipe(tmp_path: Path) -> None:
+    recipe, plain = tmp_path / "r.toml", tmp_path / "plain.toml"
+    steps = '[[steps]]\npass = "quantize-weights"\n[[steps]]\npass = "correct-biases"\n'
+    plain.write_text(steps)
+    recipe.write_text(f'[data]\ncalibration = "synthetic"\n{steps}')
+    saved = tmp_path / "saved.toml"
+    ways: list[tuple[object, ...]] = [
+        ("run", plain, CNN, "--calibration", "synthetic", "--save-recipe", saved), ("run", recipe, CNN),
+        ("run", saved, CNN),
+    ]  # fmt: skip
+    made = set()
+    for place, way in enumerate(ways):
+        out = tmp_path / f"{place}.onnx"
+        report = report_of(*way, "-o", out, *PLAIN)
+        assert any("16 MADE-UP feeds (seed 0), not on real samples" in note for note in report["notes"])
+        assert "calibration" in {rule["rule"] for rule in report["verdict"]["rules"] if rule["level"] == "warn"}
+        made.add(out.read_bytes())
+    assert len(made) == 1
+    assert '\ncalibration = "synthetic"\n' in saved.read_text()
+
+
+def test_made_up_samples_do_not_move_biases_by_themselves(tmp_path: Path) -> None:
+    command = ("quantize", CNN, "-o", tmp_path / "o.onnx", "--no-validate", "--calibration", "synthetic")
+    assert report_of(*command)["passes"] == ["quantize-weights"]
+
+
 # ------------------------------------------------------------------------------------------------ what is refused
 def refused(code: int, *arguments: object) -> str:
     ended = nncompress(*arguments)
@@ -172,6 +211,18 @@ def test_the_result_never_goes_over_the_data(tmp_path: Path) -> None:
     shutil.copy(CALIBRATION, data)
     said = refused(2, "quantize", CNN, "-o", data, "--force", "--calibration", data)
     assert "is an input of this command: inputs are never modified" in said
+
+
+def test_what_keeps_statistics_is_no_place_for_anything_else(tmp_path: Path) -> None:
+    command = ("quantize", CNN, "--no-validate", "--calibration", CALIBRATION, "--calibration-cache")
+    same = tmp_path / "same"
+    said = refused(2, *command, same, "-o", same)
+    assert "is an input of this command: inputs are never modified" in said
+    said = refused(2, *command, same, "-o", tmp_path / "o.onnx", "--json", same)
+    assert "would overwrite another file of this command" in said
+    said = refused(3, *command, CALIBRATION, "-o", tmp_path / "o.onnx")
+    assert said.endswith(f"{CALIBRATION} is no calibration cache: name a new file, or delete this one")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow

@@ -66,20 +66,20 @@ def test_what_ends_early_is_damaged(tmp_path: Path) -> None:
 
 
 # ------------------------------------------------------------------------------------------------ finer
-@pytest.mark.parametrize(("share", "sizes"), [
-    (1, [16] * 4), (0.6, [8] * 8), (0.1, [1] * 64), (0, [1] * 64), (2, [16] * 4),
+@pytest.mark.parametrize(("most", "sizes"), [
+    (16, [16] * 4), (15, [8] * 8), (2, [2] * 32), (1, [1] * 64), (0, [1] * 64), (99, [16] * 4),
 ])  # fmt: skip
-def test_finer_feeds_are_the_same_samples(share: float, sizes: list[int], tmp_path: Path) -> None:
+def test_finer_feeds_are_the_same_samples(most: int, sizes: list[int], tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", x=noise(64, 100, 100))
     feeds = load_feeds(tmp_path / "a.npz", SPECS)
-    finer = feeds.finer(share)
+    finer = feeds.finer(most)
     assert [len(feed["x"]) for feed in finer] == sizes
     assert np.array_equal(np.concatenate([feed["x"] for feed in finer]), np.concatenate([feed["x"] for feed in feeds]))
 
 
 def test_a_last_feed_that_is_smaller_stays_whole(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", x=noise(67, 100, 100))
-    feeds = load_feeds(tmp_path / "a.npz", SPECS).finer(0.2)
+    feeds = load_feeds(tmp_path / "a.npz", SPECS).finer(5)
     assert sum(len(feed["x"]) for feed in feeds) == 67
     assert len(feeds.names) == len(feeds)
 

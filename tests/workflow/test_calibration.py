@@ -148,3 +148,18 @@ def test_what_cannot_be_meant_is_refused(model: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is no calibration cache"):
         compressed(model, Calibrating(both, tmp_path / "text"))
     assert not (tmp_path / "out.onnx").exists()
+
+
+def test_feeds_are_cut_until_their_activations_fit(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.savez(tmp_path / "c.npz", x=noise(64, 16))
+    whole = Calibrating(tmp_path / "c.npz")
+    compressed(model, whole)
+    assert known_range() == (*range_of_x(noise(64, 16)), 4)
+    monkeypatch.setattr("nncompress.workflow.calibration.BUDGET_BYTES", 5 * 3 * 16 * 4)  # three results of five samples
+    compressed(model, whole)
+    assert known_range() == (*range_of_x(noise(64, 16)), 16)
+    np.savez(tmp_path / "d.npz", x=noise(64, 16))
+    with pytest.raises(UsageError, match=r"feed 1 of --calibration .* is feed 1 of --data"):
+        compressed(model, whole, Proof(data=tmp_path / "d.npz"))
