@@ -42,7 +42,8 @@ def pass_command(entry: PassCommand) -> Callable[..., None]:
         source: SourceArgument, *, out: TargetOption = None, options: Any, calibration: CorrectionOptions,
         proof: ProofOptions, limits: LimitOptions, write: WriteOptions, report: ReportOptions, invocation: Invocation,
     ) -> None:  # fmt: skip
-        passes = [*passes_of(entry.passes, options), *corrections(calibration)]
+        passes = passes_of(entry.passes, options, entry.on_request, fast=write.aim == "speed")
+        passes += corrections(calibration)
         _compress(entry.name, source, out, passes, calibration, proof, limits, write, report, invocation)
 
     command.__name__, command.__doc__ = entry.name, entry.help

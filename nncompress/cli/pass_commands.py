@@ -12,19 +12,23 @@ class PassCommand:
     name: str
     passes: tuple[str, ...]  # names, in the order in which they run; fields of the same name are one option
     help: str  # what it does, and lines "Example: COMMAND"
+    on_request: frozenset[str] = frozenset()  # of the passes: only where an option is given that they alone have
 
 
 PASS_COMMANDS = (
     PassCommand(
         "quantize",
-        ("quantize-weights",),
-        """Store weights as 8-bit integers with a scale: about a quarter of the size, float speed.
+        ("quantize-activations", "quantize-weights"),
+        """Store weights as 8-bit integers with a scale, a quarter of the size; with --for speed compute in them, too.
 
         Example: nncompress quantize model.onnx -o small.onnx
         Example: nncompress quantize model.onnx -o small.onnx --data eval.npz --max-drop "0.5 %"
         Example: nncompress quantize model.onnx -o small.onnx --exclude "fc3*" --form dequantize
+        Example: nncompress quantize model.onnx -o fast.onnx --for speed --calibration calib/ --data eval/
+        Example: nncompress quantize model.onnx -o fast.onnx --activations dynamic
         Example: nncompress quantize model.onnx --dry-run --json -
         """,
+        frozenset({"quantize-activations"}),
     ),
     PassCommand(
         "prune",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields, make_dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,6 +26,7 @@ Fields = Mapping[str, Mapping[str, Any]]
 _SELECTING = ("include", "exclude", "op_types", "min_size")  # which weights a pass works on
 _TYPES: dict[str, Any] = {"integer": int, "number": float, "boolean": bool, "string": str, "array": list[str]}
 _METAVARS = {"array": "GLOB"}
+_ACTIVATIONS = "activations"
 
 
 def pass_options(passes: Sequence[str]) -> type:
@@ -44,18 +45,32 @@ def options_of(fields_by_pass: Mapping[str, Fields]) -> type:
     return make_dataclass("PassOptions", options, frozen=True)
 
 
-def passes_of(names: Sequence[str], options: Any) -> list[Pass]:
-    """The passes with what was given of `options`. Raises UsageError for options that cannot be meant."""
+def passes_of(
+    names: Sequence[str], options: Any, on_request: Collection[str] = (), *, fast: bool = False
+) -> list[Pass]:
+    """The passes with what was given of `options`; those `on_request` where an option of their own was given, or where
+    the result is to be `fast`. Raises UsageError for options that cannot be meant."""
     from nncompress.passes.spec import make_pass
 
     values = {field.name: getattr(options, field.name) for field in fields(options)}
     values = {field: value for field, value in values.items() if value not in (None, [])}
+    if fast and on_request:
+        values.setdefault(_ACTIVATIONS, "mixed")
+    names = [name for name in names if name not in on_request or _own_fields(name, names) & set(values)]
+    if values.get(_ACTIVATIONS) == "float":
+        names = [name for name in names if name not in on_request]
     try:
         return [
             make_pass(name, {f: value for f, value in values.items() if f in _fields_by_pass()[name]}) for name in names
         ]
     except UsageError as error:
         raise UsageError(_as_spelled(str(error))) from error
+
+
+def _own_fields(name: str, names: Sequence[str]) -> set[str]:
+    """Options that no other of the passes has."""
+    others = {field for other in names if other != name for field in _fields_by_pass()[other]}
+    return set(_fields_by_pass()[name]) - others
 
 
 def _as_spelled(message: str) -> str:

@@ -40,9 +40,10 @@ class QuantizeActivations(WeightPass):
     inference. Conv, Gemm and MatMul can have static scales; Gemm, MatMul and with --target ort LSTM dynamic ones.
     """
 
-    activations: Literal["static", "dynamic", "mixed"] = "static"
-    """where the scales of activations come from: measured on calibration data, computed at every inference, or for each
-    weight what is fastest on this machine, floating point included, within the loss that is allowed"""
+    activations: Literal["static", "dynamic", "mixed", "float"] = "static"
+    """where the scales of activations come from: measured on calibration data (static), or computed at every inference
+    (dynamic); or for each weight what is fastest on this machine within the loss that is allowed (mixed, which --for
+    speed means); float: they are not rounded"""
     dynamic: tuple[str, ...] = ()
     """of the weights whose name, or a reading node's name, matches one of these globs the scales are dynamic anyway"""
     calibrate: Method = "mse"
@@ -57,7 +58,7 @@ class QuantizeActivations(WeightPass):
 
     @property
     def needs(self) -> Needs:
-        return Needs(ranges=self.activations != "dynamic")
+        return Needs(ranges=self.activations in ("static", "mixed"))
 
     def problem(self) -> str | None:
         if not 50 < self.percentile <= 100:
@@ -65,13 +66,21 @@ class QuantizeActivations(WeightPass):
         return None
 
     def needed_opset(self, form: str) -> tuple[int, str]:
-        if self.activations != "dynamic":
+        if self.activations in ("static", "mixed"):
             return _STATIC_FROM_OPSET, "QuantizeLinear takes one scale a channel from opset 13 on"
         return _DYNAMIC_FROM_OPSET, "there is no DynamicQuantizeLinear before opset 11"
 
     def apply(self, model: Model, context: Context) -> list[Outcome]:
-        assert self.activations != "mixed", "measured before, see workflow.mixed"
+        if self.activations == "mixed":
+            raise UsageError(
+                f"{self.name}: mixed is chosen by running files (quantize, run); name static or dynamic here"
+            )
         weights, outcomes = self.select(model)
+        if self.activations == "float":
+            return [
+                *outcomes,
+                *(Skipped(weight.name, self.name, "activations stay floating point") for weight in weights),
+            ]
         check_globs(self.dynamic, weights)
         dynamic = [weight for weight in weights if self.activations == "dynamic" or matches(weight, self.dynamic)]
         outcomes += [self._dynamic(weight, context) for weight in dynamic]

@@ -28,10 +28,12 @@ from nncompress.results.rules.verdict import judge
 from nncompress.runtime.environment import environment
 from nncompress.workflow.calibration import Calibrating, Samples, calibration_notes, samples_for
 from nncompress.workflow.ledger import with_graph_line
-from nncompress.workflow.pipeline import Compressed, check_passes, compress_graph
+from nncompress.workflow.mixed import Chosen, choose, is_mixed, with_reasons
+from nncompress.workflow.pipeline import Compressed, check_passes
 from nncompress.workflow.prepare import Preparing
 from nncompress.workflow.proof import Opened, Proof, Stopwatch, _complaint, check_limits, opened, with_libraries
 from nncompress.workflow.raised_check import same_outputs
+from nncompress.workflow.trials import Trials
 
 
 @dataclass(frozen=True)
@@ -64,21 +66,23 @@ def compress_file(
     """
     watch, here = Stopwatch(), environment()
     check_passes(passes, calibrated=calibrating.samples is not None or proof.data is not None)
-    check_limits(limits, proof, limit_sources)
+    labelled = replace(limits, max_drop=None) if is_mixed(passes) else limits  # which does without
+    check_limits(labelled, proof, limit_sources)
     with ExitStack() as stack:
         with watch.stage("load"):
             original = load(source)
             if not writing.dry_run:
                 check_target(target, original, force=writing.force, external_data=writing.external_data)
             proved = stack.enter_context(opened(original, source, proof))
-            check_limits(limits, proof, limit_sources, proved.feeds)
+            check_limits(labelled, proof, limit_sources, proved.feeds)
             samples = samples_for(passes, original, calibrating, proved, writes=not writing.dry_run)
             proved = proved if samples is None else replace(proved, feeds=samples.proof)
         with watch.stage("compress"), _hashed_meanwhile(original):
-            compressed = _compressed(passes, writing, proved, samples)
+            chosen = _chosen(passes, writing, proved, samples, limits)
+            compressed = _compressed(chosen.passes, writing, proved, samples, chosen.reasons)
             _require_change(original, compressed)
             notes = (*original.notes, *_complaint(original), *compressed.notes)
-            notes += calibration_notes(passes, compressed.outcomes, samples, calibrating)
+            notes += (*chosen.notes, *calibration_notes(passes, compressed.outcomes, samples, calibrating))
         out = stack.enter_context(_output(target, original, writing))
         with watch.stage("write"):
             written_file = out.write(compressed.model, external_data=writing.external_data)
@@ -94,7 +98,7 @@ def compress_file(
         before, after = reference.file_bytes, candidate.file_bytes
         lines = with_graph_line(compressed.lines, before, after, compressed.outcomes)
         comparison = Comparison(reference, candidate, run)
-        requests = _requests(writing, compressed, samples)
+        requests = replace(_requests(writing, compressed, samples), chosen=is_mixed(passes))
         verdict = judge(comparison, limits, lines, writing.aim, requests, limit_sources)
         written = not writing.dry_run and (verdict.level != "fail" or writing.keep_failed)
         if written:
@@ -106,14 +110,28 @@ def compress_file(
     )  # fmt: skip
 
 
-def _compressed(passes: Sequence[Pass], writing: Writing, proved: Opened, samples: Samples | None) -> Compressed:
+def _chosen(
+    passes: Sequence[Pass], writing: Writing, proved: Opened, samples: Samples | None, limits: Limits
+) -> Chosen:
+    """The passes, with what is to be measured decided."""
+    return choose(passes, _trials(writing, proved, samples), limits) if is_mixed(passes) else Chosen(tuple(passes))
+
+
+def _compressed(
+    passes: Sequence[Pass], writing: Writing, proved: Opened, samples: Samples | None, reasons: Mapping[str, str]
+) -> Compressed:
+    compressed = _trials(writing, proved, samples).compressed(passes)
+    return with_reasons(compressed, reasons) if reasons else compressed
+
+
+def _trials(writing: Writing, proved: Opened, samples: Samples | None) -> Trials:
     check = None
     if proved.session is not None and proved.feeds is not None:
         check = partial(same_outputs, proved.session, proved.feeds, proved.proof.threads)
-    return compress_graph(
-        proved.model, passes, form=writing.form, target=writing.target, threads=writing.threads,
-        samples=None if samples is None else samples.feeds, cache=None if samples is None else samples.cache,
-        preparing=Preparing(writing.freeze_inputs, writing.keep_opset, check), keep_metadata=writing.keep_metadata,
+    return Trials(
+        proved, writing.form, writing.target, writing.threads,
+        None if samples is None else samples.feeds, None if samples is None else samples.cache,
+        Preparing(writing.freeze_inputs, writing.keep_opset, check), writing.keep_metadata,
     )  # fmt: skip
 
 

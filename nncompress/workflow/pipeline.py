@@ -111,9 +111,7 @@ def apply_passes(
     check_passes(passes, calibrated=samples is not None)
     copy = model.clone()
     if not all(isinstance(current, StoreLossless) for current in passes):  # which rounds as a runtime need not
-        fold_arithmetic(copy)
-        fuse_hard_sigmoids(copy)
-        absorb_scales(copy)
+        simplify(copy)
     ledger = Ledger(copy)
     normalised = normalise(copy)
     if samples is not None:
@@ -135,6 +133,13 @@ def apply_passes(
         outcomes += [*store_rest(copy, context), *_without_debugging(copy, context.storing)]
     applied = Applied(model, copy, ledger, tuple(outcomes), tuple(steps), tuple(idle))
     return applied if applied.changed else untouched(model, applied.outcomes)
+
+
+def simplify(model: Model) -> None:
+    """Computes what is constant, in place: up to rounding, the model stays what it is."""
+    fold_arithmetic(model)
+    fuse_hard_sigmoids(model)
+    absorb_scales(model)
 
 
 def untouched(model: Model, outcomes: tuple[Outcome, ...]) -> Applied:

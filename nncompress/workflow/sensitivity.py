@@ -5,7 +5,6 @@ from __future__ import annotations
 import glob
 import math
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -13,9 +12,7 @@ from pathlib import Path
 
 from nncompress.errors import NoOutputError, UsageError
 from nncompress.forms.form import DEFAULT_FORM, Target
-from nncompress.model.model import Model
 from nncompress.onnx_file.read import load
-from nncompress.onnx_file.write import write
 from nncompress.passes.base import Pass, WeightPass
 from nncompress.passes.spec import described
 from nncompress.progress import at, counted
@@ -24,8 +21,9 @@ from nncompress.results.sensitivity import Effect, SensitiveWeight, SensitivityR
 from nncompress.results.units import format_db, format_share
 from nncompress.results.worst import all_identical, is_rewritten, largest_drop, worst_cosine, worst_sqnr_db
 from nncompress.runtime.environment import environment
-from nncompress.workflow.pipeline import Compressed, check_passes, compress_graph
-from nncompress.workflow.proof import Opened, Proof, opened, with_libraries
+from nncompress.workflow.pipeline import Compressed, check_passes
+from nncompress.workflow.proof import Proof, opened, with_libraries
+from nncompress.workflow.trials import Trials
 
 Passes = Sequence[Pass]
 
@@ -69,8 +67,7 @@ def measure_sensitivity(
     with ExitStack() as stack:
         original = load(source)
         proved = stack.enter_context(opened(original, source, proof))
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nncompress-")))
-        trials = _Trials(original, passes, proved, folder, form, target, threads)
+        trials = _Effects(Trials(proved, form, target, threads), passes)
         lines, everything = trials.whole()
         weights = sorted(trials.each(lines), key=lambda weight: _damage(weight.alone))
         ranked = [weight.name for weight in weights]
@@ -87,21 +84,16 @@ def measure_sensitivity(
 
 
 @dataclass
-class _Trials:
-    """Compresses in memory, writes a file that nobody sees, and runs it."""
+class _Effects:
+    """What each choice of weights does."""
 
-    original: Model
+    trials: Trials
     passes: Passes
-    proved: Opened
-    folder: Path
-    form: str
-    target: Target
-    threads: int
     run: Run | None = None  # the last one
 
     def whole(self) -> tuple[list[LedgerLine], Effect]:
         """The weights that are rewritten, and what that does."""
-        compressed = self._compressed(self.passes)
+        compressed = self.trials.compressed(self.passes)
         lines = [line for line in compressed.lines if line.kind == "weight" and is_rewritten(line)]
         if not lines:
             raise NoOutputError("nothing would be compressed: there is no weight to measure")
@@ -114,22 +106,12 @@ class _Trials:
             yield SensitiveWeight(line.name, line.ops, line.bytes_before, line.bytes_after, alone, without)
 
     def of(self, passes: Passes) -> Effect:
-        return self._effect(self._compressed(passes))
-
-    def _compressed(self, passes: Passes) -> Compressed:
-        return compress_graph(self.original, passes, form=self.form, target=self.target, threads=self.threads)
+        return self._effect(self.trials.compressed(passes))
 
     def _effect(self, compressed: Compressed) -> Effect:
         if not compressed.changed:
             return _nothing()
-        path = self.folder / "trial.onnx"
-        files = write(compressed.model, path, lasting=False)
-        try:
-            self.run = self.proved.compare(path, compressed.model)
-        finally:
-            for file in files:
-                file.unlink()
-        assert self.run is not None, "validation is on"
+        self.run = self.trials.run(compressed.model)
         return _effect_of(self.run)
 
 
@@ -143,7 +125,7 @@ def narrowed(passes: Passes, include: Sequence[str] = (), exclude: Sequence[str]
     return narrow
 
 
-def _spared(trials: _Trials, ranked: Sequence[str], everything: Effect, bound: Bound) -> Spared:
+def _spared(trials: _Effects, ranked: Sequence[str], everything: Effect, bound: Bound) -> Spared:
     """The fewest of the most sensitive weights without which the bound holds, found by halving; each try is a run."""
     if bound.holds(everything):
         return Spared(str(bound), (), everything, bound.recipe)

@@ -34,6 +34,7 @@ class Requests:
     idle: tuple[tuple[str, str], ...] = ()  # (step that changed nothing, its most common reason)
     kept_opset: KeptOpset | None = None
     made_up_calibration: bool = False
+    chosen: bool = False  # by measurement, within the loss that is allowed
 
 
 def request_rules(requests: Requests, ledger: Sequence[LedgerLine]) -> list[RuleResult]:

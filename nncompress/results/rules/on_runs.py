@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nncompress.results.record import OutputComparison, Run
 from nncompress.results.rules.rule import NOTHING_RUN, WHEN_COMPRESSING, Remedies, ruled, unmeasured
-from nncompress.results.units import as_typed, format_drop, format_metric, format_share
+from nncompress.results.units import NOT_MEASURED, as_typed, format_drop, format_metric, format_share
 from nncompress.results.verdict import Level, RuleResult
 from nncompress.results.worst import format_equal, is_discrete, largest_drop
 
@@ -90,6 +90,22 @@ def drop_rule(run: Run | None, max_drop: float | None, remedies: Remedies = WHEN
     )
     limit_text = f"<= {as_typed(format_drop(limit, is_share=share))}"
     return ruled("drop", level, figure, limit_text, remedies.gentler, metric.drop, limit)
+
+
+def agreement_rule(run: Run | None, max_drop: float) -> RuleResult:
+    """In place of a drop where the loss that is allowed steered a choice and there are no labels: a warning unless no
+    more answers than that are other ones, for an answer that is another one need not be worse."""
+    limit = f"<= {as_typed(format_share(max_drop))}"
+    shares = [o.deployed.top1_agreement for o in run.outputs if o.deployed and not o.random] if run else []
+    known = [share for share in shares if share is not None]
+    advice = "there are no labels to say which answers are right: name them with --labels NPZ, or give --metric"
+    if not known:
+        return ruled("drop", "warn", NOT_MEASURED, limit, advice, None, max_drop)
+    changed = 1 - min(known)
+    level: Level = "pass" if changed <= max_drop + ROUNDING else "warn"
+    return ruled(
+        "drop", level, f"no labels: {format_share(changed)} of answers changed", limit, advice, changed, max_drop
+    )
 
 
 def latency_rule(run: Run | None, max_ratio: float | None, remedies: Remedies = WHEN_COMPRESSING) -> RuleResult | None:

@@ -12,11 +12,12 @@ from types import MappingProxyType
 
 from nncompress.errors import printable
 from nncompress.results.limits import Aim, BudgetLimits, Limits, limits_in
-from nncompress.results.record import Comparison, LedgerLine
+from nncompress.results.record import Comparison, LedgerLine, Run
 from nncompress.results.rules.on_fidelity import demands_fidelity, fidelity_rules
 from nncompress.results.rules.on_files import changed_rule, grown_rule, max_size_rule, min_ratio_rule, shrunk_rule
 from nncompress.results.rules.on_requests import Requests, request_rules
 from nncompress.results.rules.on_runs import (
+    agreement_rule,
     data_rule,
     drop_rule,
     finite_rule,
@@ -26,7 +27,7 @@ from nncompress.results.rules.on_runs import (
     not_validated_rule,
     random_rule,
 )
-from nncompress.results.rules.rule import WHEN_COMPARING, WHEN_COMPRESSING
+from nncompress.results.rules.rule import WHEN_COMPARING, WHEN_COMPRESSING, Remedies
 from nncompress.results.verdict import RuleResult, Verdict
 
 
@@ -51,12 +52,19 @@ def judge(
         integers_rule(run),
         random_rule(run, remedies),
         *fidelity_rules(run, limits, ledger or (), remedies),
-        drop_rule(run, limits.max_drop, remedies),
+        _loss_rule(run, limits, requests, remedies),
         latency_rule(run, limits.max_latency_ratio, remedies),
         data_rule(run, remedies, fidelity_demanded=demands_fidelity(limits)),
         not_validated_rule(run),
     ]
     return Verdict(with_sources((rule for rule in rules if rule is not None), sources))
+
+
+def _loss_rule(run: Run | None, limits: Limits, requests: Requests, remedies: Remedies) -> RuleResult | None:
+    """On a task metric; where there is none and what is allowed steered a choice, on answers."""
+    if requests.chosen and limits.max_drop is not None and run is not None and not run.metrics:
+        return agreement_rule(run, limits.max_drop)
+    return drop_rule(run, limits.max_drop, remedies)
 
 
 def with_sources(rules: Iterable[RuleResult], sources: Mapping[str, str]) -> tuple[RuleResult, ...]:

@@ -1,0 +1,283 @@
+"""Chooses for each weight how it is multiplied: in floating point, or in integers with static or dynamic scales.
+
+The model is built in each way, and onnxruntime's profiler says what the kernels of each weight take in it, with all
+that they need besides (rounding, reordering, decoding). The fastest way for each weight is one candidate, and each way
+for all weights another; whole models are timed beside the original, and one is taken whose outputs stay close enough on
+the calibration data. Where the fastest loses too much, the weights that do most damage for what they save stay in
+floating point, until it does not.
+"""
+
+from __future__ import annotations
+
+import glob
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from nncompress.errors import NoOutputError, UsageError
+from nncompress.model.units import Unit, find_units, microseconds_by_unit
+from nncompress.passes.base import Pass, Stage
+from nncompress.passes.quantize_activations import QuantizeActivations
+from nncompress.progress import at, counted
+from nncompress.results.limits import Limits
+from nncompress.results.record import Outcome, Rewritten, Run, Skipped
+from nncompress.results.units import format_db
+from nncompress.results.worst import worst_sqnr_db
+from nncompress.workflow.pipeline import Compressed, simplify
+from nncompress.workflow.trials import Trials
+
+Way = Literal["float", "dynamic", "static"]
+Mix = Mapping[Unit, Way]
+"""How each unit is computed; those that are not in it, in floating point."""
+
+_PROFILE_S, _TRIAL_S = 0.3, 0.3
+_LEAST_GAIN = 0.03  # of a unit's time, for which it leaves floating point
+_LEAST_SQNR_DB, _LEAST_DB_OF_CHOICES = 20.0, 10.0
+_MOST_CHANGED = 0.005  # share of answers that may be other ones, where nothing else is allowed
+_LOG_SPEED_PER_DB, _ENOUGH_DB = 0.01, 40.0  # a percent of speed for each dB
+_MOST_FEEDS, _FEW_FEEDS = 16, 4
+_MARGIN = 0.97  # what is not faster by that is not taken
+
+
+@dataclass(frozen=True)
+class Loss:
+    """How far outputs are from the original's on the calibration data."""
+
+    sqnr_db: float
+    changed: float | None  # share of largest elements that are other ones; None: no output has one
+    samples: int
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One whole model."""
+
+    mix: Mix
+    ratio: float  # of latency, new / old
+    loss: Loss
+
+    @property
+    def worth(self) -> float:
+        return -math.log(self.ratio) + _LOG_SPEED_PER_DB * min(self.loss.sqnr_db, _ENOUGH_DB)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Passes that say it for each weight, and why: {name of a weight: reason}."""
+
+    passes: tuple[Pass, ...]
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def is_mixed(passes: Iterable[Pass]) -> bool:
+    """True if something is to be chosen."""
+    return any(isinstance(step, QuantizeActivations) and step.activations == "mixed" for step in passes)
+
+
+def choose(passes: Sequence[Pass], trials: Trials, limits: Limits) -> Chosen:
+    """See the module. Raises UsageError where nothing may be run."""
+    if trials.proved.session is None or trials.samples is None:
+        raise UsageError("mixed measures how fast and how close each choice is: leave out --no-validate")
+    corrections = [step for step in passes if step.stage == Stage.CORRECTIONS]  # which only make it closer
+    search = _Search(tuple(step for step in passes if step not in corrections), _on_samples(trials), limits)
+    best = search.best()
+    return Chosen((*search.passes_of(best.mix), *corrections), search.reasons(best.mix), (search.note(best),))
+
+
+def with_reasons(compressed: Compressed, reasons: Mapping[str, str]) -> Compressed:
+    """The same where the ledger says of each weight why it is multiplied so."""
+
+    def explained(outcome: Outcome) -> Outcome:
+        reason = reasons.get(outcome.subject) if outcome.by == QuantizeActivations.name else None
+        if reason is None:
+            return outcome
+        return replace(outcome, reason=reason) if isinstance(outcome, Skipped) else replace(
+            outcome, detail=f"{outcome.detail}; {reason}"
+        )  # fmt: skip
+
+    lines = (replace(line, outcomes=tuple(map(explained, line.outcomes))) for line in compressed.lines)
+    return replace(compressed, lines=tuple(lines), outcomes=tuple(map(explained, compressed.outcomes)))
+
+
+def _on_samples(trials: Trials) -> Trials:
+    """The same, run on calibration data."""
+    assert trials.samples is not None, "choose has seen to it"
+    count = len(trials.samples)
+    few = replace(trials.samples, indices=trials.samples.indices[:: max(1, -(-count // _MOST_FEEDS))])
+    proof = replace(trials.proved.proof, seconds=_TRIAL_S, metrics=(), labels=None)
+    return replace(trials, proved=replace(trials.proved, feeds=few, proof=proof))
+
+
+class _Search:
+    """What was tried."""
+
+    def __init__(self, passes: tuple[Pass, ...], trials: Trials, limits: Limits) -> None:
+        self._passes, self._trials, self._limits = passes, trials, limits
+        base = trials.proved.model.clone()
+        simplify(base)
+        self._units = find_units(base)
+        self._able: dict[Way, set[Unit]] = {"float": set(self._units)}
+        self._times: dict[Way, Mapping[Unit, float]] = {}
+        self._tried: list[Tried] = []
+
+    def best(self) -> Tried:
+        """The most worth of those whose loss is allowed."""
+        ways: tuple[Way, ...] = ("float", "dynamic", "static")
+        for way in counted("profiling ways to compute", ways, len(ways)):
+            self._profile(way)
+        plain = self._try({})
+        for mix in self._candidates():
+            self._try(mix)
+        fastest = min(self._tried, key=lambda tried: tried.ratio)
+        allowed = [tried for tried in self._tried if self._allows(tried.loss, plain.loss)]
+        best = max([plain, *allowed], key=lambda tried: tried.worth)
+        if fastest.ratio < _MARGIN * best.ratio and not self._allows(fastest.loss, plain.loss):
+            best = max([best, *self._repaired(fastest, plain)], key=lambda tried: tried.worth)
+        return best if best.ratio < _MARGIN * plain.ratio else plain
+
+    def passes_of(self, mix: Mix) -> tuple[Pass, ...]:
+        """With one choice for each weight written out."""
+        by_way: dict[Way, list[str]] = {"float": [], "dynamic": [], "static": []}
+        for unit in self._units:
+            by_way[mix.get(unit, "float")] += [glob.escape(name) for name in unit.weights]
+        steps: list[Pass] = []
+        for step in self._passes:
+            if not (isinstance(step, QuantizeActivations) and step.activations == "mixed"):
+                steps.append(step)
+            elif by_way["static"]:
+                steps.append(
+                    replace(
+                        step, activations="static", include=(*by_way["static"], *by_way["dynamic"]),
+                        dynamic=tuple(by_way["dynamic"]),
+                    )
+                )  # fmt: skip
+            elif by_way["dynamic"]:
+                steps.append(replace(step, activations="dynamic", include=tuple(by_way["dynamic"])))
+        return tuple(steps)
+
+    def reasons(self, mix: Mix) -> dict[str, str]:
+        """For each weight what was chosen, and what each way takes."""
+        reasons = {}
+        for unit in self._units:
+            taken = [f"{way} {self._times[way][unit]:.0f} us" for way in self._times if unit in self._able.get(way, ())]
+            for name in unit.weights:
+                reasons[name] = f"{mix.get(unit, 'float')} ({', '.join(taken)})"
+        return reasons
+
+    def note(self, best: Tried) -> str:
+        """What was done, in a sentence."""
+        ways = list(best.mix.values())
+        said = ", ".join(f"{ways.count(way)} {way}" for way in ("static", "dynamic") if way in ways) or "none"
+        feeds = self._trials.proved.feeds
+        assert feeds is not None, "trials are run"
+        return (
+            f"of {len(self._units)} products with weights in integers: {said}; chosen of {len(self._tried)} models, "
+            f"{1 / best.ratio:.2f}x as fast as the original at {format_db(best.loss.sqnr_db)} on {len(feeds)} "
+            f"calibration feeds of {feeds.origin}"
+        )
+
+    # -------------------------------------------------------------------------------------------- measurements
+    def _profile(self, way: Way) -> None:
+        """What each unit takes where all that can be are computed in this way."""
+        compressed = self._trials.compressed(self.passes_of(dict.fromkeys(self._units, way) if way != "float" else {}))
+        if way != "float":
+            names = {
+                o.subject for o in compressed.outcomes if isinstance(o, Rewritten) and o.by == QuantizeActivations.name
+            }
+            self._able[way] = {unit for unit in self._units if names.issuperset(unit.weights)}
+        try:
+            kernels = self._trials.kernel_times(compressed.model, _PROFILE_S)
+        except NoOutputError:
+            self._able[way] = set()
+            return
+        self._times[way] = microseconds_by_unit(kernels, self._units, compressed.model)
+
+    def _try(self, mix: Mix) -> Tried:
+        """Runs a whole model; one that was tried before is not run again."""
+        for tried in self._tried:
+            if dict(tried.mix) == dict(mix):
+                return tried
+        at(f"trying mix {len(self._tried) + 1}")
+        run = self._run(mix, self._trials)
+        assert run.latency is not None, "it is timed"
+        tried = Tried(mix, run.latency.ratio, _loss(run))
+        self._tried.append(tried)
+        return tried
+
+    def _run(self, mix: Mix, trials: Trials) -> Run:
+        compressed: Compressed = trials.compressed(self.passes_of(mix))
+        return trials.run(compressed.model)
+
+    # -------------------------------------------------------------------------------------------- choices
+    def _candidates(self) -> Iterable[Mix]:
+        """The fastest way for each unit, and each way for all."""
+        fastest: dict[Unit, Way] = {}
+        for unit in self._units:
+            times: dict[Way, float] = {
+                way: taken[unit] for way, taken in self._times.items() if unit in self._able[way]
+            }
+            way: Way = min(times, key=lambda way: times[way])
+            if way != "float" and times[way] < (1 - _LEAST_GAIN) * times["float"]:
+                fastest[unit] = way
+        static, dynamic = (self._able.get(way, set()) for way in ("static", "dynamic"))
+        yield fastest
+        yield {unit: "dynamic" for unit in self._units if unit in dynamic}
+        yield {unit: "static" if unit in static else "dynamic" for unit in self._units if unit in static | dynamic}
+        yield {unit: "dynamic" if unit in dynamic else "static" for unit in self._units if unit in static | dynamic}
+        yield {unit: "dynamic" if way == "static" and unit in dynamic else way for unit, way in fastest.items()}
+
+    def _allows(self, loss: Loss, plain: Loss) -> bool:
+        """True for a loss that is allowed; `plain` is that of weights alone."""
+        if self._limits.min_sqnr is not None:
+            return loss.sqnr_db >= self._limits.min_sqnr
+        if loss.sqnr_db >= min(_LEAST_SQNR_DB, plain.sqnr_db - 1.0):
+            return True
+        most = _MOST_CHANGED if self._limits.max_drop is None else self._limits.max_drop
+        same = loss.changed is not None and loss.changed <= max(most, plain.changed or 0.0)
+        return same and loss.sqnr_db >= min(_LEAST_DB_OF_CHOICES, plain.sqnr_db - 1.0)
+
+    def _repaired(self, fastest: Tried, plain: Tried) -> list[Tried]:
+        """The same with fewer units in integers: by halves, until the loss is allowed by as few as possible."""
+        ranked = self._by_damage(fastest)
+        low, high, found = 0, len(ranked), []
+        while high - low > 1:
+            middle = (low + high) // 2
+            spared = set(ranked[:middle])
+            tried = self._try({unit: way for unit, way in fastest.mix.items() if unit not in spared})
+            if self._allows(tried.loss, plain.loss):
+                found.append(tried)
+                high = middle
+            else:
+                low = middle
+        return found
+
+    def _by_damage(self, fastest: Tried) -> list[Unit]:
+        """Units in integers, those first that do most damage for what they save."""
+        feeds = self._trials.proved.feeds
+        assert feeds is not None, "trials are run"
+        few = replace(feeds, indices=feeds.indices[:_FEW_FEEDS])
+        proof = replace(self._trials.proved.proof, seconds=0.0)
+        quick = replace(self._trials, proved=replace(self._trials.proved, feeds=few, proof=proof))
+        plain = 10 ** (-_loss(self._run({}, quick)).sqnr_db / 10)
+        costs = {}
+        for unit, way in counted("measuring damage", list(fastest.mix.items()), len(fastest.mix)):
+            noise = max(0.0, 10 ** (-_loss(self._run({unit: way}, quick)).sqnr_db / 10) - plain)
+            saved = max(1e-3, self._times["float"][unit] - self._times[way][unit])
+            costs[unit] = noise / saved
+        return sorted(costs, key=lambda unit: -costs[unit])
+
+
+def _loss(run: Run) -> Loss:
+    worst = worst_sqnr_db(run)
+    shares = [
+        output.deployed.top1_agreement
+        for output in run.outputs
+        if output.deployed is not None and output.deployed.top1_agreement is not None
+    ]
+    counts = [
+        o.deployed.samples.count for o in run.outputs if o.deployed is not None and o.deployed.samples is not None
+    ]
+    sqnr = worst.value if worst is not None else math.inf
+    return Loss(sqnr, 1 - min(shares) if shares else None, max(counts, default=0))

@@ -1,0 +1,58 @@
+"""Compresses in memory, writes a file that nobody sees, and runs it beside the original: a trial of some passes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from nncompress.calibrate.cache import Cache
+from nncompress.feeds.feeds import Feeds
+from nncompress.forms.form import DEFAULT_FORM, Target
+from nncompress.model.model import Model
+from nncompress.passes.base import Pass
+from nncompress.results.record import Run
+from nncompress.runtime.child import kernels_in_child
+from nncompress.workflow.in_file import in_file
+from nncompress.workflow.pipeline import Compressed, compress_graph
+from nncompress.workflow.prepare import Preparing
+from nncompress.workflow.proof import Opened
+
+
+@dataclass(frozen=True)
+class Trials:
+    """An original that is open, and how results are stored."""
+
+    proved: Opened  # what the trials are run on
+    form: str = DEFAULT_FORM
+    target: Target = "portable"
+    threads: int = 1  # of compressing
+    samples: Feeds | None = None  # that calibrate
+    cache: Cache | None = None
+    preparing: Preparing = Preparing()
+    keep_metadata: bool = False
+
+    def compressed(self, passes: Sequence[Pass]) -> Compressed:
+        """What `passes` make of it."""
+        return compress_graph(
+            self.proved.model, passes, form=self.form, target=self.target, threads=self.threads, samples=self.samples,
+            cache=self.cache, preparing=self.preparing, keep_metadata=self.keep_metadata,
+        )  # fmt: skip
+
+    def run(self, model: Model) -> Run:
+        """The original and `model` on all feeds."""
+        with in_file(model, "trial.onnx") as path:
+            run = self.proved.compare(path, model)
+        assert run is not None, "trials are run"
+        return run
+
+    def kernel_times(self, model: Model, seconds: float) -> list[tuple[str, str, float]]:
+        """(name, operator, microseconds) of each kernel on the first feed, nodes called by their first results."""
+        named = replace(model, ir=model.ir.clone())
+        for node in named.ir.graph:
+            node.name = next((out.name for out in node.outputs if out.name), node.name)
+        assert self.proved.feeds is not None, "trials are run"
+        feed = next(iter(self.proved.feeds))
+        with in_file(named, "trial.onnx") as path:
+            kernels = kernels_in_child(Path(path), feed, self.proved.proof.threads, seconds)
+        return [(kernel.name, kernel.op, kernel.microseconds) for kernel in kernels]
