@@ -115,8 +115,7 @@ def quantize(
     half = dtype if dtype in _HALVES else None
     counts = None if importance is None else importance_view(importance, weight.shape, channel_axes)
     tried = [
-        _coded(flat, grid, half, kinds, counts)
-        for grid in grids_to_try(flat, bits, signed, symmetric, range_, counts)
+        _coded(flat, grid, half, kinds, counts) for grid in grids_to_try(flat, bits, signed, symmetric, range_, counts)
     ]
     made = tried[-1] if len(tried) > 1 and _worth_it(*tried) else tried[0]
     sums = made.sums

@@ -41,7 +41,7 @@ def narrow_range(
     f_k = sum_k m u / (A + sum_k m); f is the largest f_k. Only values near the limits can lie above it.
     With `importance` v (positive, broadcasting against `flat`), n is the sum of v, and m is v times as large.
     """
-    count, least = np.float64(flat.shape[0] * flat.shape[2]), 1.0
+    count, least = np.full(1, flat.shape[0] * flat.shape[2], np.float64), 1.0
     if importance is not None:
         count, least = _summed(importance, flat.shape), float(importance.min(initial=1))
     rounding = count * (high - low) ** 2 / (12 * steps**2)

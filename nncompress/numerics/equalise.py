@@ -18,6 +18,7 @@ import numpy as np
 from nncompress.numerics.affine import Quantized, sum_of_squares
 from nncompress.numerics.importance import weighted_sum
 from nncompress.numerics.sqnr import decibels
+
 WORTH_TRYING_DB = 40.0  # a Gaussian weight quantizes to about 42 dB; below this, outliers are at work
 LEAST_GAIN_DB = 1.0  # and one more for each percent that the second scale adds to the codes
 LARGEST = 1 << 25  # elements: two more copies of the weight are needed for a moment
@@ -26,8 +27,8 @@ _SMALLEST_HALF, _LARGEST_HALF = 2.0**-14, 65504.0
 
 
 def equalised(
-    weight: np.ndarray, plain: Quantized, input_axis: int, quantized: Callable[..., Quantized], dtype: np.dtype | None = None,
-    importance: np.ndarray | None = None,
+    weight: np.ndarray, plain: Quantized, input_axis: int, quantized: Callable[..., Quantized],
+    dtype: np.dtype | None = None, importance: np.ndarray | None = None,
 ) -> Quantized:  # fmt: skip
     """`plain`, or what `quantized` makes of the weight, with a second scale along `input_axis` where that is clearly
     better. `dtype`: what the decoded values become at the end; where they lead beyond what it holds, `plain` it is.

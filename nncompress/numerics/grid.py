@@ -44,7 +44,7 @@ class Grid:
         return step
 
     def holds(self, flat: np.ndarray) -> bool:
-        """True where a sample of the values lies on the grid: they were rounded before, and another one would lose them."""
+        """True where a sample of the values lies on it: they were rounded before, and another grid would lose them."""
         channels = slice(None, None, max(1, flat.shape[1] // _SAMPLED))
         sample = flat[:_SAMPLED, channels, :_SAMPLED].astype(np.float64)
         step = self.step[channels, None].astype(np.float64)

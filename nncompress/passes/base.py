@@ -2,7 +2,7 @@
 
 A pass changes weights (new values, or an encoding attached) or the float graph, and returns one Outcome for everything
 that it considered. It does no I/O, prints nothing, and never runs a model: what it wants to know of activations it
-declares as `needs` and asks of the context's calibration.
+declares as `needs`, or as `uses` where it can do without, and asks of the context's calibration.
 """
 
 from __future__ import annotations
@@ -71,6 +71,10 @@ class Pass(ABC):
     def problem(self) -> str | None:
         """What is wrong with the options; None if they can be used."""
         return None
+
+    def uses(self) -> Needs:
+        """Statistics of activations that it asks for where there are calibration data, and can do without."""
+        return Needs()
 
     def needed_opset(self, form: str) -> tuple[int, str]:
         """The opset from which on it can do all that it is asked for, with weights in `form`; and why."""
