@@ -1,11 +1,11 @@
 """Mean squares of what weights are multiplied by: which values have to be looked at, and what that says of each weight.
 
-    E[x_j^2]   for each input j of a weight, over all rows of all feeds and over all nodes that read it
+E[x_j^2]   for each input j of a weight, over all rows of all feeds and over all nodes that read it
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -38,7 +38,7 @@ class SquaresAlong:
 def measured_squares(model: Model, samples: Feeds, weights: Sequence[Weight], threads: int) -> list[np.ndarray | str]:
     """See `passes.statistics.Calibration`."""
     network = Network(model)
-    seen = network.values().keys()
+    seen = set(network.values())
     places = [_places(weight, model, seen) for weight in weights]
     axes: dict[str, set[int]] = {}
     for known in places:
@@ -51,7 +51,7 @@ def measured_squares(model: Model, samples: Feeds, weights: Sequence[Weight], th
     ]
 
 
-def _places(weight: Weight, model: Model, seen: Iterable[str]) -> dict[Use, Data] | str:
+def _places(weight: Weight, model: Model, seen: Collection[str | None]) -> dict[Use, Data] | str:
     """By use, what the weight is multiplied by there; or why that cannot be looked at."""
     places: dict[Use, Data] = {}
     for use in weight.uses:
@@ -64,12 +64,14 @@ def _places(weight: Weight, model: Model, seen: Iterable[str]) -> dict[Use, Data
     return places
 
 
-def _mean_squares(weight: Weight, places: Mapping[Use, Data], sums: Mapping[str, SquaresAlong | str]) -> np.ndarray | str:
+def _mean_squares(
+    weight: Weight, places: Mapping[Use, Data], sums: Mapping[str, SquaresAlong | str]
+) -> np.ndarray | str:
     total, count = np.zeros((1,) * len(weight.shape)), 0
     for use, data in places.items():
         known = sums[str(data.value.name)]
         if isinstance(known, str):
-            return f"of what it is multiplied by, {known}"
+            return f"what it is multiplied by cannot be looked at: {known}"
         moments = known.found[data.axis]
         squares = None if moments is None else spread(moments.squares, weight, use)
         if moments is None or squares is None:

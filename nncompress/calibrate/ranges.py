@@ -33,7 +33,9 @@ def measured_ranges(
     network = Network(model)
     excluded = _excluded(network, names)
     wanted = [name for name in dict.fromkeys(names) if name not in excluded]
-    spreads = cache.spreads(model, samples, wanted, lambda lacking: summed_up(network, lacking, samples, lambda name: Spread(), threads))
+    spreads = cache.spreads(
+        model, samples, wanted, lambda lacking: summed_up(network, lacking, samples, lambda name: Spread(), threads)
+    )
     return {name: excluded[name] if name in excluded else _range(spreads[name], estimator) for name in names}
 
 

@@ -21,6 +21,7 @@ from nncompress.numerics.moments import Moments
 BY_OUTPUT = "by output error"
 """What an outcome says of a weight of which statistics of its inputs decided something."""
 
+
 @dataclass(frozen=True)
 class Needs:
     """What a pass declares, so that a run without calibration data is refused before any work."""

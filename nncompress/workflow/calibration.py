@@ -65,7 +65,7 @@ def samples_for(
 ) -> Samples | None:
     """The samples, if one of the passes needs some, or uses those that are given. Raises UsageError where the proof
     would be on the same ones. `writes`: to the cache."""
-    used = calibrating.samples is not None and any(each.uses() for each in passes)
+    used = calibrating.samples not in (None, MADE_UP) and any(each.uses() for each in passes)
     if not (used or any(each.needs for each in passes)):
         return None
     cache = Cache(calibrating.cache, writes=writes)

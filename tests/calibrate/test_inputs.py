@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from nncompress.calibrate.walk import CalibrationRun
+from nncompress.feeds.synthesise import synthesise_choices
 from nncompress.model.weights import find_weights
 from nncompress.runtime import child
 from tests.calibrate.samples import samples_of
@@ -117,3 +118,9 @@ def test_what_cannot_be_known_has_a_reason(case: str, tmp_path: Path) -> None:
     (found,) = CalibrationRun(model, feeds).inputs(model, find_weights(model))
     assert isinstance(found, str)
     assert reason in found
+
+
+def test_made_up_samples_say_nothing_of_inputs() -> None:
+    model = as_model(proto_of(CASES["MatMul"][0], w=noise(3, 2)))
+    feeds = synthesise_choices(model.ir, seed=0, dims={}, count=2)[0]
+    assert CalibrationRun(model, feeds).inputs(model, find_weights(model)) == ["the samples are made up"]
