@@ -68,13 +68,14 @@ class Pass(ABC):
         """Statistics of activations that it asks for; a run without calibration data is refused if there are any."""
         return Needs()
 
-    def problem(self) -> str | None:
-        """What is wrong with the options; None if they can be used."""
-        return None
-
+    @property
     def uses(self) -> Needs:
         """Statistics of activations that it asks for where there are calibration data, and can do without."""
         return Needs()
+
+    def problem(self) -> str | None:
+        """What is wrong with the options; None if they can be used."""
+        return None
 
     def needed_opset(self, form: str) -> tuple[int, str]:
         """The opset from which on it can do all that it is asked for, with weights in `form`; and why."""

@@ -65,7 +65,7 @@ def samples_for(
 ) -> Samples | None:
     """The samples, if one of the passes needs some, or uses those that are given. Raises UsageError where the proof
     would be on the same ones. `writes`: to the cache."""
-    used = calibrating.samples not in (None, MADE_UP) and any(each.uses() for each in passes)
+    used = calibrating.samples not in (None, MADE_UP) and any(each.uses for each in passes)
     if not (used or any(each.needs for each in passes)):
         return None
     cache = Cache(calibrating.cache, writes=writes)
@@ -144,7 +144,7 @@ def calibration_notes(
 ) -> tuple[str, ...]:
     """What the report says about the samples; None: no pass asked for them."""
     if samples is None:
-        able = ", ".join(kind.name for kind in ALL_PASSES if kind().needs or kind().uses())
+        able = ", ".join(kind.name for kind in ALL_PASSES if kind().needs or kind().uses)
         unread = [path for path in (calibrating.samples, calibrating.cache) if path is not None]
         return tuple(f"{path} was not read: no pass makes use of calibration data ({able} do)" for path in unread)
     feeds, notes = samples.feeds, [] if samples.note is None else [samples.note]

@@ -119,9 +119,9 @@ def test_groups_of_a_transposed_convolution_keep_their_inputs_apart(granularity:
 
 
 def test_what_decides_nothing_asks_for_nothing() -> None:
-    assert QuantizeWeights().uses() == Needs(inputs=True)
+    assert QuantizeWeights().uses == Needs(inputs=True)
     for step in (QuantizeWeights(range="minmax", symmetric=True), QuantizeWeights(dtype="float16")):
-        assert not step.uses()
+        assert not step.uses
 
 
 def test_biases_become_float16_unless_a_later_pass_moves_them(tmp_path: Path) -> None:
