@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from nncompress.calibrate.cache import Cache
-from nncompress.calibrate.in_child import Child, child_of
-from nncompress.calibrate.spreads import Spreads, SummingUp, SumUp
+from nncompress.calibrate.in_child import child_of
+from nncompress.calibrate.spreads import Sum, SummingUp, SumUp
 from nncompress.feeds.fed import input_specs
 from nncompress.feeds.feeds import Feeds
 from nncompress.model.blocks import Kind, nodes_behind, obstacle_to_carry
@@ -19,6 +20,7 @@ from nncompress.numerics.spread import Spread
 from nncompress.passes.statistics import ActivationRange
 from nncompress.progress import Stage
 
+S = TypeVar("S", bound=Sum)
 BUDGET_BYTES = 256 << 20  # of the activations that are looked at in one run of a feed
 INSIDE = "it lies in a graph inside a node (If, Loop, Scan) or in a function"
 CONSTANT = "it is the same for all inputs"
@@ -31,7 +33,9 @@ def measured_ranges(
     network = Network(model)
     excluded = _excluded(network, names)
     wanted = [name for name in dict.fromkeys(names) if name not in excluded]
-    spreads = cache.spreads(model, samples, wanted, lambda lacking: _summed_up(network, lacking, samples, threads))
+    spreads = cache.spreads(
+        model, samples, wanted, lambda lacking: summed_up(network, lacking, samples, lambda name: Spread(), threads)
+    )
     return {name: excluded[name] if name in excluded else _range(spreads[name], estimator) for name in names}
 
 
@@ -50,23 +54,22 @@ def _excluded(network: Network, names: Sequence[str]) -> dict[str, str]:
     return reasons | {name: CONSTANT for name in names if name not in reasons and name not in variable}
 
 
-def _summed_up(network: Network, names: Sequence[str], samples: Feeds, threads: int) -> Spreads:
-    """Runs the samples once for each group of values, as far as that group needs the model."""
+def summed_up(
+    network: Network, names: Sequence[str], samples: Feeds, begin: Callable[[str], S], threads: int
+) -> dict[str, S | str]:
+    """Each value added to what `begin` makes. Runs the samples once for each group of values, as far as that group
+    needs the model."""
     network.there = _fed(network.model)
     inputs = [name for name in names if name in network.there]
     groups = list(_groups(network, [name for name in names if name not in network.there], samples)) or [[]]
-    spreads: Spreads = {}
+    sums: dict[str, S | str] = {}
     with child_of(network.model, SummingUp, samples, threads) as child:
         for number, group in enumerate(groups):
             doing = Stage("calibrating activations of", number * len(samples), len(groups) * len(samples))
-            spreads |= _answer(child, network, group, inputs if number == 0 else [], doing)
-    return spreads
-
-
-def _answer(child: Child, network: Network, group: list[str], inputs: list[str], doing: Stage) -> Spreads:
-    plan = replace(network.plan(group, ()), kept=[])
-    answer: Spreads = child.answer(SumUp(child.written(network, "original", plan, group), tuple(inputs), doing))
-    return answer
+            plan = replace(network.plan(group, ()), kept=[])
+            begun = {name: begin(name) for name in (*group, *(inputs if number == 0 else []))}
+            sums |= child.answer(SumUp(child.written(network, "original", plan, group), begun, doing))
+    return sums
 
 
 def _groups(network: Network, names: Sequence[str], samples: Feeds) -> Iterator[list[str]]:

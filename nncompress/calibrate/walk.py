@@ -11,8 +11,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import cast
 
+import numpy as np
+
 from nncompress.calibrate.cache import Cache
 from nncompress.calibrate.in_child import Child, child_of
+from nncompress.calibrate.inputs import measured_squares
 from nncompress.calibrate.measure import Advance, Compare, CompareOutputs, Kinds, TwoNetworks
 from nncompress.calibrate.ranges import measured_ranges
 from nncompress.feeds.feeds import Feeds
@@ -20,6 +23,7 @@ from nncompress.model.blocks import Kind, nodes_behind
 from nncompress.model.linear import Linear
 from nncompress.model.model import Model
 from nncompress.model.network import Network
+from nncompress.model.weights import Weight
 from nncompress.numerics.estimators import Estimator
 from nncompress.passes.statistics import ActivationRange, Deviation, Needs
 from nncompress.progress import Stage
@@ -47,6 +51,12 @@ class CalibrationRun:
             walker = _Walker(route, child)
             for number, linear in enumerate(route.targets):
                 yield linear, walker.measure(number)
+
+    def inputs(self, model: Model, weights: Sequence[Weight]) -> list[np.ndarray | str]:
+        """See `passes.statistics.Calibration`."""
+        if self.samples.synthetic:
+            return ["the samples are made up"] * len(weights)
+        return measured_squares(model, self.samples, weights, self.threads)
 
     def output_errors(self, models: Sequence[Model]) -> list[float]:
         """See `passes.statistics.Calibration`."""

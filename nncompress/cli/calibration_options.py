@@ -19,7 +19,7 @@ class CalibrationOptions:
             "--calibration",
             group="Calibration",
             metavar="PATH",
-            text="Samples for passes that need some, "
+            text="Samples by which weights are rounded and results corrected, "
             "in the same forms as --data, and other ones than those; `synthetic` makes some up. Without it a part of "
             "--data serves.",
         ),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 from nncompress.model.weights import Weight
 
 
@@ -18,12 +20,20 @@ class Grain:
 
     shape: tuple[int, ...]
     channel_axes: tuple[int, ...]
+    split: int | None = None  # the axis of the weight that became two
 
     @property
     def input_axis(self) -> int | None:
         """The longest axis along which inputs, or the columns of a table, are numbered; None if there is none."""
         rest = [axis for axis in range(len(self.shape)) if axis not in self.channel_axes]
         return max(rest, key=lambda axis: self.shape[axis], default=None) if self.channel_axes else None
+
+    def fitted(self, numbers: np.ndarray) -> np.ndarray:
+        """What broadcasts against the weight as something that broadcasts against `shape`."""
+        if self.split is None:
+            return numbers
+        before, own, behind = numbers.shape[: self.split], numbers.shape[self.split], numbers.shape[self.split + 1 :]
+        return numbers.reshape(*before, *((1, 1) if own == 1 else self.shape[self.split :][:2]), *behind)
 
     @property
     def elements(self) -> int:
@@ -40,6 +50,7 @@ def grain_of(weight: Weight) -> Grain:
     return Grain(
         (*shape[:split], shape[split] // run, run, *shape[split + 1 :]),
         tuple(axis + (axis > split) for axis in axes),
+        split,
     )
 
 

@@ -10,22 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import ml_dtypes
 import numpy as np
 
 from nncompress.numerics.channels import blocks, channel_view, undo_view
-from nncompress.numerics.clipping import mirrored, narrow_range, value_range
+from nncompress.numerics.grid import Grid, Range, affine_parameters, grids_to_try
 from nncompress.numerics.held import Held, Plain, Store
-from nncompress.numerics.scales import MOST_LOSS_DB, Kind, affordable, pays_zero_points
+from nncompress.numerics.importance import importance_view, weighted_sum
+from nncompress.numerics.scales import Kind, pays_zero_points
 from nncompress.numerics.sqnr import decibels
 
-Range = Literal["minmax", "mse"]
-_LARGEST_FLOAT = float(np.finfo(np.float32).max) * (1 - 1e-6)
 _HALVES = (np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16))
-_SAMPLED, _EXACT = 64, 1e-10  # values along each axis that are looked at, and what rounding to float leaves of them
-_MANY_NONZEROS = 0.9  # with more zeros, sparse layouts may pay, which take 0 for the code 0
 _SMALLEST_SUM, _LARGEST_SUM = 1e-25, 1e35  # of squares in single precision
 
 
@@ -90,18 +86,12 @@ class Quantized:
     symmetric: bool
     signal: float  # sum of w^2
     noise: float  # sum of (w - decoded)^2
+    weighted_noise: float  # the same with each square as often as it counts
 
     @property
     def sqnr_db(self) -> float | None:
         """10 log10(signal / noise); None where nothing was lost."""
         return decibels(self.signal, self.noise)
-
-
-def levels(bits: int, *, signed: bool, symmetric: bool) -> tuple[int, int]:
-    """Smallest and largest code; symmetric ranges leave out the most negative one, so that -w codes as -q."""
-    if not signed:
-        return (1 if symmetric else 0), 2**bits - 1
-    return -(2 ** (bits - 1)) + symmetric, 2 ** (bits - 1) - 1
 
 
 def quantize(
@@ -115,98 +105,64 @@ def quantize(
     store: Store,
     dtype: np.dtype | None = None,
     kinds: Sequence[Kind] = (),
+    importance: np.ndarray | None = None,
 ) -> Quantized:
     """Codes for `weight` (float32 or float64, finite and within the range of float32), one scale for each index along
     `channel_axes`. `symmetric` as None: whichever is worth it. `dtype`: what the decoded values become at the end;
-    None: that of `weight`. `kinds`: what scales may be stored as besides float32."""
+    None: that of `weight`. `kinds`: what scales may be stored as besides float32. `importance`: how often the squared
+    error of each value counts, broadcasting against `weight`; it decides then on range and zero points."""
     flat, kept_shape = channel_view(weight, channel_axes)
     half = dtype if dtype in _HALVES else None
-    grid = _best_grid(flat, bits, signed, symmetric, range_)
-    scale, zero_point = affine_parameters(grid, half=half, kinds=kinds, codes=flat.size, exact=_holds(grid, flat))
-    codes = np.empty(flat.shape, np.int8 if signed else np.uint8)
-    signal, noise, nonzeros = _fill(flat, scale, zero_point, grid, codes, half)
-    zeros = _in_shape(zero_point, kept_shape) if zero_point.any() else None
+    counts = None if importance is None else importance_view(importance, weight.shape, channel_axes)
+    tried = [
+        _coded(flat, grid, half, kinds, counts) for grid in grids_to_try(flat, bits, signed, symmetric, range_, counts)
+    ]
+    made = tried[-1] if len(tried) > 1 and _worth_it(*tried) else tried[0]
+    sums = made.sums
+    zeros = _in_shape(made.zero, kept_shape) if made.zero.any() else None
     affine = Affine(
-        store.hold(undo_view(codes, weight.shape, channel_axes)), _in_shape(scale, kept_shape), zeros,
-        weight.shape, weight.shape, signed, bits, nonzeros,
+        store.hold(undo_view(made.codes, weight.shape, channel_axes)), _in_shape(made.scale, kept_shape), zeros,
+        weight.shape, weight.shape, signed, bits, sums.nonzeros,
     )  # fmt: skip
-    return Quantized(affine, grid.symmetric, signal, noise)
+    return Quantized(affine, made.grid.symmetric, sums.signal, sums.noise, sums.weighted_noise)
 
 
 @dataclass(frozen=True)
-class Grid:
-    """The codes `smallest` to `largest`, and the values of each channel that they cover: float64 [channels]."""
+class _Coded:
+    """A weight as codes on one grid: they are [before, channels, after], as it is itself."""
 
-    smallest: int
-    largest: int
-    low: np.ndarray
-    high: np.ndarray
-    symmetric: bool
-
-    @property
-    def step(self) -> np.ndarray:
-        """float32, never 0 or denormal."""
-        steps = self.largest - self.smallest
-        least = np.finfo(np.float32).tiny * steps
-        step: np.ndarray = (np.maximum(self.high - self.low, least) / steps).astype(np.float32)
-        return step
+    grid: Grid
+    scale: np.ndarray
+    zero: np.ndarray
+    codes: np.ndarray
+    sums: _Sums
 
 
-def _best_grid(flat: np.ndarray, bits: int, signed: bool, symmetric: bool | None, range_: Range) -> Grid:
-    """The one asked for; otherwise the symmetric one, unless zero points are worth their bytes.
+@dataclass(frozen=True)
+class _Sums:
+    """Of squares of values and of errors, of errors as often as they count, and of codes that mean non-zero."""
 
-    The noise of a result is that of the weights times what the inputs are, for either grid: no data are needed to
-    compare them.
-    """
-    low, high = value_range(flat)
-
-    def grid(symmetric: bool) -> Grid:
-        ends = levels(bits, signed=signed, symmetric=symmetric)
-        limits = mirrored(low, high) if symmetric else (low, high)
-        limits = narrow_range(flat, *limits, ends[1] - ends[0]) if range_ == "mse" else limits
-        return Grid(*ends, *limits, symmetric)
-
-    if symmetric is not None:
-        return grid(symmetric)
-    plain, shifted = grid(True), grid(False)
-    if _holds(plain, flat):
-        return plain
-    worth = pays_zero_points(shifted.step, plain.step, high > low, flat.size)
-    return shifted if worth and np.count_nonzero(flat) > _MANY_NONZEROS * flat.size else plain
+    signal: float
+    noise: float
+    weighted_noise: float
+    nonzeros: int
 
 
-def _holds(grid: Grid, flat: np.ndarray) -> bool:
-    """True where a sample of the values lies on the grid: they were rounded before, and another one would lose them."""
-    channels = slice(None, None, max(1, flat.shape[1] // _SAMPLED))
-    sample = flat[:_SAMPLED, channels, :_SAMPLED].astype(np.float64)
-    step = grid.step[channels, None].astype(np.float64)
-    error = sample - step * np.rint(sample / step)
-    return float((error**2).sum()) <= _EXACT * float((sample**2).sum())
+def _coded(
+    flat: np.ndarray, grid: Grid, half: np.dtype | None, kinds: Sequence[Kind], importance: np.ndarray | None
+) -> _Coded:
+    scale, zero = affine_parameters(grid, half=half, kinds=kinds, codes=flat.size, exact=grid.holds(flat))
+    codes = np.empty(flat.shape, np.int8 if grid.smallest < 0 else np.uint8)
+    return _Coded(grid, scale, zero, codes, _fill(flat, scale, zero, grid, codes, half, importance))
 
 
-def affine_parameters(
-    grid: Grid, *, half: np.dtype | None = None, kinds: Sequence[Kind] = (), codes: int = 0, exact: bool = False
-) -> tuple[np.ndarray, np.ndarray]:
-    """Scales (float32, never 0 or denormal) and zero points (int32), one for each channel or one for all of them.
-
-    No code decodes to an infinite value, also not where it is rounded to the type `half` afterwards. `kinds` and
-    `codes` as in `affordable`; `exact`: nothing may be lost by them.
-    """
-    smallest, largest, limit = grid.smallest, grid.largest, _LARGEST_FLOAT if half is None else largest_finite(half)
-    farthest = limit / (largest - smallest)
-    kinds = kinds if grid.symmetric else tuple(kind for kind in kinds if kind != "one")
-    scale = grid.step
-    if kinds:
-        most_loss_db = 0.0 if exact else MOST_LOSS_DB
-        scale = affordable(scale, grid.high > grid.low, codes, kinds, farthest, most_loss_db).values
-    zero = np.full(1, (smallest + largest) // 2, np.int32)
-    if not grid.symmetric:
-        places = smallest - grid.low / scale.astype(np.float64)
-        zero = np.clip(np.rint(places), smallest, largest).astype(np.int32)
-    if (scale <= farthest).all():
-        return scale, zero
-    reach = np.maximum(largest - zero, zero - smallest)  # steps to the farthest code, which must stay a float
-    return np.minimum(scale, np.float32(limit) / reach.astype(np.float32)), zero
+def _worth_it(plain: _Coded, shifted: _Coded) -> bool:
+    """True if the zero points of `shifted` are."""
+    before, after = plain.sums.weighted_noise, shifted.sums.weighted_noise
+    gain_db = decibels(before, after)
+    if gain_db is None:
+        return before > after
+    return pays_zero_points(gain_db, plain.codes.shape[1], plain.codes.size)
 
 
 def _in_shape(numbers: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -215,14 +171,16 @@ def _in_shape(numbers: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _fill(
-    flat: np.ndarray, scale: np.ndarray, zero: np.ndarray, grid: Grid, codes: np.ndarray, half: np.dtype | None
-) -> tuple[float, float, int]:
-    """Writes the codes; returns the sums of squares of values and errors, and how many codes mean non-zero."""
-    signal = noise = 0.0
+    flat: np.ndarray, scale: np.ndarray, zero: np.ndarray, grid: Grid, codes: np.ndarray, half: np.dtype | None,
+    importance: np.ndarray | None,
+) -> _Sums:  # fmt: skip
+    """Writes the codes."""
+    signal = noise = weighted = 0.0
     nonzeros = 0
     channels = flat.shape[1]
     offset = np.broadcast_to(zero, channels).astype(flat.dtype)[:, None] if zero.any() else None
     step = np.broadcast_to(scale, channels).astype(flat.dtype)[:, None]
+    counts = None if importance is None else np.broadcast_to(importance, flat.shape)
     for rows, part in blocks(flat):
         block = flat[rows, part]
         q = block / step[part]
@@ -240,12 +198,8 @@ def _fill(
         np.subtract(block, q, out=q)
         noise += sum_of_squares(q)
         signal += sum_of_squares(block)
-    return signal, noise, nonzeros
-
-
-def largest_finite(dtype: np.dtype) -> float:
-    """The largest value of a floating-point type, bfloat16 included."""
-    return float(ml_dtypes.finfo(dtype).max)  # type: ignore[no-untyped-call]
+        weighted += weighted_sum(q, counts[rows, part]) if counts is not None else 0.0
+    return _Sums(signal, noise, noise if counts is None else weighted, nonzeros)
 
 
 def sum_of_squares(array: np.ndarray) -> float:

@@ -16,6 +16,8 @@ from dataclasses import replace
 import numpy as np
 
 from nncompress.numerics.affine import Quantized, sum_of_squares
+from nncompress.numerics.importance import weighted_sum
+from nncompress.numerics.sqnr import decibels
 
 WORTH_TRYING_DB = 40.0  # a Gaussian weight quantizes to about 42 dB; below this, outliers are at work
 LEAST_GAIN_DB = 1.0  # and one more for each percent that the second scale adds to the codes
@@ -25,25 +27,30 @@ _SMALLEST_HALF, _LARGEST_HALF = 2.0**-14, 65504.0
 
 
 def equalised(
-    weight: np.ndarray, plain: Quantized, input_axis: int, quantized: Callable[[np.ndarray], Quantized],
-    dtype: np.dtype | None = None,
+    weight: np.ndarray, plain: Quantized, input_axis: int, quantized: Callable[..., Quantized],
+    dtype: np.dtype | None = None, importance: np.ndarray | None = None,
 ) -> Quantized:  # fmt: skip
     """`plain`, or what `quantized` makes of the weight, with a second scale along `input_axis` where that is clearly
-    better. `dtype`: what the decoded values become at the end; where they lead beyond what it holds, `plain` it is."""
+    better. `dtype`: what the decoded values become at the end; where they lead beyond what it holds, `plain` it is.
+    `importance`: as in `quantize`."""
     plain_db = math.inf if plain.sqnr_db is None else plain.sqnr_db
     worth = plain_db < WORTH_TRYING_DB and weight.size <= LARGEST
     if not worth or weight.shape[input_axis] < _SHORTEST_AXIS:
         return plain
     factor = input_factor(weight, input_axis)
-    made = quantized(weight / factor)
+    made = quantized(weight / factor, importance=None if importance is None else importance * factor**2)
     affine = replace(made.affine, input_scale=factor)
     with np.errstate(over="ignore"):
         decoded = affine.decode().astype(dtype or weight.dtype).astype(weight.dtype)
     if not np.isfinite([decoded.max(), decoded.min()]).all():
         return plain
-    candidate = Quantized(affine, made.symmetric, plain.signal, sum_of_squares(weight - decoded))
-    after, percent = candidate.sqnr_db, 100 * factor.nbytes / weight.size
-    return candidate if after is None or after > plain_db + LEAST_GAIN_DB + percent else plain
+    errors = weight - decoded
+    noise = sum_of_squares(errors)
+    weighted = noise if importance is None else weighted_sum(errors, importance)
+    gain_db, percent = decibels(plain.weighted_noise, weighted), 100 * factor.nbytes / weight.size
+    if gain_db is not None and gain_db <= LEAST_GAIN_DB + percent:
+        return plain
+    return Quantized(affine, made.symmetric, plain.signal, noise, weighted)
 
 
 def input_factor(weight: np.ndarray, axis: int) -> np.ndarray:

@@ -4,6 +4,9 @@ A step that is r times as large as it need be makes the rounding noise of its ch
 rounded up, so that nothing more is clipped, and codes are computed with what is stored: the mean of r^2 over the
 channels is all that a narrow type costs. It is weighed against the bytes at a quarter of the rate of the codes
 themselves, of which a bit is 6.02 dB and an eighth of their bytes: a percent may cost 0.12 dB.
+
+Channels never share a scale in groups: beside scales of a byte, steps of neighbours would have to be within about 15 %
+of each other to pay even for 9 codes a channel, and for no weight of 14 trained models does any grouping pay.
 """
 
 from __future__ import annotations
@@ -77,10 +80,10 @@ def _growth_db(ratios: np.ndarray) -> float:
     return 10 * math.log10(np.mean(ratios**2)) if ratios.size else 0.0
 
 
-def pays_zero_points(shifted: np.ndarray, plain: np.ndarray, used: np.ndarray, codes: int) -> bool:
-    """True if steps with zero points are so much smaller than `plain` ones that they are worth a byte a channel."""
-    percent = 100 * (plain.size + _ZERO_POINT_BYTES) / max(1, codes)
-    return -growth_db(shifted, plain, used) > LEAST_GAIN_DB + percent
+def pays_zero_points(gain_db: float, channels: int, codes: int) -> bool:
+    """True if so much less noise is worth a byte a channel."""
+    percent = 100 * (channels + _ZERO_POINT_BYTES) / max(1, codes)
+    return gain_db > LEAST_GAIN_DB + percent
 
 
 def _percent(channels: int, kind: Kind, codes: int) -> float:

@@ -2,7 +2,7 @@
 
 A pass changes weights (new values, or an encoding attached) or the float graph, and returns one Outcome for everything
 that it considered. It does no I/O, prints nothing, and never runs a model: what it wants to know of activations it
-declares as `needs` and asks of the context's calibration.
+declares as `needs`, or as `uses` where it can do without, and asks of the context's calibration.
 """
 
 from __future__ import annotations
@@ -66,6 +66,11 @@ class Pass(ABC):
     @property
     def needs(self) -> Needs:
         """Statistics of activations that it asks for; a run without calibration data is refused if there are any."""
+        return Needs()
+
+    @property
+    def uses(self) -> Needs:
+        """Statistics of activations that it asks for where there are calibration data, and can do without."""
         return Needs()
 
     def problem(self) -> str | None:

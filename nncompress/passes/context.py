@@ -20,6 +20,7 @@ class Context:
     store: Store = field(default_factory=lambda: _Store())
     threads: int = 1
     calibration: Calibration | None = None  # None: there are no calibration data
+    moves_biases: bool = False  # a pass that needs calibration data may do so
 
 
 class _Store(Store):

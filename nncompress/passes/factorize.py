@@ -15,7 +15,7 @@ from nncompress.model.model import Model
 from nncompress.model.split import as_matrix, as_stored, factor_shapes, matrix_shape, obstacle, split_readers
 from nncompress.model.tensors import lazy
 from nncompress.model.weights import Weight
-from nncompress.numerics.affine import largest_finite
+from nncompress.numerics.grid import largest_finite
 from nncompress.numerics.held import Held
 from nncompress.numerics.low_rank import factors, largest_and_sqnr_db, spectrum
 from nncompress.passes.base import Stage, WeightPass, unfit

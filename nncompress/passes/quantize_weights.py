@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
 import numpy as np
+import onnx_ir as ir
 
 from nncompress.forms import needed_opset
 from nncompress.forms.choice import cheapest, obstacle, saves
@@ -19,14 +20,17 @@ from nncompress.model.encoding import attach, preferred_form
 from nncompress.model.grain import Grain, grain_of, per_tensor
 from nncompress.model.model import OLDEST_OPSET, Model
 from nncompress.model.weights import Weight
-from nncompress.numerics.affine import Quantized, Range, quantize
+from nncompress.numerics.affine import Quantized, quantize
 from nncompress.numerics.encoded import Encoded
 from nncompress.numerics.equalise import equalised
+from nncompress.numerics.grid import Range
 from nncompress.numerics.half import HALVES, rounded_to_half
+from nncompress.numerics.importance import importance_of
 from nncompress.numerics.scales import Kind
 from nncompress.passes.base import Stage, WeightPass, unfit
 from nncompress.passes.context import Context
 from nncompress.passes.parallel import in_parallel
+from nncompress.passes.statistics import BY_OUTPUT, Needs
 from nncompress.results.record import Outcome, Rewritten, Skipped
 
 _OF_INTEGERS = ("symmetric", "granularity", "scales", "range")
@@ -64,7 +68,7 @@ class QuantizeWeights(WeightPass):
     only_if_smaller: bool = field(default=True, metadata={"option": "--only-if-smaller/--even-if-larger"})
     """leave weights alone whose scales and decoding nodes would eat the gain"""
     biases: Literal["float16", "keep"] = "float16"
-    """biases as float16, where that saves bytes, in form folded and without calibration (which moves them); or not"""
+    """biases as float16, where that saves bytes, in form folded and where no later pass moves them; or not"""
     smallest: Literal["float16", "same"] = "float16"
     """the smallest weights, which together make up 0.1 % of all, as float16 (not in the form dequantize): each may do
     as much damage as a large one, and they save nothing; or the same as the others"""
@@ -81,6 +85,11 @@ class QuantizeWeights(WeightPass):
             return f"{' and '.join(changed)}: only for integers, and {self.dtype} is none"
         return None
 
+    @property
+    def uses(self) -> Needs:
+        chooses = self.dtype not in HALVES and (self.symmetric is None or self.range == "mse")
+        return Needs(inputs=chooses)
+
     def needed_opset(self, form: str) -> tuple[int, str]:
         if self.dtype == "bfloat16":
             return BFLOAT16_FROM_OPSET, f"there is no bfloat16 before opset {BFLOAT16_FROM_OPSET}"
@@ -94,16 +103,29 @@ class QuantizeWeights(WeightPass):
     def apply(self, model: Model, context: Context) -> list[Outcome]:
         weights, outcomes = self.select(model)
         small = self._smallest(self.considered(model), context)
+        felt = self._felt(model, weights, context)
         for weight, encoding in in_parallel(
-            weights, lambda weight: self._encoded(weight, context, small=weight.name in small), context.threads
+            weights,
+            lambda weight: self._encoded(
+                weight, context, small=weight.name in small, importance=felt.get(weight.value)
+            ),
+            context.threads,
         ):
             outcomes.append(self._attached(weight, encoding, context))
         changed = any(isinstance(outcome, Rewritten) for outcome in outcomes)
         return [*outcomes, *(self._halved_biases(model, context) if changed else ())]
 
+    def _felt(self, model: Model, weights: Sequence[Weight], context: Context) -> dict[ir.Value, np.ndarray]:
+        """How much the error of each value of a weight counts, where that is known and makes a difference."""
+        if context.calibration is None or not self.uses:
+            return {}
+        squares = zip(weights, context.calibration.inputs(model, weights), strict=True)
+        found = ((weight, importance_of(known)) for weight, known in squares if not isinstance(known, str))
+        return {weight.value: importance for weight, importance in found if importance is not None}
+
     def _halved_biases(self, model: Model, context: Context) -> list[Outcome]:
         """What could be stored as float16 of the constants that are only added."""
-        if self.biases == "keep" or context.storing.form != DEFAULT_FORM or context.calibration is not None:
+        if self.biases == "keep" or context.storing.form != DEFAULT_FORM or context.moves_biases:
             return []
         outcomes: list[Outcome] = []
         for bias in find_biases(model):
@@ -145,7 +167,9 @@ class QuantizeWeights(WeightPass):
                 found.add(weight.name)
         return found
 
-    def _encoded(self, weight: Weight, context: Context, *, small: bool = False) -> str | _Encoding:
+    def _encoded(
+        self, weight: Weight, context: Context, *, small: bool = False, importance: np.ndarray | None = None
+    ) -> str | _Encoding:
         """What it becomes; or the reason to leave it alone."""
         array = weight.array()
         reason = unfit(array)
@@ -155,10 +179,11 @@ class QuantizeWeights(WeightPass):
             return self._half(weight, array, context)
         if small and not isinstance(half := self._half(weight, array, context, "float16"), str):
             return replace(half, detail="float16: one of the smallest (--smallest same)")
-        integers = self._quantized(weight, array, context)
+        integers = self._quantized(weight, array, context, importance)
         if weight.is_elementwise and self._is_short(integers.sqnr_db):
             return self._instead(weight, array, integers.sqnr_db, context)
-        return _Encoding(integers.affine, self._detail(weight, integers), integers.sqnr_db)
+        by_output = f", {BY_OUTPUT}" if importance is not None else ""
+        return _Encoding(integers.affine, f"{self._detail(weight, integers)}{by_output}", integers.sqnr_db)
 
     def _is_short(self, sqnr_db: float | None) -> bool:
         """True for less than constants need that are used as they are; None is exact."""
@@ -184,7 +209,9 @@ class QuantizeWeights(WeightPass):
             return f"most of its values are too small for {dtype}: only {sqnr_db:.1f} dB would be left"
         return _Encoding(half, dtype, sqnr_db)
 
-    def _quantized(self, weight: Weight, array: np.ndarray, context: Context) -> Quantized:
+    def _quantized(
+        self, weight: Weight, array: np.ndarray, context: Context, importance: np.ndarray | None
+    ) -> Quantized:
         dtype, grain, signed = weight.dtype.numpy(), self._grain(weight), self.dtype == "int8"
         storing = context.storing.of(weight)
         standard = storing.takes_plain_scales
@@ -194,10 +221,11 @@ class QuantizeWeights(WeightPass):
             kinds=() if standard or weight.is_elementwise else self._kinds(storing.opset),
         )  # fmt: skip
         array, axis = array.reshape(grain.shape), grain.input_axis
-        made = quantized(array, dtype=dtype)
+        importance = None if importance is None else grain.fitted(importance)
+        made = quantized(array, dtype=dtype, importance=importance)
         plain = not storing.takes_input_scales or preferred_form(weight.value) is not None
         if self.equalise and not plain and signed and self.symmetric is not False and axis is not None:
-            made = equalised(array, made, axis, quantized, dtype)
+            made = equalised(array, made, axis, quantized, dtype, importance)
         return replace(made, affine=replace(made.affine, shape=weight.shape))
 
     def _grain(self, weight: Weight) -> Grain:

@@ -14,8 +14,12 @@ import numpy as np
 
 from nncompress.model.linear import Linear
 from nncompress.model.model import Model
+from nncompress.model.weights import Weight
 from nncompress.numerics.estimators import Estimator
 from nncompress.numerics.moments import Moments
+
+BY_OUTPUT = "by output error"
+"""What an outcome says of a weight of which statistics of its inputs decided something."""
 
 
 @dataclass(frozen=True)
@@ -26,11 +30,13 @@ class Needs:
     """means and variances of results, in the network as it was and as it is now"""
     ranges: bool = False
     """to what ranges activations are to be rounded"""
+    inputs: bool = False
+    """mean squares of what weights are multiplied by"""
     least_feeds: int = 1
     """fewer are refused"""
 
     def __bool__(self) -> bool:
-        return self.means or self.ranges
+        return self.means or self.ranges or self.inputs
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,10 @@ class Calibration(Protocol):
 
         What was changed in `model` before the next one is asked for is what that one is computed with.
         """
+
+    def inputs(self, model: Model, weights: Sequence[Weight]) -> list[np.ndarray | str]:
+        """For each of `weights` the mean squares of what it is multiplied by in `model`, broadcasting against it; or
+        the reason why they are not known."""
 
     def output_errors(self, models: Sequence[Model]) -> list[float]:
         """Of each state of the model |difference| / |original|, of the output where that is largest."""

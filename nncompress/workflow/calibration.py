@@ -19,6 +19,7 @@ from nncompress.model.shapes import value_bytes
 from nncompress.passes import ALL_PASSES
 from nncompress.passes.base import Pass
 from nncompress.passes.correct_biases import CorrectBiases
+from nncompress.passes.statistics import BY_OUTPUT
 from nncompress.results.record import Outcome, Rewritten
 from nncompress.results.units import format_counted
 from nncompress.validate.in_child import original_in_child
@@ -62,9 +63,10 @@ class Samples:
 def samples_for(
     passes: Sequence[Pass], model: Model, calibrating: Calibrating, proved: Opened | None = None, *, writes: bool = True
 ) -> Samples | None:
-    """The samples, if one of the passes needs some. Raises UsageError where the proof would be on the same ones.
-    `writes`: to the cache."""
-    if not any(each.needs for each in passes):
+    """The samples, if one of the passes needs some, or uses those that are given. Raises UsageError where the proof
+    would be on the same ones. `writes`: to the cache."""
+    used = calibrating.samples not in (None, MADE_UP) and any(each.uses for each in passes)
+    if not (used or any(each.needs for each in passes)):
         return None
     cache = Cache(calibrating.cache, writes=writes)
     for spec in input_specs(model.ir):
@@ -142,14 +144,18 @@ def calibration_notes(
 ) -> tuple[str, ...]:
     """What the report says about the samples; None: no pass asked for them."""
     if samples is None:
-        needing = " and ".join(kind.name for kind in ALL_PASSES if kind().needs)
+        able = ", ".join(kind.name for kind in ALL_PASSES if kind().needs or kind().uses)
         unread = [path for path in (calibrating.samples, calibrating.cache) if path is not None]
-        return tuple(f"{path} was not read: no pass needs calibration data ({needing} do)" for path in unread)
+        return tuple(f"{path} was not read: no pass makes use of calibration data ({able} do)" for path in unread)
     feeds, notes = samples.feeds, [] if samples.note is None else [samples.note]
+    rewritten = [outcome for outcome in outcomes if isinstance(outcome, Rewritten)]
+    if chosen := sum(BY_OUTPUT in outcome.detail for outcome in rewritten):
+        of_those = f"range and zero points of {format_counted(chosen, 'weight')} were chosen {BY_OUTPUT}"
+        notes.append(f"{of_those} on {format_counted(len(feeds), 'feed')} of {feeds.origin}")
     if any(step.needs.ranges for step in passes):
         notes.append(f"activations were calibrated on {format_counted(len(feeds), 'feed')} of {feeds.origin}")
     if any(step.needs.means for step in passes):
-        moved = [outcome for outcome in outcomes if isinstance(outcome, Rewritten) and outcome.by == CorrectBiases.name]
+        moved = [outcome for outcome in rewritten if outcome.by == CorrectBiases.name]
         biases = "the bias of 1 weight was" if len(moved) == 1 else f"the biases of {len(moved) or 'no'} weights were"
         notes.append(f"{biases} corrected on {len(feeds)} feeds of {feeds.origin}")
     return (*notes, *samples.cache.notes, *feeds.notes)

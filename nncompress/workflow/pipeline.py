@@ -106,7 +106,7 @@ def apply_passes(
     """Applies `passes` to a copy of `model`. Raises UsageError for an order or options that cannot be meant.
 
     Where no pass changes anything, the copy is the model as it was, not even normalised. `samples`: for passes that
-    need calibration; `cache`: what they are like, if that is known.
+    need calibration or make use of it; `cache`: what they are like, if that is known.
     """
     check_passes(passes, calibrated=samples is not None)
     copy = model.clone()
@@ -115,7 +115,8 @@ def apply_passes(
     ledger = Ledger(copy)
     normalised = normalise(copy)
     if samples is not None:
-        context = replace(context, calibration=CalibrationRun(copy.clone(), samples, context.threads, cache or Cache()))
+        run = CalibrationRun(copy.clone(), samples, context.threads, cache or Cache())
+        context = replace(context, calibration=run, moves_biases=any(current.needs for current in passes))
     outcomes: list[Outcome] = [*normalised.rewritten]
     steps: list[SizeStep] = []
     idle: list[tuple[str, str]] = []

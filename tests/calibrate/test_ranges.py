@@ -165,8 +165,8 @@ def runs(monkeypatch: pytest.MonkeyPatch, here: None) -> list[tuple[str, ...]]:
     made: list[tuple[str, ...]] = []
     call = spreads.SummingUp.__call__
 
-    def counted(self: spreads.SummingUp, request: spreads.SumUp) -> spreads.Spreads:
-        made.append((*request.block.seen, *request.inputs))
+    def counted(self: spreads.SummingUp, request: spreads.SumUp) -> dict[str, spreads.Sum | str]:
+        made.append(tuple(request.sums))
         return call(self, request)
 
     monkeypatch.setattr(spreads.SummingUp, "__call__", counted)

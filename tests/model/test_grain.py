@@ -34,14 +34,14 @@ def test_channels_of_the_grain_are_the_output_channels(groups: int, outputs: int
 
 def test_groups_follow_the_axis_that_is_moved() -> None:
     grain = grain_of(only_weight(model_of(f"{HEAD} {{ {TURNED} }}", w=noise(2, 3, 8))))
-    assert grain == Grain((2, 3, 2, 4), (1, 2))
+    assert grain == Grain((2, 3, 2, 4), (1, 2), 2)
     assert (grain.input_axis, grain.elements) == (3, 8)
 
 
 def test_groups_are_those_of_the_part_that_is_read() -> None:
     cut = "a, b = Split<axis=0>(w) y = ConvTranspose<group=2>(x, a) z = ConvTranspose<group=2>(x, b)"
     weight = only_weight(model_of(f"g (float[1,8,5] x) => (float[] y, float[] z) {{ {cut} }}", w=noise(16, 3, 2)))
-    assert grain_of(weight) == Grain((4, 4, 3, 2), (0, 2))
+    assert grain_of(weight) == Grain((4, 4, 3, 2), (0, 2), 0)
 
 
 def test_where_nobody_knows_how_long_groups_are_each_index_is_a_channel() -> None:
@@ -54,3 +54,12 @@ def test_other_weights_are_as_they_are() -> None:
     weight = only_weight(model_of("g (float[2,4] x) => (float[2,3] y) { y = MatMul(x, w) }", w=noise(4, 3)))
     assert (grain_of(weight), per_tensor(weight)) == (Grain((4, 3), (1,)), Grain((4, 3), ()))
     assert (grain_of(weight).input_axis, per_tensor(weight).input_axis) == (0, None)
+
+
+@pytest.mark.parametrize("shape", [(8, 1, 1), (1, 3, 1), (8, 3, 2), (1, 1, 1)])
+def test_what_broadcasts_against_the_weight_fits_its_grain(shape: tuple[int, ...]) -> None:
+    weight = only_weight(model_of(f"{HEAD} {{ {GROUPED.format(groups=2)} }}", w=noise(8, 3, 2)))
+    grain, numbers = grain_of(weight), noise(*shape)
+    whole = np.array(np.broadcast_to(numbers, weight.shape))
+    assert np.array_equal(np.broadcast_to(grain.fitted(numbers), grain.shape), whole.reshape(grain.shape))
+    assert per_tensor(weight).fitted(numbers) is numbers

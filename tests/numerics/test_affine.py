@@ -10,7 +10,8 @@ from hypothesis import given, settings, strategies as st
 from hypothesis.extra import numpy as hnp
 
 from nncompress.numerics import affine
-from nncompress.numerics.affine import Quantized, levels, quantize
+from nncompress.numerics.affine import Quantized, quantize
+from nncompress.numerics.grid import levels
 from nncompress.numerics.held import Store
 from tests.models import noise
 

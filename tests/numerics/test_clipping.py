@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from hypothesis.extra import numpy as hnp
 
-from nncompress.numerics import affine, clipping
-from nncompress.numerics.affine import levels
+from nncompress.numerics import clipping, grid
+from nncompress.numerics.grid import levels
 
 from .test_affine import each_kind, made, squared_error
 
@@ -60,7 +60,7 @@ def test_the_mse_range_is_close_to_the_best_of_a_dense_search(
     ends = levels(bits, signed=signed, symmetric=symmetric)
     best = full
     for factor in np.linspace(0.1, 1, 400):
-        scale, zero = affine.affine_parameters(affine.Grid(*ends, low * factor, high * factor, symmetric))
+        scale, zero = grid.affine_parameters(grid.Grid(*ends, low * factor, high * factor, symmetric))
         codes = np.clip(np.rint(weight / scale) + zero, *ends)
         best = min(best, float(np.sum((weight.astype(np.float64) - (codes - zero) * scale.astype(np.float64)) ** 2)))
     assert found <= full * 1.04  # _WORTH: no gain below 4 % is looked for

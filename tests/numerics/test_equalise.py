@@ -14,7 +14,7 @@ def plain(weight: np.ndarray, axes: tuple[int, ...] = (1,), range_: Range = "mse
 
 
 def second(weight: np.ndarray, axes: tuple[int, ...] = (1,), axis: int = 0, range_: Range = "mse") -> Quantized:
-    return equalised(weight, plain(weight, axes, range_), axis, lambda other: plain(other, axes, range_))
+    return equalised(weight, plain(weight, axes, range_), axis, lambda other, importance: plain(other, axes, range_))
 
 
 def outliers(*shape: int) -> np.ndarray:

@@ -166,7 +166,8 @@ def test_zero_points_come_where_the_range_is_one_sided_and_stay_away_elsewhere()
 def test_zero_points_must_gain_a_decibel_and_one_for_each_percent(elements: int, pays: bool) -> None:
     """Half of the step is 6.02 dB; a byte for 60 codes is 1.7 %, one for 10 is 10 %."""
     plain = np.full(1000, 0.2, np.float32)
-    assert pays_zero_points(plain / 2, plain, used(plain), 1000 * elements) is pays
+    gain_db = -growth_db(plain / 2, plain, used(plain))
+    assert pays_zero_points(gain_db, 1000, 1000 * elements) is pays
 
 
 @pytest.mark.parametrize("signed", [True, False])
