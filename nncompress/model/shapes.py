@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 
 import onnx
+import onnx_ir as ir
 
 from nncompress.model.inference import infer
 from nncompress.model.message import marked_proto
@@ -40,6 +41,19 @@ def infer_shapes(model: Model, inputs: Mapping[str, Sequence[int]] | None = None
         shapes.update({t.name: tuple(t.dims) for t in graph.initializer})
         stack += [a.g for node in graph.node for a in node.attribute if a.HasField("g")]
     return shapes
+
+
+def are_of_one_sample(model: Model, inputs: Mapping[str, Sequence[int]]) -> bool:
+    """True if `inputs` are the shapes that `infer_shapes` takes without them."""
+    taken = {value.name: value.shape for value in model.ir.graph.inputs if value.name in inputs}
+    return all(
+        shape is not None and _of_one_sample(shape) == list(inputs[name or ""]) for name, shape in taken.items()
+    )
+
+
+def _of_one_sample(shape: ir.Shape) -> list[int | None]:
+    sizes = [dim if isinstance(dim, int) else None for dim in shape]
+    return [1 if sizes[0] is None else sizes[0], *sizes[1:]] if sizes else []
 
 
 def _size(dim: onnx.TensorShapeProto.Dimension) -> int | None:

@@ -37,7 +37,7 @@ def bench_files(models: Sequence[Path], proof: Proof) -> BenchReport:
         with opened(model, path, replace(proof, validate=True)) as original:
             assert original.feeds is not None, "validation is on"
             feeds.append(next(iter(original.feeds)))
-            macs.append(macs_on(model, feeds[-1]))
+            macs.append(macs_on(model, feeds[-1], facts[-1]))
         loaded.append(loading_in_child(path, feeds[-1], proof.threads))
     timings = in_turns_in_child(models, feeds, proof.threads, proof.seconds)
     benched = [

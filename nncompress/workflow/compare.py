@@ -30,10 +30,11 @@ def compare_files(
         first, second = load(reference), load(candidate)
     with watch.stage("validate"), opened(first, reference, proof) as original:
         check_limits(limits, proof, limit_sources, original.feeds)
-        run = original.compare(candidate, second)
+        facts = file_facts(first), file_facts(second)
+        run = original.compare(candidate, second, facts)
         first.check_in_place()
         second.check_in_place()
-    comparison = Comparison(file_facts(first), file_facts(second), run)
+    comparison = Comparison(*facts, run)
     verdict = judge(comparison, limits, sources=limit_sources)
     notes = (*first.notes, *_complaint(first), *second.notes, *_complaint(second))
     return Report("compare", (), comparison, (), verdict, here, proof.seed, tuple(watch.seconds), notes)

@@ -93,10 +93,10 @@ def compress_file(
             if writing.aim == "size":
                 _require_smaller(original, result)
         with watch.stage("validate"):
-            run = proved.compare(written_file, compressed.model)
-            original.check_in_place()  # onnxruntime has opened it by its path
             reference = file_facts(original, in_full=proof.validate)
             candidate = file_facts(result, shown_as=target, in_full=proof.validate)
+            run = proved.compare(written_file, result, (reference, candidate))
+            original.check_in_place()  # onnxruntime has opened it by its path
         before, after = reference.file_bytes, candidate.file_bytes
         lines = with_graph_line(compressed.lines, before, after, compressed.outcomes)
         comparison = Comparison(reference, candidate, run)

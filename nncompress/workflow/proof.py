@@ -20,10 +20,10 @@ from nncompress.model.blocks import draws_random_numbers
 from nncompress.model.inventory import quantized_parts
 from nncompress.model.macs import count_macs
 from nncompress.model.model import Model
-from nncompress.model.shapes import infer_shapes
+from nncompress.model.shapes import are_of_one_sample, infer_shapes
 from nncompress.progress import at
 from nncompress.results.limits import Limits
-from nncompress.results.record import Run, Work
+from nncompress.results.record import FileFacts, Run, Work
 from nncompress.runtime.child import check_loads_in_child
 from nncompress.runtime.libraries import registering
 from nncompress.validate.in_child import OpenOriginal, original_in_child
@@ -104,8 +104,8 @@ class Opened:
     proof: Proof
     session: OpenOriginal | None
 
-    def compare(self, candidate: Path, model: Model) -> Run | None:
-        """What running both files measured; None without feeds. `model` is the candidate's.
+    def compare(self, candidate: Path, model: Model, facts: tuple[FileFacts, FileFacts] | None = None) -> Run | None:
+        """What running both files measured; None without feeds. `model` is the candidate's; `facts` of both, if known.
 
         Raises NoOutputError where onnxruntime refuses the candidate.
         """
@@ -123,7 +123,9 @@ class Opened:
         )  # fmt: skip
         feed = next(iter(self.feeds))
         sizes = tuple(f"{name} {'×'.join(map(str, shape)) or 'scalar'}" for name, shape in _shapes(feed).items())
-        return replace(run, work=Work(sizes, macs_on(self.model, feed), macs_on(model, feed)))
+        known = facts or (None, None)
+        macs = [macs_on(each, feed, fact) for each, fact in zip((self.model, model), known, strict=True)]
+        return replace(run, work=Work(sizes, *macs))
 
 
 @contextmanager
@@ -150,9 +152,12 @@ def free_dims(model: Model) -> list[str]:
     return free_sizes(input_specs(model.ir))
 
 
-def macs_on(model: Model, feed: Feed) -> int | None:
-    """Multiply-accumulates of one run on `feed`; None where its sizes do not tell."""
-    return count_macs(model, infer_shapes(model, _shapes(feed)))
+def macs_on(model: Model, feed: Feed, facts: FileFacts | None = None) -> int | None:
+    """Multiply-accumulates of one run on `feed`; None where its sizes do not tell. `facts`: of the model, if known."""
+    shapes = _shapes(feed)
+    if facts is not None and are_of_one_sample(model, shapes):
+        return facts.macs
+    return count_macs(model, infer_shapes(model, shapes))
 
 
 def _shapes(feed: Feed) -> dict[str, tuple[int, ...]]:
