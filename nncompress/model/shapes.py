@@ -46,9 +46,7 @@ def infer_shapes(model: Model, inputs: Mapping[str, Sequence[int]] | None = None
 def are_of_one_sample(model: Model, inputs: Mapping[str, Sequence[int]]) -> bool:
     """True if `inputs` are the shapes that `infer_shapes` takes without them."""
     taken = {value.name: value.shape for value in model.ir.graph.inputs if value.name in inputs}
-    return all(
-        shape is not None and _of_one_sample(shape) == list(inputs[name or ""]) for name, shape in taken.items()
-    )
+    return all(shape is not None and _of_one_sample(shape) == list(inputs[name or ""]) for name, shape in taken.items())
 
 
 def _of_one_sample(shape: ir.Shape) -> list[int | None]:
