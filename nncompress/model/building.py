@@ -16,4 +16,12 @@ def without_collector() -> Iterator[None]:
         yield
     finally:
         if was_enabled:
+            _count_as_old()
             gc.enable()
+
+
+def _count_as_old() -> None:
+    """What has been built need not be visited in each generation on its way to the oldest."""
+    if gc.get_freeze_count() == 0:  # what somebody else has frozen is not ours to thaw
+        gc.freeze()
+        gc.unfreeze()

@@ -36,10 +36,11 @@ def infer_shapes(model: Model, inputs: Mapping[str, Sequence[int]] | None = None
     while stack:
         graph = stack.pop()
         for info in (*graph.input, *graph.output, *graph.value_info):
-            if info.type.HasField("tensor_type") and info.type.tensor_type.HasField("shape"):
-                shapes[info.name] = tuple(_size(dim) for dim in info.type.tensor_type.shape.dim)
+            kind = info.type.tensor_type  # without a shape, where it is of another kind
+            if kind.HasField("shape"):
+                shapes[info.name] = tuple([_size(dim) for dim in kind.shape.dim])
         shapes.update({t.name: tuple(t.dims) for t in graph.initializer})
-        stack += [a.g for node in graph.node for a in node.attribute if a.HasField("g")]
+        stack += [a.g for node in graph.node if node.attribute for a in node.attribute if a.HasField("g")]
     return shapes
 
 
@@ -55,7 +56,8 @@ def _of_one_sample(shape: ir.Shape) -> list[int | None]:
 
 
 def _size(dim: onnx.TensorShapeProto.Dimension) -> int | None:
-    return dim.dim_value if dim.HasField("dim_value") and dim.dim_value >= 0 else None
+    size = dim.dim_value if dim.HasField("dim_value") else -1
+    return size if size >= 0 else None
 
 
 def _fix_batch(graph: onnx.GraphProto) -> None:
