@@ -141,8 +141,8 @@ class _Child:
 def _child(original: Model, samples: Feeds) -> Iterator[_Child]:
     path = original.path or _MODEL
     task = ModelCall(TwoNetworks, (samples,), path, path)
-    with tempfile.TemporaryDirectory(prefix="nncompress-") as folder, serve_in_child(task) as ask:
-        yield _Child(Path(folder), path, ask)
+    with tempfile.TemporaryDirectory(prefix="nncompress-") as folder, serve_in_child(task) as child:
+        yield _Child(Path(folder), path, child.ask)
 
 
 class _Walker:

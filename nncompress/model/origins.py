@@ -16,7 +16,7 @@ import onnx_ir as ir
 
 from nncompress.model.calls import Call, Calls, NodeLike, bound
 from nncompress.model.constants import FLOATS, constant_of, constant_tensor
-from nncompress.model.model import Model, bodies_below
+from nncompress.model.model import Model, Scope, bodies_below
 from nncompress.model.moves import Move, Shape, Step, keeps_kind, moves, step_of
 from nncompress.model.node_attributes import int_of, ints_of, operand, standard_op
 
@@ -65,7 +65,8 @@ class Origins:
         self._inside: dict[int, tuple[ir.Node | None, int]] = {}  # inputs of functions (None) and of bodies of nodes
         for function in model.ir.functions.values():
             self._inside.update((id(value), (None, i)) for i, value in enumerate(function.inputs))
-        for root in (model.ir.graph, *model.ir.functions.values()):
+        roots: list[Scope] = [model.ir.graph, *model.ir.functions.values()]
+        for root in roots:
             for node, graph in bodies_below(root):
                 self._inside.update((id(value), (node, i)) for i, value in enumerate(graph.inputs))
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import ClassVar
@@ -97,7 +96,7 @@ class WeightPass(Pass):
         """The weights to work on, and those left alone with the reason. Raises UsageError for a glob without match."""
         return self.selected(model, self.considered(model))
 
-    def selected(self, model: Model, weights: Sequence[Weight]) -> tuple[list[Weight], list[Outcome]]:
+    def selected(self, model: Model, weights: list[Weight]) -> tuple[list[Weight], list[Outcome]]:
         """The same of these, which are all that are considered."""
         check_globs((*self.include, *self.exclude), weights, stored_already(model))
         check_op_types(self.op_types, weights)

@@ -30,7 +30,7 @@ from nncompress.workflow.calibration import calibration_notes, samples_for
 from nncompress.workflow.ledger import with_graph_line
 from nncompress.workflow.pipeline import Compressed, check_passes, compress_graph
 from nncompress.workflow.prepare import Preparing
-from nncompress.workflow.proof import Proof, Stopwatch, _complaint, check_limits, opened, with_libraries
+from nncompress.workflow.proof import Opened, Proof, Stopwatch, _complaint, check_limits, opened, with_libraries
 from nncompress.workflow.raised_check import same_outputs
 
 
@@ -71,12 +71,10 @@ def compress_file(
             if not writing.dry_run:
                 check_target(target, original, force=writing.force, external_data=writing.external_data)
             proved = stack.enter_context(opened(original, source, proof))
-            check_limits(limits, proof, limit_sources, proved.feeds)
-            samples = samples_for(passes, original, calibration, proved.feeds)
+            check_limits(limits, proof, limit_sources, proved.given)
+            samples = samples_for(passes, original, calibration, proved.given)
         with watch.stage("compress"), _hashed_meanwhile(original):
-            check = None
-            if proved.session is not None and proved.feeds is not None:
-                check = partial(same_outputs, proved.session, proved.feeds, proof.threads)
+            check = partial(_same_outputs, proved) if proof.validate else None
             compressed = compress_graph(
                 original, passes, form=writing.form, target=writing.target, threads=writing.threads, samples=samples,
                 preparing=Preparing(writing.freeze_inputs, writing.keep_opset, check),
@@ -88,6 +86,7 @@ def compress_file(
         out = stack.enter_context(_output(target, original, writing))
         with watch.stage("write"):
             written_file = out.write(compressed.model, external_data=writing.external_data)
+            proved.begin(written_file, compressed.model)
             result = load(written_file)
             check_result(result, original)
             if writing.aim == "size":
@@ -95,7 +94,7 @@ def compress_file(
         with watch.stage("validate"):
             reference = file_facts(original, in_full=proof.validate)
             candidate = file_facts(result, shown_as=target, in_full=proof.validate)
-            run = proved.compare(written_file, result, (reference, candidate))
+            run = proved.finish(written_file, result, (reference, candidate))
             original.check_in_place()  # onnxruntime has opened it by its path
         before, after = reference.file_bytes, candidate.file_bytes
         lines = with_graph_line(compressed.lines, before, after, compressed.outcomes)
@@ -114,6 +113,13 @@ def compress_file(
 
 
 # ------------------------------------------------------------------------------------------------ what may be written
+def _same_outputs(proved: Opened, newer: Model) -> str:
+    session, feeds = proved.session, proved.feeds
+    assert session is not None, "it is validated"
+    assert feeds is not None, "what is open is run"
+    return same_outputs(session, feeds, proved.proof.threads, newer)
+
+
 @contextmanager
 def _hashed_meanwhile(model: Model) -> Iterator[None]:
     """Hashes the files of `model` on a thread beside the work: a large one takes seconds."""

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-from nncompress.errors import UnknownOperatorError, UsageError
+from nncompress.errors import NncompressError, UnknownOperatorError, UsageError
 from nncompress.feeds.fed import input_specs
 from nncompress.feeds.feeds import Feeds, load_feeds
 from nncompress.feeds.sizes import free_sizes
@@ -28,6 +28,9 @@ from nncompress.runtime.child import check_loads_in_child
 from nncompress.runtime.libraries import registering
 from nncompress.validate.in_child import OpenOriginal, original_in_child
 from nncompress.validate.metrics.names import does_without_labels
+
+if TYPE_CHECKING:
+    from nncompress.validate.compare import Request
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -94,57 +97,99 @@ class Stopwatch:
             self.seconds.append((name, time.perf_counter() - start))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Opened:
     """The original, in onnxruntime where it is validated, and what it is run on."""
 
     model: Model
     reference: Path
-    feeds: Feeds | None  # None: it is not run
     proof: Proof
-    session: OpenOriginal | None
+    session: OpenOriginal | None  # None: it is not run
+    choices: tuple[Feeds, ...] = ()  # what it may be run on: what was given, or made up in several sizes
+    is_waited_for: bool = False
+
+    @property
+    def given(self) -> Feeds | None:
+        """The feeds of the data; None without."""
+        return None if self.proof.data is None or self.session is None else self.choices[0]
+
+    @functools.cached_property
+    def feeds(self) -> Feeds | None:
+        """What it is run on; None: it is not. Waits until it is open.
+
+        Raises InputError where onnxruntime refuses it, or all inputs that were made up.
+        """
+        if self.session is None:
+            return None
+        self.is_waited_for = True
+        self.session.wait()
+        return self.given or self.session.accepted(self.choices, how_to_give(input_specs(self.model.ir)))
+
+    def begin(self, candidate: Path, model: Model) -> None:
+        """What `compare` will begin with: the result is opened while something else is done here."""
+        if self.session is not None:
+            self.session.begin(self._request(candidate, model))
 
     def compare(self, candidate: Path, model: Model, facts: tuple[FileFacts, FileFacts] | None = None) -> Run | None:
         """What running both files measured; None without feeds. `model` is the candidate's; `facts` of both, if known.
 
         Raises NoOutputError where onnxruntime refuses the candidate.
         """
-        if self.feeds is None:
-            return None
-        from nncompress.validate.compare import Request
+        self.begin(candidate, model)
+        return self.finish(candidate, model, facts)
 
-        assert self.session is not None, "what is run is open"
-        proof = self.proof
-        run = self.session.compared(
-            Request(
-                self.reference, candidate, self.feeds, proof.threads, proof.seconds, exact=_needs_exact(model),
-                metrics=proof.metrics, metric_output=proof.metric_output, random=_draws(model),
-            )
-        )  # fmt: skip
+    def finish(self, candidate: Path, model: Model, facts: tuple[FileFacts, FileFacts] | None = None) -> Run | None:
+        """The same where it was begun."""
+        if self.session is None:
+            return None
+        assert self.feeds is not None, "what is open is run"
+        run = self.session.finished(candidate)
         feed = next(iter(self.feeds))
         sizes = tuple(f"{name} {'×'.join(map(str, shape)) or 'scalar'}" for name, shape in _shapes(feed).items())
         known = facts or (None, None)
         macs = [macs_on(each, feed, fact) for each, fact in zip((self.model, model), known, strict=True)]
         return replace(run, work=Work(sizes, *macs))
 
+    def _request(self, candidate: Path, model: Model) -> Request:
+        from nncompress.validate.compare import Request
+
+        assert self.feeds is not None, "what is open is run"
+        return Request(
+            self.reference, candidate, self.feeds, self.proof.threads, self.proof.seconds, exact=_needs_exact(model),
+            metrics=self.proof.metrics, metric_output=self.proof.metric_output, random=_draws(model),
+        )  # fmt: skip
+
 
 @contextmanager
 def opened(model: Model, path: Path, proof: Proof) -> Iterator[Opened]:
-    """Opens the original, once, until the block ends. Finds out early that it cannot be run, or not on its inputs."""
+    """Opens the original, once, until the block ends, which begins while that goes on.
+
+    That it cannot be run, or not on its inputs, is found out at the latest where the block ends, and counts more than
+    what the block raises.
+    """
     if not proof.validate:
         if model.complaint:
             with suppress(UnknownOperatorError):
                 check_loads_in_child(path)  # the checker's word alone is no reason to refuse
-        yield Opened(model, path, None, proof, None)
+        yield Opened(model, path, proof, None)
         return
     if proof.data is None:
-        choices = synthesise_choices(model.ir, seed=proof.seed, dims=proof.dims)
+        choices = tuple(synthesise_choices(model.ir, seed=proof.seed, dims=proof.dims))
     else:
         choices = (load_feeds(proof.data, input_specs(model.ir), proof.labels),)
     with original_in_child(path, threads=proof.threads, seconds=proof.seconds) as session:
-        advice = how_to_give(input_specs(model.ir))
-        feeds = session.accepted(choices, advice) if proof.data is None else choices[0]
-        yield Opened(model, path, feeds, proof, session)
+        original = Opened(model, path, proof, session, choices)
+        try:
+            yield original
+        except NncompressError:
+            _wait_once(original)
+            raise
+        _wait_once(original)
+
+
+def _wait_once(original: Opened) -> None:
+    if not original.is_waited_for:
+        _ = original.feeds
 
 
 def free_dims(model: Model) -> list[str]:
