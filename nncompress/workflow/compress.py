@@ -30,7 +30,7 @@ from nncompress.workflow.calibration import calibration_notes, samples_for
 from nncompress.workflow.ledger import with_graph_line
 from nncompress.workflow.pipeline import Compressed, check_passes, compress_graph
 from nncompress.workflow.prepare import Preparing
-from nncompress.workflow.proof import Opened, Proof, Stopwatch, _complaint, check_limits, opened, with_libraries
+from nncompress.workflow.proof import Proof, Stopwatch, _complaint, check_limits, opened, with_libraries
 from nncompress.workflow.raised_check import same_outputs
 
 
@@ -71,10 +71,13 @@ def compress_file(
             if not writing.dry_run:
                 check_target(target, original, force=writing.force, external_data=writing.external_data)
             proved = stack.enter_context(opened(original, source, proof))
-            check_limits(limits, proof, limit_sources, proved.given)
-            samples = samples_for(passes, original, calibration, proved.given)
+            reference = file_facts(original, in_full=proof.validate)  # while onnxruntime opens it
+            check_limits(limits, proof, limit_sources, proved.feeds)
+            samples = samples_for(passes, original, calibration, proved.feeds)
         with watch.stage("compress"), _hashed_meanwhile(original):
-            check = partial(_same_outputs, proved) if proof.validate else None
+            check = None
+            if proved.session is not None and proved.feeds is not None:
+                check = partial(same_outputs, proved.session, proved.feeds, proof.threads)
             compressed = compress_graph(
                 original, passes, form=writing.form, target=writing.target, threads=writing.threads, samples=samples,
                 preparing=Preparing(writing.freeze_inputs, writing.keep_opset, check),
@@ -92,7 +95,6 @@ def compress_file(
             if writing.aim == "size":
                 _require_smaller(original, result)
         with watch.stage("validate"):
-            reference = file_facts(original, in_full=proof.validate)
             candidate = file_facts(result, shown_as=target, in_full=proof.validate)
             run = proved.finish(written_file, result, (reference, candidate))
             original.check_in_place()  # onnxruntime has opened it by its path
@@ -113,13 +115,6 @@ def compress_file(
 
 
 # ------------------------------------------------------------------------------------------------ what may be written
-def _same_outputs(proved: Opened, newer: Model) -> str:
-    session, feeds = proved.session, proved.feeds
-    assert session is not None, "it is validated"
-    assert feeds is not None, "what is open is run"
-    return same_outputs(session, feeds, proved.proof.threads, newer)
-
-
 @contextmanager
 def _hashed_meanwhile(model: Model) -> Iterator[None]:
     """Hashes the files of `model` on a thread beside the work: a large one takes seconds."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-from nncompress.errors import NncompressError, UnknownOperatorError, UsageError
+from nncompress.errors import UnknownOperatorError, UsageError
 from nncompress.feeds.fed import input_specs
 from nncompress.feeds.feeds import Feeds, load_feeds
 from nncompress.feeds.sizes import free_sizes
@@ -97,7 +97,7 @@ class Stopwatch:
             self.seconds.append((name, time.perf_counter() - start))
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class Opened:
     """The original, in onnxruntime where it is validated, and what it is run on."""
 
@@ -105,13 +105,7 @@ class Opened:
     reference: Path
     proof: Proof
     session: OpenOriginal | None  # None: it is not run
-    choices: tuple[Feeds, ...] = ()  # what it may be run on: what was given, or made up in several sizes
-    is_waited_for: bool = False
-
-    @property
-    def given(self) -> Feeds | None:
-        """The feeds of the data; None without."""
-        return None if self.proof.data is None or self.session is None else self.choices[0]
+    choices: tuple[Feeds, ...] = ()  # what it may be run on: the data, or inputs made up in several sizes
 
     @functools.cached_property
     def feeds(self) -> Feeds | None:
@@ -121,9 +115,10 @@ class Opened:
         """
         if self.session is None:
             return None
-        self.is_waited_for = True
         self.session.wait()
-        return self.given or self.session.accepted(self.choices, how_to_give(input_specs(self.model.ir)))
+        if self.proof.data is not None:
+            return self.choices[0]
+        return self.session.accepted(self.choices, how_to_give(input_specs(self.model.ir)))
 
     def begin(self, candidate: Path, model: Model) -> None:
         """What `compare` will begin with: the result is opened while something else is done here."""
@@ -164,8 +159,7 @@ class Opened:
 def opened(model: Model, path: Path, proof: Proof) -> Iterator[Opened]:
     """Opens the original, once, until the block ends, which begins while that goes on.
 
-    That it cannot be run, or not on its inputs, is found out at the latest where the block ends, and counts more than
-    what the block raises.
+    Its `feeds`, asked for early, tell early that it cannot be run, or not on its inputs.
     """
     if not proof.validate:
         if model.complaint:
@@ -178,18 +172,7 @@ def opened(model: Model, path: Path, proof: Proof) -> Iterator[Opened]:
     else:
         choices = (load_feeds(proof.data, input_specs(model.ir), proof.labels),)
     with original_in_child(path, threads=proof.threads, seconds=proof.seconds) as session:
-        original = Opened(model, path, proof, session, choices)
-        try:
-            yield original
-        except NncompressError:
-            _wait_once(original)
-            raise
-        _wait_once(original)
-
-
-def _wait_once(original: Opened) -> None:
-    if not original.is_waited_for:
-        _ = original.feeds
+        yield Opened(model, path, proof, session, choices)
 
 
 def free_dims(model: Model) -> list[str]:

@@ -262,7 +262,7 @@ def test_a_result_that_the_runtime_refuses_is_never_left_behind(
     def refused(*arguments: object, **options: object) -> None:
         raise NoOutputError("loading the result small.onnx: onnxruntime says no")
 
-    monkeypatch.setattr("nncompress.validate.in_child.OpenOriginal.compared", refused)
+    monkeypatch.setattr("nncompress.validate.in_child.OpenOriginal.finished", refused)
     with pytest.raises(NoOutputError, match="onnxruntime says no"):
         compress("digits_mlp.onnx", PLANS["quantize"], tmp_path / "small.onnx")
     assert files_in(tmp_path) == set()
