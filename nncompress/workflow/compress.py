@@ -71,7 +71,7 @@ def compress_file(
             if not writing.dry_run:
                 check_target(target, original, force=writing.force, external_data=writing.external_data)
             proved = stack.enter_context(opened(original, source, proof))
-            reference = file_facts(original, in_full=proof.validate)  # while onnxruntime opens it
+            reference = file_facts(original) if proof.validate else None  # while onnxruntime opens it
             check_limits(limits, proof, limit_sources, proved.feeds)
             samples = samples_for(passes, original, calibration, proved.feeds)
         with watch.stage("compress"), _hashed_meanwhile(original):
@@ -95,6 +95,7 @@ def compress_file(
             if writing.aim == "size":
                 _require_smaller(original, result)
         with watch.stage("validate"):
+            reference = reference or file_facts(original, in_full=False)
             candidate = file_facts(result, shown_as=target, in_full=proof.validate)
             run = proved.finish(written_file, result, (reference, candidate))
             original.check_in_place()  # onnxruntime has opened it by its path

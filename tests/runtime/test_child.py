@@ -215,6 +215,24 @@ def test_a_child_answers_until_the_block_ends():
         assert [child.ask(1), child.ask(2), child.ask(3)] == [11, 13, 16]
 
 
+def test_it_works_on_what_was_begun_while_nobody_waits():
+    with serve_in_child(model_call(Adder, 10)) as child:
+        child.begin(1)
+        child.begin(2)  # waits for the first
+        assert child.wait() == 13
+        assert child.wait() is None  # nothing is due
+        assert child.ask(3) == 16
+
+
+@pytest.mark.parametrize("ask", [lambda child: child.wait(), lambda child: child.ask(1), lambda child: child.begin(1)])
+def test_that_it_could_not_begin_comes_with_the_first_wait(ask):
+    with (
+        serve_in_child(model_call(fail, InputError("refused"))) as child,
+        pytest.raises(InputError, match=r"^refused$"),
+    ):
+        ask(child)
+
+
 def test_its_errors_and_crashes_come_back_as_errors_that_name_the_model():
     with pytest.raises(InputError, match=r"^it is negative$"), serve_in_child(model_call(Adder, 0)) as child:
         child.ask(-1)
@@ -247,3 +265,5 @@ def test_in_process_it_serves_too(monkeypatch):
     monkeypatch.setattr("nncompress.runtime.child._in_process", True)
     with serve_in_child(model_call(Adder, 10)) as child:
         assert [child.ask(1), child.ask(2)] == [11, 13]
+        child.begin(3)
+        assert [child.wait(), child.wait()] == [16, None]
