@@ -99,8 +99,7 @@ def compress_file(
             candidate = file_facts(result, shown_as=target, in_full=proof.validate)
             run = proved.finish(written_file, result, (reference, candidate))
             original.check_in_place()  # onnxruntime has opened it by its path
-        before, after = reference.file_bytes, candidate.file_bytes
-        lines = with_graph_line(compressed.lines, before, after, compressed.outcomes)
+        lines = with_graph_line(compressed.lines, reference.file_bytes, candidate.file_bytes, compressed.outcomes)
         comparison = Comparison(reference, candidate, run)
         asked = None if writing.form == DEFAULT_FORM else writing.form
         requests = Requests(asked, compressed.idle, compressed.kept_opset)
