@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import onnx
 import onnx_ir as ir
 
+from nncompress.model.building import without_collector
 from nncompress.model.inference import infer
 from nncompress.model.message import marked_proto
 from nncompress.model.model import Model
@@ -16,6 +17,7 @@ Shapes = dict[str, tuple[int | None, ...]]
 """Sizes by name of a value; None: not known."""
 
 
+@without_collector()
 def infer_shapes(model: Model, inputs: Mapping[str, Sequence[int]] | None = None) -> Shapes:
     """Shapes of all values that inference could find; {} where it fails.
 
