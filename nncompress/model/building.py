@@ -1,4 +1,4 @@
-"""Builds large graphs and tables of their values without Python's garbage collector, which would visit what is there again and again."""
+"""Builds large graphs without Python's garbage collector, which would visit what is there again and again."""
 
 from __future__ import annotations
 
