@@ -64,5 +64,5 @@ def child_of(model: Model, served: Callable[..., Callable[[Any], Any]], *argumen
     """A child in which `served(*arguments, announce)` lives until the block ends; `model` is blamed for crashes."""
     path = model.path or _MODEL
     task = ModelCall(served, arguments, path, path)
-    with tempfile.TemporaryDirectory(prefix="nncompress-") as folder, serve_in_child(task) as ask:
-        yield Child(ask, path, Path(folder))
+    with tempfile.TemporaryDirectory(prefix="nncompress-") as folder, serve_in_child(task) as child:
+        yield Child(child.ask, path, Path(folder))

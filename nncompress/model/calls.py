@@ -110,6 +110,9 @@ class Calls:
         self, root: Scope, call: Call | None, depth: int, seen: set[ir.OperatorIdentifier]
     ) -> Iterator[tuple[ir.Node, Call | None]]:
         for scope in (root, *graphs_below(root)):
+            if not self._functions:
+                yield from ((node, call) for node in scope)
+                continue
             for node in scope:
                 function = self.function_of(node)
                 if function is None:

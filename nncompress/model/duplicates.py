@@ -29,8 +29,9 @@ def merge_duplicates(model: Model) -> int:
     within their graph: onnxruntime looks for the operands of some operators, such as DequantizeLinear, nowhere else.
     """
     groups: dict[object, list[tuple[Scope, ir.Value]]] = {}
-    weights = {id(weight.value) for weight in find_weights(model)}
-    for scope, value in _mergeable(model):
+    mergeable = list(_mergeable(model))
+    weights = {id(weight.value) for weight in find_weights(model)} if len(mergeable) > 1 else set()
+    for scope, value in mergeable:
         tensor = value.const_value
         assert tensor is not None
         # a bias that happens to equal a weight is not to be compressed with it
@@ -101,7 +102,9 @@ def merge_transposed(model: Model) -> int:
     """Makes a matrix of the main graph that is another one transposed a Transpose of it; returns how many."""
     by_shape: dict[tuple[object, ...], list[Weight]] = {}
     count = 0
-    for weight in find_weights(model):
+    tensors = [value.const_value for value in model.ir.graph.initializers.values()]
+    matrices = sum(1 for tensor in tensors if tensor is not None and len(tensor.shape) == 2)
+    for weight in find_weights(model) if matrices > 1 else ():
         if not _may_be_turned(model, weight):
             continue
         rows, columns = weight.shape

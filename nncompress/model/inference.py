@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import onnx
 
-_CRASHING = {("ai.onnx.ml", "DictVectorizer"), ("", "RegexFullMatch"), ("ai.onnx", "RegexFullMatch")}
+_CRASHING = {"DictVectorizer": ("ai.onnx.ml",), "RegexFullMatch": ("", "ai.onnx")}  # operator: domains
 _UNKNOWN = "OperatorOfAnUnknownKind"  # which inference passes over
 
 
 def infer(proto: onnx.ModelProto, *, strict: bool = False) -> onnx.ModelProto:
     """`proto` with what could be inferred. Raises what onnx raises."""
-    nodes = [node for node in _nodes(proto) if (node.domain, node.op_type) in _CRASHING]
+    nodes = _crashing(proto)
     names = [node.op_type for node in nodes]
     for node in nodes:
         node.op_type = _UNKNOWN
@@ -23,11 +23,14 @@ def infer(proto: onnx.ModelProto, *, strict: bool = False) -> onnx.ModelProto:
             node.op_type = name
 
 
-def _nodes(proto: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
-    """All nodes, those of graphs inside and of functions too."""
+def _crashing(proto: onnx.ModelProto) -> list[onnx.NodeProto]:
+    """The nodes of such operators, those in graphs inside and in functions too."""
+    found: list[onnx.NodeProto] = []
     stack: list[Sequence[onnx.NodeProto]] = [proto.graph.node, *(function.node for function in proto.functions)]
     while stack:
         for node in stack.pop():
-            yield node
-            for attribute in node.attribute:
+            if node.op_type in _CRASHING and node.domain in _CRASHING[node.op_type]:
+                found.append(node)
+            for attribute in node.attribute if node.attribute else ():
                 stack += [graph.node for graph in ([attribute.g] if attribute.HasField("g") else attribute.graphs)]
+    return found

@@ -11,6 +11,7 @@ import onnx_ir as ir
 
 from nncompress.errors import InputError
 from nncompress.files.opened import OpenFile
+from nncompress.model.building import without_collector
 from nncompress.results.record import LedgerLine
 
 OLDEST_OPSET = 7  # numpy broadcasting; every form needs it
@@ -40,7 +41,8 @@ class Model:
     def clone(self) -> Model:
         """An independent graph that shares the tensors."""
         try:
-            copy = self.ir.clone()
+            with without_collector():
+                copy = self.ir.clone()
         except RuntimeError as error:  # onnx-ir's word for a value that nothing defines
             raise InputError(f"its graph cannot be understood: {error.__cause__ or 'a value is undefined'}") from error
         return replace(self, ir=copy)
@@ -77,11 +79,16 @@ def graphs_below(scope: Scope) -> list[ir.Graph]:
 
     As `subgraphs` of onnx-ir, and ten times as fast: nearly all nodes hold none.
     """
+    return [graph for _, graph in bodies_below(scope)]
+
+
+def bodies_below(scope: Scope) -> list[tuple[ir.Node, ir.Graph]]:
+    """The same, each with the node that holds it."""
     found = []
     for node in scope:
         for attr in node.attributes.values() if node.attributes else ():
             for graph in graphs_of(attr):
-                found += [graph, *graphs_below(graph)]
+                found += [(node, graph), *bodies_below(graph)]
     return found
 
 

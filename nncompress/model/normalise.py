@@ -89,15 +89,17 @@ def drop_dead_constants(model: Model) -> int:
 
 def set_names_apart(model: Model) -> int:
     """Renames what has the name of a constant in a graph around its own, and weights called like others; how many."""
-    names = Names(model)
+    names: Names | None = None
     hiding = [pair for scope in _inner(model.ir.graph) for pair in _hiding(scope)]
     for scope, value in hiding:
+        names = names or Names(model)
         rename(scope, value, names.new(f"{value.name}_"))
     by_name: dict[str, list[Weight]] = {}
     for weight in find_weights(model):
         by_name.setdefault(weight.name, []).append(weight)
     again = [weight for weights in by_name.values() for weight in _all_but_one(model, weights)]
     for weight in again:
+        names = names or Names(model)
         rename(weight.scope, weight.value, names.new(f"{weight.name}_"))
     return len(hiding) + len(again)
 

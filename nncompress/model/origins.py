@@ -16,7 +16,7 @@ import onnx_ir as ir
 
 from nncompress.model.calls import Call, Calls, NodeLike, bound
 from nncompress.model.constants import FLOATS, constant_of, constant_tensor
-from nncompress.model.model import Model
+from nncompress.model.model import Model, Scope, bodies_below
 from nncompress.model.moves import Move, Shape, Step, keeps_kind, moves, step_of
 from nncompress.model.node_attributes import int_of, ints_of, operand, standard_op
 
@@ -65,10 +65,10 @@ class Origins:
         self._inside: dict[int, tuple[ir.Node | None, int]] = {}  # inputs of functions (None) and of bodies of nodes
         for function in model.ir.functions.values():
             self._inside.update((id(value), (None, i)) for i, value in enumerate(function.inputs))
-        for scope in model.scopes():
-            for node in scope:
-                for graph in _bodies(node):
-                    self._inside.update((id(value), (node, i)) for i, value in enumerate(graph.inputs))
+        roots: list[Scope] = [model.ir.graph, *model.ir.functions.values()]
+        for root in roots:
+            for node, graph in bodies_below(root):
+                self._inside.update((id(value), (node, i)) for i, value in enumerate(graph.inputs))
 
     def of(self, operand: ir.Value | None, call: Call | None) -> list[Origin]:
         """The float constants of which `operand` of a node that `call` reaches consists, each once; [] if anything

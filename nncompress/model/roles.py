@@ -21,6 +21,7 @@ Output channel (group, m) of a ConvTranspose reads C/g indices in a row along ax
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -30,7 +31,7 @@ from nncompress.model.moves import picked_depth
 from nncompress.model.node_attributes import int_of, operand, text_of
 
 Kind = Literal["linear", "table", "recurrent", "elementwise"]
-_ELEMENTWISE = {"Add", "Sub", "Mul", "Div", "Pow", "Max", "Min", "Mean", "Sum", "PRelu"}
+_ELEMENTWISE = ("Add", "Sub", "Mul", "Div", "Pow", "Max", "Min", "Mean", "Sum", "PRelu")
 
 
 @dataclass(frozen=True)
@@ -44,47 +45,16 @@ class Role:
     groups: int = 1  # above 1: along the first channel axis, so many equal runs of indices are a channel each
 
 
-def operand_roles(node: NodeLike) -> tuple[Role, ...]:
+Roles = tuple[Role, ...]
+
+
+def operand_roles(node: NodeLike) -> Roles:
     """The weight operands of `node`; () for operators without any."""
-    match node.domain, node.op_type:
-        case (
-            ("", "Conv" | "DeformConv")
-            | ("com.microsoft", "FusedConv" | "NhwcConv" | "NhwcFusedConv")
-            | ("com.microsoft.nchwc", "Conv")
-        ):
-            return (Role(1, "linear", (0,), "rest"),)
-        case "", "ConvTranspose":
-            return (_transposed_role(int_of(node, "group", 1) or 1),)
-        case "", "MatMul":
-            return (Role(1, "linear", "rest", (-2,)), Role(0, "linear", "rest", (-1,)))
-        case ("", "Gemm") | ("com.microsoft", "FusedMatMul" | "FusedGemm"):
-            return _transposable_roles(node)
-        case "com.microsoft", "Attention":
-            return (Role(1, "linear", (1,), "rest"),)
-        case "com.microsoft", "MoE":
-            return tuple(Role(index, "linear", (0, 1), (2,)) for index in (2, 4, 6))
-        case "com.microsoft", "EmbedLayerNormalization":
-            return tuple(Role(index, "table", (0,), ()) for index in (2, 3, 4))
-        case "", "Gather" | "GatherElements":
-            axis = int_of(node, "axis", 0)
-            return () if axis is None else (Role(0, "table", (axis,), ()),)
-        case "", "GatherND":
-            depth = picked_depth(node)
-            return (Role(0, "table", tuple(range(depth)), ()),) if depth else ()
-        case "", "Slice":
-            return _cut_roles(node)
-        case "", "LSTM" | "GRU" | "RNN":
-            return (Role(1, "recurrent", (0, 1), (2,)), Role(2, "recurrent", (0, 1), (2,)))
-        case "", "Einsum":
-            return _einsum_roles(node)
-        case "", "Where":
-            return tuple(Role(index, "elementwise", (), "rest") for index in (1, 2))
-        case "", op if op in _ELEMENTWISE:
-            return tuple(Role(index, "elementwise", (), "rest") for index in range(len(node.inputs)))
-    return ()
+    roles = _ROLES.get((node.domain, node.op_type), ())
+    return roles(node) if callable(roles) else roles
 
 
-def _transposable_roles(node: NodeLike) -> tuple[Role, ...]:
+def _transposable_roles(node: NodeLike) -> Roles:
     turned_left, turned_right = int_of(node, "transA", 0), int_of(node, "transB", 0)
     if turned_left is None or turned_right is None:
         return ()
@@ -95,11 +65,26 @@ def _transposable_roles(node: NodeLike) -> tuple[Role, ...]:
     return (Role(1, "linear", (right,), "rest"), Role(0, "linear", (left,), "rest"))
 
 
-def _transposed_role(groups: int) -> Role:
-    return Role(1, "linear", (0, 1), "rest", groups) if groups > 1 else Role(1, "linear", (1,), "rest")
+def _transposed_roles(node: NodeLike) -> Roles:
+    groups = int_of(node, "group", 1) or 1
+    return (Role(1, "linear", (0, 1), "rest", groups) if groups > 1 else Role(1, "linear", (1,), "rest"),)
 
 
-def _cut_roles(node: NodeLike) -> tuple[Role, ...]:
+def _axis_roles(node: NodeLike) -> Roles:
+    axis = int_of(node, "axis", 0)
+    return () if axis is None else (Role(0, "table", (axis,), ()),)
+
+
+def _picked_roles(node: NodeLike) -> Roles:
+    depth = picked_depth(node)
+    return (Role(0, "table", tuple(range(depth)), ()),) if depth else ()
+
+
+def _elementwise_roles(node: NodeLike) -> Roles:
+    return tuple(Role(index, "elementwise", (), "rest") for index in range(len(node.inputs)))
+
+
+def _cut_roles(node: NodeLike) -> Roles:
     """A table of which a part is read, such as positions up to the length of a text."""
     starts, ends, axes = (integers_in(constant_of(operand(node, index))) for index in (1, 2, 3))
     if len(node.inputs) < 3 or (starts is not None and ends is not None):
@@ -107,7 +92,7 @@ def _cut_roles(node: NodeLike) -> tuple[Role, ...]:
     return (Role(0, "table", tuple(axes if axes is not None else [0]), ()),)
 
 
-def _einsum_roles(node: NodeLike) -> tuple[Role, ...]:
+def _einsum_roles(node: NodeLike) -> Roles:
     """Contractions without a letter that an operand has twice."""
     equation = (text_of(node, "equation") or "").replace(" ", "").replace("...", ".")
     left, arrow, output = equation.partition("->")
@@ -125,3 +110,33 @@ def _einsum_roles(node: NodeLike) -> tuple[Role, ...]:
             behind = [axis - len(own) if 0 <= dots < axis else axis for axis in summed]
             roles.append(Role(index, "linear", "rest", tuple(behind)))
     return tuple(roles)
+
+
+_CONV = (Role(1, "linear", (0,), "rest"),)
+_RECURRENT = (Role(1, "recurrent", (0, 1), (2,)), Role(2, "recurrent", (0, 1), (2,)))
+_ROLES: Mapping[tuple[str, str], Roles | Callable[[NodeLike], Roles]] = {
+    ("", "Conv"): _CONV,
+    ("", "DeformConv"): _CONV,
+    ("com.microsoft", "FusedConv"): _CONV,
+    ("com.microsoft", "NhwcConv"): _CONV,
+    ("com.microsoft", "NhwcFusedConv"): _CONV,
+    ("com.microsoft.nchwc", "Conv"): _CONV,
+    ("", "ConvTranspose"): _transposed_roles,
+    ("", "MatMul"): (Role(1, "linear", "rest", (-2,)), Role(0, "linear", "rest", (-1,))),
+    ("", "Gemm"): _transposable_roles,
+    ("com.microsoft", "FusedMatMul"): _transposable_roles,
+    ("com.microsoft", "FusedGemm"): _transposable_roles,
+    ("com.microsoft", "Attention"): (Role(1, "linear", (1,), "rest"),),
+    ("com.microsoft", "MoE"): tuple(Role(index, "linear", (0, 1), (2,)) for index in (2, 4, 6)),
+    ("com.microsoft", "EmbedLayerNormalization"): tuple(Role(index, "table", (0,), ()) for index in (2, 3, 4)),
+    ("", "Gather"): _axis_roles,
+    ("", "GatherElements"): _axis_roles,
+    ("", "GatherND"): _picked_roles,
+    ("", "Slice"): _cut_roles,
+    ("", "LSTM"): _RECURRENT,
+    ("", "GRU"): _RECURRENT,
+    ("", "RNN"): _RECURRENT,
+    ("", "Einsum"): _einsum_roles,
+    ("", "Where"): tuple(Role(index, "elementwise", (), "rest") for index in (1, 2)),
+    **{("", op): _elementwise_roles for op in _ELEMENTWISE},
+}

@@ -7,7 +7,9 @@ import secrets
 from collections.abc import Mapping, Sequence
 
 import onnx
+import onnx_ir as ir
 
+from nncompress.model.building import without_collector
 from nncompress.model.inference import infer
 from nncompress.model.message import marked_proto
 from nncompress.model.model import Model
@@ -16,6 +18,7 @@ Shapes = dict[str, tuple[int | None, ...]]
 """Sizes by name of a value; None: not known."""
 
 
+@without_collector()
 def infer_shapes(model: Model, inputs: Mapping[str, Sequence[int]] | None = None) -> Shapes:
     """Shapes of all values that inference could find; {} where it fails.
 
@@ -36,10 +39,11 @@ def infer_shapes(model: Model, inputs: Mapping[str, Sequence[int]] | None = None
     while stack:
         graph = stack.pop()
         for info in (*graph.input, *graph.output, *graph.value_info):
-            if info.type.HasField("tensor_type") and info.type.tensor_type.HasField("shape"):
-                shapes[info.name] = tuple(_size(dim) for dim in info.type.tensor_type.shape.dim)
+            kind = info.type.tensor_type  # without a shape, where it is of another kind
+            if kind.HasField("shape"):
+                shapes[info.name] = tuple([_size(dim) for dim in kind.shape.dim])
         shapes.update({t.name: tuple(t.dims) for t in graph.initializer})
-        stack += [a.g for node in graph.node for a in node.attribute if a.HasField("g")]
+        stack += [a.g for node in graph.node if node.attribute for a in node.attribute if a.HasField("g")]
     return shapes
 
 
@@ -55,8 +59,20 @@ def value_bytes(model: Model, inputs: Mapping[str, Sequence[int]]) -> dict[str, 
     }
 
 
+def are_of_one_sample(model: Model, inputs: Mapping[str, Sequence[int]]) -> bool:
+    """True if `inputs` are the shapes that `infer_shapes` takes without them."""
+    taken = {value.name: value.shape for value in model.ir.graph.inputs if value.name in inputs}
+    return all(shape is not None and _of_one_sample(shape) == list(inputs[name or ""]) for name, shape in taken.items())
+
+
+def _of_one_sample(shape: ir.Shape) -> list[int | None]:
+    sizes = [dim if isinstance(dim, int) else None for dim in shape]
+    return [1 if sizes[0] is None else sizes[0], *sizes[1:]] if sizes else []
+
+
 def _size(dim: onnx.TensorShapeProto.Dimension) -> int | None:
-    return dim.dim_value if dim.HasField("dim_value") and dim.dim_value >= 0 else None
+    size = dim.dim_value if dim.HasField("dim_value") else -1
+    return size if size >= 0 else None
 
 
 def _fix_batch(graph: onnx.GraphProto) -> None:

@@ -9,7 +9,6 @@ tensor are its uses.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -126,7 +125,7 @@ class Weight:
 def find_weights(model: Model) -> list[Weight]:
     """All weights, in the order in which their first readers stand in the model."""
     uses_of: dict[int, tuple[ir.Value, dict[Use, None]]] = {}
-    homes, unstorable = dict(_homes(model)), _unstorable(model)
+    unstorable = _unstorable(model)
     origins = Origins(model)
     for node, call in origins.calls.nodes():
         for role in operand_roles(bound(node, call)):
@@ -139,7 +138,7 @@ def find_weights(model: Model) -> list[Weight]:
     return [
         Weight(value, home, tuple(uses), unstorable.get(id(home)), value.is_graph_input())
         for value, uses in uses_of.values()
-        if (home := homes.get(id(value))) is not None
+        if (home := _home(model, value)) is not None
     ]
 
 
@@ -153,13 +152,12 @@ def all_constants(model: Model) -> list[Weight]:
     ]
 
 
-def _homes(model: Model) -> Iterator[tuple[int, Scope]]:
-    for scope in model.scopes():
-        for value in getattr(scope, "initializers", {}).values():
-            yield id(value), scope
-        for node in scope:
-            if standard_op(node) == "Constant":
-                yield id(node.outputs[0]), scope
+def _home(model: Model, constant: ir.Value) -> Scope | None:
+    """Where an initializer or the output of a Constant node lies; None for anything else."""
+    if constant.producer() is None and not constant.is_initializer():
+        return None
+    graph = constant.graph
+    return next((function for function in model.ir.functions.values() if function.graph is graph), graph)
 
 
 def _unstorable(model: Model) -> dict[int, str]:

@@ -13,6 +13,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from nncompress.errors import InputError
 from nncompress.files.kinds import ONNX_MODEL, advice, kind_at, kind_of
 from nncompress.files.opened import OpenFile, open_external, open_regular
+from nncompress.model.building import without_collector
 from nncompress.model.constants import note_stored_bytes
 from nncompress.model.message import replace_external
 from nncompress.model.model import Model
@@ -174,7 +175,7 @@ def _elements(tensor: onnx.TensorProto) -> int:
 
 def _to_ir(proto: onnx.ModelProto) -> ir.Model:
     try:
-        with unreadable_types_set_aside([*all_graphs(proto), *proto.functions]):
+        with unreadable_types_set_aside([*all_graphs(proto), *proto.functions]), without_collector():
             model = ir.from_proto(proto)
     except (ir.serde.SerdeError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         root: BaseException = error

@@ -32,7 +32,7 @@ def densify(proto: onnx.ModelProto) -> list[SparseSize]:
         del graph.sparse_initializer[:]
     for nodes in [proto.graph.node, *(f.node for f in proto.functions)]:
         for node in nodes_of(nodes):
-            for attribute in node.attribute:
+            for attribute in node.attribute if node.attribute else ():
                 if attribute.HasField("sparse_tensor"):
                     dense = dense_tensor(attribute.sparse_tensor)
                     sizes.append(_size_of(node.output[0] if node.output else "", attribute.sparse_tensor))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import onnx
 from onnx import TensorProto
@@ -12,9 +12,8 @@ def all_graphs(proto: onnx.ModelProto) -> Iterator[onnx.GraphProto]:
     """The main graph and every graph inside a node, at any depth, those in functions too."""
     yield proto.graph
     for nodes in [proto.graph.node, *(f.node for f in proto.functions)]:
-        for node in nodes_of(nodes):
-            for attribute in node.attribute:
-                yield from graphs_of(attribute)
+        for attribute in attributes_of(nodes):
+            yield from graphs_of(attribute)
 
 
 def all_tensors(proto: onnx.ModelProto) -> Iterator[TensorProto]:
@@ -36,8 +35,17 @@ def _attributes(proto: onnx.ModelProto) -> Iterator[onnx.AttributeProto]:
     for function in proto.functions:
         yield from function.attribute_proto
     for nodes in [proto.graph.node, *(f.node for f in proto.functions)]:
-        for node in nodes_of(nodes):
-            yield from node.attribute
+        yield from attributes_of(nodes)
+
+
+def attributes_of(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.AttributeProto]:
+    """Those of the nodes and of the nodes of all graphs inside them."""
+    stack = [nodes]
+    while stack:
+        for node in [node for node in stack.pop() if node.attribute]:  # most nodes of a large graph have none
+            for attribute in node.attribute:
+                yield attribute
+                stack += [graph.node for graph in graphs_of(attribute)]
 
 
 def nodes_of(nodes: object) -> Iterator[onnx.NodeProto]:

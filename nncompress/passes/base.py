@@ -104,7 +104,10 @@ class WeightPass(Pass):
 
     def select(self, model: Model) -> tuple[list[Weight], list[Outcome]]:
         """The weights to work on, and those left alone with the reason. Raises UsageError for a glob without match."""
-        weights = self.considered(model)
+        return self.selected(model, self.considered(model))
+
+    def selected(self, model: Model, weights: list[Weight]) -> tuple[list[Weight], list[Outcome]]:
+        """The same of these, which are all that are considered."""
         check_globs((*self.include, *self.exclude), weights, stored_already(model))
         check_op_types(self.op_types, weights)
         chosen: list[Weight] = []

@@ -101,8 +101,9 @@ class QuantizeWeights(WeightPass):
         return opset, f"{lacking} before opset {opset}"
 
     def apply(self, model: Model, context: Context) -> list[Outcome]:
-        weights, outcomes = self.select(model)
-        small = self._smallest(self.considered(model), context)
+        considered = self.considered(model)
+        weights, outcomes = self.selected(model, considered)
+        small = self._smallest(considered, context)
         felt = self._felt(model, weights, context)
         for weight, encoding in in_parallel(
             weights,

@@ -53,8 +53,9 @@ class StoreLossless(WeightPass):
         return [weight for weight in all_constants(model) if weight.uses or _is_replaceable(weight)]
 
     def apply(self, model: Model, context: Context) -> list[Outcome]:
-        chosen, skipped = self.select(model)
-        weights = {weight.name for weight in all_constants(model) if weight.uses}
+        considered = self.considered(model)
+        chosen, skipped = self.selected(model, considered)
+        weights = {weight.name for weight in considered if weight.uses}
         outcomes = [outcome for outcome in skipped if outcome.subject in weights]
         for weight, exact in in_parallel(chosen, lambda weight: _smallest(weight, context), context.threads):
             if not isinstance(exact, str):

@@ -192,7 +192,7 @@ class Timing:
 class Loaded:
     """One session, opened and run once."""
 
-    load_ms: float  # of opening the session
+    load_ms: float  # of opening the session, without waits for a processor where the system says them
     peak_bytes: int | None  # above what the process held before; None: the system does not say
     energy_mj: float | None = None  # a run, the whole processor package; None: not measured, or not readable
 

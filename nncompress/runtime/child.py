@@ -11,6 +11,7 @@ from typing import Any, Protocol, cast
 from nncompress.errors import InputError, NncompressError, NoOutputError
 from nncompress.progress import at
 from nncompress.results.record import Loaded, Timing
+from nncompress.runtime import child_process
 from nncompress.runtime.child_process import (
     Call,
     ChildDied,
@@ -76,32 +77,71 @@ def call_in_child(call: ModelCall, timeout_s: float | None = None) -> Any:
         return call_in_process(process_call, watched.announced, limit_s)
 
 
-class Ask(Protocol):
-    """Calls what lives in the child. `result`: the file that the question is about besides the original."""
+class Serving(Protocol):
+    """What lives in the child. `result`: the file that the question is about besides the original."""
 
-    def __call__(self, question: Any, result: Path | None = None) -> Any: ...
+    def wait(self) -> Any:
+        """The answer that is due to `begin`; or until the call has returned what lives there."""
+
+    def begin(self, question: Any, result: Path | None = None) -> None:
+        """Asks without waiting for the answer."""
+
+    def ask(self, question: Any, result: Path | None = None) -> Any:
+        """The answer."""
 
 
 @contextmanager
-def serve_in_child(call: ModelCall, timeout_s: float | None = None) -> Iterator[Ask]:
+def serve_in_child(call: ModelCall, timeout_s: float | None = None) -> Iterator[Serving]:
     """What the call's function returns: a callable of one argument, which lives in the child until the block ends.
 
-    It answers as `call_in_child` does.
+    It answers as `call_in_child` does. The block begins while the function still runs: what that raises comes with the
+    first wait.
     """
     if _in_process:
-        served = call.function(*call.arguments, _told)
-        yield lambda question, result=None: served(question)
+        yield _ServingHere(call)
         return
     with (
         _guarded(call, timeout_s) as (process_call, watched, limit_s),
-        serving_process(process_call, watched.announced, limit_s) as ask,
+        serving_process(process_call, watched.announced, limit_s) as serving,
     ):
+        yield _Serving(serving, watched, call.result)
 
-        def asked(question: Any, result: Path | None = None) -> Any:
-            watched.result = result or call.result
-            return ask(question)
 
-        yield asked
+@dataclass(frozen=True)
+class _Serving:
+    inner: child_process.Serving
+    watched: _Watched
+    result: Path | None
+
+    def wait(self) -> Any:
+        return self.inner.wait()
+
+    def begin(self, question: Any, result: Path | None = None) -> None:
+        self.inner.wait()
+        self.watched.result = result or self.result
+        self.inner.begin(question)
+
+    def ask(self, question: Any, result: Path | None = None) -> Any:
+        self.begin(question, result)
+        return self.wait()
+
+
+class _ServingHere:
+    """The same in this process, where everything is waited for."""
+
+    def __init__(self, call: ModelCall) -> None:
+        self._served = call.function(*call.arguments, _told)
+        self._answer: Any = None
+
+    def wait(self) -> Any:
+        answer, self._answer = self._answer, None
+        return answer
+
+    def begin(self, question: Any, result: Path | None = None) -> None:
+        self._answer = self._served(question)
+
+    def ask(self, question: Any, result: Path | None = None) -> Any:
+        return self._served(question)
 
 
 @dataclass

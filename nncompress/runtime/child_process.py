@@ -71,17 +71,43 @@ def call_in_process(call: Call, announced: Announce = silent, timeout_s: float |
     Raises ChildDied, ChildTimedOut, ChildLacksMemory, and RuntimeError with the traceback for a bug.
     """
     with tempfile.TemporaryFile() as stderr, _started(call, stderr) as process:
-        return _Talk(process, stderr, announced, timeout_s).ask(call)
+        talk = _Talk(process, stderr, announced, timeout_s)
+        talk.send(call)
+        return talk.answer()
 
 
 @contextmanager
-def serving_process(call: Call, announced: Announce, timeout_s: float | None = None) -> Iterator[Callable[[Any], Any]]:
-    """What the function returns, as a callable of one argument that lives in the child. Raises as `call_in_process`."""
+def serving_process(call: Call, announced: Announce, timeout_s: float | None = None) -> Iterator[Serving]:
+    """What the function returns, a callable of one argument, living in the child; the function still runs there."""
     call = replace(call, serves=True)
     with tempfile.TemporaryFile() as stderr, _started(call, stderr) as process:
-        talk = _Talk(process, stderr, announced, timeout_s)
-        talk.ask(call)
-        yield talk.ask
+        yield Serving(_Talk(process, stderr, announced, timeout_s), call)
+
+
+class Serving:
+    """Questions to a child, one at a time. All raise as `call_in_process`."""
+
+    def __init__(self, talk: _Talk, call: Call) -> None:
+        talk.send(call)
+        self._talk, self._is_waited_for = talk, True
+
+    def wait(self) -> Any:
+        """The answer that is due, where one is: to `begin`, or to the call by which the child was started."""
+        if self._is_waited_for:
+            self._is_waited_for = False
+            return self._talk.answer()
+        return None
+
+    def begin(self, question: Any) -> None:
+        """Asks, when the answer that is due has come. The child works on it while nobody waits."""
+        self.wait()
+        self._talk.send(question)
+        self._is_waited_for = True
+
+    def ask(self, question: Any) -> Any:
+        """The child's answer."""
+        self.begin(question)
+        return self.wait()
 
 
 @dataclass(frozen=True)
@@ -97,12 +123,14 @@ class _Talk:
     def __post_init__(self) -> None:
         threading.Thread(target=_receive, args=(self.process.stdout, self.queue), daemon=True).start()
 
-    def ask(self, question: Any) -> Any:
-        """The child's answer."""
+    def send(self, question: Any) -> None:
         assert self.process.stdin is not None
-        with suppress(BrokenPipeError):  # it died: its messages end, which is dealt with below
+        with suppress(BrokenPipeError):  # it died: its messages end, which `answer` deals with
             self.process.stdin.write(pickle.dumps(question))
             self.process.stdin.flush()
+
+    def answer(self) -> Any:
+        """The child's, to what was sent last."""
         while (message := self._next_message()) is not None:
             match message:
                 case ("stage", part, what, done, total):

@@ -21,6 +21,7 @@ RAPL = Path("/sys/class/powercap/intel-rapl:0")  # the first processor package; 
 _ENERGY_S = 0.5  # spent on measuring energy: its counter ticks about every millisecond
 _PROCESS = Path("/proc/self")
 _FORGET_PEAK = "5"
+_SCHEDULED = Path("/proc/thread-self/schedstat")  # nanoseconds on a processor, nanoseconds waiting for one, turns
 _IDENTITY = (  # of one float, IR 7, opset 13
     b'\x08\x07:7\n\x10\n\x01x\x12\x01y"\x08Identity\x12\x01g'
     b"Z\x0f\n\x01x\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01b\x0f\n\x01y\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01B\x02\x10\r"
@@ -30,6 +31,7 @@ _IDENTITY = (  # of one float, IR 7, opset 13
 class Metered:
     """A session that is opened now, and what it costs to open it and to run it once.
 
+    The time is that of this thread without what it waited for a processor that others used, where the system says it.
     The peak is that of this process above what it held before, so nothing else may be opened meanwhile.
     """
 
@@ -39,9 +41,9 @@ class Metered:
         with suppress(OSError):  # not Linux, or not allowed: see `ran`
             (_PROCESS / "clear_refs").write_text(_FORGET_PEAK, encoding="ascii")
         self._held, self._earlier_peak = _status_bytes("VmRSS"), _status_bytes("VmHWM")
-        start = time.perf_counter()
+        start = time.perf_counter() - _waited_s()
         self.session = opening()
-        self._load_ms = 1000 * (time.perf_counter() - start)
+        self._load_ms = 1000 * (time.perf_counter() - _waited_s() - start)
         self._cost: Loaded | None = None
 
     def ran(self) -> Loaded:
@@ -110,6 +112,14 @@ def _give_back_memory() -> None:
     """Returns what was freed to the system, where the C library can: else a session would be opened in it unseen."""
     with suppress(AttributeError, OSError, TypeError):  # another C library; no handle of the process (Windows)
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def _waited_s() -> float:
+    """How long this thread has been ready to run while others ran; 0 where the system does not say."""
+    try:
+        return int(_SCHEDULED.read_text(encoding="ascii").split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return 0.0
 
 
 def _status_bytes(key: str) -> int | None:

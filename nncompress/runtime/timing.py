@@ -18,6 +18,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from nncompress.model.building import without_collector
 from nncompress.results.record import Latency, Timing
 
 _BLOCK_S = 0.0003  # far above the clock's resolution, and well below what a system gives to others at a time
@@ -120,14 +121,9 @@ def median_interval(values: Sequence[float]) -> tuple[float, float]:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """No garbage collection meanwhile."""
-    was_enabled = gc.isenabled()
     gc.collect()
-    gc.disable()
-    try:
+    with without_collector():
         yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _more_wanted(samples: int, end: float, seconds: float) -> bool:

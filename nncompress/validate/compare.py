@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 from nncompress.errors import InputError
 from nncompress.feeds.feeds import Feeds
@@ -61,22 +62,38 @@ def measure(request: Request, announce: Announce = silent, original: Original | 
 
     Raises InputError where the original or the data does not work, NoOutputError where the result does not.
     """
-    if len(request.feeds) == 0:
-        raise InputError(f"{request.feeds.origin}: there are no feeds to run the models on")
-    original = original or Original(request.reference, request.threads, announce)
-    if not original.session.is_open or original.session.draws is not None:
-        original.begin_anew(None)
-    larger = max(model_bytes(request.reference), model_bytes(request.candidate))
-    free = original.free_bytes if request.free_bytes is None else request.free_bytes
-    if fit_together(larger, 2, free):
-        return _side_by_side(request, original, announce)
-    return _one_after_the_other(request, original, announce)
+    return Measuring(request, announce, original).finished()
 
 
-def _side_by_side(request: Request, original: Original, announce: Announce) -> Run:
+class Measuring:
+    """`measure` in two parts: this opens the result too, where both fit in memory; `finished` does the rest."""
+
+    def __init__(self, request: Request, announce: Announce = silent, original: Original | None = None) -> None:
+        if len(request.feeds) == 0:
+            raise InputError(f"{request.feeds.origin}: there are no feeds to run the models on")
+        original = original or Original(request.reference, request.threads, announce)
+        if not original.session.is_open or original.session.draws is not None:
+            original.begin_anew(None)
+        larger = max(model_bytes(request.reference), model_bytes(request.candidate))
+        free = original.free_bytes if request.free_bytes is None else request.free_bytes
+        measuring = _side_by_side if fit_together(larger, 2, free) else _one_after_the_other
+        self._steps = measuring(request, original, announce)
+        next(self._steps)
+
+    def finished(self) -> Run:
+        """Called once."""
+        try:
+            next(self._steps)
+        except StopIteration as end:
+            return cast(Run, end.value)
+        raise AssertionError("there are two parts")
+
+
+def _side_by_side(request: Request, original: Original, announce: Announce) -> Generator[None, None, Run]:
     first = next(iter(request.feeds))
     draws = _draws(request, original, first, announce)
     candidate = _opened(request, draws, announce)
+    yield
     tally = _tally(original.session, candidate.session, request)
 
     def live() -> Outputs:
@@ -95,8 +112,9 @@ def _side_by_side(request: Request, original: Original, announce: Announce) -> R
     return _run(request, tally, latency, loaded, draws, together=True)
 
 
-def _one_after_the_other(request: Request, original: Original, announce: Announce) -> Run:
+def _one_after_the_other(request: Request, original: Original, announce: Announce) -> Generator[None, None, Run]:
     """As above with one session at a time: the original's outputs wait in a temporary file."""
+    yield
     with tempfile.TemporaryFile(prefix="nncompress-") as spill:
         first = next(iter(request.feeds))
         draws = _draws(request, original, first, announce)

@@ -33,11 +33,11 @@ def bench_files(models: Sequence[Path], proof: Proof) -> BenchReport:
     facts, feeds, loaded, macs = [], [], [], []
     for path in counted("opening models", models, len(models)):
         model = load(path)
-        facts.append(file_facts(model, in_full=False))
         with opened(model, path, replace(proof, validate=True)) as original:
+            facts.append(file_facts(model, in_full=False))
             assert original.feeds is not None, "validation is on"
             feeds.append(next(iter(original.feeds)))
-            macs.append(macs_on(model, feeds[-1]))
+            macs.append(macs_on(model, feeds[-1], facts[-1]))
         loaded.append(loading_in_child(path, feeds[-1], proof.threads))
     timings = in_turns_in_child(models, feeds, proof.threads, proof.seconds)
     benched = [

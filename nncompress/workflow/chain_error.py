@@ -27,19 +27,29 @@ def chain_errors(
 
     `originals`: the weights and tensors that were there at first, by line; `outcomes` by line.
     """
+    steps = [
+        [step.sqnr_db for step in of_line if isinstance(step, Rewritten) and step.sqnr_db is not None]
+        for of_line in outcomes
+    ]
+    remaining = _by_line(result) if any(len(of_line) > 1 for of_line in steps) else {}
+    return [
+        _measured(*originals[line], remaining[line])
+        if len(of_line) > 1 and line in remaining
+        else of_line[0]
+        if of_line
+        else None
+        for line, of_line in enumerate(steps)
+    ]
+
+
+def _by_line(result: Model) -> dict[int, list[Weight]]:
+    """The weights that are there now."""
     remaining: dict[int, list[Weight]] = {}
     for weight in find_weights(result):
         origin = origin_of(weight.value)
         if origin is not None:
             remaining.setdefault(origin.line, []).append(weight)
-    errors: list[float | None] = []
-    for line, of_line in enumerate(outcomes):
-        steps = [outcome for outcome in of_line if isinstance(outcome, Rewritten) and outcome.sqnr_db is not None]
-        if len(steps) > 1 and line in remaining:
-            errors.append(_measured(*originals[line], remaining[line]))
-        else:
-            errors.append(steps[0].sqnr_db if steps else None)
-    return errors
+    return remaining
 
 
 def _measured(weight: Weight, original: ir.TensorProtocol, remaining: list[Weight]) -> float | None:

@@ -29,11 +29,14 @@ def compare_files(
     with watch.stage("load"):
         first, second = load(reference), load(candidate)
     with watch.stage("validate"), opened(first, reference, proof) as original:
+        before = file_facts(first)  # while onnxruntime opens it
         check_limits(limits, proof, limit_sources, original.feeds)
-        run = original.compare(candidate, second)
+        original.begin(candidate, second)
+        after = file_facts(second)
+        run = original.finish(candidate, second, (before, after))
         first.check_in_place()
         second.check_in_place()
-    comparison = Comparison(file_facts(first), file_facts(second), run)
+    comparison = Comparison(before, after, run)
     verdict = judge(comparison, limits, sources=limit_sources)
     notes = (*first.notes, *_complaint(first), *second.notes, *_complaint(second))
     return Report("compare", (), comparison, (), verdict, here, proof.seed, tuple(watch.seconds), notes)

@@ -74,9 +74,10 @@ def compress_file(
             if not writing.dry_run:
                 check_target(target, original, force=writing.force, external_data=writing.external_data)
             proved = stack.enter_context(opened(original, source, proof))
+            reference = file_facts(original) if proof.validate else None  # while onnxruntime opens it
             check_limits(labelled, proof, limit_sources, proved.feeds)
             samples = samples_for(passes, original, calibrating, proved, writes=not writing.dry_run)
-            proved = proved if samples is None else replace(proved, feeds=samples.proof)
+            proved = proved if samples is None or samples.proof is None else proved.on(samples.proof)
         with watch.stage("compress"), _hashed_meanwhile(original):
             chosen = _chosen(passes, writing, proved, samples, limits)
             compressed = _compressed(chosen.passes, writing, proved, samples, chosen.reasons)
@@ -86,17 +87,17 @@ def compress_file(
         out = stack.enter_context(_output(target, original, writing))
         with watch.stage("write"):
             written_file = out.write(compressed.model, external_data=writing.external_data)
+            proved.begin(written_file, compressed.model)
             result = load(written_file)
             check_result(result, original)
             if writing.aim == "size":
                 _require_smaller(original, result)
         with watch.stage("validate"):
-            run = proved.compare(written_file, compressed.model)
-            original.check_in_place()  # onnxruntime has opened it by its path
-            reference = file_facts(original, in_full=proof.validate)
+            reference = reference or file_facts(original, in_full=False)
             candidate = file_facts(result, shown_as=target, in_full=proof.validate)
-        before, after = reference.file_bytes, candidate.file_bytes
-        lines = with_graph_line(compressed.lines, before, after, compressed.outcomes)
+            run = proved.finish(written_file, result, (reference, candidate))
+            original.check_in_place()  # onnxruntime has opened it by its path
+        lines = with_graph_line(compressed.lines, reference.file_bytes, candidate.file_bytes, compressed.outcomes)
         comparison = Comparison(reference, candidate, run)
         requests = replace(_requests(writing, compressed, samples), chosen=is_mixed(passes))
         verdict = judge(comparison, limits, lines, writing.aim, requests, limit_sources)

@@ -107,7 +107,7 @@ def _on_samples(trials: Trials) -> Trials:
     count = len(trials.samples)
     few = replace(trials.samples, indices=trials.samples.indices[:: max(1, -(-count // _MOST_FEEDS))])
     proof = replace(trials.proved.proof, seconds=_TRIAL_S, metrics=(), labels=None)
-    return replace(trials, proved=replace(trials.proved, feeds=few, proof=proof))
+    return replace(trials, proved=trials.proved.on(few, proof))
 
 
 class _Search:
@@ -259,7 +259,7 @@ class _Search:
         assert feeds is not None, "trials are run"
         few = replace(feeds, indices=feeds.indices[:_FEW_FEEDS])
         proof = replace(self._trials.proved.proof, seconds=0.0)
-        quick = replace(self._trials, proved=replace(self._trials.proved, feeds=few, proof=proof))
+        quick = replace(self._trials, proved=self._trials.proved.on(few, proof))
         plain = 10 ** (-_loss(self._run({}, quick)).sqnr_db / 10)
         costs = {}
         for unit, way in counted("measuring damage", list(fastest.mix.items()), len(fastest.mix)):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from nncompress.errors import UnknownOperatorError, UsageError
 from nncompress.feeds.fed import input_specs
@@ -20,14 +20,17 @@ from nncompress.model.blocks import draws_random_numbers
 from nncompress.model.inventory import quantized_parts
 from nncompress.model.macs import count_macs
 from nncompress.model.model import Model
-from nncompress.model.shapes import infer_shapes
+from nncompress.model.shapes import are_of_one_sample, infer_shapes
 from nncompress.progress import at
 from nncompress.results.limits import Limits
-from nncompress.results.record import Run, Work
+from nncompress.results.record import FileFacts, Run, Work
 from nncompress.runtime.child import check_loads_in_child
 from nncompress.runtime.libraries import registering
 from nncompress.validate.in_child import OpenOriginal, original_in_child
 from nncompress.validate.metrics.names import does_without_labels
+
+if TYPE_CHECKING:
+    from nncompress.validate.compare import Request
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -100,49 +103,83 @@ class Opened:
 
     model: Model
     reference: Path
-    feeds: Feeds | None  # None: it is not run
     proof: Proof
-    session: OpenOriginal | None
+    session: OpenOriginal | None  # None: it is not run
+    choices: tuple[Feeds, ...] = ()  # what it may be run on: the data, or inputs made up in several sizes
+    chosen: Feeds | None = None  # of these or others, where that is settled
 
-    def compare(self, candidate: Path, model: Model) -> Run | None:
-        """What running both files measured; None without feeds. `model` is the candidate's.
+    def on(self, feeds: Feeds, proof: Proof | None = None) -> Opened:
+        """The same, run on other feeds, and measured as `proof` says."""
+        return replace(self, chosen=feeds, proof=proof or self.proof)
+
+    @functools.cached_property
+    def feeds(self) -> Feeds | None:
+        """What it is run on; None: it is not. Waits until it is open.
+
+        Raises InputError where onnxruntime refuses it, or all inputs that were made up.
+        """
+        if self.session is None:
+            return None
+        self.session.wait()
+        if self.chosen is not None:
+            return self.chosen
+        if self.proof.data is not None:
+            return self.choices[0]
+        return self.session.accepted(self.choices, how_to_give(input_specs(self.model.ir)))
+
+    def begin(self, candidate: Path, model: Model) -> None:
+        """What `compare` will begin with: the result is opened while something else is done here."""
+        if self.session is not None:
+            self.session.begin(self._request(candidate, model))
+
+    def compare(self, candidate: Path, model: Model, facts: tuple[FileFacts, FileFacts] | None = None) -> Run | None:
+        """What running both files measured; None without feeds. `model` is the candidate's; `facts` of both, if known.
 
         Raises NoOutputError where onnxruntime refuses the candidate.
         """
-        if self.feeds is None:
-            return None
-        from nncompress.validate.compare import Request
+        self.begin(candidate, model)
+        return self.finish(candidate, model, facts)
 
-        assert self.session is not None, "what is run is open"
-        proof = self.proof
-        run = self.session.compared(
-            Request(
-                self.reference, candidate, self.feeds, proof.threads, proof.seconds, exact=_needs_exact(model),
-                metrics=proof.metrics, metric_output=proof.metric_output, random=_draws(model),
-            )
-        )  # fmt: skip
+    def finish(self, candidate: Path, model: Model, facts: tuple[FileFacts, FileFacts] | None = None) -> Run | None:
+        """The same where it was begun."""
+        if self.session is None:
+            return None
+        assert self.feeds is not None, "what is open is run"
+        run = self.session.finished(candidate)
         feed = next(iter(self.feeds))
         sizes = tuple(f"{name} {'×'.join(map(str, shape)) or 'scalar'}" for name, shape in _shapes(feed).items())
-        return replace(run, work=Work(sizes, macs_on(self.model, feed), macs_on(model, feed)))
+        known = facts or (None, None)
+        macs = [macs_on(each, feed, fact) for each, fact in zip((self.model, model), known, strict=True)]
+        return replace(run, work=Work(sizes, *macs))
+
+    def _request(self, candidate: Path, model: Model) -> Request:
+        from nncompress.validate.compare import Request
+
+        assert self.feeds is not None, "what is open is run"
+        return Request(
+            self.reference, candidate, self.feeds, self.proof.threads, self.proof.seconds, exact=_needs_exact(model),
+            metrics=self.proof.metrics, metric_output=self.proof.metric_output, random=_draws(model),
+        )  # fmt: skip
 
 
 @contextmanager
 def opened(model: Model, path: Path, proof: Proof) -> Iterator[Opened]:
-    """Opens the original, once, until the block ends. Finds out early that it cannot be run, or not on its inputs."""
+    """Opens the original, once, until the block ends, which begins while that goes on.
+
+    Its `feeds`, asked for early, tell early that it cannot be run, or not on its inputs.
+    """
     if not proof.validate:
         if model.complaint:
             with suppress(UnknownOperatorError):
                 check_loads_in_child(path)  # the checker's word alone is no reason to refuse
-        yield Opened(model, path, None, proof, None)
+        yield Opened(model, path, proof, None)
         return
     if proof.data is None:
-        choices = synthesise_choices(model.ir, seed=proof.seed, dims=proof.dims)
+        choices = tuple(synthesise_choices(model.ir, seed=proof.seed, dims=proof.dims))
     else:
         choices = (load_feeds(proof.data, input_specs(model.ir), proof.labels),)
     with original_in_child(path, threads=proof.threads, seconds=proof.seconds) as session:
-        advice = how_to_give(input_specs(model.ir))
-        feeds = session.accepted(choices, advice) if proof.data is None else choices[0]
-        yield Opened(model, path, feeds, proof, session)
+        yield Opened(model, path, proof, session, choices)
 
 
 def free_dims(model: Model) -> list[str]:
@@ -150,9 +187,12 @@ def free_dims(model: Model) -> list[str]:
     return free_sizes(input_specs(model.ir))
 
 
-def macs_on(model: Model, feed: Feed) -> int | None:
-    """Multiply-accumulates of one run on `feed`; None where its sizes do not tell."""
-    return count_macs(model, infer_shapes(model, _shapes(feed)))
+def macs_on(model: Model, feed: Feed, facts: FileFacts | None = None) -> int | None:
+    """Multiply-accumulates of one run on `feed`; None where its sizes do not tell. `facts`: of the model, if known."""
+    shapes = _shapes(feed)
+    if facts is not None and are_of_one_sample(model, shapes):
+        return facts.macs
+    return count_macs(model, infer_shapes(model, shapes))
 
 
 def _shapes(feed: Feed) -> dict[str, tuple[int, ...]]:

@@ -93,10 +93,13 @@ def test_a_crash_names_the_model_and_the_signal():
 
 def test_the_file_that_a_question_is_about_is_named_where_it_crashes():
     call = ModelCall(Crasher, (), Path("a.onnx"), None)
-    with pytest.raises(InputError, match=r"running the original a\.onnx"), serve_in_child(call) as ask:
-        ask("original", Path("b.onnx"))
-    with pytest.raises(NoOutputError, match=r"running the result b\.onnx: onnxruntime cr"), serve_in_child(call) as ask:
-        ask("result", Path("b.onnx"))
+    with pytest.raises(InputError, match=r"running the original a\.onnx"), serve_in_child(call) as child:
+        child.ask("original", Path("b.onnx"))
+    with (
+        pytest.raises(NoOutputError, match=r"running the result b\.onnx: onnxruntime cr"),
+        serve_in_child(call) as child,
+    ):
+        child.ask("result", Path("b.onnx"))
 
 
 def test_a_child_that_just_leaves_is_a_crash_with_its_last_words():
@@ -208,29 +211,47 @@ class Adder:
 
 
 def test_a_child_answers_until_the_block_ends():
-    with serve_in_child(model_call(Adder, 10)) as ask:
-        assert [ask(1), ask(2), ask(3)] == [11, 13, 16]
+    with serve_in_child(model_call(Adder, 10)) as child:
+        assert [child.ask(1), child.ask(2), child.ask(3)] == [11, 13, 16]
+
+
+def test_it_works_on_what_was_begun_while_nobody_waits():
+    with serve_in_child(model_call(Adder, 10)) as child:
+        child.begin(1)
+        child.begin(2)  # waits for the first
+        assert child.wait() == 13
+        assert child.wait() is None  # nothing is due
+        assert child.ask(3) == 16
+
+
+@pytest.mark.parametrize("ask", [lambda child: child.wait(), lambda child: child.ask(1), lambda child: child.begin(1)])
+def test_that_it_could_not_begin_comes_with_the_first_wait(ask):
+    with (
+        serve_in_child(model_call(fail, InputError("refused"))) as child,
+        pytest.raises(InputError, match=r"^refused$"),
+    ):
+        ask(child)
 
 
 def test_its_errors_and_crashes_come_back_as_errors_that_name_the_model():
-    with pytest.raises(InputError, match=r"^it is negative$"), serve_in_child(model_call(Adder, 0)) as ask:
-        ask(-1)
+    with pytest.raises(InputError, match=r"^it is negative$"), serve_in_child(model_call(Adder, 0)) as child:
+        child.ask(-1)
     said = r"^adding None to the original a\.onnx: onnxruntime crashed \(SIGSEGV\)$"
-    with pytest.raises(InputError, match=said), serve_in_child(model_call(Adder, 0)) as ask:
-        [ask(number) for number in (1, None)]
+    with pytest.raises(InputError, match=said), serve_in_child(model_call(Adder, 0)) as child:
+        [child.ask(number) for number in (1, None)]
 
 
 def test_it_answers_again_after_an_error():
-    with serve_in_child(model_call(Adder, 10)) as ask:
+    with serve_in_child(model_call(Adder, 10)) as child:
         with pytest.raises(InputError, match=r"^it is negative$"):
-            ask(-1)
-        assert ask(2) == 12
+            child.ask(-1)
+        assert child.ask(2) == 12
 
 
 def test_it_ends_with_the_block_whatever_happens_in_it():
     def interrupted():
-        with serve_in_child(model_call(Adder, 0)) as ask:
-            ask(1)
+        with serve_in_child(model_call(Adder, 0)) as child:
+            child.ask(1)
             assert len(child_process._running - before) == 1
             raise KeyboardInterrupt
 
@@ -242,5 +263,7 @@ def test_it_ends_with_the_block_whatever_happens_in_it():
 
 def test_in_process_it_serves_too(monkeypatch):
     monkeypatch.setattr("nncompress.runtime.child._in_process", True)
-    with serve_in_child(model_call(Adder, 10)) as ask:
-        assert [ask(1), ask(2)] == [11, 13]
+    with serve_in_child(model_call(Adder, 10)) as child:
+        assert [child.ask(1), child.ask(2)] == [11, 13]
+        child.begin(3)
+        assert [child.wait(), child.wait()] == [16, None]

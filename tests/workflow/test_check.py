@@ -38,13 +38,13 @@ def check(folder: Path, *names: str, **proof: Any) -> CheckReport:
 def asked_of(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What the process that runs models is asked for, from now on."""
     requests: list[Any] = []
-    compared = OpenOriginal.compared
+    begin = OpenOriginal.begin
 
-    def noted(original: OpenOriginal, request: Any) -> Any:
+    def noted(original: OpenOriginal, request: Any) -> None:
         requests.append(request)
-        return compared(original, request)
+        begin(original, request)
 
-    monkeypatch.setattr(OpenOriginal, "compared", noted)
+    monkeypatch.setattr(OpenOriginal, "begin", noted)
     return requests
 
 

@@ -250,7 +250,7 @@ def test_the_original_is_opened_once_whatever_it_is_needed_for(
 def test_an_original_that_cannot_be_run_is_found_out_before_anything_is_compressed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nncompress.workflow.compress.compress_graph", None)  # not called
+    monkeypatch.setattr("nncompress.workflow.trials.compress_graph", None)  # not called
     proto = proto_of("g (float[N] x) => (float[N] y) { y = local.Unknown(x) }")
     with pytest.raises(InputError, match="onnxruntime cannot load the original"):
         compress_file(saved(proto, tmp_path / "m.onnx"), tmp_path / "o.onnx", PLANS["quantize"], command="quantize")
@@ -262,7 +262,7 @@ def test_a_result_that_the_runtime_refuses_is_never_left_behind(
     def refused(*arguments: object, **options: object) -> None:
         raise NoOutputError("loading the result small.onnx: onnxruntime says no")
 
-    monkeypatch.setattr("nncompress.validate.in_child.OpenOriginal.compared", refused)
+    monkeypatch.setattr("nncompress.validate.in_child.OpenOriginal.finished", refused)
     with pytest.raises(NoOutputError, match="onnxruntime says no"):
         compress("digits_mlp.onnx", PLANS["quantize"], tmp_path / "small.onnx")
     assert files_in(tmp_path) == set()

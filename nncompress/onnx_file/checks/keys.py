@@ -7,7 +7,6 @@ by well-known tools.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import chain
 from typing import Any
 
 import onnx
@@ -20,11 +19,12 @@ _Entries = Iterable[onnx.StringStringEntryProto]
 
 def check_keys(proto: onnx.ModelProto) -> None:
     """Raises InputError for the first key that one list of entries gives two values."""
-    for holder in _with_metadata(proto):
-        if len(holder.metadata_props) > 1:
+    tensors = list(all_tensors(proto))
+    for holders in _with_metadata(proto, tensors):
+        for holder in [holder for holder in holders if len(holder.metadata_props) > 1]:
             name = f" {holder.name!r}" if getattr(holder, "name", "") else ""
             _refuse_two_values(f"the metadata of the {_kind(holder)}{name}", holder.metadata_props)
-    for tensor in all_tensors(proto):
+    for tensor in tensors:
         _refuse_two_values(f"tensor {tensor.name!r}: the place of its external data", tensor.external_data)
 
 
@@ -35,13 +35,13 @@ def _refuse_two_values(what: str, entries: _Entries) -> None:
             raise InputError(f"{what} has two values for {entry.key!r}")
 
 
-def _with_metadata(proto: onnx.ModelProto) -> Iterator[Any]:
-    yield proto
+def _with_metadata(proto: onnx.ModelProto, tensors: Iterable[onnx.TensorProto]) -> Iterator[Iterable[Any]]:
+    yield [proto]
     for function in proto.functions:
-        yield from chain([function], function.node, function.value_info)
+        yield from ([function], function.node, function.value_info)
     for graph in all_graphs(proto):
-        yield from chain([graph], graph.node, graph.input, graph.output, graph.value_info)
-    yield from all_tensors(proto)
+        yield from ([graph], graph.node, graph.input, graph.output, graph.value_info)
+    yield tensors
 
 
 def _kind(holder: Any) -> str:

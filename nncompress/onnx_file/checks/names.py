@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import onnx
 
 from nncompress.errors import InputError
-from nncompress.onnx_file.walk import all_graphs
+from nncompress.onnx_file.walk import all_graphs, graphs_of
 
 Outer = tuple[set[str], ...]  # the names of the graphs around, the innermost last
 
@@ -40,14 +40,15 @@ def _check_graph(graph: onnx.GraphProto, outer: Outer) -> None:
 
 
 def _check_nodes(nodes: Iterable[onnx.NodeProto], visible: Outer, where: str) -> None:
+    own = visible[-1]
     for node in nodes:
         if not node.output and node.domain in ("", "ai.onnx"):
             raise InputError(f"{where}: node {node.name!r} ({node.op_type}) has no output")
         for name in node.input:
-            if name and not any(name in names for names in reversed(visible)):
+            if name and name not in own and not any(name in names for names in visible):
                 raise InputError(f"{where}: node {node.name!r} ({node.op_type}) reads {name!r}, which nothing defines")
-        for attribute in node.attribute:
-            for graph in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
+        for attribute in node.attribute if node.attribute else ():
+            for graph in graphs_of(attribute):
                 _check_graph(graph, visible)
 
 
