@@ -19,6 +19,7 @@ class Context:
     storing: Storing
     store: Store = field(default_factory=lambda: _Store())
     threads: int = 1
+    draft: bool = False  # nobody keeps the result: statistics that passes could do without are left out
     calibration: Calibration | None = None  # None: there are no calibration data
     moves_biases: bool = False  # a pass that needs calibration data may do so
 

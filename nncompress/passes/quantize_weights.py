@@ -118,7 +118,7 @@ class QuantizeWeights(WeightPass):
 
     def _felt(self, model: Model, weights: Sequence[Weight], context: Context) -> dict[ir.Value, np.ndarray]:
         """How much the error of each value of a weight counts, where that is known and makes a difference."""
-        if context.calibration is None or not self.uses:
+        if context.calibration is None or context.draft or not self.uses:
             return {}
         squares = zip(weights, context.calibration.inputs(model, weights), strict=True)
         found = ((weight, importance_of(known)) for weight, known in squares if not isinstance(known, str))

@@ -35,8 +35,9 @@ _PROFILE_S, _TRIAL_S = 0.3, 0.3
 _LEAST_GAIN = 0.03  # of a unit's time, for which it leaves floating point
 _LEAST_SQNR_DB, _LEAST_DB_OF_CHOICES = 20.0, 10.0
 _MOST_CHANGED = 0.005  # share of answers that may be other ones, where nothing else is allowed
-_LOG_SPEED_PER_DB, _ENOUGH_DB = 0.01, 40.0  # a percent of speed for each dB
+_LOG_SPEED_PER_DB, _ENOUGH_DB = 0.02, 35.0  # two percent of speed for each dB
 _MOST_FEEDS, _FEW_FEEDS = 16, 4
+_MOST_HALVINGS = 12
 _MARGIN = 0.97  # what is not faster by that is not taken
 
 
@@ -107,7 +108,7 @@ def _on_samples(trials: Trials) -> Trials:
     count = len(trials.samples)
     few = replace(trials.samples, indices=trials.samples.indices[:: max(1, -(-count // _MOST_FEEDS))])
     proof = replace(trials.proved.proof, seconds=_TRIAL_S, metrics=(), labels=None)
-    return replace(trials, proved=trials.proved.on(few, proof))
+    return replace(trials, proved=trials.proved.on(few, proof), draft=True)
 
 
 class _Search:
@@ -240,11 +241,11 @@ class _Search:
 
     def _repaired(self, fastest: Tried, plain: Tried) -> list[Tried]:
         """The same with fewer units in integers: by halves, until the loss is allowed by as few as possible."""
-        ranked = self._by_damage(fastest)
+        ranked = self._by_damage(fastest.mix)
         low, high, found = 0, len(ranked), []
         while high - low > 1:
             middle = (low + high) // 2
-            spared = set(ranked[:middle])
+            spared = {unit for part in ranked[:middle] for unit in part}
             tried = self._try({unit: way for unit, way in fastest.mix.items() if unit not in spared})
             if self._allows(tried.loss, plain.loss):
                 found.append(tried)
@@ -253,20 +254,33 @@ class _Search:
                 low = middle
         return found
 
-    def _by_damage(self, fastest: Tried) -> list[Unit]:
-        """Units in integers, those first that do most damage for what they save."""
+    def _by_damage(self, mix: Mix) -> list[tuple[Unit, ...]]:
+        """Units in integers, in parts of the graph, those first that do most damage for what they save: the part that
+        does most is halved again and again."""
         feeds = self._trials.proved.feeds
         assert feeds is not None, "trials are run"
         few = replace(feeds, indices=feeds.indices[:_FEW_FEEDS])
-        proof = replace(self._trials.proved.proof, seconds=0.0)
-        quick = replace(self._trials, proved=self._trials.proved.on(few, proof))
-        plain = 10 ** (-_loss(self._run({}, quick)).sqnr_db / 10)
-        costs = {}
-        for unit, way in counted("measuring damage", list(fastest.mix.items()), len(fastest.mix)):
-            noise = max(0.0, 10 ** (-_loss(self._run({unit: way}, quick)).sqnr_db / 10) - plain)
-            saved = max(1e-3, self._times["float"][unit] - self._times[way][unit])
-            costs[unit] = noise / saved
-        return sorted(costs, key=lambda unit: -costs[unit])
+        quick = replace(
+            self._trials, proved=self._trials.proved.on(few, replace(self._trials.proved.proof, seconds=0.0))
+        )
+
+        def noise(units: Iterable[Unit]) -> float:
+            return float(10 ** (-_loss(self._run({unit: mix[unit] for unit in units}, quick)).sqnr_db / 10))
+
+        plain = noise(())
+        parts: dict[tuple[Unit, ...], float] = {tuple(mix): math.inf}
+        for _ in counted("measuring damage", range(_MOST_HALVINGS), _MOST_HALVINGS):
+            worst = max((part for part in parts if len(part) > 1), key=lambda part: parts[part], default=None)
+            if worst is None:
+                break
+            del parts[worst]
+            for half in (worst[: len(worst) // 2], worst[len(worst) // 2 :]):
+                parts[half] = max(0.0, noise(half) - plain)
+
+        def saved(part: tuple[Unit, ...]) -> float:
+            return max(1.0, sum(self._times["float"][unit] - self._times[mix[unit]][unit] for unit in part))
+
+        return sorted(parts, key=lambda part: -parts[part] / saved(part))
 
 
 def _loss(run: Run) -> Loss:

@@ -80,17 +80,17 @@ class Compressed:
 def compress_graph(
     model: Model, passes: Sequence[Pass], *, form: str = DEFAULT_FORM, target: Target = "portable", threads: int = 1,
     preparing: Preparing = Preparing(), samples: Feeds | None = None, cache: Cache | None = None,
-    keep_metadata: bool = False,
+    keep_metadata: bool = False, draft: bool = False,
 ) -> Compressed:  # fmt: skip
     """Applies `passes` to a copy of `model` and stores what they made. Raises UsageError as `apply_passes` does, and
-    for a form that the model's opset does not have.
+    for a form that the model's opset does not have. `draft`: see Context.
 
     Where no pass changes anything, the copy is the model as it was.
     """
     check_passes(passes, calibrated=samples is not None)
     prepared = prepare(model, passes, form, preparing)
     storing = Storing(prepared.model.opset, form, target, keep_metadata=keep_metadata)
-    context = Context(storing, threads=threads)
+    context = Context(storing, threads=threads, draft=draft)
     applied = apply_passes(prepared.model, passes, context, samples=samples, cache=cache)
     if not applied.changed:
         frozen = with_constants(model, preparing) if preparing.freeze_inputs else Prepared(model)

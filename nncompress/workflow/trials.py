@@ -31,12 +31,14 @@ class Trials:
     cache: Cache | None = None
     preparing: Preparing = Preparing()
     keep_metadata: bool = False
+    draft: bool = False
 
     def compressed(self, passes: Sequence[Pass]) -> Compressed:
         """What `passes` make of it."""
         return compress_graph(
             self.proved.model, passes, form=self.form, target=self.target, threads=self.threads, samples=self.samples,
             cache=self.cache, preparing=self.preparing, keep_metadata=self.keep_metadata,
+            draft=self.draft,
         )  # fmt: skip
 
     def run(self, model: Model) -> Run:
