@@ -21,6 +21,7 @@ from nncompress.passes.base import Pass
 from nncompress.passes.correct_biases import CorrectBiases
 from nncompress.passes.factorize import Factorize
 from nncompress.passes.prune_magnitude import PruneMagnitude
+from nncompress.passes.quantize_activations import QuantizeActivations
 from nncompress.passes.quantize_weights import QuantizeWeights
 from nncompress.passes.store_lossless import StoreLossless
 from nncompress.report.formats import rendered
@@ -38,7 +39,7 @@ from nncompress.workflow.proof import Proof
 from nncompress.workflow.raised_check import same_made_up_outputs
 
 __all__ = [
-    "CorrectBiases", "Factorize", "Model", "PruneMagnitude", "QuantizeWeights", "Report", "StoreLossless", "compare",
+    "CorrectBiases", "Factorize", "Model", "PruneMagnitude", "QuantizeActivations", "QuantizeWeights", "Report", "StoreLossless", "compare",
     "compress", "load", "save", "sweep", "to_proto",
 ]  # fmt: skip
 
