@@ -39,7 +39,8 @@ from nncompress.workflow.proof import Proof
 from nncompress.workflow.raised_check import same_made_up_outputs
 
 __all__ = [
-    "CorrectBiases", "Factorize", "Model", "PruneMagnitude", "QuantizeActivations", "QuantizeWeights", "Report", "StoreLossless", "compare",
+    "CorrectBiases", "Factorize", "Model", "PruneMagnitude", "QuantizeActivations", "QuantizeWeights", "Report",
+    "StoreLossless", "compare",
     "compress", "load", "save", "sweep", "to_proto",
 ]  # fmt: skip
 

@@ -38,6 +38,11 @@ class CalibrationRun:
     threads: int = 1
     cache: Cache = field(default_factory=Cache)
 
+    @property
+    def made_up(self) -> bool:
+        """See `passes.statistics.Calibration`."""
+        return self.samples.synthetic
+
     def walk(
         self, model: Model, linears: Sequence[Linear], needs: Needs
     ) -> Generator[tuple[Linear, Deviation | str], None, None]:
@@ -54,7 +59,7 @@ class CalibrationRun:
 
     def inputs(self, model: Model, weights: Sequence[Weight]) -> list[np.ndarray | str]:
         """See `passes.statistics.Calibration`."""
-        if self.samples.synthetic:
+        if self.made_up:
             return ["the samples are made up"] * len(weights)
         return measured_squares(model, self.samples, weights, self.threads)
 

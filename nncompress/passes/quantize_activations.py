@@ -29,6 +29,7 @@ from nncompress.passes.select import check_globs, matches
 from nncompress.passes.statistics import ActivationRange, Calibration, Needs
 from nncompress.results.record import Outcome, Rewritten, Skipped
 
+_UNKNOWN_INPUT = "its data are an input, and made-up samples do not tell how far real ones reach"
 _STATIC_FROM_OPSET, _DYNAMIC_FROM_OPSET = 13, 11
 
 
@@ -98,6 +99,9 @@ class QuantizeActivations(WeightPass):
 
     def _static(self, model: Model, weights: Sequence[Weight], calibration: Calibration) -> list[Outcome]:
         reasons = {id(weight.value): _reason_against(model, weight) for weight in weights}
+        if calibration.made_up:
+            fed = (weight for weight in weights if any(_is_fed(use.node) for use in weight.uses))
+            reasons |= {id(weight.value): _UNKNOWN_INPUT for weight in fed}
         able = [weight for weight in weights if reasons[id(weight.value)] is None]
         names = dict.fromkeys(
             str(value.name) for weight in able for use in weight.uses for value in _rounded_at(use.node)
@@ -144,6 +148,14 @@ class _Rounder:
         known = self._ranges[str(value.name)]
         assert isinstance(known, ActivationRange), "others are no operands of what is rounded"
         return rounding_for(known.low, known.high)
+
+
+def _is_fed(node: ir.Node) -> bool:
+    """True if its data are an input of the model, maybe rearranged."""
+    data = operand(node, 0)
+    while data is not None and (producer := data.producer()) is not None and standard_op(producer) in MOVES:
+        data = operand(producer, 0)
+    return data is not None and data.is_graph_input()
 
 
 def _rounded_at(node: ir.Node) -> Iterator[ir.Value]:

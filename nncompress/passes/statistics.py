@@ -68,6 +68,11 @@ class ActivationRange:
 class Calibration(Protocol):
     """Sample inputs, run through the model as it was and as it is now."""
 
+    @property
+    def made_up(self) -> bool:
+        """True where nobody gave the samples: how far real inputs reach is not known."""
+        ...
+
     def walk(
         self, model: Model, linears: Sequence[Linear], needs: Needs
     ) -> Generator[tuple[Linear, Deviation | str], None, None]:
