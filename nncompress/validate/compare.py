@@ -97,7 +97,10 @@ def _side_by_side(request: Request, original: Original, announce: Announce) -> G
     tally = _tally(original.session, candidate.session, request)
 
     def live() -> Outputs:
-        own = original.session if draws is None else original.session.again()  # whose draws begin anew
+        if draws is None:
+            yield from original.outputs(request.feeds)
+            return
+        own = original.session.again()  # whose draws begin anew
         for number, feed in enumerate(request.feeds):
             announce("original", "run", number, len(request.feeds))
             yield own.run(feed)
