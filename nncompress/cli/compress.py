@@ -135,14 +135,20 @@ def _compress(
             say(printable(f"{where} is up to date"))
             write_files(saved, SummaryOptions(github_summary=report.github_summary))
             return
+    done: list[Pass] = [*passes]
+
+    def settled(chosen: tuple[Pass, ...]) -> None:
+        done[:] = chosen
+
     result = compress_file(
         source, where, passes, command=command, proof=proving, writing=writing, limits=gates,
         calibrating=calibrating_of(calibration), limit_sources=limit_sources(invocation.sources),
+        settled=settled,
     )  # fmt: skip
     hide()
     end_work()  # an interrupt could no longer leave nothing behind
     if write.save_recipe is not None:
         values = shared_values(calibration, proof, limits, write)
-        write_text(write.save_recipe, recipe_text(passes, values, write.save_recipe))
+        write_text(write.save_recipe, recipe_text(done, values, write.save_recipe))
     notes = ("dry run: nothing was written",) if write.dry_run else ()
     finish(replace(result, options=options, notes=(*result.notes, *notes)), report)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -58,9 +58,10 @@ def compress_file(
     source: Path, target: Path, passes: Sequence[Pass], *, command: str,
     proof: Proof = Proof(), writing: Writing = Writing(), limits: Limits = Limits(),
     calibrating: Calibrating = Calibrating(), limit_sources: Mapping[str, str] = MappingProxyType({}),
+    settled: Callable[[tuple[Pass, ...]], None] | None = None,
 ) -> Report:  # fmt: skip
     """Compresses `source` to `target`. The report says if a gate failed, and then nothing is kept unless asked for.
-    `limit_sources`: {limit: the file that set it}.
+    `limit_sources`: {limit: the file that set it}; `settled` is told the passes with what was to be measured decided.
 
     Raises UsageError, InputError (source or data), NoOutputError (nothing changed, larger, refused by a runtime).
     """
@@ -80,6 +81,8 @@ def compress_file(
             proved = proved if samples is None or samples.proof is None else proved.on(samples.proof)
         with watch.stage("compress"), _hashed_meanwhile(original):
             chosen = _chosen(passes, writing, proved, samples, limits)
+            if settled is not None:
+                settled(chosen.passes)
             compressed = _compressed(chosen.passes, writing, proved, samples, chosen.reasons)
             _require_change(original, compressed)
             notes = (*original.notes, *_complaint(original), *compressed.notes)

@@ -129,6 +129,7 @@ class _Search:
         for way in counted("profiling ways to compute", ways, len(ways)):
             self._profile(way)
         plain = self._try({})
+        assert plain is not None, "weights alone can be run, or there is an error"
         for mix in self._candidates():
             self._try(mix)
         fastest = min(self._tried, key=lambda tried: tried.ratio)
@@ -195,13 +196,18 @@ class _Search:
             return
         self._times[way] = microseconds_by_unit(kernels, self._units, compressed.model)
 
-    def _try(self, mix: Mix) -> Tried:
-        """Runs a whole model; one that was tried before is not run again."""
+    def _try(self, mix: Mix) -> Tried | None:
+        """Runs a whole model; one that was tried before is not run again. None for one that cannot be run."""
         for tried in self._tried:
             if dict(tried.mix) == dict(mix):
                 return tried
         at(f"trying mix {len(self._tried) + 1}")
-        run = self._run(mix, self._trials)
+        try:
+            run = self._run(mix, self._trials)
+        except NoOutputError:
+            if mix:
+                return None
+            raise
         assert run.latency is not None, "it is timed"
         tried = Tried(mix, run.latency.ratio, _loss(run))
         self._tried.append(tried)
@@ -247,7 +253,7 @@ class _Search:
             middle = (low + high) // 2
             spared = {unit for part in ranked[:middle] for unit in part}
             tried = self._try({unit: way for unit, way in fastest.mix.items() if unit not in spared})
-            if self._allows(tried.loss, plain.loss):
+            if tried is not None and self._allows(tried.loss, plain.loss):
                 found.append(tried)
                 high = middle
             else:
