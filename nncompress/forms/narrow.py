@@ -16,6 +16,7 @@ import numpy as np
 import onnx_ir as ir
 
 from nncompress.model.edit import Draft
+from nncompress.numerics.grid import smallest_normal
 from nncompress.numerics.scales import CAST_BYTES, MUL_BYTES
 
 BFLOAT16_FROM_OPSET = 13
@@ -74,4 +75,4 @@ def _denormal(values: np.ndarray) -> bool:
     if values.dtype in _WHOLE:
         return False
     smallest = np.abs(values[values != 0]).min(initial=1)
-    return float(smallest) < float(ml_dtypes.finfo(values.dtype).tiny)  # type: ignore[no-untyped-call]
+    return float(smallest) < smallest_normal(values.dtype)

@@ -14,12 +14,19 @@ Runtimes do the first for batch normalisation at load, and a little of the rest.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
 
-from nncompress.model.channel_steps import ChannelStep, arithmetic, normalisation, remove_step
+from nncompress.model.channel_steps import (
+    ChannelStep,
+    arithmetic,
+    arithmetic_of_one,
+    normalisation,
+    remove_step,
+)
 from nncompress.model.constants import (
     constant_tensor,
     float_constant,
@@ -31,6 +38,7 @@ from nncompress.model.encoding import set_constant
 from nncompress.model.model import Model
 from nncompress.model.node_attributes import float_of, int_of, ints_of, operand, standard_op, text_of
 from nncompress.model.tensors import lazy
+from nncompress.numerics.grid import smallest_normal
 
 _CHANNEL_AXIS = {"Conv": 0, "ConvTranspose": 1, "Gemm": 1}  # of the weight
 _BIAS = 2
@@ -116,7 +124,7 @@ class _Absorber:
         linear = _linear(node) if producer is not None and data is not None and _is_single(data) else None
         if producer is None or linear is None or producer.graph is not node.graph or not _is_plain_before(node):
             return False
-        step = arithmetic(producer, None, len(linear.shape), 0)
+        step = arithmetic_of_one(producer)
         if step is None:
             return False
         if not step.shift.any():
@@ -137,7 +145,7 @@ class _Absorber:
         earlier = step.data.producer()
         if not step.is_sum or earlier is None or earlier.graph is not step.node.graph or not _is_single(step.data):
             return False
-        before = arithmetic(earlier, None, 0, 0)
+        before = arithmetic_of_one(earlier)
         if before is None or before.is_sum or not before.factor.all():
             return False
         shift = step.shift / before.factor
@@ -157,7 +165,7 @@ class _Absorber:
         return True
 
     def _rewrite(self, linear: _Linear, factor: np.ndarray, bias: np.ndarray, step: ir.Node) -> bool:
-        """Other values for weight and bias; False where they would not stay finite in the type of the weight."""
+        """Other values for weight and bias; False where the type of the weight does not hold them."""
         weight, dtype = linear.weight, linear.weight.dtype.numpy()
 
         def scaled() -> np.ndarray:
@@ -167,11 +175,7 @@ class _Absorber:
         with np.errstate(all="ignore"):
             moved = np.broadcast_to(bias, (linear.channels,)).astype(dtype)
         scales = bool((factor != 1).any())
-        if (
-            not np.isfinite(moved).all()
-            or not np.isfinite(factor).all()
-            or (scales and not np.isfinite(scaled()).all())
-        ):
+        if not np.isfinite(moved).all() or not np.isfinite(factor).all() or (scales and not _is_held(scaled())):
             return False
         node, old = linear.node, operand(linear.node, _BIAS)
         read = {value for value in (old, *step.inputs) if value is not None and constant_tensor(value) is not None}
@@ -203,12 +207,13 @@ class _Absorber:
 # ------------------------------------------------------------------------------------------------ what there is
 def _linear(node: ir.Node) -> _Linear | None:
     """None where the weight or the bias is no constant of its own."""
-    op, value, bias = standard_op(node) or "", operand(node, 1), operand(node, _BIAS)
+    op, turned = standard_op(node) or "", int_of(node, "transB", 0)
+    value, bias = operand(node, 1), operand(node, _BIAS)
     single = value is not None and len(value.uses()) == 1 and not value.is_graph_output()
     weight, held = float_constant(value) if single else None, float_constant(bias)
-    if weight is None or (bias is not None and held is None):
+    if weight is None or (bias is not None and held is None) or (op == "Gemm" and turned is None):
         return None
-    axis = 0 if op == "Gemm" and int_of(node, "transB", 0) else _CHANNEL_AXIS[op]
+    axis = 0 if op == "Gemm" and turned else _CHANNEL_AXIS[op]
     rank = len(weight.shape)
     if rank <= axis or (op == "Gemm" and rank != 2):
         return None
@@ -244,6 +249,12 @@ def _sums(linear: _Linear) -> np.ndarray:
     weight = linear.weight.numpy().astype(np.float64)
     total: np.ndarray = weight.sum(axis=tuple(axis for axis in range(weight.ndim) if axis != linear.axis))
     return total
+
+
+def _is_held(scaled: np.ndarray) -> bool:
+    """False where some are infinite, or even the largest has lost digits."""
+    peak = float(np.abs(scaled).max(initial=0))
+    return math.isfinite(peak) and (peak == 0 or peak >= smallest_normal(scaled.dtype))
 
 
 def _only_reader(value: ir.Value) -> ir.Node | None:

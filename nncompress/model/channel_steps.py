@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,25 +59,37 @@ def normalisation(norm: ir.Node, result: ir.Value, channels: int) -> ChannelStep
         return ChannelStep(norm, result, factor, shift - mean * factor, _present(values))
 
 
-def arithmetic(node: ir.Node, data: ir.Value | None, rank: int, channels: int) -> ChannelStep | None:
-    """Add, Sub, Mul or Div of `data` (None: of what is no constant) by one number, or one for each of the channels,
-    which stand along axis 1 of `rank` axes."""
+def arithmetic(node: ir.Node, result: ir.Value, rank: int, channels: int) -> ChannelStep | None:
+    """Add, Sub, Mul or Div behind it by one number, or one for each of the channels, which stand along axis 1 of
+    `rank` axes."""
+    step = _arithmetic(node, lambda _, array: _by_channel(array, rank, channels))
+    return step if step is not None and step.data is result else None
+
+
+def arithmetic_of_one(node: ir.Node) -> ChannelStep | None:
+    """The same of what is no constant, and one number that adds no axis to it."""
+    return _arithmetic(node, lambda data, array: _alone(array, 1 if data.shape is None else len(data.shape)))
+
+
+def _arithmetic(node: ir.Node, numbers_in: Callable[[ir.Value, np.ndarray], np.ndarray | None]) -> ChannelStep | None:
+    """None with attributes: before opset 7 they said along which axis."""
     op = standard_op(node)
-    if op not in ("Add", "Sub", "Mul", "Div") or len(node.inputs) != 2:
+    if op not in ("Add", "Sub", "Mul", "Div") or len(node.inputs) != 2 or node.attributes:
         return None
     arrays = [_small_constant(value) for value in node.inputs]
     place = next((index for index, array in enumerate(arrays) if array is not None), None)
     if place is None or arrays[1 - place] is not None or (op == "Div" and place == 0):
         return None
     read, array, value = node.inputs[1 - place], arrays[place], node.inputs[place]
-    if read is None or array is None or value is None or (data is not None and read is not data):
+    if read is None or array is None or value is None:
         return None
-    numbers, values = _by_channel(array, rank, channels), (value,)
+    numbers, values = numbers_in(read, array), (value,)
     if numbers is None or not np.isfinite(numbers).all() or (op == "Div" and not numbers.all()):
         return None
     one, none = np.ones(1), np.zeros(1)
     if op == "Mul" or op == "Div":
-        return ChannelStep(node, read, numbers if op == "Mul" else 1 / numbers, none, values)
+        with np.errstate(over="ignore"):  # an infinite factor is nothing that a weight holds
+            return ChannelStep(node, read, numbers if op == "Mul" else 1 / numbers, none, values)
     if op == "Sub":
         return ChannelStep(node, read, -one if place == 0 else one, numbers if place == 0 else -numbers, values)
     return ChannelStep(node, read, one, numbers, values)
@@ -100,11 +112,15 @@ def _small_constant(value: ir.Value | None) -> np.ndarray | None:
 def _by_channel(array: np.ndarray, rank: int, channels: int) -> np.ndarray | None:
     """[1] or [channels]; None where it is neither, or the result has more axes than the data."""
     if array.size == 1:
-        return array.reshape(1) if array.ndim <= max(rank, 1) else None
+        return _alone(array, rank)
     if rank < 2 or array.ndim > rank or array.size != channels:
         return None
     shape = (1,) * (rank - array.ndim) + array.shape
     return array.reshape(-1) if shape[1] == channels else None
+
+
+def _alone(array: np.ndarray, rank: int) -> np.ndarray | None:
+    return array.reshape(1) if array.size == 1 and array.ndim <= rank else None
 
 
 def remove_step(step: ChannelStep) -> None:
@@ -112,7 +128,9 @@ def remove_step(step: ChannelStep) -> None:
     home_of(step.node).remove(step.node, safe=True)
     for value in dict.fromkeys(step.constants):
         made = value.producer()
-        if made is not None and not value.uses() and standard_op(made) == "Reshape":
+        if made is not None and standard_op(made) == "Reshape":
+            if value.uses() or value.is_graph_output():
+                continue
             inner = _present(made.inputs)
             home_of(made).remove(made, safe=True)
             for each in inner:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from nncompress.model.constants import constant_tensor
+from nncompress.model.constants import constant_tensor, float_constant
 from nncompress.model.edit import Draft, Names, drop_if_unread, home_of, insert_before
 from nncompress.model.model import Model
 from nncompress.model.node_attributes import float_of, operand, standard_op
@@ -97,7 +97,7 @@ def _bound(clip: ir.Node, index: int, name: str) -> float | None:
 
 def _number(value: ir.Value | None) -> float | None:
     """A constant of one float32 element that adds no axis to a value of any rank."""
-    tensor = constant_tensor(value)
+    tensor = float_constant(value)
     if tensor is None or tensor.size != 1 or len(tensor.shape) > 1 or tensor.dtype != ir.DataType.FLOAT:
         return None
     number = float(tensor.numpy().reshape(()))

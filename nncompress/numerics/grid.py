@@ -110,3 +110,8 @@ def affine_parameters(
 def largest_finite(dtype: np.dtype) -> float:
     """The largest value of a floating-point type, bfloat16 included."""
     return float(ml_dtypes.finfo(dtype).max)  # type: ignore[no-untyped-call]
+
+
+def smallest_normal(dtype: np.dtype) -> float:
+    """The smallest positive value that has all its digits; some runtimes read zero for less."""
+    return float(ml_dtypes.finfo(dtype).tiny)  # type: ignore[no-untyped-call]
