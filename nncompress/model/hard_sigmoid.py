@@ -59,6 +59,8 @@ def _found(clip: ir.Node) -> _Found | None:
         reader = _reader(clipped) if other is not None else None
     if shift is None or data is None or reader is None or not _divides(reader, clipped, height):
         return None
+    if data.shape is not None and not len(data.shape):  # one number that others may give an axis
+        return None
     return _Found((add, clip, *between, reader), data, other, shift, height)
 
 
@@ -96,7 +98,7 @@ def _bound(clip: ir.Node, index: int, name: str) -> float | None:
 
 
 def _number(value: ir.Value | None) -> float | None:
-    """A constant of one float32 element that adds no axis to a value of any rank."""
+    """A constant of one float32 element that adds no axis to a value that has some."""
     tensor = float_constant(value)
     if tensor is None or tensor.size != 1 or len(tensor.shape) > 1 or tensor.dtype != ir.DataType.FLOAT:
         return None

@@ -21,7 +21,8 @@ CONSTANTS = {
     "c": np.float32(1.7), "d": np.array([-0.6], np.float32), "one4": np.full((1, 1, 1, 1), 2.5, np.float32),
     "one5": np.full((1, 1, 1, 1, 1), 2.5, np.float32), "two": np.full((1, 1), 2.5, np.float32),
     "p": noise(1, N, 1, 1, seed=2), "p3": noise(N, 1, 1, seed=2), "q": noise(N, seed=3), "q2": noise(1, N, seed=3),
-    "q4": noise(4, seed=3), "row": noise(2, 1, 1, 1, seed=4), "column": noise(2, 1, seed=4), "zero": np.zeros((), np.float32),
+    "q4": noise(4, seed=3), "row": noise(2, 1, 1, 1, seed=4), "column": noise(2, 1, seed=4),
+    "zero": np.zeros((), np.float32),
     "nan": np.full((), np.nan, np.float32), "inf": np.full((), np.inf, np.float32),
     "wn": noise(4, N, 3, 3), "tiny": np.full((), 1e-44, np.float32), "huge": np.full((), 1e38, np.float32),
     "full": np.array([1, N, 1, 1], np.int64),
@@ -208,7 +209,8 @@ def test_double_precision_stays_double() -> None:
 # ------------------------------------------------------------------------------------------------ random graphs
 LINEARS = {
     "Conv": ("w", "<pads=[1,1,1,1]>"), "bare Conv": ("w", ""), "grouped Conv": ("wg", "<group=2>"),
-    "ConvTranspose": ("wt", ""), "Gemm": ("m", ""), "turned Gemm": ("mt", "<transB=1>"), "half Gemm": ("m", "<alpha=0.5>"),
+    "ConvTranspose": ("wt", ""), "Gemm": ("m", ""), "turned Gemm": ("mt", "<transB=1>"),
+    "half Gemm": ("m", "<alpha=0.5>"),
 }  # fmt: skip
 NUMBERS = ["c", "d", "one4", "two"]
 BESIDE = {True: [*NUMBERS, "p", "p3", "row", "one5"], False: [*NUMBERS[:2], "two", "q", "q2", "column"]}
