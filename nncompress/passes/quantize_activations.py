@@ -10,12 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+import numpy as np
 import onnx_ir as ir
 
 from nncompress.errors import UsageError
 from nncompress.forms.integer import is_plain_product, unsuitable
 from nncompress.model.activations import MOVES, round_value, rounding_of
-from nncompress.model.constants import constant_tensor
+from nncompress.model.constants import constant_tensor, float_constant
 from nncompress.model.edit import Editor
 from nncompress.model.encoding import prefer_form
 from nncompress.model.model import Model
@@ -207,19 +208,32 @@ def _reason_against_use(model: Model, weight: Weight, use: Use) -> str | None:
     if node.graph is not model.ir.graph:
         return "it lies in a graph inside a node (If, Loop, Scan) or in a function: calibration does not go there"
     if standard_op(node) == "Conv":
-        bias = operand(node, 2)
-        computed = bias is not None and constant_tensor(bias) is None
-        return "its bias is computed" if computed else _reason_against_operand(use)
-    if len(weight.shape) != 2 or not is_plain_product(use):
-        return "integer kernels are for Conv, plain Gemm, and MatMul with a matrix on the right"
-    return None
+        reason = None if use.direct and use.index == 1 else "it is not read directly"
+    else:
+        plain = len(weight.shape) == 2 and is_plain_product(use)
+        reason = None if plain else "integer kernels are for Conv, plain Gemm, and MatMul with a matrix on the right"
+    return reason or _reason_against_bias(operand(node, 2))
 
 
-def _reason_against_operand(use: Use) -> str | None:
-    return None if use.direct and use.index == 1 else "it is not read directly"
+def _reason_against_bias(bias: ir.Value | None) -> str | None:
+    """Why it can be no integer of a channel."""
+    if bias is None:
+        return None
+    tensor = float_constant(bias)
+    if tensor is None:
+        return "its bias is no constant"
+    if any(int(size) != 1 for size in tensor.shape.numpy()[:-1]):
+        return "its bias differs by row"
+    return None if np.isfinite(tensor.numpy()).all() else "its bias is not finite"
 
 
 def _unknown(weight: Weight, ranges: Mapping[str, ActivationRange | str]) -> str | None:
-    """Why the range of something that it needs is not known."""
-    needed = (str(value.name) for use in weight.uses for value in _rounded_at(use.node))
-    return next((f"{name}: {known}" for name in needed if isinstance(known := ranges[name], str)), None)
+    """Why something that it needs has no range to which it can be rounded."""
+    for use in weight.uses:
+        for value in _rounded_at(use.node):
+            known = ranges[str(value.name)]
+            if isinstance(known, str):
+                return f"{value.name}: {known}"
+            if known.low == known.high:
+                return f"{value.name}: nothing but zeros was seen"
+    return None

@@ -15,7 +15,8 @@ from tests.models import FLOAT, as_model, proto_of, session
 X = np.linspace(-8, 8, 321, dtype=np.float32).reshape(3, 107)
 CONSTANTS = {
     "c3": np.float32(3), "o": np.zeros(1, np.float32), "six": np.array([6], np.float32), "sixth": np.float32(1 / 6),
-    "seven": np.float32(7), "low": np.float32(-1), "minus": np.float32(-6), "half": np.float32(0.5), "one": np.float32(1),
+    "seven": np.float32(7), "low": np.float32(-1), "minus": np.float32(-6), "half": np.float32(0.5),
+    "one": np.float32(1),
     "wide": np.array([[[6]]], np.float32), "nan": np.float32(np.nan), "row": np.full(107, 6, np.float32),
     "inf": np.float32(np.inf),
 }  # fmt: skip
