@@ -58,7 +58,7 @@ def microseconds_by_unit(
     """What each unit takes of (name, operator, microseconds), in the order in which they run. `model` is what was run:
     nodes that it has besides those of the original, and what a runtime adds, count with the unit beside them."""
     owners = {name: unit for unit in units for name in unit.results}
-    values = {out.name: out for node in model.ir.graph for out in node.outputs if out.name}
+    values = {out.name: out for scope in model.scopes() for node in scope for out in node.outputs if out.name}
     taken = dict.fromkeys(units, 0.0)
     last: Unit | None = None
     for name, _, microseconds in kernels:

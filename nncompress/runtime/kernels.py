@@ -17,6 +17,7 @@ from nncompress.runtime.session import guarded, open_profiled_session
 
 _MOST_RUNS, _FEWEST_RUNS = 50, 3
 _SUFFIX = "_kernel_time"
+_HOLDERS = {"If", "Loop", "Scan"}  # whose time is that of the kernels inside, which are listed too
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,10 @@ def measure_kernels(path: Path, feed: Feed, threads: int, seconds: float, announ
         events = json.loads(written.read_text(encoding="utf-8"))
     taken: dict[tuple[str, str], list[float]] = defaultdict(list)
     for event in events:
-        if event.get("cat") == "Node" and event["name"].endswith(_SUFFIX):
-            taken[event["name"].removesuffix(_SUFFIX), event["args"]["op_name"]].append(event["dur"])
+        if event.get("cat") != "Node" or not event["name"].endswith(_SUFFIX):
+            continue
+        if (op := event["args"]["op_name"]) not in _HOLDERS:
+            taken[event["name"].removesuffix(_SUFFIX), op].append(event["dur"])
     # kernels of one name run several times a run: their medians count that often
     return [
         Kernel(name, op, float(np.median(each)) * max(1, round(len(each) / (runs + 1))))

@@ -51,8 +51,9 @@ class Trials:
     def kernel_times(self, model: Model, seconds: float) -> list[tuple[str, str, float]]:
         """(name, operator, microseconds) of each kernel on the first feed, nodes called by their first results."""
         named = replace(model, ir=model.ir.clone())
-        for node in named.ir.graph:
-            node.name = next((out.name for out in node.outputs if out.name), node.name)
+        for scope in named.scopes():
+            for node in scope:
+                node.name = next((out.name for out in node.outputs if out.name), node.name)
         assert self.proved.feeds is not None, "trials are run"
         feed = next(iter(self.proved.feeds))
         with in_file(named, "trial.onnx") as path:

@@ -1,0 +1,106 @@
+"""Chosen by measurement: what is chosen is no slower and close enough, and the ledger says why."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nncompress.errors import UsageError
+from nncompress.passes.quantize_activations import QuantizeActivations
+from nncompress.passes.quantize_weights import QuantizeWeights
+from nncompress.results.limits import Limits
+from nncompress.results.record import Report, Rewritten, Skipped
+from nncompress.runtime import child
+from nncompress.workflow import mixed
+from nncompress.workflow.calibration import Calibrating
+from nncompress.workflow.compress import Writing, compress_file
+from nncompress.workflow.proof import Proof
+from tests.models import noise, proto_of, saved
+from tests.support import SAMPLE_DATA, SAMPLES
+
+MIXED = [QuantizeActivations(activations="mixed", min_size=1), QuantizeWeights(min_size=1)]
+
+
+@pytest.fixture(autouse=True)
+def _here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(child, "_in_process", True)
+    for name in ("_PROFILE_S", "_TRIAL_S"):  # how well it chooses is not tested here
+        monkeypatch.setattr(mixed, name, 0.01, raising=False)
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """A network of two matrices, and samples beside it."""
+    body = "g (float[N,64] x) => (float[N,32] y) { a = Gemm(x, w, b) r = Relu(a) y = MatMul(r, v) }"
+    for split, seed in (("calibration", 1), ("evaluation", 2)):
+        np.savez(tmp_path / f"{split}.npz", x=noise(24, 64, seed=seed))
+    path = tmp_path / "m.onnx"
+    return saved(proto_of(body, w=noise(64, 256) / 8, b=noise(256), v=noise(256, 32) / 16), path)
+
+
+def compressed(model: Path, limits: Limits = Limits(), **proof: object) -> Report:
+    made = {"data": model.with_name("evaluation.npz"), "seconds": 0.0, **proof}
+    return compress_file(
+        model, model.with_name("out.onnx"), MIXED, command="quantize", limits=limits,
+        proof=Proof(**made), writing=Writing(force=True, keep_failed=True, aim="speed"),  # type: ignore[arg-type]
+        calibrating=Calibrating(model.with_name("calibration.npz")),
+    )  # fmt: skip
+
+
+def said(report: Report) -> dict[str, str]:
+    """{weight: what is said of its activations}."""
+    outcomes = [(line.name, o) for line in report.ledger for o in line.outcomes if o.by == QuantizeActivations.name]
+    return {
+        n: o.reason if isinstance(o, Skipped) else o.detail for n, o in outcomes if isinstance(o, Skipped | Rewritten)
+    }
+
+
+@pytest.mark.slow
+def test_each_weight_says_what_was_chosen_and_what_each_way_takes(small: Path) -> None:
+    report = compressed(small)
+    (note,) = [note for note in report.notes if "products with weights in integers" in note]
+    assert re.search(r"of 2 products .* chosen of \d+ models, [\d.]+x as fast .* calibration feeds of", note)
+    assert report.verdict.level != "fail"
+    for text in said(report).values():
+        assert re.search(r"(float|static|dynamic) \(float \d+ us(, dynamic \d+ us)?(, static \d+ us)?\)", text)
+
+
+def test_a_bound_that_no_integers_meet_leaves_everything_in_floating_point(small: Path) -> None:
+    report = compressed(small, Limits(min_sqnr=200.0))
+    assert all("float (" in text or "floating" in text for text in said(report).values())
+    assert any("in integers: none" in note for note in report.notes)
+
+
+@pytest.mark.slow
+def test_a_share_of_changed_answers_stands_for_a_metric_where_there_are_no_labels(small: Path) -> None:
+    for allowed, level in ((0.9, "pass"), (0.0, "warn")):
+        rules = [rule for rule in compressed(small, Limits(max_drop=allowed)).verdict.rules if rule.rule == "drop"]
+        assert len(rules) == 1
+        figure, changed = rules[0].figure, rules[0].value
+        assert re.fullmatch(r"no labels: [\d.]+ % of answers changed", figure)
+        assert changed is not None
+        assert rules[0].level == (level if changed > 0 else "pass")
+
+
+def test_without_runs_there_is_nothing_to_choose_by(small: Path) -> None:
+    with pytest.raises(UsageError, match="leave out --no-validate"):
+        compressed(small, validate=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SAMPLE_DATA)
+def test_sample_models_are_no_slower_and_lose_nothing_that_counts(name: str, tmp_path: Path) -> None:
+    data = SAMPLE_DATA[name]
+    report = compress_file(
+        SAMPLES / name, tmp_path / "out.onnx", MIXED, command="quantize", limits=Limits(max_drop=0.01),
+        proof=Proof(data=data, seconds=0.3), writing=Writing(aim="speed", target="ort"),
+        calibrating=Calibrating(data.with_name(data.name.replace("evaluation", "calibration"))),
+    )  # fmt: skip
+    assert report.written
+    assert report.verdict.level != "fail"
+    assert report.comparison.run is not None
+    assert report.comparison.run.latency is not None
+    assert report.comparison.run.latency.ratio < 1.1
