@@ -178,6 +178,21 @@ def test_a_pass_that_needs_calibration_is_refused_without_it_before_any_work(tmp
     )
 
 
+@pytest.mark.parametrize("asked", [["--for", "speed"], ["--activations", "static"], ["--activations", "mixed"]])
+def test_ranges_without_samples_are_refused_before_any_work(asked: list[str], tmp_path: Path) -> None:
+    assert refused(2, "quantize", tmp_path / "none.onnx", "-o", tmp_path / "o.onnx", *asked) == (
+        "nncompress: error: quantize-activations needs --calibration: samples like those that the model will be used on "
+        "(or --data alone, of which a part then calibrates)"
+    )
+
+
+def test_a_choice_by_measurement_is_refused_where_nothing_may_be_run(tmp_path: Path) -> None:
+    said = refused(
+        2, "quantize", CNN, "-o", tmp_path / "o.onnx", "--for", "speed", "--calibration", CALIBRATION, "--no-validate"
+    )
+    assert said.startswith("nncompress: error: mixed measures how fast and how close each choice is: leave out")
+
+
 def test_one_feed_alone_is_refused_before_any_pass_works(tmp_path: Path) -> None:
     with np.load(CALIBRATION) as arrays:
         np.savez(tmp_path / "one.npz", **{name: array[:1] for name, array in arrays.items()})
