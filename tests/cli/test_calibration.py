@@ -181,8 +181,8 @@ def test_a_pass_that_needs_calibration_is_refused_without_it_before_any_work(tmp
 @pytest.mark.parametrize("asked", [["--for", "speed"], ["--activations", "static"], ["--activations", "mixed"]])
 def test_ranges_without_samples_are_refused_before_any_work(asked: list[str], tmp_path: Path) -> None:
     assert refused(2, "quantize", tmp_path / "none.onnx", "-o", tmp_path / "o.onnx", *asked) == (
-        "nncompress: error: quantize-activations needs --calibration: samples like those that the model will be used on "
-        "(or --data alone, of which a part then calibrates)"
+        "nncompress: error: quantize-activations needs --calibration: samples like those that the model will be used "
+        "on (or --data alone, of which a part then calibrates)"
     )
 
 
