@@ -53,4 +53,5 @@ def kernels_of(compressed: Compressed, folder: Path) -> list[str]:
 
 def sqnr_db(before: np.ndarray, after: np.ndarray) -> float:
     exact, found = before.astype(np.float64), after.astype(np.float64)
-    return float(10 * np.log10((exact**2).sum() / ((exact - found) ** 2).sum()))
+    error = ((exact - found) ** 2).sum()
+    return float(10 * np.log10((exact**2).sum() / error)) if error else np.inf

@@ -207,3 +207,41 @@ def test_mixed_and_missing_data_are_refused() -> None:
 def test_old_files_are_refused_by_their_opset() -> None:
     assert QuantizeActivations().needed_opset("dequantize")[0] == 13
     assert QuantizeActivations(activations="dynamic").needed_opset("integer")[0] == 11
+
+
+# ------------------------------------------------------------------------------------------------ random graphs
+STEPS = [
+    "Conv<pads=[1,1,1,1]>({v}, k3)", "Conv({v}, k1, b4)", "Conv<group=2, pads=[1,1,1,1]>({v}, kg, b4)", "Relu({v})",
+    "Clip({v}, low, high)", "MaxPool<kernel_shape=[3,3], pads=[1,1,1,1]>({v})", "Transpose<perm=[0,1,3,2]>({v})",
+    "Add({v}, {u})", "Mul({v}, half)", "Concat<axis=0>({v}, {u})", "Sigmoid({v})", "MatMul({v}, m8)", "Identity({v})",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_random_graphs_run_and_stay_close(seed: int, tmp_path: Path) -> None:
+    rng = np.random.default_rng(seed)
+    every = {
+        "k3": noise(4, 4, 3, 3) / 6, "k1": noise(4, 4, 1, 1) / 2, "kg": noise(4, 2, 3, 3) / 4, "b4": noise(4, seed=1),
+        "m8": noise(8, 8) / 3, "half": np.float32(0.5), "low": np.float32(0), "high": np.float32(6),
+    }  # fmt: skip
+    values, nodes, outputs = ["x"], [], []
+    rows = {"x": 2}
+    for place in range(int(rng.integers(3, 9))):
+        step = str(rng.choice(STEPS))
+        value = str(rng.choice(values[-3:]))
+        other = str(rng.choice([name for name in values if rows[name] == rows[value]]))
+        made = f"v{place}"
+        nodes.append(f"{made} = {step.format(v=value, u=other)}")
+        rows[made] = rows[value] * (2 if "Concat" in step else 1)
+        values.append(made)
+        if rng.random() < 0.3:
+            outputs.append(f"float[] {made}")
+    body = f"g ({IMAGE}) => ({', '.join([*outputs, 'float[] y'])}) {{ {' '.join(nodes)} y = Conv({values[-1]}, k3) }}"
+    read = {name: np.asarray(each) for name, each in every.items() if f"{name})" in body or f"{name}," in body}
+    proto = proto_of(body, **read)
+    activations = ("static", "dynamic")[seed % 2]
+    small = in_integers(proto, IMAGES, tmp_path, activations=activations, calibrate="minmax")
+    assert [out.name for out in small.model.ir.graph.outputs] == [out.name for out in proto.graph.output]
+    for before, after in zip(run(proto, **IMAGES[0]), run(small.model, **IMAGES[0]), strict=True):
+        assert before.shape == after.shape
+        assert sqnr_db(before, after) > 20
