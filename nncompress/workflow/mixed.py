@@ -13,7 +13,6 @@ import glob
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 from nncompress.errors import NoOutputError, UsageError
 from nncompress.model.units import Unit, find_units, microseconds_by_unit
@@ -23,44 +22,16 @@ from nncompress.progress import at, counted
 from nncompress.results.limits import Limits
 from nncompress.results.record import Outcome, Rewritten, Run, Skipped
 from nncompress.results.units import format_db
-from nncompress.results.worst import worst_sqnr_db
+from nncompress.workflow.mixes import Mix, Tried, Way, allows, loss_of
 from nncompress.workflow.pipeline import Compressed, simplify
 from nncompress.workflow.trials import Trials
 
-Way = Literal["float", "dynamic", "static"]
-Mix = Mapping[Unit, Way]
-"""How each unit is computed; those that are not in it, in floating point."""
-
 _PROFILE_S, _TRIAL_S = 0.3, 0.3
 _LEAST_GAIN = 0.03  # of a unit's time, for which it leaves floating point
-_LEAST_SQNR_DB, _LEAST_DB_OF_CHOICES = 20.0, 10.0
-_MOST_CHANGED = 0.005  # share of answers that may be other ones, where nothing else is allowed
-_LOG_SPEED_PER_DB, _ENOUGH_DB = 0.02, 35.0  # two percent of speed for each dB
+_NOTICED = 0.01  # of the time of all units
 _MOST_FEEDS, _FEW_FEEDS = 16, 4
 _MOST_HALVINGS = 12
 _MARGIN = 0.97  # what is not faster by that is not taken
-
-
-@dataclass(frozen=True)
-class Loss:
-    """How far outputs are from the original's on the calibration data."""
-
-    sqnr_db: float
-    changed: float | None  # share of largest elements that are other ones; None: no output has one
-    samples: int
-
-
-@dataclass(frozen=True)
-class Tried:
-    """One whole model."""
-
-    mix: Mix
-    ratio: float  # of latency, new / old
-    loss: Loss
-
-    @property
-    def worth(self) -> float:
-        return -math.log(self.ratio) + _LOG_SPEED_PER_DB * min(self.loss.sqnr_db, _ENOUGH_DB)
 
 
 @dataclass(frozen=True)
@@ -132,10 +103,12 @@ class _Search:
         assert plain is not None, "weights alone can be run, or there is an error"
         for mix in self._candidates():
             self._try(mix)
+        quickest = min(self._tried, key=lambda tried: tried.ratio)
+        self._try(self._without_slow(quickest.mix))
         fastest = min(self._tried, key=lambda tried: tried.ratio)
-        allowed = [tried for tried in self._tried if self._allows(tried.loss, plain.loss)]
+        allowed = [tried for tried in self._tried if allows(self._limits, tried.loss, plain.loss)]
         best = max([plain, *allowed], key=lambda tried: tried.worth)
-        if fastest.ratio < _MARGIN * best.ratio and not self._allows(fastest.loss, plain.loss):
+        if fastest.ratio < _MARGIN * best.ratio and not allows(self._limits, fastest.loss, plain.loss):
             best = max([best, *self._repaired(fastest, plain)], key=lambda tried: tried.worth)
         return best if best.ratio < _MARGIN * plain.ratio else plain
 
@@ -209,7 +182,7 @@ class _Search:
                 return None
             raise
         assert run.latency is not None, "it is timed"
-        tried = Tried(mix, run.latency.ratio, _loss(run))
+        tried = Tried(mix, run.latency.ratio, loss_of(run))
         self._tried.append(tried)
         return tried
 
@@ -235,15 +208,11 @@ class _Search:
         yield {unit: "dynamic" if unit in dynamic else "static" for unit in self._units if unit in static | dynamic}
         yield {unit: "dynamic" if way == "static" and unit in dynamic else way for unit, way in fastest.items()}
 
-    def _allows(self, loss: Loss, plain: Loss) -> bool:
-        """True for a loss that is allowed; `plain` is that of weights alone."""
-        if self._limits.min_sqnr is not None:
-            return loss.sqnr_db >= self._limits.min_sqnr
-        if loss.sqnr_db >= min(_LEAST_SQNR_DB, plain.sqnr_db - 1.0):
-            return True
-        most = _MOST_CHANGED if self._limits.max_drop is None else self._limits.max_drop
-        same = loss.changed is not None and loss.changed <= max(most, plain.changed or 0.0)
-        return same and loss.sqnr_db >= min(_LEAST_DB_OF_CHOICES, plain.sqnr_db - 1.0)
+    def _without_slow(self, mix: Mix) -> Mix:
+        """The same with what takes longer than in floating point left there."""
+        total = sum(self._times["float"].values())
+        slower = {unit: self._times[way][unit] - self._times["float"][unit] for unit, way in mix.items()}
+        return {unit: way for unit, way in mix.items() if slower[unit] < _NOTICED * total}
 
     def _repaired(self, fastest: Tried, plain: Tried) -> list[Tried]:
         """The same with fewer units in integers: by halves, until the loss is allowed by as few as possible."""
@@ -253,7 +222,7 @@ class _Search:
             middle = (low + high) // 2
             spared = {unit for part in ranked[:middle] for unit in part}
             tried = self._try({unit: way for unit, way in fastest.mix.items() if unit not in spared})
-            if tried is not None and self._allows(tried.loss, plain.loss):
+            if tried is not None and allows(self._limits, tried.loss, plain.loss):
                 found.append(tried)
                 high = middle
             else:
@@ -271,7 +240,7 @@ class _Search:
         )
 
         def noise(units: Iterable[Unit]) -> float:
-            return float(10 ** (-_loss(self._run({unit: mix[unit] for unit in units}, quick)).sqnr_db / 10))
+            return float(10 ** (-loss_of(self._run({unit: mix[unit] for unit in units}, quick)).sqnr_db / 10))
 
         plain = noise(())
         parts: dict[tuple[Unit, ...], float] = {tuple(mix): math.inf}
@@ -287,17 +256,3 @@ class _Search:
             return max(1.0, sum(self._times["float"][unit] - self._times[mix[unit]][unit] for unit in part))
 
         return sorted(parts, key=lambda part: -parts[part] / saved(part))
-
-
-def _loss(run: Run) -> Loss:
-    worst = worst_sqnr_db(run)
-    shares = [
-        output.deployed.top1_agreement
-        for output in run.outputs
-        if output.deployed is not None and output.deployed.top1_agreement is not None
-    ]
-    counts = [
-        o.deployed.samples.count for o in run.outputs if o.deployed is not None and o.deployed.samples is not None
-    ]
-    sqnr = worst.value if worst is not None else math.inf
-    return Loss(sqnr, 1 - min(shares) if shares else None, max(counts, default=0))

@@ -1,0 +1,65 @@
+"""What was measured of a mix of ways to compute, and what loss is allowed on calibration data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from nncompress.model.units import Unit
+from nncompress.results.limits import Limits
+from nncompress.results.record import Run
+from nncompress.results.worst import worst_cosine, worst_sqnr_db
+
+Way = Literal["float", "dynamic", "static"]
+Mix = Mapping[Unit, Way]
+"""How each unit is computed; those that are not in it, in floating point."""
+
+_LEAST_SQNR_DB, _LEAST_DB_OF_CHOICES = 20.0, 10.0
+_MOST_CHANGED = 0.005  # share of answers that may be other ones, where nothing else is allowed
+_LOG_SPEED_PER_DB, _ENOUGH_DB = 0.02, 35.0  # two percent of speed for each dB
+
+
+@dataclass(frozen=True)
+class Loss:
+    """How far outputs are from the original's on the calibration data."""
+
+    sqnr_db: float
+    cosine: float
+    changed: float | None  # share of largest elements that are other ones; None: no output has one
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One whole model."""
+
+    mix: Mix
+    ratio: float  # of latency, new / old
+    loss: Loss
+
+    @property
+    def worth(self) -> float:
+        return -math.log(self.ratio) + _LOG_SPEED_PER_DB * min(self.loss.sqnr_db, _ENOUGH_DB)
+
+
+def loss_of(run: Run) -> Loss:
+    """That of the worst outputs."""
+    sqnr, cosine = worst_sqnr_db(run), worst_cosine(run)
+    shares = (output.deployed.top1_agreement for output in run.outputs if output.deployed is not None)
+    known = [share for share in shares if share is not None]
+    return Loss(
+        math.inf if sqnr is None else sqnr.value, 1.0 if cosine is None else cosine.value,
+        1 - min(known) if known else None,
+    )  # fmt: skip
+
+
+def allows(limits: Limits, loss: Loss, plain: Loss) -> bool:
+    """True for a loss that is allowed; `plain` is that of weights alone."""
+    if limits.min_sqnr is not None or limits.min_cosine is not None:
+        return loss.sqnr_db >= (limits.min_sqnr or -math.inf) and loss.cosine >= (limits.min_cosine or -1.0)
+    if loss.sqnr_db >= min(_LEAST_SQNR_DB, plain.sqnr_db - 1.0):
+        return True
+    most = _MOST_CHANGED if limits.max_drop is None else limits.max_drop
+    same = loss.changed is not None and loss.changed <= max(most, plain.changed or 0.0)
+    return same and loss.sqnr_db >= min(_LEAST_DB_OF_CHOICES, plain.sqnr_db - 1.0)
