@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
+from nncompress.model.constants import constant_tensor
 from nncompress.model.model import op_name
 from nncompress.model.node_attributes import int_of, operand
 from nncompress.model.weights import Use, Weight
@@ -77,3 +78,21 @@ def _place(use: Use) -> tuple[int | None, int | None]:
         case op, 1 if op in _RECURRENT:
             return 0, -1
     return None, None
+
+
+def summed_axes(use: Use) -> tuple[int, ...]:
+    """The axes of the weight along which integer kernels of onnxruntime add products up, as they follow each other there
+    (the last runs fastest); () where each product is added on its own.
+
+    Matrices are summed row by row. A convolution is channels last, and so is its kernel: [k..., C/g]; where each channel
+    is on its own, a kernel of its own multiplies in 32 bits.
+    """
+    node = use.node
+    if use.op != "Conv":
+        return use.contraction_axes
+    tensor = constant_tensor(node.inputs[use.index])
+    if not use.direct or tensor is None or len(tensor.shape) < 2:
+        return ()
+    outputs, inputs = (int(d) for d in tensor.shape.numpy()[:2])
+    alone = inputs == 1 and int_of(node, "group", 1) == outputs
+    return () if alone else (*range(2, len(tensor.shape)), 1)

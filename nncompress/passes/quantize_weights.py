@@ -19,6 +19,7 @@ from nncompress.model.constants import FLOATS
 from nncompress.model.encoding import attach, preferred_form
 from nncompress.model.grain import Grain, grain_of, per_tensor
 from nncompress.model.model import OLDEST_OPSET, Model
+from nncompress.model.multiplied import summed_axes
 from nncompress.model.weights import Weight
 from nncompress.numerics.affine import Quantized, quantize
 from nncompress.numerics.encoded import Encoded
@@ -26,6 +27,7 @@ from nncompress.numerics.equalise import equalised
 from nncompress.numerics.grid import Range
 from nncompress.numerics.half import HALVES, rounded_to_half
 from nncompress.numerics.importance import importance_of
+from nncompress.numerics.saturation import without_saturation
 from nncompress.numerics.scales import Kind
 from nncompress.passes.base import Stage, WeightPass, unfit
 from nncompress.passes.context import Context
@@ -33,7 +35,8 @@ from nncompress.passes.parallel import in_parallel
 from nncompress.passes.statistics import BY_OUTPUT, Needs
 from nncompress.results.record import Outcome, Rewritten, Skipped
 
-_OF_INTEGERS = ("symmetric", "granularity", "scales", "range")
+_OF_INTEGERS = ("symmetric", "granularity", "scales", "range", "cpu")
+_MULTIPLIED = ("dequantize", "integer")  # forms in which a pass has a weight multiplied in integers
 _LEAST_HALF_DB = 40.0  # float16 has about 74 dB and bfloat16 55; below this, values are too small for the type
 _SMALLEST_SHARE = 0.001  # of the bytes of all weights
 
@@ -74,6 +77,10 @@ class QuantizeWeights(WeightPass):
     as much damage as a large one, and they save nothing; or the same as the others"""
     elementwise_db: float = field(default=50.0, metadata={"option": "--elementwise-db"})
     """least SQNR of constants that are added or multiplied as they are; what integers cannot keep becomes float16"""
+    cpu: Literal["native", "portable"] = "native"
+    """on which processors weights are multiplied that are multiplied in integers: on those that are like this one
+    (native), or on any (portable). Those of x86 without VNNI add two products in 16 bits, which may be too few: pairs of
+    neighbours for which they are, and no others, are moved apart"""
 
     name: ClassVar[str] = "quantize-weights"
     stage: ClassVar[Stage] = Stage.ENCODINGS
@@ -180,11 +187,12 @@ class QuantizeWeights(WeightPass):
             return self._half(weight, array, context)
         if small and not isinstance(half := self._half(weight, array, context, "float16"), str):
             return replace(half, detail="float16: one of the smallest (--smallest same)")
-        integers = self._quantized(weight, array, context, importance)
+        integers, moved = self._quantized(weight, array, context, importance)
         if weight.is_elementwise and self._is_short(integers.sqnr_db):
             return self._instead(weight, array, integers.sqnr_db, context)
         by_output = f", {BY_OUTPUT}" if importance is not None else ""
-        return _Encoding(integers.affine, f"{self._detail(weight, integers)}{by_output}", integers.sqnr_db)
+        apart = f", {moved} pair{'s' * (moved > 1)} moved apart for processors without VNNI" if moved else ""
+        return _Encoding(integers.affine, f"{self._detail(weight, integers)}{by_output}{apart}", integers.sqnr_db)
 
     def _is_short(self, sqnr_db: float | None) -> bool:
         """True for less than constants need that are used as they are; None is exact."""
@@ -212,7 +220,8 @@ class QuantizeWeights(WeightPass):
 
     def _quantized(
         self, weight: Weight, array: np.ndarray, context: Context, importance: np.ndarray | None
-    ) -> Quantized:
+    ) -> tuple[Quantized, int]:
+        """Its codes, and how many pairs of them were moved apart."""
         dtype, grain, signed = weight.dtype.numpy(), self._grain(weight), self.dtype == "int8"
         storing = context.storing.of(weight)
         standard = storing.takes_plain_scales
@@ -227,7 +236,19 @@ class QuantizeWeights(WeightPass):
         plain = not storing.takes_input_scales or preferred_form(weight.value) is not None
         if self.equalise and not plain and signed and self.symmetric is not False and axis is not None:
             made = equalised(array, made, axis, quantized, dtype, importance)
-        return replace(made, affine=replace(made.affine, shape=weight.shape))
+        made, moved = self._kept_apart(weight, array, made, importance, context)
+        return replace(made, affine=replace(made.affine, shape=weight.shape)), moved
+
+    def _kept_apart(
+        self, weight: Weight, array: np.ndarray, made: Quantized, importance: np.ndarray | None, context: Context
+    ) -> tuple[Quantized, int]:
+        """The same for sums of two products in 16 bits, where there will be such sums."""
+        form = preferred_form(weight.value) or ("integer" if context.storing.form == "integer" else None)
+        in_integers = form in _MULTIPLIED and cheapest(weight, made.affine, context.storing).form.name == form
+        if self.cpu == "native" or not made.affine.signed or not in_integers:
+            return made, 0
+        orders = dict.fromkeys(summed_axes(use) for use in weight.uses)
+        return without_saturation(array, made, tuple(filter(None, orders)), context.store, importance)
 
     def _grain(self, weight: Weight) -> Grain:
         return per_tensor(weight) if self.granularity == "tensor" else grain_of(weight)
