@@ -81,11 +81,11 @@ def _place(use: Use) -> tuple[int | None, int | None]:
 
 
 def summed_axes(use: Use) -> tuple[int, ...]:
-    """The axes of the weight along which integer kernels of onnxruntime add products up, as they follow each other there
-    (the last runs fastest); () where each product is added on its own.
+    """The axes of the weight along which integer kernels of onnxruntime add products up, in the order in which these
+    follow each other there (the last axis runs fastest); () where each product is added on its own.
 
-    Matrices are summed row by row. A convolution is channels last, and so is its kernel: [k..., C/g]; where each channel
-    is on its own, a kernel of its own multiplies in 32 bits.
+    Matrices are summed row by row. A convolution is channels last, and so is its kernel: [k..., C/g]; where each
+    channel is on its own, other code multiplies in 32 bits.
     """
     node = use.node
     if use.op != "Conv":

@@ -3,8 +3,8 @@
     sum_i s(x[2i] w[2i] + x[2i+1] w[2i+1]),    s(t) = min(max(t, -2^15), 2^15 - 1)
 
 VPMADDUBSW makes the terms, of neighbours in the order in which a kernel sums; an odd last one has 0 beside it. They are
-added in 32 bits. For x of 0 to 255 a term is at most 255 |w + w'| where w and w' have the same sign, and less than 2^15
-where they have not: it can saturate if, and only if, |w + w'| > 128 with both of one sign, which opposite ones never reach.
+added in 32 bits. For x of 0 to 255 the largest term is 255 |w + w'| where w and w' have the same sign, and fits where
+they have not: a term saturates for some x if, and only if, |w + w'| > 128.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def without_saturation(
 def _rows(codes: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
     """[..., k]: what is summed along the last axis."""
     moved = np.moveaxis(codes, axes, range(-len(axes), 0))
-    return moved.reshape(*moved.shape[: -len(axes)], math.prod(moved.shape[-len(axes) :]))
+    return np.reshape(moved, (*moved.shape[: -len(axes)], math.prod(moved.shape[-len(axes) :])))
 
 
 def _undo_rows(rows: np.ndarray, shape: tuple[int, ...], axes: tuple[int, ...]) -> np.ndarray:
@@ -100,4 +100,5 @@ def _pairs(rows: np.ndarray) -> np.ndarray:
 
 def _excess(pairs: np.ndarray) -> np.ndarray:
     """int16: by how much the sum of each pair is too large."""
-    return np.abs(pairs[..., 0].astype(np.int16) + pairs[..., 1]) - np.int16(_LARGEST_SUM)
+    sums: np.ndarray = pairs[..., 0].astype(np.int16) + pairs[..., 1]
+    return np.asarray(np.abs(sums) - np.int16(_LARGEST_SUM))

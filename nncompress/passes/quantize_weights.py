@@ -79,8 +79,8 @@ class QuantizeWeights(WeightPass):
     """least SQNR of constants that are added or multiplied as they are; what integers cannot keep becomes float16"""
     cpu: Literal["native", "portable"] = "native"
     """on which processors weights are multiplied that are multiplied in integers: on those that are like this one
-    (native), or on any (portable). Those of x86 without VNNI add two products in 16 bits, which may be too few: pairs of
-    neighbours for which they are, and no others, are moved apart"""
+    (native), or on any (portable). Those of x86 without VNNI add two products in 16 bits, which may be too few: pairs
+    of neighbours for which they are, and no others, are moved apart"""
 
     name: ClassVar[str] = "quantize-weights"
     stage: ClassVar[Stage] = Stage.ENCODINGS
