@@ -10,15 +10,16 @@ they have not: a term saturates for some x if, and only if, |w + w'| > 128.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from nncompress.numerics.affine import Quantized, sum_of_squares
 from nncompress.numerics.held import Store
-from nncompress.numerics.importance import weighted_sum
 
 _LARGEST_SUM = 128  # 255 * 128 is 32640, and 255 * 129 is 32895
+_LARGER = (2**0.25, 2**0.5, 2**0.75, 127 / 64)  # scales; with the last no code is beyond 64
 _LOW, _HIGH = -(2**15), 2**15 - 1
 
 
@@ -60,25 +61,62 @@ def safe_codes(codes: np.ndarray, axes: tuple[int, ...]) -> tuple[np.ndarray, in
     return _undo_rows(whole, codes.shape, axes), len(too_much)
 
 
+@dataclass(frozen=True)
+class KeptApart:
+    """What it took that no sum saturates."""
+
+    pairs: int = 0  # of codes that were moved
+    scales: int = 0  # that were made larger
+
+
 def without_saturation(
-    weight: np.ndarray, made: Quantized, orders: tuple[tuple[int, ...], ...], store: Store,
+    weight: np.ndarray, made: Quantized, orders: Sequence[tuple[int, ...]], store: Store,
     importance: np.ndarray | None = None,
-) -> tuple[Quantized, int]:  # fmt: skip
-    """`made` of `weight` with safe codes in each of the orders in which its products are summed, and how many pairs
-    were moved. `importance`: as in `quantize`."""
-    affine, moved = made.affine, 0
-    codes = affine.codes.load()
+) -> tuple[Quantized, KeptApart]:  # fmt: skip
+    """`made` of `weight` with safe codes in each of the orders in which its products are summed.
+
+    A channel in which pairs have to move gets that scale of a few, up to the one at which no pair can saturate, with
+    which its squared error is least. All others stay as they are. `importance`: as in `quantize`.
+    """
+    affine, codes = made.affine, made.affine.codes.load()
+    scale, summed = affine.scale, tuple(axis for axis, d in enumerate(affine.scale.shape) if d == 1)
+    zero = np.zeros(1, np.int32) if affine.zero_point is None else affine.zero_point
+    counts = np.ones(1, np.float32) if importance is None else importance
+
+    def error(codes: np.ndarray, scale: np.ndarray) -> np.ndarray:
+        with np.errstate(over="ignore"):
+            errors = weight - (codes - zero).astype(weight.dtype) * scale
+            return np.asarray((np.square(errors) * counts).sum(axis=summed, keepdims=True, dtype=np.float64))
+
+    safe, moved = _safe(codes, orders)
+    if not moved.any():
+        return made, KeptApart()
+    touched = moved.any(axis=summed, keepdims=True)
+    least = error(safe, scale)
+    for factor in _LARGER if affine.zero_point is None else ():
+        larger = affine.scale * np.float32(factor)
+        tried, apart = _safe(np.clip(np.rint(weight / larger), -127, 127).astype(np.int8), orders)
+        new = error(tried, larger)
+        better = touched & (new < least)
+        least, scale = np.where(better, new, least), np.where(better, larger, scale)
+        safe, moved = np.where(better, tried, safe), np.where(better, apart, moved)
+    kept = replace(affine, codes=store.hold(safe), scale=scale, nonzeros=int(np.count_nonzero(safe != zero)))
+    noise = sum_of_squares(weight - kept.decode().reshape(weight.shape).astype(weight.dtype, copy=False))
+    weighted = noise if importance is None else float(least.sum())
+    pairs, scales = int(np.count_nonzero(moved)), int(np.count_nonzero(scale != affine.scale))
+    return Quantized(kept, made.symmetric, made.signal, noise, weighted), KeptApart(pairs, scales)
+
+
+def _safe(codes: np.ndarray, orders: Sequence[tuple[int, ...]]) -> tuple[np.ndarray, np.ndarray]:
+    """Safe codes in each order, and where there are pairs that were moved: True at one code of each."""
+    safe, moved = codes, np.zeros(codes.shape, bool)
     for axes in orders:
-        codes, more = safe_codes(codes, axes)
-        moved += more
-    if not moved:
-        return made, 0
-    zeros = 0 if affine.zero_point is None else affine.zero_point
-    safe = replace(affine, codes=store.hold(codes), nonzeros=int(np.count_nonzero(codes != zeros)))
-    errors = weight - safe.decode().reshape(weight.shape).astype(weight.dtype, copy=False)
-    noise = sum_of_squares(errors)
-    weighted = noise if importance is None else weighted_sum(errors, importance)
-    return Quantized(safe, made.symmetric, made.signal, noise, weighted), moved
+        first = np.zeros_like(_rows(safe, axes), bool)
+        offending = can_saturate(safe, axes)
+        first[..., 0 : 2 * offending.shape[-1] : 2] = offending
+        moved |= _undo_rows(first, codes.shape, axes)
+        safe, _ = safe_codes(safe, axes)
+    return safe, moved
 
 
 def _rows(codes: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:

@@ -27,7 +27,7 @@ from nncompress.numerics.equalise import equalised
 from nncompress.numerics.grid import Range
 from nncompress.numerics.half import HALVES, rounded_to_half
 from nncompress.numerics.importance import importance_of
-from nncompress.numerics.saturation import without_saturation
+from nncompress.numerics.saturation import KeptApart, without_saturation
 from nncompress.numerics.scales import Kind
 from nncompress.passes.base import Stage, WeightPass, unfit
 from nncompress.passes.context import Context
@@ -80,7 +80,7 @@ class QuantizeWeights(WeightPass):
     cpu: Literal["native", "portable"] = "native"
     """on which processors weights are multiplied that are multiplied in integers: on those that are like this one
     (native), or on any (portable). Those of x86 without VNNI add two products in 16 bits, which may be too few: pairs
-    of neighbours for which they are, and no others, are moved apart"""
+    of neighbours for which they are, and no others, are moved apart, or get a larger scale"""
 
     name: ClassVar[str] = "quantize-weights"
     stage: ClassVar[Stage] = Stage.ENCODINGS
@@ -187,12 +187,12 @@ class QuantizeWeights(WeightPass):
             return self._half(weight, array, context)
         if small and not isinstance(half := self._half(weight, array, context, "float16"), str):
             return replace(half, detail="float16: one of the smallest (--smallest same)")
-        integers, moved = self._quantized(weight, array, context, importance)
+        integers, apart = self._quantized(weight, array, context, importance)
         if weight.is_elementwise and self._is_short(integers.sqnr_db):
             return self._instead(weight, array, integers.sqnr_db, context)
         by_output = f", {BY_OUTPUT}" if importance is not None else ""
-        apart = f", {moved} pair{'s' * (moved > 1)} moved apart for processors without VNNI" if moved else ""
-        return _Encoding(integers.affine, f"{self._detail(weight, integers)}{by_output}{apart}", integers.sqnr_db)
+        detail = f"{self._detail(weight, integers)}{by_output}{_said(apart)}"
+        return _Encoding(integers.affine, detail, integers.sqnr_db)
 
     def _is_short(self, sqnr_db: float | None) -> bool:
         """True for less than constants need that are used as they are; None is exact."""
@@ -220,8 +220,8 @@ class QuantizeWeights(WeightPass):
 
     def _quantized(
         self, weight: Weight, array: np.ndarray, context: Context, importance: np.ndarray | None
-    ) -> tuple[Quantized, int]:
-        """Its codes, and how many pairs of them were moved apart."""
+    ) -> tuple[Quantized, KeptApart]:
+        """Its codes, and what it took that sums do not saturate."""
         dtype, grain, signed = weight.dtype.numpy(), self._grain(weight), self.dtype == "int8"
         storing = context.storing.of(weight)
         standard = storing.takes_plain_scales
@@ -236,17 +236,17 @@ class QuantizeWeights(WeightPass):
         plain = not storing.takes_input_scales or preferred_form(weight.value) is not None
         if self.equalise and not plain and signed and self.symmetric is not False and axis is not None:
             made = equalised(array, made, axis, quantized, dtype, importance)
-        made, moved = self._kept_apart(weight, array, made, importance, context)
-        return replace(made, affine=replace(made.affine, shape=weight.shape)), moved
+        made, apart = self._kept_apart(weight, array, made, importance, context)
+        return replace(made, affine=replace(made.affine, shape=weight.shape)), apart
 
     def _kept_apart(
         self, weight: Weight, array: np.ndarray, made: Quantized, importance: np.ndarray | None, context: Context
-    ) -> tuple[Quantized, int]:
+    ) -> tuple[Quantized, KeptApart]:
         """The same for sums of two products in 16 bits, where there will be such sums."""
         form = preferred_form(weight.value) or ("integer" if context.storing.form == "integer" else None)
         in_integers = form in _MULTIPLIED and cheapest(weight, made.affine, context.storing).form.name == form
         if self.cpu == "native" or not made.affine.signed or not in_integers:
-            return made, 0
+            return made, KeptApart()
         orders = dict.fromkeys(summed_axes(use) for use in weight.uses)
         return without_saturation(array, made, tuple(filter(None, orders)), context.store, importance)
 
@@ -266,6 +266,14 @@ class QuantizeWeights(WeightPass):
         grain = f"per channel (axis {', '.join(map(str, axes))})" if axes else "per tensor"
         second = ", equalised" if made.affine.input_scale is not None else ""
         return f"{self.dtype}, {'symmetric' if made.symmetric else 'asymmetric'}, {grain}{second}"
+
+
+def _said(apart: KeptApart) -> str:
+    """In a ledger."""
+    counts = {f"pair{'s' * (apart.pairs != 1)} moved apart": apart.pairs,
+              f"scale{'s' * (apart.scales != 1)} enlarged": apart.scales}  # fmt: skip
+    done = " and ".join(f"{count} {what}" for what, count in counts.items() if count)
+    return f", {done} for processors without VNNI" if done else ""
 
 
 @dataclass(frozen=True)

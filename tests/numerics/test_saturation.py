@@ -8,9 +8,15 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from nncompress.numerics.affine import quantize
+from nncompress.numerics.affine import Quantized, quantize
 from nncompress.numerics.held import Store
-from nncompress.numerics.saturation import can_saturate, safe_codes, saturating_product, without_saturation
+from nncompress.numerics.saturation import (
+    KeptApart,
+    can_saturate,
+    safe_codes,
+    saturating_product,
+    without_saturation,
+)
 from tests.models import noise
 
 ALL = np.arange(-128, 128, dtype=np.int16).astype(np.int8)
@@ -91,12 +97,61 @@ def test_nothing_has_no_neighbour(length: int) -> None:
     assert (safe.shape, moved) == ((2, length), 0)
 
 
-def test_figures_are_those_of_the_codes_that_are_kept() -> None:
+def quantized(w: np.ndarray, bits: int = 8) -> Quantized:
+    return quantize(w, (1,), bits=bits, signed=True, symmetric=True, range_="minmax", store=Store())
+
+
+def error_of(w: np.ndarray, made: Quantized) -> np.ndarray:
+    """Of each column."""
+    return np.square(w - made.affine.decode(), dtype=np.float64).sum(axis=0)
+
+
+def test_channels_without_such_pairs_stay_as_they_are_and_figures_are_those_of_what_is_kept() -> None:
     w = noise(64, 8)
-    w[:6] = np.sign(w[:6]) * 3
-    made = quantize(w, (1,), bits=8, signed=True, symmetric=True, range_="minmax", store=Store())
-    safe, moved = without_saturation(w, made, ((0,),), Store())
-    assert moved == can_saturate(made.affine.codes.load(), (0,)).sum() > 0
-    assert safe.noise == pytest.approx(float(np.square(w - safe.affine.decode(), dtype=np.float64).sum()), rel=1e-5)
-    assert safe.noise > made.noise
-    assert without_saturation(w, safe, ((0,),), Store()) == (safe, 0)
+    w[:2, :5] = 3
+    made = quantized(w)
+    safe, kept = without_saturation(w, made, [(0,)], Store())
+    before, after = made.affine.codes.load(), safe.affine.codes.load()
+    touched = can_saturate(before, (0,)).any(axis=-1)
+    assert 0 < touched.sum() < 8
+    assert (before[:, ~touched] == after[:, ~touched]).all()
+    assert (made.affine.scale[:, ~touched] == safe.affine.scale[:, ~touched]).all()
+    assert not can_saturate(after, (0,)).any()
+    assert safe.noise == pytest.approx(error_of(w, safe).sum(), rel=1e-5)
+    assert kept.scales == (made.affine.scale != safe.affine.scale).sum()
+    rounded = np.clip(np.rint(w / safe.affine.scale), -127, 127).astype(np.int8)
+    assert kept.pairs == can_saturate(rounded, (0,)).sum()
+    assert without_saturation(w, safe, [(0,)], Store()) == (safe, KeptApart())
+
+
+@pytest.mark.parametrize("kind", ["normal", "uniform", "large", "signs"])
+def test_no_channel_is_worse_than_with_moved_pairs_alone_or_with_seven_bits(kind: str) -> None:
+    rng = np.random.default_rng(0)
+    made_up = {"normal": noise(64, 8), "uniform": rng.uniform(-1, 1, (64, 8)), "large": 1 + noise(64, 8) / 9,
+               "signs": rng.choice([-1.0, 1.0], (64, 8))}  # fmt: skip
+    w = made_up[kind].astype(np.float32)
+    made = quantized(w)
+    safe, _ = without_saturation(w, made, [(0,)], Store())
+    moved = safe_codes(made.affine.codes.load(), (0,))[0] * made.affine.scale
+    scale = np.abs(w).max(axis=0) / 64
+    halved = np.rint(w / scale) * scale
+    errors = error_of(w, safe)
+    assert (errors <= np.square(w - moved).sum(axis=0) * (1 + 1e-6)).all()
+    touched = can_saturate(made.affine.codes.load(), (0,)).any(axis=-1)
+    assert (errors <= np.square(w - halved).sum(axis=0) * 1.001 + 1e-9)[touched].all()
+
+
+def test_what_counts_more_decides_on_the_scale() -> None:
+    w = np.random.default_rng(0).uniform(-1, 1, (64, 1)).astype(np.float32)
+    w[:2] = 1
+    alone, least = np.zeros((64, 1), np.float32), np.full((64, 1), 1e-6, np.float32)
+    alone[:2], least[2:] = 1, 1
+    for importance in (alone, least):
+        made = quantize(
+            w, (1,), bits=8, signed=True, symmetric=True, range_="minmax", store=Store(), importance=importance
+        )
+        safe, _ = without_saturation(w, made, [(0,)], Store(), importance)
+        plain, _ = without_saturation(w, made, [(0,)], Store())
+        errors = [float((np.square(w - each.affine.decode()) * importance).sum()) for each in (safe, plain)]
+        assert errors[0] <= errors[1] * (1 + 1e-6)
+        assert safe.weighted_noise == pytest.approx(errors[0], rel=1e-4)

@@ -18,7 +18,7 @@ from nncompress.passes.quantize_weights import QuantizeWeights
 from nncompress.results.record import Rewritten
 from tests.models import model_of, noise, only_weight
 
-APART = "moved apart for processors without VNNI"
+APART = "for processors without VNNI"
 CASES: dict[str, tuple[str, tuple[int, ...], tuple[int, ...]]] = {  # body, shape of w, the order as a transposition
     "MatMul": ("g (float[N,20] x) => (float[N,8] y) { y = MatMul(x, w) }", (20, 8), (0, 1)),
     "Gemm": ("g (float[N,20] x) => (float[N,8] y) { y = Gemm<transB=1>(x, w) }", (8, 20), (1, 0)),
