@@ -31,15 +31,15 @@ def measured_ranges(
 ) -> dict[str, ActivationRange | str]:
     """See `passes.statistics.Calibration`."""
     network = Network(model)
-    excluded = _excluded(network, names)
-    wanted = [name for name in dict.fromkeys(names) if name not in excluded]
+    reasons = excluded(network, names)
+    wanted = [name for name in dict.fromkeys(names) if name not in reasons]
     spreads = cache.spreads(
         model, samples, wanted, lambda lacking: summed_up(network, lacking, samples, lambda name: Spread(), threads)
     )
-    return {name: excluded[name] if name in excluded else _range(spreads[name], estimator) for name in names}
+    return {name: reasons[name] if name in reasons else _range(spreads[name], estimator) for name in names}
 
 
-def _excluded(network: Network, names: Sequence[str]) -> dict[str, str]:
+def excluded(network: Network, names: Sequence[str]) -> dict[str, str]:
     """Of those values that are not looked at the reason why."""
     values, known = network.values(), network.model.names()
     reasons: dict[str, str] = {}

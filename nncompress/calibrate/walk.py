@@ -14,6 +14,7 @@ from typing import cast
 import numpy as np
 
 from nncompress.calibrate.cache import Cache
+from nncompress.calibrate.channels import measured_channels
 from nncompress.calibrate.in_child import Child, child_of
 from nncompress.calibrate.inputs import measured_squares
 from nncompress.calibrate.measure import Advance, Compare, CompareOutputs, Kinds, TwoNetworks
@@ -25,6 +26,7 @@ from nncompress.model.model import Model
 from nncompress.model.network import Network
 from nncompress.model.weights import Weight
 from nncompress.numerics.estimators import Estimator
+from nncompress.numerics.migration import Channels
 from nncompress.passes.statistics import ActivationRange, Deviation, Needs
 from nncompress.progress import Stage
 
@@ -86,6 +88,10 @@ class CalibrationRun:
     def ranges(self, model: Model, names: Sequence[str], estimator: Estimator) -> Mapping[str, ActivationRange | str]:
         """See `passes.statistics.Calibration`."""
         return measured_ranges(model, self.samples, names, estimator, self.cache, self.threads)
+
+    def channels(self, model: Model, names: Sequence[str]) -> list[Channels | str]:
+        """See `passes.statistics.Calibration`."""
+        return measured_channels(model, self.samples, names, self.threads)
 
     def _two_networks(self) -> AbstractContextManager[Child]:
         return child_of(self.original, TwoNetworks, self.samples)

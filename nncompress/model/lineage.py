@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import onnx_ir as ir
 
 from nncompress.model.constants import find_constants
@@ -21,6 +22,13 @@ class Origin:
     line: int
     known_as: str  # what outcomes call it
     same_as: str | None = None  # the weight that took its place, because it holds the same values
+    scaled: np.ndarray | None = None  # by what its values were multiplied, which something else makes up for
+
+    def fair(self, original: ir.TensorProtocol) -> ir.TensorProtocol:
+        """What its values are to be compared with: those in the original, as scaled."""
+        if self.scaled is None:
+            return original
+        return ir.Tensor((original.numpy() * self.scaled).astype(original.dtype.numpy(), copy=False))
 
 
 def mark_origin(value: ir.Value, line: int, name: str) -> Origin:
@@ -51,6 +59,13 @@ def known_as(value: ir.Value) -> str:
     """What outcomes call it."""
     origin = origin_of(value)
     return origin.known_as if origin is not None else value.name or ""
+
+
+def note_scaled(value: ir.Value, by: np.ndarray) -> None:
+    """Its values were multiplied by `by`, which broadcasts against them, and what it computes is the same."""
+    origin = origin_of(value)
+    if origin is not None:
+        origin.scaled = by if origin.scaled is None else origin.scaled * by
 
 
 def note_form(value: ir.Value, form: str) -> None:

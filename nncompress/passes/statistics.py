@@ -16,6 +16,7 @@ from nncompress.model.linear import Linear
 from nncompress.model.model import Model
 from nncompress.model.weights import Weight
 from nncompress.numerics.estimators import Estimator
+from nncompress.numerics.migration import Channels
 from nncompress.numerics.moments import Moments
 
 BY_OUTPUT = "by output error"
@@ -32,11 +33,13 @@ class Needs:
     """to what ranges activations are to be rounded"""
     inputs: bool = False
     """mean squares of what weights are multiplied by"""
+    channels: bool = False
+    """ranges and mean squares of the channels of activations"""
     least_feeds: int = 1
     """fewer are refused"""
 
     def __bool__(self) -> bool:
-        return self.means or self.ranges or self.inputs
+        return self.means or self.ranges or self.inputs or self.channels
 
 
 @dataclass(frozen=True)
@@ -91,3 +94,7 @@ class Calibration(Protocol):
     def ranges(self, model: Model, names: Sequence[str], estimator: Estimator) -> Mapping[str, ActivationRange | str]:
         """Of each of these values of the main graph of `model` the range to which it is to be rounded, or why there is
         none. The samples are run through `model` as it is."""
+
+    def channels(self, model: Model, names: Sequence[str]) -> list[Channels | str]:
+        """For each of these values of the main graph of `model` what its channels are like, along its last axis; or the
+        reason why that is not known."""

@@ -54,7 +54,8 @@ def _by_line(result: Model) -> dict[int, list[Weight]]:
 
 def _measured(weight: Weight, original: ir.TensorProtocol, remaining: list[Weight]) -> float | None:
     """Of a weight whose values are now those of one, or those of two factors."""
-    before = original.numpy()
+    origin = origin_of(remaining[0].value)
+    before = (original if origin is None else origin.fair(original)).numpy()
     if len(remaining) == 1 and remaining[0].shape == before.shape:
         return sqnr_db(before, remaining[0].tensor.numpy())
     factors = sorted(remaining, key=lambda factor: factor.name)  # NAME.a0 and NAME.b0

@@ -39,7 +39,8 @@ def worst_values(
         error = None if origin is None or origin.same_as is not None else errors[origin.line]
         if origin is None or origin.line not in originals or error is None or not math.isfinite(error):
             continue
-        weight, original, output_error = Weight(value, scope, ()), originals[origin.line][1], output_errors[origin.line]
+        weight, original = Weight(value, scope, ()), origin.fair(originals[origin.line][1])
+        output_error = output_errors[origin.line]
         if _can_be_shown(weight, original):
             shown.append((error if output_error is None else output_error, weight, original, error))
     shown.sort(key=lambda entry: entry[0])
