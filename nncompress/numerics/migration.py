@@ -19,7 +19,7 @@ import numpy as np
 
 from nncompress.numerics.sqnr import decibels
 
-EXPONENTS = (0.25, 0.5, 0.75)
+EXPONENTS = (0.25, 0.5, 0.75, 0.875, 1.0)
 _DATA_STEPS, _WEIGHT_STEPS = 255, 127
 
 
