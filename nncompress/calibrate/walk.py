@@ -23,6 +23,7 @@ from nncompress.feeds.feeds import Feeds
 from nncompress.model.blocks import Kind, nodes_behind
 from nncompress.model.linear import Linear
 from nncompress.model.model import Model
+from nncompress.model.multiplied import Data
 from nncompress.model.network import Network
 from nncompress.model.weights import Weight
 from nncompress.numerics.estimators import Estimator
@@ -89,9 +90,9 @@ class CalibrationRun:
         """See `passes.statistics.Calibration`."""
         return measured_ranges(model, self.samples, names, estimator, self.cache, self.threads)
 
-    def channels(self, model: Model, names: Sequence[str]) -> list[Channels | str]:
+    def channels(self, model: Model, data: Sequence[Data]) -> list[Channels | str]:
         """See `passes.statistics.Calibration`."""
-        return measured_channels(model, self.samples, names, self.threads)
+        return measured_channels(model, self.samples, data, self.threads)
 
     def _two_networks(self) -> AbstractContextManager[Child]:
         return child_of(self.original, TwoNetworks, self.samples)

@@ -47,8 +47,10 @@ class Migration:
 
 
 def best_migration(data: Channels, weights: Sequence[np.ndarray]) -> Migration | None:
-    """Of those with one of EXPONENTS the one with the least error of all products, weights [channels, n] each; None
-    where nothing can be gained."""
+    """Of those with one of EXPONENTS the one with the least error of all products; None where nothing can be gained.
+
+    Weights are [groups, channels of a group, positions, outputs of a group], one after the other all channels.
+    """
     plain = predicted_error(data, weights, np.ones(len(data.squares)))
     found: list[Migration] = []
     for exponent in EXPONENTS:
@@ -62,7 +64,8 @@ def best_migration(data: Channels, weights: Sequence[np.ndarray]) -> Migration |
 def migrating(data: Channels, weights: Sequence[np.ndarray], exponent: float) -> np.ndarray:
     """s, float32 [channels] of geometric mean 1; 1 for channels without data or weights."""
     of_data = data.largest
-    of_weights = np.max([np.abs(weight).max(axis=1, initial=0) for weight in weights], axis=0).astype(np.float64)
+    magnitudes = [np.abs(weight).max(axis=(2, 3), initial=0).reshape(-1) for weight in weights]
+    of_weights = np.max(magnitudes, axis=0).astype(np.float64)
     used = (of_data > 0) & (of_weights > 0)
     logs = np.zeros(len(of_data))
     logs[used] = exponent * np.log(of_data[used]) - (1 - exponent) * np.log(of_weights[used])
@@ -71,13 +74,16 @@ def migrating(data: Channels, weights: Sequence[np.ndarray], exponent: float) ->
 
 
 def predicted_error(data: Channels, weights: Sequence[np.ndarray], factor: np.ndarray) -> float:
-    """Mean over the samples of the squared error of all products, summed over their channels."""
+    """Mean over the samples of the squared error of all products, summed over their channels; of a convolution for one
+    position of the result."""
     factor = factor.astype(np.float64)
     low, high = min((data.low / factor).min(), 0.0), max((data.high / factor).max(), 0.0)
-    of_data, seen = ((high - low) / _DATA_STEPS) ** 2 / 12, float((data.squares / factor**2).sum())
+    of_data, squares = ((high - low) / _DATA_STEPS) ** 2 / 12, data.squares / factor**2
     error = 0.0
     for weight in weights:
-        scaled = weight * factor[:, None]
-        steps = np.abs(scaled).max(axis=0) / _WEIGHT_STEPS
-        error += of_data * float(np.square(scaled).sum()) + float(np.square(steps).sum()) / 12 * seen
+        groups, inputs, positions, _ = weight.shape
+        scaled = weight * factor.reshape(groups, inputs, 1, 1)
+        of_weights = np.square(np.abs(scaled).max(axis=(1, 2)) / _WEIGHT_STEPS).sum(axis=1) / 12  # [groups]
+        seen = squares.reshape(groups, inputs).sum(axis=1) * positions
+        error += of_data * float(np.square(scaled).sum()) + float(of_weights @ seen)
     return error

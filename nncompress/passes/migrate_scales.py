@@ -20,9 +20,9 @@ from nncompress.results.record import Outcome, Rewritten, Skipped
 class MigrateScales(WeightPass):
     """Divides the channels of what weights are multiplied with, and multiplies the weights, so that both round better.
 
-    For MatMul and Gemm, all that read one tensor (query, key, value) together. What the network computes stays the
-    same. The factors go into the scale and shift of the normalisation in front; where something else reads its result
-    as well, as in transformers that normalise behind their residual connections, they take one Mul at every inference.
+    For Conv, Gemm and MatMul, all that read one tensor (query, key, value) together. What the network computes stays
+    the same: the factors go into the normalisation, or into the weight and bias, in front. Where something else reads
+    the tensor, too, as in transformers that normalise behind residual connections, MatMul and Gemm take one Mul more.
     """
 
     gain_db: float = 0.5
@@ -48,8 +48,8 @@ class MigrateScales(WeightPass):
         outcomes += [Skipped(name, self.name, reason) for name, reason in reasons.items()]
         if groups and context.calibration is None:
             raise UsageError(f"{self.name} needs calibration data")
-        names = [str(group.data.name) for group in groups]
-        known = context.calibration.channels(model, names) if context.calibration is not None and groups else []
+        data = [group.data for group in groups]
+        known = context.calibration.channels(model, data) if context.calibration is not None and groups else []
         new = Names(model)
         for group, channels in zip(groups, known, strict=True):
             migration = self._migration(group, channels)
@@ -64,13 +64,15 @@ class MigrateScales(WeightPass):
         """Which one; or why none."""
         if isinstance(channels, str):
             return f"what it is multiplied by cannot be looked at: {channels}"
+        if group.takes_mul and group.data.axis == 1:
+            return "something else reads what it is multiplied by, or nothing in front of that can be scaled"
         if len(channels.squares) != group.channels:
             return "what it is multiplied by has other channels than the weight"
-        best = best_migration(channels, group.rows)
-        least = self.gain_db if group.places else self.multiply_gain_db
+        best = best_migration(channels, group.by_group())
+        least = self.multiply_gain_db if group.takes_mul else self.gain_db
         gain_db = 0.0 if best is None else best.gain_db
         if best is None or gain_db < least:
-            how = "" if group.places else " that takes one Mul more"
+            how = " that takes one Mul more" if group.takes_mul else ""
             return (
                 f"a scale{how} would make the error of the product {gain_db:.1f} dB smaller, and {least:g} is asked for"
             )
@@ -78,6 +80,7 @@ class MigrateScales(WeightPass):
 
 
 def _said(group: SharedData, migration: Migration) -> str:
-    where = "from what is in front" if group.places else "by one Mul more"
+    before = "" if group.takes_mul else str(group.places[0].value.name)
+    where = f"from {before}" if before else "by one Mul more"
     shared = f", shared by {len(group.weights)}" if len(group.weights) > 1 else ""
     return f"scales taken over {where} (exponent {migration.exponent:g}, {migration.gain_db:.1f} dB{shared})"

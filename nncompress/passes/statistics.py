@@ -14,6 +14,7 @@ import numpy as np
 
 from nncompress.model.linear import Linear
 from nncompress.model.model import Model
+from nncompress.model.multiplied import Data
 from nncompress.model.weights import Weight
 from nncompress.numerics.estimators import Estimator
 from nncompress.numerics.migration import Channels
@@ -95,6 +96,6 @@ class Calibration(Protocol):
         """Of each of these values of the main graph of `model` the range to which it is to be rounded, or why there is
         none. The samples are run through `model` as it is."""
 
-    def channels(self, model: Model, names: Sequence[str]) -> list[Channels | str]:
-        """For each of these values of the main graph of `model` what its channels are like, along its last axis; or the
-        reason why that is not known."""
+    def channels(self, model: Model, data: Sequence[Data]) -> list[Channels | str]:
+        """For each of these values of the main graph of `model` what its channels are like; or the reason why that is
+        not known."""

@@ -123,13 +123,16 @@ REASONS: dict[str, tuple[str, tuple[int, ...], str]] = {
     ),
     "left": (
         "g (float[8,N] x) => (float[32,N] y) { y = MatMul(u, x) }",
-        (8, 3), "it is not only the right operand of MatMul and Gemm",
+        (8, 3), "it is not only the second operand of Conv, MatMul and Gemm",
     ),
     "transA": (
         "g (float[32,N] x) => (float[N,8] y) { y = Gemm<transA=1>(x, u) }",
-        (K, 6), "it is not only the right operand of MatMul and Gemm",
+        (K, 6), "it is not only the second operand of Conv, MatMul and Gemm",
     ),
-    "vector": ("g (float[N,32] x) => (float[N] y) { y = MatMul(x, q) }", (6, K), "it is no float32 matrix"),
+    "vector": (
+        "g (float[N,32] x) => (float[N] y) { y = MatMul(x, q) }", (6, K),
+        "it is not only the second operand of Conv, MatMul and Gemm",
+    ),
     "constant data": (
         "g (float[N,8] x) => (float[N,8] y) { c = MatMul(k, u) y = Add(x, c) }",
         (6, 8), "what it is multiplied by cannot be looked at: it is the same for all inputs",
@@ -167,6 +170,109 @@ def test_it_says_what_it_is_for(tmp_path: Path) -> None:
         UsageError, match="migrate-scales alone makes nothing smaller or faster: add quantize-activations"
     ):
         compress_graph(model, [MigrateScales()], samples=samples_of(tmp_path, model, samples((6, K))))
+
+
+# ------------------------------------------------------------------------------------------------ weights in front
+IN_FRONT: dict[str, tuple[str, dict[str, tuple[int, ...]]]] = {  # body, shapes of weights
+    "Conv and Relu": (
+        "g (float[N,3,H,W] x) => (float[N,4,P,Q] y) { a = Conv<pads=[1,1,1,1]>(x, w, c) b = Relu(a) y = Conv(b, v) }",
+        {"w": (32, 3, 3, 3), "c": (32,), "v": (4, 32, 3, 3)},
+    ),
+    "Conv with padding behind": (
+        "g (float[N,3,H,W] x) => (float[N,4,P,Q] y) { a = Conv(x, w) b = LeakyRelu(a) y = Conv<pads=[1,1,1,1]>(b, v) }",
+        {"w": (32, 3, 3, 3), "v": (4, 32, 3, 3)},
+    ),
+    "depthwise": (
+        "g (float[N,3,H,W] x) => (float[N,32,P,Q] y) { a = Conv(x, w, c) b = Relu(a) y = Conv<group=32>(b, v) }",
+        {"w": (32, 3, 3, 3), "c": (32,), "v": (32, 1, 3, 3)},
+    ),
+    "groups": (
+        "g (float[N,8,H,W] x) => (float[N,8,P,Q] y) { a = Conv<group=4>(x, w, c) y = Conv<group=4>(a, v) }",
+        {"w": (32, 2, 3, 3), "c": (32,), "v": (8, 8, 3, 3)},
+    ),
+    "two branches": (
+        "g (float[N,3,H,W] x) => (float[N,4,P,Q] y, float[N,5,R,S] z) "
+        "{ a = Conv(x, w, c) b = Relu(a) y = Conv(b, v) z = Conv(b, u) }",
+        {"w": (32, 3, 3, 3), "c": (32,), "v": (4, 32, 3, 3), "u": (5, 32, 1, 1)},
+    ),
+    "Gemm": (
+        "g (float[N,6] x) => (float[N,4] y) { a = Gemm<transB=1>(x, w, c) b = Relu(a) y = Gemm(b, v) }",
+        {"w": (32, 6), "c": (32,), "v": (32, 4)},
+    ),
+    "MatMul and Add": (
+        "g (float[N,T,6] x) => (float[N,T,4] y) { m = MatMul(x, w) a = Add(c, m) b = Relu(a) y = MatMul(b, v) }",
+        {"w": (6, 32), "c": (32,), "v": (32, 4)},
+    ),
+    "three in a row": (
+        "g (float[N,6] x) => (float[N,4] y) "
+        "{ a = Gemm(x, w, c) b = Relu(a) d = Gemm(b, u) e = Relu(d) y = Gemm(e, v) }",
+        {"w": (6, 32), "c": (32,), "u": (32, 32), "v": (32, 4)},
+    ),
+}  # fmt: skip
+NOT_IN_FRONT: dict[str, tuple[str, dict[str, tuple[int, ...]]]] = {
+    "Clip": (
+        "g (float[N,3,H,W] x, float t) => (float[N,4,P,Q] y) { a = Conv(x, w) b = Clip(a, , t) y = Conv(b, v) }",
+        {"w": (32, 3, 3, 3), "v": (4, 32, 3, 3)},
+    ),
+    "a weight with two readers": (
+        "g (float[N,3,H,W] x) => (float[N,4,P,Q] y, float[N,32,R,S] z) "
+        "{ a = Conv(x, w) b = Relu(a) y = Conv(b, v) n = Neg(x) z = Conv(n, w) }",
+        {"w": (32, 3, 3, 3), "v": (4, 32, 3, 3)},
+    ),
+    "a residual connection": (
+        "g (float[N,3,H,W] x) => (float[N,32,P,Q] y) { a = Conv(x, w) b = Relu(a) d = Conv(b, v) y = Add(d, b) }",
+        {"w": (32, 3, 3, 3), "v": (32, 32, 1, 1)},
+    ),
+}  # fmt: skip
+
+
+def with_loud_channels(shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
+    """Weights, of which the one in front and its bias give three channels large values."""
+    made = {name: noise(*shape, seed=seed) / 4 for seed, (name, shape) in enumerate(shapes.items())}
+    for name in {"w", "c"} & made.keys():
+        channels = made[name].shape.index(K)
+        made[name] *= LOUD.reshape([-1 if axis == channels else 1 for axis in range(made[name].ndim)])
+    return made
+
+
+def feeds_of(body: str) -> list[Sample]:
+    channels = next(c for c in (3, 8, 6) if f"{c},H,W] x" in body or f"{c}] x" in body)
+    shape = (2, channels, 9, 9) if "H,W] x" in body else (2, 5, 6) if "T,6] x" in body else (7, 6)
+    extra = {"t": np.array(2, np.float32)} if " t) =>" in body else {}
+    return [{"x": noise(*shape, seed=seed), **extra} for seed in range(3)]
+
+
+@pytest.mark.parametrize("case", IN_FRONT)
+def test_a_weight_in_front_takes_the_factors(case: str, tmp_path: Path) -> None:
+    body, shapes = IN_FRONT[case]
+    proto = proto_of(body, **with_loud_channels(shapes))
+    made, outcomes = migrated(proto, feeds_of(body), tmp_path, MigrateScales(min_size=1, multiply_gain_db=90))
+    taken = {outcome.subject for outcome in outcomes if isinstance(outcome, Rewritten) and "from w" in outcome.detail}
+    assert taken == ({"v", "u"} if case == "two branches" else {"u"} if case.startswith("three") else {"v"})
+    assert op_types(proto_from(made).graph.node) == op_types(proto.graph.node)
+    for feed in feeds_of(body):
+        for first, second in zip(run(proto, **feed), run(made, **feed), strict=True):
+            assert np.abs(first - second).max() <= 1e-5 * np.abs(first).max()
+
+
+@pytest.mark.parametrize("case", NOT_IN_FRONT)
+def test_what_does_not_scale_stays_as_it_is(case: str, tmp_path: Path) -> None:
+    body, shapes = NOT_IN_FRONT[case]
+    proto = proto_of(body, **with_loud_channels(shapes))
+    made, outcomes = migrated(proto, feeds_of(body), tmp_path, MigrateScales(min_size=1))
+    (reason,) = (outcome.reason for outcome in outcomes if isinstance(outcome, Skipped) and outcome.subject == "v")
+    assert reason == "something else reads what it is multiplied by, or nothing in front of that can be scaled"
+    assert proto_from(made) == proto_from(as_model(proto))
+
+
+def test_a_factor_of_rows_is_none_of_channels(tmp_path: Path) -> None:
+    body = "g (float[32,32] x) => (float[32,4] y) { m = Mul(x, r) y = MatMul(m, v) }"
+    proto = proto_of(body, r=noise(K, 1), v=noise(K, 4))
+    feeds = [{"x": noise(K, K) * LOUD}]
+    made, (outcome,) = migrated(proto, feeds, tmp_path, MigrateScales(min_size=1))
+    assert "by one Mul more" in outcome.detail if isinstance(outcome, Rewritten) else False
+    (before,), (after,) = run(proto, **feeds[0]), run(made, **feeds[0])
+    assert np.abs(before - after).max() <= 1e-5 * np.abs(before).max()
 
 
 def test_options_that_cannot_be_meant() -> None:
