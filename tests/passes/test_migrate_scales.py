@@ -14,6 +14,7 @@ from nncompress.forms.form import Storing
 from nncompress.model.model import Model
 from nncompress.passes.context import Context
 from nncompress.passes.migrate_scales import MigrateScales
+from nncompress.passes.prune_magnitude import PruneMagnitude
 from nncompress.passes.quantize_activations import QuantizeActivations
 from nncompress.passes.quantize_weights import QuantizeWeights
 from nncompress.results.record import Outcome, Rewritten, Skipped
@@ -114,6 +115,23 @@ def test_rounding_costs_less(case: str, tmp_path: Path) -> None:
         assert line.sqnr_db is not None
         assert line.sqnr_db > 35  # against the values as they were scaled
     assert errors[1] < errors[0] / 1.5
+
+
+def test_errors_are_told_against_the_values_as_they_were_scaled(tmp_path: Path) -> None:
+    body, _ = CASES["LayerNormalization"]
+    model = as_model(proto_of(body, **constants(body)))
+    passes = [
+        MigrateScales(min_size=1), PruneMagnitude(sparsity=0.1, min_size=1), QuantizeActivations(min_size=1),
+        QuantizeWeights(min_size=1, smallest="same"),
+    ]  # fmt: skip
+    made = compress_graph(model, passes, samples=samples_of(tmp_path, model, samples(shape_of(body))))
+    (line,) = (line for line in made.lines if line.name == "u")
+    assert line.sqnr_db is not None
+    assert line.sqnr_db > 15
+    (shown,) = made.worst_values
+    before, after = np.array(shown.pairs).T
+    kept = after != 0
+    assert after[kept] == pytest.approx(before[kept], abs=0.02 * np.abs(before).max())
 
 
 REASONS: dict[str, tuple[str, tuple[int, ...], str]] = {
