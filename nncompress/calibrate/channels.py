@@ -20,16 +20,19 @@ class AlongAxes:
     """Sums up the rows of a value, along each of the axes that may have its channels. Pickles."""
 
     def __init__(self, axes: Iterable[int]) -> None:
-        self.found: dict[int, tuple[Moments, Ranges] | None] = dict.fromkeys(axes)  # None: empty so far
+        self.found: dict[int, tuple[Moments, Ranges, Moments] | None] = dict.fromkeys(axes)  # None: empty so far
 
     def add(self, array: np.ndarray) -> None:
         """The value for one feed more, which has these axes."""
         for axis, known in self.found.items() if array.size else ():
             rows = np.moveaxis(array, axis, -1).reshape(-1, array.shape[axis])
-            self.found[axis] = moments, ranges = known or (Moments(rows.shape[1]), Ranges(rows.shape[1]))
+            channels = rows.shape[1]
+            self.found[axis] = known = known or (Moments(channels), Ranges(channels), Moments(channels))
             with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is not known
+                moments, ranges, nonzeros = known
                 moments.add(rows)
                 ranges.add(rows)
+                nonzeros.add(rows != 0)
 
 
 def measured_channels(model: Model, samples: Feeds, data: Sequence[Data], threads: int) -> list[Channels | str]:
@@ -51,9 +54,9 @@ def _channels(known: AlongAxes | str, axis: int) -> Channels | str:
     found = known.found[axis]
     if found is None:
         return "it is empty for every feed"
-    moments, ranges = found
+    moments, ranges, nonzeros = found
     low, high = ranges.low.astype(np.float64), ranges.high.astype(np.float64)
     squares = moments.squares / moments.count
     if not np.isfinite([low, high, squares]).all():
         return "it is not finite for every feed"
-    return Channels(low, high, squares)
+    return Channels(low, high, squares, nonzeros.mean)

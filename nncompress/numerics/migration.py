@@ -3,9 +3,10 @@
     x W = (x / s) (s W),    s_j = max |x_j|^a / max_n |W_jn|^(1-a)
 
 (Xiao et al., "SmoothQuant", arXiv 2211.10438, equation 4). The data have one scale for all channels: one with large
-values takes the digits of the others. Rounding by steps d is noise of variance d^2 / 12, and the error of the product
+values takes the digits of the others. Rounding by steps d is noise of variance d^2 / 12, but 0 stays 0; the error of
+the product is, with p_j the share of the x_j that are not 0,
 
-    d_x^2 / 12 * sum_jn (s_j W_jn)^2  +  sum_n d_n^2 / 12 * sum_j E[x_j^2] / s_j^2
+    d_x^2 / 12 * sum_jn p_j (s_j W_jn)^2  +  sum_n d_n^2 / 12 * sum_j E[x_j^2] / s_j^2
 
 where d_x = (max x/s - min x/s) / 255 and d_n = max_j |s_j W_jn| / 127. The exponent a is chosen by it.
 """
@@ -30,6 +31,7 @@ class Channels:
     low: np.ndarray
     high: np.ndarray
     squares: np.ndarray  # means of the squares
+    density: np.ndarray  # shares of the values that are not 0, which is rounded to itself
 
     @property
     def largest(self) -> np.ndarray:
@@ -85,5 +87,6 @@ def predicted_error(data: Channels, weights: Sequence[np.ndarray], factor: np.nd
         scaled = weight * factor.reshape(groups, inputs, 1, 1)
         of_weights = np.square(np.abs(scaled).max(axis=(1, 2)) / _WEIGHT_STEPS).sum(axis=1) / 12  # [groups]
         seen = squares.reshape(groups, inputs).sum(axis=1) * positions
-        error += of_data * float(np.square(scaled).sum()) + float(of_weights @ seen)
+        shares = data.density.reshape(groups, inputs)
+        error += of_data * float((np.square(scaled).sum(axis=(2, 3)) * shares).sum()) + float(of_weights @ seen)
     return error

@@ -25,7 +25,7 @@ class MigrateScales(WeightPass):
     the tensor, too, as in transformers that normalise behind residual connections, MatMul and Gemm take one Mul more.
     """
 
-    gain_db: float = 0.5
+    gain_db: float = 1.0
     """how many decibels smaller the error of the products has to become, by ranges measured on calibration data"""
     multiply_gain_db: float = 2.0
     """the same where it takes one Mul more"""

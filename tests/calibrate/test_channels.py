@@ -40,6 +40,7 @@ def test_they_are_those_of_all_rows(tmp_path: Path) -> None:
         assert isinstance(known, Channels)
         assert known.low == pytest.approx(seen.min(axis=0))
         assert known.high == pytest.approx(seen.max(axis=0))
+        assert known.density == pytest.approx((seen != 0).mean(axis=0))
         assert known.squares == pytest.approx(np.square(seen).mean(axis=0), rel=1e-5)
     (across,) = run.channels(model, data_in("x", axis=0))
     assert isinstance(across, Channels)

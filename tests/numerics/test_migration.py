@@ -13,11 +13,12 @@ from tests.models import noise
 def data_of(seed: int, outliers: float) -> np.ndarray:
     x = noise(4000, 24, seed=seed)
     x[:, :2] *= outliers
+    x[:, 5:8] *= np.random.default_rng(seed).random((4000, 3)) < 0.1
     return x
 
 
 def channels_of(x: np.ndarray) -> Channels:
-    return Channels(x.min(axis=0), x.max(axis=0), np.square(x).mean(axis=0))
+    return Channels(x.min(axis=0), x.max(axis=0), np.square(x).mean(axis=0), (x != 0).mean(axis=0))
 
 
 def grouped(weights: list[np.ndarray]) -> list[np.ndarray]:
