@@ -17,8 +17,10 @@ from nncompress.forms.folded import reshaped, reshaped_bytes
 from nncompress.forms.form import PORTABLE, Storing, Target
 from nncompress.forms.integer_bias import fitted, store_biases
 from nncompress.forms.layouts import Layout, Payload, cheapest_layout
+from nncompress.model.activations import rounding_of
 from nncompress.model.edit import Draft, Editor, put_in_place
 from nncompress.model.model import op_name
+from nncompress.model.node_attributes import operand
 from nncompress.model.weights import Use, Weight
 from nncompress.numerics.affine import Affine
 from nncompress.numerics.held import Moved, Reshaped
@@ -47,6 +49,8 @@ class Dequantize:
         moved = len(axes) > 1 and not _are_first(axes)
         if any(_turned_before_vector(use, moved) for use in weight.uses):
             return "onnxruntime multiplies a transposed matrix that is no constant and a vector wrongly"
+        if axes and any(_multiplied_across(use, axes) for use in weight.uses):
+            return "onnxruntime would multiply it in integers by scales of other channels"
         if axes and storing.opset < PER_CHANNEL_FROM_OPSET:
             return (
                 f"DequantizeLinear with one scale a channel needs opset {PER_CHANNEL_FROM_OPSET}, not {storing.opset}"
@@ -102,6 +106,13 @@ def _turned_before_vector(use: Use, moved: bool) -> bool:
         return False
     right = use.node.inputs[1]
     return right is None or right.shape is None or len(right.shape) < 2
+
+
+def _multiplied_across(use: Use, axes: tuple[int, ...]) -> bool:
+    """True for rounded data times a matrix whose scales do not go with the columns of the result: onnxruntime takes
+    them for those."""
+    of_matrix = use.direct and use.index == 1 and op_name(use.node) in ("Gemm", "MatMul")
+    return of_matrix and use.channel_axes != axes and rounding_of(operand(use.node, 0)) is not None
 
 
 def _scaled_axes(affine: Affine) -> tuple[int, ...]:

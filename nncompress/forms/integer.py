@@ -17,7 +17,7 @@ import onnx_ir as ir
 from nncompress.forms import integer_lstm
 from nncompress.forms.form import PORTABLE, Storing, Target
 from nncompress.forms.layouts import Layout, Payload
-from nncompress.model.edit import Editor, home_of, insert_before, insert_behind, put_instead
+from nncompress.model.edit import Editor, home_of, insert_before, insert_behind, move_behind, put_instead
 from nncompress.model.node_attributes import float_of, int_of, operand, standard_op
 from nncompress.model.weights import Use, Weight
 from nncompress.numerics.affine import Affine
@@ -141,6 +141,7 @@ def _quantized(editor: Editor, data: ir.Value, reader: ir.Node) -> _Activation:
     scope = home_of(reader)
     for use in data.uses():
         if standard_op(use.node) == _QUANTIZE and use.node.graph is scope:
+            move_behind(scope, use.node, data)
             return _Activation(*use.node.outputs)
     draft = editor.draft()
     outputs = draft.outputs(_QUANTIZE, [data], 3)

@@ -27,12 +27,13 @@ _LARGEST = 2**30  # of codes: half of what 32 bits hold, as sums are added to it
 
 def fitted(weight: Weight, affine: Affine) -> Affine:
     """The same weight with scales by which the biases of all its readers fit 32 bits."""
-    needed = [bias / (_LARGEST * scale) for _, bias, scale in _biases(weight)]
+    needed = [bias / (_LARGEST * scale) for _, bias, scale in _biases(weight, affine)]
     if not needed:
         return affine
     channels = affine.scale.size
     least = np.max([np.abs(each) if channels > 1 else np.abs(each).max(keepdims=True) for each in needed], axis=0)
-    codes, shape = affine.codes.load(), affine.codes_shape
+    zero = np.int32(0) if affine.zero_point is None else affine.zero_point.astype(np.int32)
+    codes, shape = affine.codes.load().reshape(affine.codes_shape) - zero, affine.codes_shape
     flat_scale = affine.scale.reshape(-1).astype(np.float64)
     empty = ~codes.any(axis=tuple(axis for axis, size in enumerate(affine.scale.shape) if size == 1))
     wanted = np.where(empty.reshape(-1), np.maximum(least, np.finfo(np.float32).tiny), np.maximum(least, flat_scale))
@@ -40,32 +41,37 @@ def fitted(weight: Weight, affine: Affine) -> Affine:
         return affine
     scale = wanted.astype(np.float32).reshape(affine.scale.shape)
     ratio = (affine.scale / scale).astype(np.float64)
-    recoded = codes if (wanted <= flat_scale).all() else np.rint(codes * np.minimum(ratio, 1)).astype(codes.dtype)
-    return replace(affine, codes=Plain(recoded.reshape(shape)), scale=scale, nonzeros=int(np.count_nonzero(recoded)))
+    scaled = np.rint(codes * np.minimum(ratio, 1)).astype(np.int32)
+    recoded = (scaled + zero).astype(affine.code_type)
+    return replace(affine, codes=Plain(recoded.reshape(shape)), scale=scale, nonzeros=int(np.count_nonzero(scaled)))
 
 
 def store_biases(editor: Editor, weight: Weight, affine: Affine) -> None:
     """Puts the biases of all readers of `weight`, which is stored as `affine`, in front of them as integers."""
-    for use, bias, data_scale in _biases(weight):
-        scale = np.broadcast_to(affine.scale.reshape(-1) * np.float32(data_scale), bias.shape)
+    for use, bias, data_scale in _biases(weight, affine):
+        scale = affine.scale.reshape(-1 if affine.scale.size > 1 else ()) * np.float32(data_scale)
         codes = np.rint(bias / scale.astype(np.float64)).astype(np.int32)
         draft, old = editor.draft(), use.node.inputs[_BIAS]
         inputs = [
-            draft.constant(codes, "b"), draft.constant(np.ascontiguousarray(scale), "s"),
-            draft.constant(np.zeros(bias.shape, np.int32), "z"),
+            draft.constant(codes, "b"), draft.constant(np.asarray(scale), "s"),
+            draft.constant(np.zeros(scale.shape, np.int32), "z"),
         ]  # fmt: skip
-        value = draft.node("DequantizeLinear", inputs, {"axis": 0})
+        value = draft.node("DequantizeLinear", inputs, {"axis": 0} if scale.ndim else {})
         use.node.replace_input_with(_BIAS, value)
         insert_before(editor.model, home_of(use.node), draft, use.node)
         if old is not None:
             drop_if_unread(old)
 
 
-def _biases(weight: Weight) -> Iterator[tuple[Use, np.ndarray, float]]:
-    """(reader, its bias [channels] in float64, the scale of its data) of those that add one to rounded data."""
+def _biases(weight: Weight, affine: Affine) -> Iterator[tuple[Use, np.ndarray, float]]:
+    """(reader, its bias [channels] in float64, the scale of its data) of those that add one to rounded data, and whose
+    channels have the scales."""
     for use in weight.uses:
         rounding = rounding_of(operand(use.node, 0))
         tensor = constant_tensor(operand(use.node, _BIAS)) if standard_op(use.node) in ("Conv", "Gemm") else None
+        fits = affine.scale.size == 1 or tuple(np.flatnonzero(np.array(affine.scale.shape) > 1)) == use.channel_axes
+        if len(use.channel_axes) != 1 or not fits:
+            continue
         if rounding is not None and tensor is not None and tensor.dtype == ir.DataType.FLOAT:
             yield use, _by_channel(weight, use, tensor.numpy().astype(np.float64)), rounding.scale
 

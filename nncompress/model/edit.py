@@ -156,6 +156,17 @@ def insert_before(model: Model, scope: Scope, draft: Draft, node: ir.Node | None
 def insert_behind(model: Model, scope: Scope, draft: Draft, value: ir.Value) -> None:
     """Puts the draft into `scope` where `value` is there: right behind what computes it, or first of all."""
     nodes = _with_constants(model, scope, draft)
+    _put_behind(scope, nodes, value)
+    _unname(nodes)
+
+
+def move_behind(scope: Scope, node: ir.Node, value: ir.Value) -> None:
+    """Moves a node of `scope` that reads nothing but `value` there, before whatever else may read its results."""
+    scope.remove(node)
+    _put_behind(scope, [node], value)
+
+
+def _put_behind(scope: Scope, nodes: list[ir.Node], value: ir.Value) -> None:
     producer = value.producer()
     if producer is not None and producer.graph is scope:
         scope.insert_after(producer, nodes)
@@ -163,7 +174,6 @@ def insert_behind(model: Model, scope: Scope, draft: Draft, value: ir.Value) -> 
         scope.insert_before(first, nodes)
     else:
         scope.extend(nodes)
-    _unname(nodes)
 
 
 def _with_constants(model: Model, scope: Scope, draft: Draft) -> list[ir.Node]:

@@ -200,6 +200,8 @@ def _reason_against(model: Model, weight: Weight) -> str | None:
         return "integer kernels give float32 alone"
     if len(weight.value.uses()) != len(weight.uses):
         return "something else reads it as well"
+    if len({use.channel_axes for use in weight.uses}) > 1:
+        return "it is read transposed and as it is"
     return next(filter(None, (_reason_against_use(model, weight, use) for use in weight.uses)), None)
 
 

@@ -69,6 +69,14 @@ def test_all_readers_of_a_tensor_share_its_integers() -> None:
     assert [output.name for output in written.graph.output] == ["y", "z", "v"]
 
 
+def test_integers_that_the_model_makes_later_come_first() -> None:
+    body = """g (float[N,24] x) => (float[N,16] y, uint8[N,24] q) {
+        y = MatMul(x, w) n = Neg(y) q, s, z = DynamicQuantizeLinear(x) }"""
+    small = compressed(proto_of(body, w=noise(24, 16))).model
+    onnx.checker.check_model(proto_from(small), full_check=True)
+    assert [op_name(node) for node in small.ir.graph].count("DynamicQuantizeLinear") == 1
+
+
 def test_one_weight_of_several_readers_is_stored_once() -> None:
     body = "g (float[N,24] x) => (float[] z) { y = MatMul(x, w) t = Tanh(y) z = MatMul(t, w) }"
     small = compressed(proto_of(body, w=noise(24, 24) / 5))

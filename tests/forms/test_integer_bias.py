@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 from nncompress.model.model import Model
+from nncompress.passes.quantize_activations import QuantizeActivations
+from nncompress.passes.quantize_weights import QuantizeWeights
 from nncompress.runtime import child
-from nncompress.workflow.pipeline import Compressed
-from tests.models import noise, proto_of, run
-from tests.passes.activations import IMAGE, IMAGES, ROWS, VECTORS, in_integers
+from nncompress.workflow.pipeline import Compressed, compress_graph
+from tests.calibrate.samples import samples_of
+from tests.models import as_model, noise, proto_from, proto_of, run
+from tests.passes.activations import IMAGE, IMAGES, ROWS, VECTORS, in_integers, sqnr_db
 
 Parameters = tuple[np.ndarray, np.ndarray]
 
@@ -97,3 +102,57 @@ def test_readers_of_one_weight_share_scales_that_fit_all_of_their_biases(tmp_pat
     (before,), (after,) = run(proto, **IMAGES[0]), run(small.model, **IMAGES[0])
     assert np.abs(before - after).max() < 0.05 * np.abs(before).max()
     assert np.abs(after[:, 1] - 100).max() < 1
+
+
+@pytest.mark.parametrize("options", [{"dtype": "uint8"}, {"symmetric": False}], ids=str)
+def test_codes_with_a_zero_point_are_scaled_around_it(options: dict[str, Any], tmp_path: Path) -> None:
+    weight, bias = noise(16, 8) + 1, np.full(8, 1e6, np.float32)
+    proto = proto_of(f"g ({ROWS}) => (float[] y) {{ y = Gemm(x, w, b) }}", w=weight, b=bias)
+    model = as_model(proto)
+    passes = [QuantizeActivations(min_size=1), QuantizeWeights(min_size=1, only_if_smaller=False, **options)]
+    small = compress_graph(model, passes, samples=samples_of(tmp_path / "samples", model, VECTORS))
+    _, weights, _ = decoded(small.model, "Gemm")
+    assert weights.min() > 2 * np.abs(weight).max() / 127
+    (node,) = [node for node in small.model.ir.graph if node.op_type == "Gemm"]
+    codes, _, zero = (value.const_value.numpy() for value in node.inputs[1].producer().inputs)  # type: ignore
+    assert np.abs((codes.astype(np.float64) - zero) * weights - weight).max() <= weights.max()
+
+
+@pytest.mark.parametrize("opset", [11, 17])
+def test_with_one_scale_for_all_channels_the_bias_has_one_as_well(opset: int) -> None:
+    body = f"""g ({ROWS}) => (float[3,8] y) {{
+        q = QuantizeLinear(x, s, z) d = DequantizeLinear(q, s, z) a = Gemm(d, w, b)
+        r = QuantizeLinear(a, s, z) y = DequantizeLinear(r, s, z) }}"""
+    constants = {"w": noise(16, 8), "b": noise(8), "s": np.array(0.1, np.float32), "z": np.array(128, np.uint8)}
+    proto = proto_of(body, opset=opset, **constants)
+    pass_ = QuantizeWeights(min_size=1, only_if_smaller=False, granularity="tensor")
+    small = compress_graph(as_model(proto), [pass_], form="dequantize")
+    onnx.checker.check_model(proto_from(small.model), full_check=True)
+    assert decoded(small.model, "Gemm")[2][1].shape == ()
+    (before,), (after,) = run(proto, **VECTORS[0]), run(small.model, **VECTORS[0])
+    assert sqnr_db(before, after) > 30
+
+
+@pytest.mark.parametrize("name", ["reshaped", "transposed, too"])
+def test_weights_that_are_not_read_by_channel_alone_are_right(name: str, tmp_path: Path) -> None:
+    """onnxruntime takes scales along the other axis for those of the columns."""
+    head, nodes, constants = {
+        "reshaped": (
+            IMAGE, "t = Reshape(w, n) y = Conv(d, t, b)",
+            {"w": noise(32, 9), "b": noise(8), "n": np.array([8, 4, 3, 3])},
+        ),
+        "transposed, too": (
+            ROWS, "h = Gemm(d, w, b) k = QuantizeLinear(h, s, z) l = DequantizeLinear(k, s, z) "
+            "y = Gemm<transB=1>(l, w, c)",
+            {"w": noise(16, 8) * np.exp(noise(16, 8)), "b": noise(8), "c": noise(16)},
+        ),
+    }[name]  # fmt: skip
+    both = {**constants, "s": np.array(0.1, np.float32), "z": np.array(128, np.uint8)}
+    pair = "q = QuantizeLinear(x, s, z) d = DequantizeLinear(q, s, z)"
+    proto = proto_of(f"g ({head}) => (float[] y) {{ {pair} {nodes} }}", **both)
+    small = compress_graph(
+        as_model(proto), [QuantizeWeights(min_size=1, only_if_smaller=False)], form="dequantize"
+    ).model
+    feed = (IMAGES if head == IMAGE else VECTORS)[0]
+    (before,), (after,) = run(proto, **feed), run(small, **feed)
+    assert sqnr_db(before, after) > 30

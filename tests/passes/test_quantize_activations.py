@@ -154,6 +154,9 @@ STAYS = {
     "its bias differs by row ": (ROWS, "y = Gemm(x, w, b)", {"w": M, "b": noise(3, 1)}),
     "its bias is not finite": (ROWS, "y = Gemm(x, w, b)", {"w": M, "b": np.full(8, np.inf, np.float32)}),
     "something else reads it as well": (ROWS, "h = ReduceSum<keepdims=0>(w) a = MatMul(x, w) y = Add(a, h)", {"w": M}),
+    "it is read transposed and as it is": (
+        ROWS, "a = Gemm(x, w, b) r = Relu(a) y = Gemm<transB=1>(r, w, c)", {"w": M, "b": B, "c": noise(16)},
+    ),
     "integer kernels are for": (ROWS, "y = Gemm<alpha=0.5>(x, w, b)", {"w": M, "b": B}),
     "integer kernels are for ": (IMAGE, "y = ConvTranspose(x, w)", {"w": noise(4, 8, 3, 3)}),
     "calibration does not go there": (
