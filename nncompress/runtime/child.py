@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -11,7 +11,6 @@ from typing import Any, Protocol, cast
 from nncompress.errors import InputError, NncompressError, NoOutputError
 from nncompress.progress import at
 from nncompress.results.record import Loaded, Timing
-from nncompress.runtime import child_process
 from nncompress.runtime.child_process import (
     Call,
     ChildDied,
@@ -73,7 +72,8 @@ def call_in_child(call: ModelCall, timeout_s: float | None = None) -> Any:
     """
     if _in_process:
         return call.function(*call.arguments, _told)
-    with _guarded(call, timeout_s) as (process_call, watched, limit_s):
+    process_call, watched, limit_s = _guarded(call, timeout_s)
+    with _blaming(watched, limit_s):
         return call_in_process(process_call, watched.announced, limit_s)
 
 
@@ -95,35 +95,47 @@ def serve_in_child(call: ModelCall, timeout_s: float | None = None) -> Iterator[
     """What the call's function returns: a callable of one argument, which lives in the child until the block ends.
 
     It answers as `call_in_child` does. The block begins while the function still runs: what that raises comes with the
-    first wait.
+    first wait. After a child that died, the next question starts another one.
     """
     if _in_process:
         yield _ServingHere(call)
         return
-    with (
-        _guarded(call, timeout_s) as (process_call, watched, limit_s),
-        serving_process(process_call, watched.announced, limit_s) as serving,
-    ):
-        yield _Serving(serving, watched, call.result)
+    with ExitStack() as lives:
+        yield _Serving(lives, call, timeout_s)
 
 
-@dataclass(frozen=True)
 class _Serving:
-    inner: child_process.Serving
-    watched: _Watched
-    result: Path | None
+    """A child at a time, which `lives` holds."""
+
+    def __init__(self, lives: ExitStack, call: ModelCall, timeout_s: float | None) -> None:
+        self._lives, self._call, self._timeout_s = lives, call, timeout_s
+        self._start()
 
     def wait(self) -> Any:
-        return self.inner.wait()
+        with _blaming(self._watched, self._limit_s):
+            try:
+                return self._inner.wait()
+            except (ChildDied, ChildTimedOut):
+                self._lives.close()
+                self._is_gone = True
+                raise
 
     def begin(self, question: Any, result: Path | None = None) -> None:
-        self.inner.wait()
-        self.watched.result = result or self.result
-        self.inner.begin(question)
+        if self._is_gone:
+            self._start()
+        self.wait()
+        self._watched.result = result or self._call.result
+        self._inner.begin(question)
 
     def ask(self, question: Any, result: Path | None = None) -> Any:
         self.begin(question, result)
         return self.wait()
+
+    def _start(self) -> None:
+        process_call, self._watched, self._limit_s = _guarded(self._call, self._timeout_s)
+        serving = serving_process(process_call, self._watched.announced, self._limit_s)
+        self._inner = self._lives.enter_context(serving)
+        self._is_gone = False
 
 
 class _ServingHere:
@@ -170,16 +182,20 @@ class _Watched:
         return f"{stage_words(self.part, self.what)} {path}"
 
 
-@contextmanager
-def _guarded(call: ModelCall, timeout_s: float | None) -> Iterator[tuple[Call, _Watched, float]]:
-    """What to call in a process, and how; what happens to that process becomes a deliberate error."""
+def _guarded(call: ModelCall, timeout_s: float | None) -> tuple[Call, _Watched, float]:
+    """What to call in a process, and how."""
     limit_s = DEFAULT_TIMEOUT_S if timeout_s is None else timeout_s
     free = free_memory_bytes()
     memory_bytes = None if free is None else max(free, LEAST_MEMORY_BYTES)
     process_call = Call(_with_libraries, (registered(), call.function, call.arguments), memory_bytes=memory_bytes)
-    watched = _Watched(call.original, call.result)
+    return process_call, _Watched(call.original, call.result), limit_s
+
+
+@contextmanager
+def _blaming(watched: _Watched, limit_s: float) -> Iterator[None]:
+    """What happens to a process becomes a deliberate error."""
     try:
-        yield process_call, watched, limit_s
+        yield
     except ChildTimedOut as error:
         raise watched.blamed(f"{watched} took longer than {limit_s:g} s: stopped") from error
     except ChildLacksMemory as error:

@@ -14,7 +14,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from nncompress.errors import NoOutputError, UsageError
+from nncompress.errors import NoOutputError, UsageError, need_not_repeat
 from nncompress.model.units import Unit, find_units, microseconds_by_unit
 from nncompress.passes.base import Pass, Stage
 from nncompress.passes.quantize_activations import QuantizeActivations
@@ -164,7 +164,9 @@ class _Search:
             self._able[way] = {unit for unit in self._units if names.issuperset(unit.weights)}
         try:
             kernels = self._trials.kernel_times(compressed.model, _PROFILE_S)
-        except NoOutputError:
+        except NoOutputError as error:
+            if way == "float" or need_not_repeat(error):
+                raise
             self._able[way] = set()
             return
         self._times[way] = microseconds_by_unit(kernels, self._units, compressed.model)
@@ -175,20 +177,23 @@ class _Search:
             if dict(tried.mix) == dict(mix):
                 return tried
         at(f"trying mix {len(self._tried) + 1}")
-        try:
-            run = self._run(mix, self._trials)
-        except NoOutputError:
-            if mix:
-                return None
-            raise
+        run = self._run(mix, self._trials)
+        if run is None:
+            return None
         assert run.latency is not None, "it is timed"
         tried = Tried(mix, run.latency.ratio, loss_of(run))
         self._tried.append(tried)
         return tried
 
-    def _run(self, mix: Mix, trials: Trials) -> Run:
+    def _run(self, mix: Mix, trials: Trials) -> Run | None:
+        """None for what onnxruntime refuses, or dies of, where it takes weights alone."""
         compressed: Compressed = trials.compressed(self.passes_of(mix))
-        return trials.run(compressed.model)
+        try:
+            return trials.run(compressed.model)
+        except NoOutputError as error:
+            if not mix or need_not_repeat(error):
+                raise
+            return None
 
     # -------------------------------------------------------------------------------------------- choices
     def _candidates(self) -> Iterable[Mix]:
@@ -240,7 +245,8 @@ class _Search:
         )
 
         def noise(units: Iterable[Unit]) -> float:
-            return float(10 ** (-loss_of(self._run({unit: mix[unit] for unit in units}, quick)).sqnr_db / 10))
+            run = self._run({unit: mix[unit] for unit in units}, quick)
+            return math.inf if run is None else float(10 ** (-loss_of(run).sqnr_db / 10))
 
         plain = noise(())
         parts: dict[tuple[Unit, ...], float] = {tuple(mix): math.inf}

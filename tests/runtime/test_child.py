@@ -34,6 +34,13 @@ class Crasher:
         crash(part, "run", signal.SIGSEGV, self.announce)
 
 
+class Choosy(Crasher):
+    def __call__(self, question):
+        if question == "crash":
+            super().__call__("result")
+        return question
+
+
 def hang(announce):
     announce("result", "run")
     time.sleep(60)
@@ -100,6 +107,16 @@ def test_the_file_that_a_question_is_about_is_named_where_it_crashes():
         serve_in_child(call) as child,
     ):
         child.ask("result", Path("b.onnx"))
+
+
+def test_after_a_crash_another_child_answers():
+    with serve_in_child(ModelCall(Choosy, (), Path("a.onnx"), None)) as child:
+        with pytest.raises(NoOutputError, match=r"running the result b\.onnx: onnxruntime crashed \(SIGSEGV\)"):
+            child.ask("crash", Path("b.onnx"))
+        assert child.wait() is None
+        assert child.ask("live", Path("c.onnx")) == "live"
+        with pytest.raises(NoOutputError, match=r"running the result d\.onnx: onnxruntime crashed \(SIGSEGV\)"):
+            child.ask("crash", Path("d.onnx"))
 
 
 def test_a_child_that_just_leaves_is_a_crash_with_its_last_words():
