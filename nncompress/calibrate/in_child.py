@@ -51,6 +51,8 @@ class Child:
             return self.ask(request)
         except (InputError, NoOutputError) as error:  # that names a file which nobody knows
             said = str(error)
+            if said.startswith(request.doing.doing):  # it ended there, of which it says all
+                raise
             for file in self._folder.iterdir():
                 said = said.replace(f"the {request.block.part} {file}: ", "")
             raise type(error)(f"{self._path}: {request.doing.doing} it: {said}") from error
