@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 def pass_command(entry: PassCommand) -> Callable[..., None]:
     """The command that runs the passes of `entry`, with their fields as its options."""
-    kind = pass_options(entry.passes)
+    kind = pass_options(entry.passes, entry.on_request)
 
     def command(
         source: SourceArgument, *, out: TargetOption = None, options: Any, calibration: CorrectionOptions,

@@ -107,10 +107,11 @@ def storing_of(options: StoreOptions) -> Writing:
 
 
 def _aim(name: str) -> Aim:
-    for aim in typing.get_args(Aim):
+    aims = typing.get_args(Aim)
+    for aim in aims:
         if name == aim:
             return aim  # type: ignore[no-any-return]
-    raise UsageError(f"unknown aim --for {name!r}: it is {', '.join(typing.get_args(Aim))}")
+    raise UsageError(f"unknown aim --for {name!r}: it is {', '.join(aims[:-1])} or {aims[-1]}")
 
 
 def target_of(target: Path | None, source: Path) -> Path:

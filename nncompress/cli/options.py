@@ -221,7 +221,8 @@ class StoreOptions(FormOptions):
     aim: Annotated[
         str,
         shared_option("--for", field="aim", group="Output", metavar="|".join(values_of("aim")), text="What it is for. "
-                "Only where that is size, a result that is not smaller is refused."),
+                "size: a result that is not smaller is refused; speed: it is not, and quantize means --activations "
+                "mixed; accuracy: it is not."),
     ] = "size"  # fmt: skip
     external_data: Annotated[
         bool, shared_option("--external-data", group="Output", text="Weights in a data file beside the model.")

@@ -24,7 +24,7 @@ PASS_COMMANDS = (
         Example: nncompress quantize model.onnx -o small.onnx
         Example: nncompress quantize model.onnx -o small.onnx --data eval.npz --max-drop "0.5 %"
         Example: nncompress quantize model.onnx -o small.onnx --exclude "fc3*" --form dequantize
-        Example: nncompress quantize model.onnx -o fast.onnx --for speed --calibration calib/ --data eval/
+        Example: nncompress quantize model.onnx -o fast.onnx --for speed --calibration calib.npz --data eval.npz
         Example: nncompress quantize model.onnx -o fast.onnx --activations dynamic
         Example: nncompress quantize model.onnx --dry-run --json -
         """,

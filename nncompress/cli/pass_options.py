@@ -27,11 +27,15 @@ _SELECTING = ("include", "exclude", "op_types", "min_size")  # which weights a p
 _TYPES: dict[str, Any] = {"integer": int, "number": float, "boolean": bool, "string": str, "array": list[str]}
 _METAVARS = {"array": "GLOB"}
 _ACTIVATIONS = "activations"
+_NOT_ASKED_FOR = "float; static where another of these options is given"
 
 
-def pass_options(passes: Sequence[str]) -> type:
+def pass_options(passes: Sequence[str], on_request: Collection[str] = ()) -> type:
     """A dataclass with an Annotated field for each option of these passes, for `with_options`; None: not given."""
-    return options_of({name: _fields_by_pass()[name] for name in passes})
+    by_pass = {name: dict(_fields_by_pass()[name]) for name in passes}
+    for own in (by_pass[name] for name in on_request if _ACTIVATIONS in by_pass[name]):
+        own[_ACTIVATIONS] = {**own[_ACTIVATIONS], "default": _NOT_ASKED_FOR}
+    return options_of(by_pass)
 
 
 def options_of(fields_by_pass: Mapping[str, Fields]) -> type:

@@ -43,11 +43,12 @@ class QuantizeActivations(WeightPass):
     """
 
     activations: Literal["static", "dynamic", "mixed", "float"] = "static"
-    """where the scales of activations come from: measured on calibration data (static), or computed at every inference
-    (dynamic); or for each weight what is fastest on this machine within the loss that is allowed (mixed, which --for
-    speed means); float: they are not rounded"""
+    """rounds what weights are multiplied with to 8-bit integers, and multiplies in these, which is faster; static: by
+    scales measured on calibration data; dynamic: by scales computed at every inference, which takes no data; mixed:
+    for each weight what is fastest on this machine within the loss that is allowed (--for speed means this); float: not
+    at all"""
     dynamic: tuple[str, ...] = ()
-    """of the weights whose name, or a reading node's name, matches one of these globs the scales are dynamic anyway"""
+    """dynamic scales for the weights whose name, or a reading node's name, matches one of these globs"""
     calibrate: Method = "mse"
     """how far static scales reach: to the extremes (minmax), their mean over feeds (moving-average), a share of all
     values (percentile), as far as the histogram keeps its shape (entropy), or where the squared error is least (mse)"""

@@ -78,9 +78,9 @@ class QuantizeWeights(WeightPass):
     elementwise_db: float = field(default=50.0, metadata={"option": "--elementwise-db"})
     """least SQNR of constants that are added or multiplied as they are; what integers cannot keep becomes float16"""
     cpu: Literal["native", "portable"] = "native"
-    """on which processors weights are multiplied that are multiplied in integers: on those that are like this one
-    (native), or on any (portable). Those of x86 without VNNI add two products in 16 bits, which may be too few: pairs
-    of neighbours for which they are, and no others, are moved apart, or get a larger scale"""
+    """where products in integers have to be right: on processors like this one (native), or on any (portable). x86
+    without VNNI adds two products in 16 bits, and cuts off what is larger: pairs of neighbours for which that can
+    happen, and no others, are moved apart, or get a larger scale"""
 
     name: ClassVar[str] = "quantize-weights"
     stage: ClassVar[Stage] = Stage.ENCODINGS

@@ -76,7 +76,7 @@ def verdict_line(report: Report) -> str:
 
 def _sections(report: Report, room: _Room, longest: int | None) -> list[Section]:
     measured, *others = feeds_lines(report.comparison)
-    notes = [*others, *map(printable, report.notes)]
+    notes = sorted([*others, *map(printable, report.notes)], key=_is_noise)  # of which the verdict speaks, too
     return [
         [*_done(report), measured],
         _comparison(report, room),
@@ -84,6 +84,10 @@ def _sections(report: Report, room: _Room, longest: int | None) -> list[Section]
         [*_missed(report, room), *_some(notes, room.notes, "note")],
         [verdict_line(report)],
     ]
+
+
+def _is_noise(note: str) -> bool:
+    return note.startswith("NOISE: ")
 
 
 def _some(lines: Sequence[str], count: int, noun: str) -> list[str]:
@@ -158,7 +162,7 @@ def _weights(report: Report, room: _Room, longest: int | None) -> Table:
     measured = [line for line in report.ledger if damage_db(line) is not None and line.kind == "weight"]
     worst = sorted(measured, key=lambda line: damage_db(line) or 0.0)[:WORST_SHOWN]
     rows = [["lowest SQNR", ", ".join(_damage(line, longest) for line in worst)]] if worst else []
-    groups = skipped_table(report).rows
+    groups = list({tuple(row[2:]): row for row in skipped_table(report).rows}.values())  # by one pass, if by several
     for by, reason, count, size, names in groups[: room.groups]:
         of = format_counted(int(count), "weight")
         rows.append(["left alone" if by else "not looked at", f"{of}, {size}: {names}: {reason}"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 from nncompress.results.record import Timing
 
@@ -24,9 +25,13 @@ def busy() -> tuple[str, ...]:
     )
 
 
-def spread(of: str, timing: Timing) -> tuple[str, ...]:
-    """A note if the latency of a model spreads widely."""
-    share = timing.iqr_ms / timing.median_ms
-    if share <= NOISY_SPREAD:
+def spread(timings: Mapping[str, Timing]) -> tuple[str, ...]:
+    """A note if the latency of any of these models spreads widely."""
+    shares = {of: timing.iqr_ms / timing.median_ms for of, timing in timings.items()}
+    wide = {of: f"{100 * share:.0f} %" for of, share in shares.items() if share > NOISY_SPREAD}
+    if not wide:
         return ()
-    return (f"NOISE: latency of {of} spreads by {100 * share:.0f} % of its median: measure longer (--seconds)",)
+    return (
+        f"NOISE: latency of {' and '.join(wide)} spreads by {' and '.join(wide.values())} of its median: "
+        "measure longer (--seconds)",
+    )

@@ -254,7 +254,7 @@ def _again(reference: Session, candidate: Session, position: int) -> tuple[Sessi
 
 
 def _with_noise(latency: Latency, original: Original) -> Latency:
-    doubts = [*spread("the original", latency.reference), *spread("the result", latency.candidate)]
+    doubts = spread({"the original": latency.reference, "the result": latency.candidate})
     return replace(latency, noise=(*original.noise, *doubts))
 
 

@@ -44,7 +44,7 @@ def bench_files(models: Sequence[Path], proof: Proof) -> BenchReport:
         _benched(fact, feed, cost, count, timing, timings[0])
         for fact, feed, cost, count, timing in zip(facts, feeds, loaded, macs, timings, strict=True)
     ]
-    notes += [note for model in benched for note in spread(model.path, model.latency)]
+    notes += [note for model in benched for note in spread({model.path: model.latency})]
     data = str(proof.data) if proof.data else "synthetic"
     return BenchReport(
         tuple(benched), data, proof.seed, proof.threads, proof.seconds, here, tuple(notes)

@@ -147,15 +147,15 @@ def calibration_notes(
         able = ", ".join(kind.name for kind in ALL_PASSES if kind().needs or kind().uses)
         unread = [path for path in (calibrating.samples, calibrating.cache) if path is not None]
         return tuple(f"{path} was not read: no pass makes use of calibration data ({able} do)" for path in unread)
-    feeds, notes = samples.feeds, [] if samples.note is None else [samples.note]
+    feeds, done = samples.feeds, []
     rewritten = [outcome for outcome in outcomes if isinstance(outcome, Rewritten)]
     if chosen := sum(BY_OUTPUT in outcome.detail for outcome in rewritten):
-        of_those = f"range and zero points of {format_counted(chosen, 'weight')} were chosen {BY_OUTPUT}"
-        notes.append(f"{of_those} on {format_counted(len(feeds), 'feed')} of {feeds.origin}")
+        done.append(f"range and zero points of {format_counted(chosen, 'weight')} were chosen {BY_OUTPUT}")
     if any(step.needs.ranges for step in passes):
-        notes.append(f"activations were calibrated on {format_counted(len(feeds), 'feed')} of {feeds.origin}")
+        done.append("activations were calibrated")
     if any(step.needs.means for step in passes):
         moved = [outcome for outcome in rewritten if outcome.by == CorrectBiases.name]
         biases = "the bias of 1 weight was" if len(moved) == 1 else f"the biases of {len(moved) or 'no'} weights were"
-        notes.append(f"{biases} corrected on {len(feeds)} feeds of {feeds.origin}")
-    return (*notes, *samples.cache.notes, *feeds.notes)
+        done.append(f"{biases} corrected")
+    notes = [f"{', '.join(done)} on {format_counted(len(feeds), 'feed')} of {feeds.origin}"] if done else []
+    return (*filter(None, [samples.note]), *notes, *samples.cache.notes, *feeds.notes)

@@ -85,8 +85,8 @@ def compress_file(
                 settled(chosen.passes)
             compressed = _compressed(chosen.passes, writing, proved, samples, chosen.reasons)
             _require_change(original, compressed)
-            notes = (*original.notes, *_complaint(original), *compressed.notes)
-            notes += (*chosen.notes, *calibration_notes(passes, compressed.outcomes, samples, calibrating))
+            notes = (*chosen.notes, *original.notes, *_complaint(original), *compressed.notes)
+            notes += calibration_notes(passes, compressed.outcomes, samples, calibrating)
         out = stack.enter_context(_output(target, original, writing))
         with watch.stage("write"):
             written_file = out.write(compressed.model, external_data=writing.external_data)

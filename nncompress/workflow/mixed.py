@@ -20,8 +20,8 @@ from nncompress.passes.base import Pass, Stage
 from nncompress.passes.quantize_activations import QuantizeActivations
 from nncompress.progress import at, counted
 from nncompress.results.limits import Limits
-from nncompress.results.record import Outcome, Rewritten, Run, Skipped
-from nncompress.results.units import format_db
+from nncompress.results.record import LedgerLine, Outcome, Rewritten, Run, Skipped
+from nncompress.results.units import format_counted, format_db
 from nncompress.workflow.mixes import Mix, Tried, Way, allows, loss_of
 from nncompress.workflow.pipeline import Compressed, simplify
 from nncompress.workflow.trials import Trials
@@ -51,7 +51,7 @@ def is_mixed(passes: Iterable[Pass]) -> bool:
 def choose(passes: Sequence[Pass], trials: Trials, limits: Limits) -> Chosen:
     """See the module. Raises UsageError where nothing may be run."""
     if trials.proved.session is None or trials.samples is None:
-        raise UsageError("mixed measures how fast and how close each choice is: leave out --no-validate")
+        raise UsageError("--activations mixed (which --for speed means) runs models to choose: leave out --no-validate")
     corrections = [step for step in passes if step.stage == Stage.CORRECTIONS]  # which only make it closer
     search = _Search(tuple(step for step in passes if step not in corrections), _on_samples(trials), limits)
     best = search.best()
@@ -69,7 +69,13 @@ def with_reasons(compressed: Compressed, reasons: Mapping[str, str]) -> Compress
             outcome, detail=f"{outcome.detail}; {reason}"
         )  # fmt: skip
 
-    lines = (replace(line, outcomes=tuple(map(explained, line.outcomes))) for line in compressed.lines)
+    def all_of(line: LedgerLine) -> tuple[Outcome, ...]:
+        outcomes = tuple(map(explained, line.outcomes))
+        if line.name not in reasons or any(outcome.by == QuantizeActivations.name for outcome in outcomes):
+            return outcomes
+        return (Skipped(line.name, QuantizeActivations.name, reasons[line.name]), *outcomes)
+
+    lines = (replace(line, outcomes=all_of(line)) for line in compressed.lines)
     return replace(compressed, lines=tuple(lines), outcomes=tuple(map(explained, compressed.outcomes)))
 
 
@@ -91,6 +97,7 @@ class _Search:
         simplify(base)
         self._units = find_units(base)
         self._able: dict[Way, set[Unit]] = {"float": set(self._units)}
+        self._against: dict[str, str] = {}  # {name of a weight: why it cannot be multiplied in integers}
         self._times: dict[Way, Mapping[Unit, float]] = {}
         self._tried: list[Tried] = []
 
@@ -136,31 +143,38 @@ class _Search:
         """For each weight what was chosen, and what each way takes."""
         reasons = {}
         for unit in self._units:
-            taken = [f"{way} {self._times[way][unit]:.0f} us" for way in self._times if unit in self._able.get(way, ())]
+            able = [way for way in self._times if unit in self._able.get(way, ())]
+            taken = ", ".join(f"{way} {self._times[way][unit]:.0f} us" for way in able)
             for name in unit.weights:
-                reasons[name] = f"{mix.get(unit, 'float')} ({', '.join(taken)})"
+                against = f": {self._against[name]}" if able == ["float"] and name in self._against else ""
+                reasons[name] = f"{mix.get(unit, 'float')} ({taken} an inference){against}"
         return reasons
 
     def note(self, best: Tried) -> str:
         """What was done, in a sentence."""
-        ways = list(best.mix.values())
-        said = ", ".join(f"{ways.count(way)} {way}" for way in ("static", "dynamic") if way in ways) or "none"
+        ways, tried = list(best.mix.values()), format_counted(len(self._tried), "model")
         feeds = self._trials.proved.feeds
         assert feeds is not None, "trials are run"
-        return (
-            f"of {len(self._units)} products with weights in integers: {said}; chosen of {len(self._tried)} models, "
-            f"{1 / best.ratio:.2f}x as fast as the original at {format_db(best.loss.sqnr_db)} on {len(feeds)} "
-            f"calibration feeds of {feeds.origin}"
-        )
+        of = "made-up feeds" if feeds.synthetic else f"calibration feeds of {feeds.origin}"
+        figures = f"{_speed(best)} at {format_db(best.loss.sqnr_db)} on {len(feeds)} {of}"
+        products = f"{len(self._units)} products with weights"
+        if ways:
+            said = ", ".join(f"{ways.count(way)} {way}" for way in ("static", "dynamic") if way in ways)
+            return f"in integers: {len(ways)} of {products} ({said}), the best of {tried} tried: {figures}"
+        fastest = min(self._tried, key=lambda tried: tried.ratio)
+        if fastest.ratio < _MARGIN * best.ratio:
+            lost = f"loses more than is allowed ({format_db(fastest.loss.sqnr_db)}; see --min-sqnr and --max-drop)"
+            return f"in integers: none of {products}: the fastest of {tried} tried, {_speed(fastest)}, {lost}"
+        return f"in integers: none of {products}, for none of {tried} tried is faster than without: {figures}"
 
     # -------------------------------------------------------------------------------------------- measurements
     def _profile(self, way: Way) -> None:
         """What each unit takes where all that can be are computed in this way."""
         compressed = self._trials.compressed(self.passes_of(dict.fromkeys(self._units, way) if way != "float" else {}))
         if way != "float":
-            names = {
-                o.subject for o in compressed.outcomes if isinstance(o, Rewritten) and o.by == QuantizeActivations.name
-            }
+            said = [o for o in compressed.outcomes if o.by == QuantizeActivations.name]
+            names = {o.subject for o in said if isinstance(o, Rewritten)}
+            self._against |= {o.subject: o.reason for o in said if isinstance(o, Skipped)}
             self._able[way] = {unit for unit in self._units if names.issuperset(unit.weights)}
         try:
             kernels = self._trials.kernel_times(compressed.model, _PROFILE_S)
@@ -262,3 +276,7 @@ class _Search:
             return max(1.0, sum(self._times["float"][unit] - self._times[mix[unit]][unit] for unit in part))
 
         return sorted(parts, key=lambda part: -parts[part] / saved(part))
+
+
+def _speed(tried: Tried) -> str:
+    return f"{1 / tried.ratio:.2f}x as fast as the original"

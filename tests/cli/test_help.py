@@ -110,6 +110,7 @@ def test_every_example_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     model.graph.node[0].doc_string = "as an exporter writes it" * 1000  # which shrink finds
     onnx.save(model, "model.onnx")
     shutil.copy(IMAGES, "eval.npz")
+    shutil.copy(IMAGES.with_name("image_calibration.npz"), "calib.npz")
     Path("recipe.toml").write_text(RECIPE)
     Path("models").mkdir()
     for name in ("small", "smaller", "report"):
