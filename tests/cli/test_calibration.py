@@ -187,7 +187,9 @@ def test_a_choice_by_measurement_is_refused_where_nothing_may_be_run(tmp_path: P
     said = refused(
         2, "quantize", CNN, "-o", tmp_path / "o.onnx", "--for", "speed", "--calibration", CALIBRATION, "--no-validate"
     )
-    assert said.startswith("nncompress: error: mixed measures how fast and how close each choice is: leave out")
+    assert said.startswith(
+        "nncompress: error: --activations mixed (which --for speed means) runs models to choose: leave out"
+    )
 
 
 def test_one_feed_alone_is_refused_before_any_pass_works(tmp_path: Path) -> None:
