@@ -75,7 +75,10 @@ def test_zsh_and_fish_are_offered_the_same_and_files_otherwise(home: Path) -> No
     zsh = asked(home, _NNCOMPRESS_COMPLETE="complete_zsh", _TYPER_COMPLETE_ARGS="nncompress quantize m")
     assert zsh.stdout == "_files\n"
     fish = {"_NNCOMPRESS_COMPLETE": "complete_fish", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
-    assert asked(home, **fish, _TYPER_COMPLETE_ARGS="nncompress passes q").stdout == "quantize-activations\nquantize-weights\n"
+    assert (
+        asked(home, **fish, _TYPER_COMPLETE_ARGS="nncompress passes q").stdout
+        == "quantize-activations\nquantize-weights\n"
+    )
     fish["_TYPER_COMPLETE_FISH_ACTION"] = "is-args"
     codes = [asked(home, **fish, _TYPER_COMPLETE_ARGS=f"nncompress {line}").returncode for line in ("pas", "bench m")]
     assert codes == [0, 1]
