@@ -9,9 +9,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from nncompress.calibrate.ranges import INSIDE, summed_up
+from nncompress.calibrate.ranges import summed_up
 from nncompress.feeds.feeds import Feeds
-from nncompress.model.model import Model
+from nncompress.model.model import INSIDE, Model
 from nncompress.model.multiplied import Data, data_of, spread
 from nncompress.model.network import Network
 from nncompress.model.weights import Use, Weight

@@ -12,7 +12,7 @@ from nncompress.calibrate.spreads import Sum, SummingUp, SumUp
 from nncompress.feeds.fed import input_specs
 from nncompress.feeds.feeds import Feeds
 from nncompress.model.blocks import Kind, nodes_behind, obstacle_to_carry
-from nncompress.model.model import Model
+from nncompress.model.model import INSIDE, Model
 from nncompress.model.network import Network
 from nncompress.model.shapes import value_bytes
 from nncompress.numerics.estimators import Estimator, kept_range
@@ -22,7 +22,6 @@ from nncompress.progress import Stage
 
 S = TypeVar("S", bound=Sum)
 BUDGET_BYTES = 256 << 20  # of the activations that are looked at in one run of a feed
-INSIDE = "it lies in a graph inside a node (If, Loop, Scan) or in a function"
 CONSTANT = "it is the same for all inputs"
 
 

@@ -22,7 +22,7 @@ from nncompress.calibrate.ranges import measured_ranges
 from nncompress.feeds.feeds import Feeds
 from nncompress.model.blocks import Kind, nodes_behind
 from nncompress.model.linear import Linear
-from nncompress.model.model import Model
+from nncompress.model.model import INSIDE, Model
 from nncompress.model.multiplied import Data
 from nncompress.model.network import Network
 from nncompress.model.weights import Weight
@@ -114,7 +114,7 @@ class _Route:
         for linear in linears:
             name = linear.result.name or ""
             if linear.node.graph is not model.ir.graph:
-                self.excluded.append((linear, "it lies in a graph inside a node (If, Loop, Scan) or in a function"))
+                self.excluded.append((linear, INSIDE))
             elif name not in before or name not in after:
                 self.excluded.append((linear, "its result is not one of the original's"))
             elif linear.channel_axis is None:

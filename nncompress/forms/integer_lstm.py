@@ -14,6 +14,7 @@ from nncompress.forms.layouts import Layout, Payload
 from nncompress.model.edit import Editor, home_of, insert_before, put_instead, root_of
 from nncompress.model.encoding import riding_on
 from nncompress.model.node_attributes import int_of, operand, standard_op
+from nncompress.model.readers import is_read_once
 from nncompress.model.weights import Weight
 from nncompress.numerics.affine import Affine
 from nncompress.numerics.held import Moved
@@ -89,8 +90,7 @@ def _fits(affine: Affine, shape: tuple[int, ...]) -> bool:
 
 def _may_ride(value: ir.Value) -> bool:
     encoded = riding_on(value)
-    single = len(value.uses()) == 1 and not value.is_graph_output()
-    return single and isinstance(encoded, Affine) and _fits(encoded, encoded.shape)
+    return is_read_once(value) and isinstance(encoded, Affine) and _fits(encoded, encoded.shape)
 
 
 def _replace(editor: Editor, node: ir.Node, parameters: list[ir.Value]) -> None:

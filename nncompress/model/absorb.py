@@ -37,6 +37,7 @@ from nncompress.model.edit import Draft, Names, drop_if_unread, home_of, insert_
 from nncompress.model.encoding import set_constant
 from nncompress.model.model import Model
 from nncompress.model.node_attributes import float_of, int_of, ints_of, operand, standard_op, text_of
+from nncompress.model.readers import is_read_once, only_reader
 from nncompress.model.tensors import lazy
 from nncompress.numerics.grid import smallest_normal
 
@@ -101,7 +102,7 @@ class _Absorber:
     def absorb_behind(self, node: ir.Node) -> bool:
         """The node that reads the result, if it can be a part of this one."""
         result = node.outputs[0]
-        reader = _only_reader(result)
+        reader = only_reader(result)
         linear = _linear(node) if reader is not None else None
         if reader is None or linear is None or reader.graph is not node.graph or not _is_plain(node):
             return False
@@ -121,7 +122,7 @@ class _Absorber:
         """The node that computes the data, if nothing else reads them and it can be a part of this one."""
         data = operand(node, 0)
         producer = data.producer() if data is not None else None
-        linear = _linear(node) if producer is not None and data is not None and _is_single(data) else None
+        linear = _linear(node) if producer is not None and data is not None and is_read_once(data) else None
         if producer is None or linear is None or producer.graph is not node.graph or not _is_plain_before(node):
             return False
         step = arithmetic_of_one(producer)
@@ -143,7 +144,7 @@ class _Absorber:
     def _turn_around(self, step: ChannelStep) -> bool:
         """f x + s becomes f (x + s / f), of which the factor can be absorbed where zeros are padded."""
         earlier = step.data.producer()
-        if not step.is_sum or earlier is None or earlier.graph is not step.node.graph or not _is_single(step.data):
+        if not step.is_sum or earlier is None or earlier.graph is not step.node.graph or not is_read_once(step.data):
             return False
         before = arithmetic_of_one(earlier)
         if before is None or before.is_sum or not before.factor.all():
@@ -209,7 +210,7 @@ def _linear(node: ir.Node) -> _Linear | None:
     """None where the weight or the bias is no constant of its own."""
     op, turned = standard_op(node) or "", int_of(node, "transB", 0)
     value, bias = operand(node, 1), operand(node, _BIAS)
-    single = value is not None and len(value.uses()) == 1 and not value.is_graph_output()
+    single = value is not None and is_read_once(value)
     weight, held = float_constant(value) if single else None, float_constant(bias)
     if weight is None or (bias is not None and held is None) or (op == "Gemm" and turned is None):
         return None
@@ -255,15 +256,6 @@ def _is_held(scaled: np.ndarray) -> bool:
     """False where some are infinite, or even the largest has lost digits."""
     peak = float(np.abs(scaled).max(initial=0))
     return math.isfinite(peak) and (peak == 0 or peak >= smallest_normal(scaled.dtype))
-
-
-def _only_reader(value: ir.Value) -> ir.Node | None:
-    uses = tuple(value.uses())
-    return uses[0].node if len(uses) == 1 and not value.is_graph_output() else None
-
-
-def _is_single(value: ir.Value) -> bool:
-    return _only_reader(value) is not None and not value.is_graph_input()
 
 
 # ------------------------------------------------------------------------------------------------ what is gone

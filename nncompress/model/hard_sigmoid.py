@@ -17,10 +17,11 @@ from nncompress.model.constants import constant_tensor, float_constant
 from nncompress.model.edit import Draft, Names, drop_if_unread, home_of, insert_before
 from nncompress.model.model import Model
 from nncompress.model.node_attributes import float_of, operand, standard_op
+from nncompress.model.readers import only_reader
 
 
 @dataclass(frozen=True)
-class _Found:
+class _HardSigmoid:
     """The nodes of one, in their order; the last one divides."""
 
     nodes: tuple[ir.Node, ...]
@@ -36,58 +37,52 @@ def fuse_hard_sigmoids(model: Model) -> int:
     count = 0
     for scope in list(model.scopes()):
         for node in [node for node in scope if standard_op(node) == "Clip"]:
-            found = _found(node)
-            if found is not None:
+            pattern = _pattern_at(node)
+            if pattern is not None:
                 names = names or Names(model)
-                _fuse(model, found, names)
+                _fuse(model, pattern, names)
                 count += 1
     return count
 
 
-def _found(clip: ir.Node) -> _Found | None:
+def _pattern_at(clip: ir.Node) -> _HardSigmoid | None:
     value = operand(clip, 0)
     add = value.producer() if value is not None else None
     height, least = _bound(clip, 2, "max"), _bound(clip, 1, "min")
-    if value is None or add is None or _reader(value) is not clip or least != 0 or not height or height < 0:
+    if value is None or add is None or only_reader(value) is not clip or least != 0 or not height or height < 0:
         return None
     shift, data = _number_beside(add, "Add", None)
-    reader, other, clipped = _reader(clip.outputs[0]), None, clip.outputs[0]
+    reader, other, clipped = only_reader(clip.outputs[0]), None, clip.outputs[0]
     between: tuple[ir.Node, ...] = ()
     if reader is not None and standard_op(reader) == "Mul" and _number_beside(reader, "Mul", clipped)[0] is None:
         other = next((read for read in reader.inputs if read is not clipped), None)
         between, clipped = (reader,), reader.outputs[0]
-        reader = _reader(clipped) if other is not None else None
+        reader = only_reader(clipped) if other is not None else None
     if shift is None or data is None or reader is None or not _divides(reader, clipped, height):
         return None
     if data.shape is not None and not len(data.shape):  # one number that others may give an axis
         return None
-    return _Found((add, clip, *between, reader), data, other, shift, height)
+    return _HardSigmoid((add, clip, *between, reader), data, other, shift, height)
 
 
-def _fuse(model: Model, found: _Found, names: Names) -> None:
-    last, draft = found.nodes[-1], Draft(names)
-    numbers: dict[str, object] = {"alpha": 1 / found.height, "beta": found.shift / found.height}
-    value = draft.node("HardSigmoid", [found.data], numbers)
-    value.type, value.shape = found.data.type, found.data.shape
-    if found.other is not None:
-        value = draft.node("Mul", [found.other, value])
+def _fuse(model: Model, pattern: _HardSigmoid, names: Names) -> None:
+    last, draft = pattern.nodes[-1], Draft(names)
+    numbers: dict[str, object] = {"alpha": 1 / pattern.height, "beta": pattern.shift / pattern.height}
+    value = draft.node("HardSigmoid", [pattern.data], numbers)
+    value.type, value.shape = pattern.data.type, pattern.data.shape
+    if pattern.other is not None:
+        value = draft.node("Mul", [pattern.other, value])
     result = last.outputs[0]
     value.type, value.shape, name = result.type, result.shape, result.name
-    constants = [read for node in found.nodes for read in node.inputs if constant_tensor(read) is not None]
+    constants = [read for node in pattern.nodes for read in node.inputs if constant_tensor(read) is not None]
     insert_before(model, home_of(last), draft, last)
     result.replace_all_uses_with(value, replace_graph_outputs=True)
-    for node in reversed(found.nodes):
+    for node in reversed(pattern.nodes):
         home_of(node).remove(node, safe=True)
     value.name = name
     for constant in dict.fromkeys(constants):
         if constant is not None:
             drop_if_unread(constant)
-
-
-def _reader(value: ir.Value) -> ir.Node | None:
-    """The only one; of a graph output none."""
-    uses = tuple(value.uses())
-    return uses[0].node if len(uses) == 1 and not value.is_graph_output() else None
 
 
 def _bound(clip: ir.Node, index: int, name: str) -> float | None:

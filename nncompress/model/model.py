@@ -16,6 +16,8 @@ from nncompress.results.record import LedgerLine
 
 OLDEST_OPSET = 7  # numpy broadcasting; every form needs it
 Scope = ir.Graph | ir.Function
+INSIDE = "it lies in a graph inside a node (If, Loop, Scan) or in a function"
+"""A reason: what runs or rewires the main graph does not go there."""
 
 
 @dataclass

@@ -22,6 +22,7 @@ from nncompress.model.encoding import set_constant
 from nncompress.model.lineage import note_scaled
 from nncompress.model.model import Model
 from nncompress.model.node_attributes import int_of, operand, standard_op
+from nncompress.model.readers import is_read_once
 
 _NORMALISING = {"LayerNormalization": (1, 2), "RMSNormalization": (1,)}  # operands that scale and shift channels
 _HOMOGENEOUS = ("Relu", "LeakyRelu")  # f(x / s) = f(x) / s for s > 0
@@ -47,7 +48,7 @@ def places_before(value: ir.Value, axis: int, channels: int) -> tuple[Place, ...
     `value`."""
     while (node := value.producer()) is not None and standard_op(node) in _HOMOGENEOUS:
         inner = operand(node, 0)
-        if inner is None or not _is_single(inner):
+        if inner is None or not is_read_once(inner):
             return ()
         value = inner
     found = () if node is None or value is not node.outputs[0] else tuple(_of_node(node, axis, channels))
@@ -61,7 +62,7 @@ def divide(model: Model, place: Place, factor: np.ndarray, names: Names) -> None
     assert constant is not None, "see places_before"
     along = factor.reshape([-1 if axis == place.axis else 1 for axis in range(len(constant.shape))])
     divided = ir.Tensor((constant.numpy() / along).astype(np.float32))
-    if _is_single(value):
+    if is_read_once(value):
         set_constant(value, divided)
         note_scaled(value, 1 / along)
         return
@@ -97,7 +98,7 @@ def _of_arithmetic(node: ir.Node, channels: int) -> Iterator[Place]:
     if index is None:
         return
     other = node.inputs[1 - index]
-    before = other.producer() if other is not None and _is_single(other) else None
+    before = other.producer() if other is not None and is_read_once(other) else None
     if standard_op(node) == "Mul":
         yield Place(node, index, 0)
     elif before is not None and standard_op(before) in ("Mul", "MatMul"):
@@ -114,8 +115,4 @@ def _fits(place: Place, channels: int) -> bool:
     shape = constant.shape.numpy()
     is_weight = place.index == 1 and op in ("Conv", "Gemm", "MatMul")
     ranks = range(3, 6) if is_weight and op == "Conv" else (2,) if is_weight else (1,)
-    return len(shape) in ranks and shape[place.axis] == channels and (not is_weight or _is_single(value))
-
-
-def _is_single(value: ir.Value) -> bool:
-    return len(value.uses()) == 1 and not value.is_graph_output()
+    return len(shape) in ranks and shape[place.axis] == channels and (not is_weight or is_read_once(value))

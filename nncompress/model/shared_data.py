@@ -18,7 +18,7 @@ import onnx_ir as ir
 from nncompress.model.edit import Draft, Names, insert_behind
 from nncompress.model.encoding import set_values
 from nncompress.model.lineage import note_scaled
-from nncompress.model.model import Model
+from nncompress.model.model import INSIDE, Model
 from nncompress.model.multiplied import Data, data_of, spread
 from nncompress.model.node_attributes import int_of
 from nncompress.model.scales_before import Place, divide, places_before
@@ -82,7 +82,7 @@ def _data_of(model: Model, weight: Weight) -> Data | str:
     if len(weight.value.uses()) != len(weight.uses) or not all(use.direct and use.index == 1 for use in weight.uses):
         return _NO_OPERAND
     if any(use.node.graph is not model.ir.graph for use in weight.uses):
-        return "it lies in a graph inside a node (If, Loop, Scan) or in a function: calibration does not go there"
+        return f"{INSIDE}: calibration does not go there"
     found = {_ahead(data_of(use)) for use in weight.uses}
     if len(found) > 1 or len({use.contraction_axes for use in weight.uses}) > 1:
         return "it is multiplied by several values"

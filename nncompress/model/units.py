@@ -25,7 +25,6 @@ class Unit:
     """Weights whose readers are the same nodes, or overlap."""
 
     weights: tuple[str, ...]  # their names in the file
-    ops: tuple[str, ...]
     results: frozenset[str]  # of the readers, and of what a runtime may compute together with them
 
 
@@ -47,21 +46,20 @@ def find_units(model: Model) -> list[Unit]:
         own = [weight for weight, other in zip(weights, numbers, strict=True) if other == number]
         nodes = {id(use.node): use.node for weight in own for use in weight.uses}
         names = frozenset(name for node in nodes.values() for name in _results(node))
-        ops = tuple(sorted({op for weight in own for op in weight.ops}))
-        units.append(Unit(tuple(weight.given_name for weight in own), ops, names))
+        units.append(Unit(tuple(weight.given_name for weight in own), names))
     return units
 
 
 def microseconds_by_unit(
-    kernels: Iterable[tuple[str, str, float]], units: Iterable[Unit], model: Model
+    kernels: Iterable[tuple[str, float]], units: Iterable[Unit], model: Model
 ) -> Mapping[Unit, float]:
-    """What each unit takes of (name, operator, microseconds), in the order in which they run. `model` is what was run:
+    """What each unit takes of (name, microseconds), in the order in which they run. `model` is what was run:
     nodes that it has besides those of the original, and what a runtime adds, count with the unit beside them."""
     owners = {name: unit for unit in units for name in unit.results}
     values = {out.name: out for scope in model.scopes() for node in scope for out in node.outputs if out.name}
     taken = dict.fromkeys(units, 0.0)
     last: Unit | None = None
-    for name, _, microseconds in kernels:
+    for name, microseconds in kernels:
         known = _known(name, values)
         unit = _owner(values[known], owners) if known is not None else last
         if unit is not None:

@@ -19,8 +19,9 @@ from nncompress.model.activations import MOVES, round_value, rounding_of
 from nncompress.model.constants import constant_tensor, float_constant
 from nncompress.model.edit import Editor
 from nncompress.model.encoding import prefer_form
-from nncompress.model.model import Model
+from nncompress.model.model import INSIDE, Model
 from nncompress.model.node_attributes import operand, standard_op
+from nncompress.model.readers import only_reader
 from nncompress.model.weights import Use, Weight
 from nncompress.numerics.estimators import Estimator, Method
 from nncompress.numerics.rounding import Rounding, rounding_for
@@ -172,8 +173,8 @@ def _rounded_at(node: ir.Node) -> Iterator[ir.Value]:
 def _result_of(node: ir.Node) -> ir.Value:
     """Where onnxruntime looks for the rounded result: behind an activation that it computes with the node."""
     result = node.outputs[0]
-    while len(uses := tuple(result.uses())) == 1 and not result.is_graph_output() and _is_fused(uses[0].node):
-        result = uses[0].node.outputs[0]
+    while (reader := only_reader(result)) is not None and _is_fused(reader):
+        result = reader.outputs[0]
     return result
 
 
@@ -209,7 +210,7 @@ def _reason_against(model: Model, weight: Weight) -> str | None:
 def _reason_against_use(model: Model, weight: Weight, use: Use) -> str | None:
     node = use.node
     if node.graph is not model.ir.graph:
-        return "it lies in a graph inside a node (If, Loop, Scan) or in a function: calibration does not go there"
+        return f"{INSIDE}: calibration does not go there"
     if standard_op(node) == "Conv":
         reason = None if use.direct and use.index == 1 else "it is not read directly"
     else:

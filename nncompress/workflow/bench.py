@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from nncompress.feeds.specs import value_text
-from nncompress.onnx_file.facts import file_facts
 from nncompress.onnx_file.read import load
 from nncompress.progress import counted
 from nncompress.results.bench import Benched, BenchReport, Energy
@@ -34,7 +33,7 @@ def bench_files(models: Sequence[Path], proof: Proof) -> BenchReport:
     for path in counted("opening models", models, len(models)):
         model = load(path)
         with opened(model, path, replace(proof, validate=True)) as original:
-            facts.append(file_facts(model, in_full=False))
+            facts.append(original.facts(in_full=False))
             assert original.feeds is not None, "validation is on"
             feeds.append(next(iter(original.feeds)))
             macs.append(macs_on(model, feeds[-1], facts[-1]))

@@ -29,7 +29,7 @@ def compare_files(
     with watch.stage("load"):
         first, second = load(reference), load(candidate)
     with watch.stage("validate"), opened(first, reference, proof) as original:
-        before = file_facts(first)  # while onnxruntime opens it
+        before = original.facts()
         check_limits(limits, proof, limit_sources, original.feeds)
         original.begin(candidate, second)
         after = file_facts(second)

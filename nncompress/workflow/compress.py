@@ -35,8 +35,6 @@ from nncompress.workflow.proof import Opened, Proof, Stopwatch, _complaint, chec
 from nncompress.workflow.raised_check import same_outputs
 from nncompress.workflow.trials import Trials
 
-_READ_MEANWHILE_BYTES = 256 << 20  # of a file that may be refused yet
-
 
 @dataclass(frozen=True)
 class Writing:
@@ -77,8 +75,7 @@ def compress_file(
             if not writing.dry_run:
                 check_target(target, original, force=writing.force, external_data=writing.external_data)
             proved = stack.enter_context(opened(original, source, proof))
-            early = proof.validate and file_bytes(original) <= _READ_MEANWHILE_BYTES
-            reference = file_facts(original) if early else None  # while onnxruntime opens it, or refuses it
+            reference = proved.facts() if proof.validate else None
             check_limits(labelled, proof, limit_sources, proved.feeds)
             samples = samples_for(passes, original, calibrating, proved, writes=not writing.dry_run)
             proved = proved if samples is None or samples.proof is None else proved.on(samples.proof)
@@ -99,7 +96,7 @@ def compress_file(
             if writing.aim == "size":
                 _require_smaller(original, result)
         with watch.stage("validate"):
-            reference = reference or file_facts(original, in_full=proof.validate)
+            reference = reference or file_facts(original, in_full=False)
             candidate = file_facts(result, shown_as=target, in_full=proof.validate)
             run = proved.finish(written_file, result, (reference, candidate))
             original.check_in_place()  # onnxruntime has opened it by its path

@@ -236,17 +236,17 @@ class _Search:
     def _repaired(self, fastest: Tried, plain: Tried) -> list[Tried]:
         """The same with fewer units in integers: by halves, until the loss is allowed by as few as possible."""
         ranked = self._by_damage(fastest.mix)
-        low, high, found = 0, len(ranked), []
+        low, high, repaired = 0, len(ranked), []
         while high - low > 1:
             middle = (low + high) // 2
             spared = {unit for part in ranked[:middle] for unit in part}
             tried = self._try({unit: way for unit, way in fastest.mix.items() if unit not in spared})
             if tried is not None and allows(self._limits, tried.loss, plain.loss):
-                found.append(tried)
+                repaired.append(tried)
                 high = middle
             else:
                 low = middle
-        return found
+        return repaired
 
     def _by_damage(self, mix: Mix) -> list[tuple[Unit, ...]]:
         """Units in integers, in parts of the graph, those first that do most damage for what they save: the part that

@@ -21,6 +21,7 @@ from nncompress.model.inventory import quantized_parts
 from nncompress.model.macs import count_macs
 from nncompress.model.model import Model
 from nncompress.model.shapes import are_of_one_sample, infer_shapes
+from nncompress.onnx_file.facts import file_bytes, file_facts
 from nncompress.progress import at
 from nncompress.results.limits import Limits
 from nncompress.results.record import FileFacts, Run, Work
@@ -78,6 +79,7 @@ def with_libraries(flow: Callable[_P, _T]) -> Callable[_P, _T]:
     return run
 
 
+_READ_MEANWHILE_BYTES = 256 << 20  # of a file that may be refused yet
 _DOING = {"load": "loading", "compress": "compressing", "write": "writing", "validate": "comparing"}
 
 
@@ -126,6 +128,15 @@ class Opened:
         if self.proof.data is not None:
             return self.choices[0]
         return self.session.accepted(self.choices, how_to_give(input_specs(self.model.ir)))
+
+    def facts(self, *, in_full: bool = True) -> FileFacts:
+        """Of the original: read while onnxruntime opens it; of a large one only when that has taken it.
+
+        Raises InputError where it is refused.
+        """
+        if self.session is not None and file_bytes(self.model) > _READ_MEANWHILE_BYTES:
+            self.session.wait()
+        return file_facts(self.model, in_full=in_full)
 
     def begin(self, candidate: Path, model: Model) -> None:
         """What `compare` will begin with: the result is opened while something else is done here."""

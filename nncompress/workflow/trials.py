@@ -48,8 +48,8 @@ class Trials:
         assert run is not None, "trials are run"
         return run
 
-    def kernel_times(self, model: Model, seconds: float) -> list[tuple[str, str, float]]:
-        """(name, operator, microseconds) of each kernel on the first feed, nodes called by their first results."""
+    def kernel_times(self, model: Model, seconds: float) -> list[tuple[str, float]]:
+        """(name, microseconds) of each kernel on the first feed, nodes called by their first results."""
         named = replace(model, ir=model.ir.clone())
         for scope in named.scopes():
             for node in scope:
@@ -58,4 +58,4 @@ class Trials:
         feed = next(iter(self.proved.feeds))
         with in_file(named, "trial.onnx") as path:
             kernels = kernels_in_child(Path(path), feed, self.proved.proof.threads, seconds)
-        return [(kernel.name, kernel.op, kernel.microseconds) for kernel in kernels]
+        return [(kernel.name, kernel.microseconds) for kernel in kernels]
