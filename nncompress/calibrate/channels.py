@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
+from nncompress.calibrate.along_axes import AlongAxes
 from nncompress.calibrate.ranges import excluded, summed_up
 from nncompress.feeds.feeds import Feeds
 from nncompress.model.model import Model
@@ -16,23 +17,17 @@ from nncompress.numerics.moments import Moments
 from nncompress.numerics.ranges import Ranges
 
 
-class AlongAxes:
-    """Sums up the rows of a value, along each of the axes that may have its channels. Pickles."""
+class ChannelSums:
+    """Of rows [n, channels]: range, mean squares, and the share that is not 0."""
 
-    def __init__(self, axes: Iterable[int]) -> None:
-        self.found: dict[int, tuple[Moments, Ranges, Moments] | None] = dict.fromkeys(axes)  # None: empty so far
+    def __init__(self, channels: int) -> None:
+        self.moments, self.ranges, self.nonzeros = Moments(channels), Ranges(channels), Moments(channels)
 
-    def add(self, array: np.ndarray) -> None:
-        """The value for one feed more, which has these axes."""
-        for axis, known in self.found.items() if array.size else ():
-            rows = np.moveaxis(array, axis, -1).reshape(-1, array.shape[axis])
-            channels = rows.shape[1]
-            self.found[axis] = known = known or (Moments(channels), Ranges(channels), Moments(channels))
-            with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is not known
-                moments, ranges, nonzeros = known
-                moments.add(rows)
-                ranges.add(rows)
-                nonzeros.add(rows != 0)
+    def add(self, rows: np.ndarray) -> None:
+        """Counts `rows` in."""
+        self.moments.add(rows)
+        self.ranges.add(rows)
+        self.nonzeros.add(rows != 0)
 
 
 def measured_channels(model: Model, samples: Feeds, data: Sequence[Data], threads: int) -> list[Channels | str]:
@@ -43,20 +38,21 @@ def measured_channels(model: Model, samples: Feeds, data: Sequence[Data], thread
         axes.setdefault(str(each.value.name), {})[each.axis] = None
     reasons = excluded(network, list(axes))
     wanted = [name for name in axes if name not in reasons]
-    sums = summed_up(network, wanted, samples, lambda name: AlongAxes(axes[name]), threads) if wanted else {}
+    sums = (
+        summed_up(network, wanted, samples, lambda name: AlongAxes(axes[name], ChannelSums), threads) if wanted else {}
+    )
     known = {**sums, **reasons}
     return [_channels(known[str(each.value.name)], each.axis) for each in data]
 
 
-def _channels(known: AlongAxes | str, axis: int) -> Channels | str:
+def _channels(known: AlongAxes[ChannelSums] | str, axis: int) -> Channels | str:
     if isinstance(known, str):
         return known
-    found = known.found[axis]
-    if found is None:
+    sums = known.sums[axis]
+    if sums is None:
         return "it is empty for every feed"
-    moments, ranges, nonzeros = found
-    low, high = ranges.low.astype(np.float64), ranges.high.astype(np.float64)
-    squares = moments.squares / moments.count
+    low, high = sums.ranges.low.astype(np.float64), sums.ranges.high.astype(np.float64)
+    squares = sums.moments.squares / sums.moments.count
     if not np.isfinite([low, high, squares]).all():
         return "it is not finite for every feed"
-    return Channels(low, high, squares, nonzeros.mean)
+    return Channels(low, high, squares, sums.nonzeros.mean)

@@ -5,10 +5,11 @@ E[x_j^2]   for each input j of a weight, over all rows of all feeds and over all
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
+from nncompress.calibrate.along_axes import AlongAxes
 from nncompress.calibrate.ranges import summed_up
 from nncompress.feeds.feeds import Feeds
 from nncompress.model.model import INSIDE, Model
@@ -20,21 +21,6 @@ from nncompress.numerics.moments import Moments
 _EMPTY = "what it is multiplied by is empty for every feed"
 
 
-class SquaresAlong:
-    """Sums up the rows of a value, along each of the axes that may have its channels. Pickles."""
-
-    def __init__(self, axes: Iterable[int]) -> None:
-        self.found: dict[int, Moments | None] = dict.fromkeys(axes)  # None: empty so far
-
-    def add(self, array: np.ndarray) -> None:
-        """The value for one feed more; a vector is one row."""
-        for axis, known in self.found.items() if array.size else ():
-            rows = np.moveaxis(array, axis, -1).reshape(-1, array.shape[axis]) if array.ndim > 1 else array[None]
-            self.found[axis] = known = known or Moments(rows.shape[1])
-            with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is not known
-                known.add(rows)
-
-
 def measured_squares(model: Model, samples: Feeds, weights: Sequence[Weight], threads: int) -> list[np.ndarray | str]:
     """See `passes.statistics.Calibration`."""
     network = Network(model)
@@ -44,7 +30,7 @@ def measured_squares(model: Model, samples: Feeds, weights: Sequence[Weight], th
     for known in places:
         for data in known.values() if not isinstance(known, str) else ():
             axes.setdefault(str(data.value.name), set()).add(data.axis)
-    sums = summed_up(network, list(axes), samples, lambda name: SquaresAlong(axes[name]), threads) if axes else {}
+    sums = summed_up(network, list(axes), samples, lambda name: AlongAxes(axes[name], Moments), threads) if axes else {}
     return [
         known if isinstance(known, str) else _mean_squares(weight, known, sums)
         for weight, known in zip(weights, places, strict=True)
@@ -65,14 +51,14 @@ def _places(weight: Weight, model: Model, seen: Collection[str | None]) -> dict[
 
 
 def _mean_squares(
-    weight: Weight, places: Mapping[Use, Data], sums: Mapping[str, SquaresAlong | str]
+    weight: Weight, places: Mapping[Use, Data], sums: Mapping[str, AlongAxes[Moments] | str]
 ) -> np.ndarray | str:
     total, count = np.zeros((1,) * len(weight.shape)), 0
     for use, data in places.items():
         known = sums[str(data.value.name)]
         if isinstance(known, str):
             return f"what it is multiplied by cannot be looked at: {known}"
-        moments = known.found[data.axis]
+        moments = known.sums[data.axis]
         squares = None if moments is None else spread(moments.squares, weight, use)
         if moments is None or squares is None:
             return _EMPTY if moments is None else "what it is multiplied by has other channels than the weight"
