@@ -6,7 +6,6 @@ nothing is known. What is kept serves every estimator.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +17,7 @@ import numpy as np
 from nncompress.calibrate.spreads import Spreads
 from nncompress.errors import InputError
 from nncompress.feeds.arrays import read_arrays, read_headers
-from nncompress.feeds.feeds import Feeds, digest_of
+from nncompress.feeds.feeds import Feeds, digest_of_all
 from nncompress.files.places import status_of
 from nncompress.files.texts import write_whole
 from nncompress.model.model import Model
@@ -44,7 +43,7 @@ class Cache:
         self, model: Model, samples: Feeds, names: Sequence[str], sum_up: Callable[[list[str]], Spreads]
     ) -> Mapping[str, Spread | str]:
         """What these values are like; `sum_up` is asked for those that are not known yet."""
-        key = f"{digest(model)} {_digest_of_all(samples)}"
+        key = f"{digest(model)} {digest_of_all(samples)}"
         if key != self._key:
             if self._key and self._path is not None:
                 self._note(f"{self._path} was made for another model or other samples: it was made anew")
@@ -61,10 +60,6 @@ class Cache:
     def _note(self, text: str) -> None:
         if text not in self.notes:
             self.notes.append(text)
-
-
-def _digest_of_all(samples: Feeds) -> str:
-    return hashlib.sha256("".join(map(digest_of, samples)).encode()).hexdigest()
 
 
 def _content(key: str, spreads: Spreads) -> bytes:

@@ -123,7 +123,7 @@ def _compress(
     writing, proving, gates = writing_of(write), proof_of(proof, validate=write.validate), limits_of(limits)
     where = target_of(target, source)
     others = [*data_files(proof, calibration), *read, *invocation.config]
-    check_reports(report, inputs_of([source], others), [where], write.save_recipe)
+    check_reports(report, inputs_of([source], others), [where], {"--save-recipe": write.save_recipe})
     if inputs_of((), others).holds(where):
         raise UsageError(f"{where} is an input of this command: inputs are never modified, name another output")
     if write.save_recipe is not None:

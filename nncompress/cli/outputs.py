@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import typer
 
@@ -24,14 +25,15 @@ STDOUT = Path("-")
 
 
 def check_reports(
-    options: FileOptions, inputs: Inputs, written: Sequence[Path] = (), recipe: Path | None = None
-) -> None:
-    """Finds out before the work whether the reports, and a recipe, can be written, and not over an input, a file that
-    is `written` besides, or each other. Raises UsageError or NoOutputError."""
+    options: FileOptions, inputs: Inputs, written: Sequence[Path] = (),
+    besides: Mapping[str, Path | None] = MappingProxyType({}),
+) -> None:  # fmt: skip
+    """Finds out before the work whether the reports, and small files `besides` ({option: file}), can be written, and
+    not over an input, a file that is `written`, or each other. Raises UsageError or NoOutputError."""
     from nncompress.report import github
 
     paths = {f"--{name}": path for name, path in options.paths.items()}
-    paths |= {"--save-recipe": recipe} if recipe else {}
+    paths |= {name: path for name, path in besides.items() if path is not None}
     for name, path in paths.items():
         _refuse_name(name, path)
     to_stdout = [name for name, path in paths.items() if path == STDOUT]

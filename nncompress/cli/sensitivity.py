@@ -39,7 +39,18 @@ class SparingOptions:
     verbose: Annotated[bool, option("--verbose", "-v", group="Report", text="Print every weight.")] = False
 
 
-@with_options(ProofOptions, FormOptions, SparingOptions, SensitivityFiles)
+@dataclass(frozen=True)
+class ResumeOptions:
+    """What was measured before."""
+
+    resume: Annotated[
+        Path | None,
+        option("--resume", group="Proof", metavar="FILE", text="Keep each effect in FILE as it is measured, and take "
+                "those that are there: the same command goes on where it was interrupted."),
+    ] = None  # fmt: skip
+
+
+@with_options(ProofOptions, ResumeOptions, FormOptions, SparingOptions, SensitivityFiles)
 def sensitivity(
     source: SourceArgument,
     *,
@@ -49,6 +60,7 @@ def sensitivity(
                      "[default: quantize-weights]", autocompletion=pass_names),
     ] = None,
     proof: ProofOptions,
+    resuming: ResumeOptions,
     store: FormOptions,
     sparing: SparingOptions,
     files: SensitivityFiles,
@@ -61,7 +73,7 @@ def sensitivity(
     """
     from nncompress.cli.from_options import proof_of
     from nncompress.cli.inputs import data_files, inputs_of
-    from nncompress.cli.outputs import check_reports, write_files, write_text
+    from nncompress.cli.outputs import STDOUT, check_reports, write_files, write_text
     from nncompress.config.recipe import recipe_text
     from nncompress.forms import check_form, check_target
     from nncompress.passes.spec import parse_step
@@ -69,10 +81,13 @@ def sensitivity(
     from nncompress.workflow.sensitivity import measure_sensitivity
 
     passes = [parse_step(step) for step in steps or ["quantize-weights"]]
-    check_reports(files, inputs_of([source], [*data_files(proof), *invocation.config]), recipe=sparing.recipe)
+    if resuming.resume == STDOUT:
+        raise UsageError("--resume needs a file that is read the next time, not stdout")
+    inputs = inputs_of([source], [*data_files(proof), *invocation.config])
+    check_reports(files, inputs, besides={"--recipe": sparing.recipe, "--resume": resuming.resume})
     report, sparing_passes = measure_sensitivity(
         source, passes, proof=proof_of(proof), form=check_form(store.form), target=check_target(store.target),
-        bound=_bound(sparing),
+        bound=_bound(sparing), kept=resuming.resume,
     )  # fmt: skip
     hide()
     end_work()  # an interrupt could no longer leave nothing behind

@@ -70,6 +70,12 @@ def digest_of(feed: Feed) -> str:
     return digest.hexdigest()
 
 
+def digest_of_all(feeds: Feeds) -> str:
+    """SHA-256 of all of them, in their order, and of their labels."""
+    digests = "".join(map(digest_of, feeds)).encode()
+    return hashlib.sha256(digests if feeds.labels is None else digests + feeds.labels.tobytes()).hexdigest()
+
+
 def load_feeds(path: Path, inputs: Sequence[InputSpec], labels: Path | None = None) -> Feeds:
     """Feeds from a folder of .npz, one stacked .npz or .npy, or ONNX `test_data_set_*` folders.
 

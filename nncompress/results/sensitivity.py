@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 
+from pydantic import TypeAdapter, ValidationError
+
+from nncompress.errors import InputError
 from nncompress.results.record import Environment, FeedFacts
 
 SENSITIVITY_SCHEMA_VERSION = 1
@@ -56,3 +61,25 @@ class SensitivityReport:
     spared: Spared | None = None
     notes: tuple[str, ...] = ()
     schema_version: int = field(default=SENSITIVITY_SCHEMA_VERSION)
+
+
+_EFFECTS: TypeAdapter[dict[str, Effect]] = TypeAdapter(dict[str, Effect])
+
+
+def effects_json(effects: Mapping[str, Effect]) -> str:
+    """What read_effects reads."""
+    tree = {key: asdict(effect) for key, effect in effects.items()}
+    return json.dumps({"schema_version": SENSITIVITY_SCHEMA_VERSION, "effects": tree}, indent=1) + "\n"
+
+
+def read_effects(text: str) -> dict[str, Effect]:
+    """{key: effect}. Raises InputError for anything that effects_json did not write."""
+    try:
+        tree = json.loads(text)
+        if not isinstance(tree, dict) or tree.get("schema_version") != SENSITIVITY_SCHEMA_VERSION:
+            raise InputError("no effects that this nncompress has measured")
+        return _EFFECTS.validate_python(tree.get("effects"))
+    except ValidationError as error:
+        raise InputError("effects that were measured are damaged") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"not JSON: {error}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import glob
 import math
 import os
@@ -18,9 +19,10 @@ from nncompress.passes.spec import described
 from nncompress.progress import at, counted
 from nncompress.results.record import LedgerLine, Run
 from nncompress.results.sensitivity import Effect, SensitiveWeight, SensitivityReport, Spared
-from nncompress.results.units import format_db, format_share
+from nncompress.results.units import format_counted, format_db, format_share
 from nncompress.results.worst import all_identical, is_rewritten, largest_drop, worst_cosine, worst_sqnr_db
 from nncompress.runtime.environment import environment
+from nncompress.workflow.kept_effects import KeptEffects, key_of_passes, key_of_trials
 from nncompress.workflow.pipeline import Compressed, check_passes
 from nncompress.workflow.proof import Proof, opened, with_libraries
 from nncompress.workflow.trials import Trials
@@ -50,10 +52,10 @@ class Bound:
 def measure_sensitivity(
     source: Path, passes: Passes, *,
     proof: Proof = Proof(), form: str = DEFAULT_FORM, target: Target = "portable", threads: int = 1,
-    bound: Bound | None = None,
+    bound: Bound | None = None, kept: Path | None = None,
 ) -> tuple[SensitivityReport, Passes]:  # fmt: skip
     """Measures every weight that `passes` rewrite, on the outputs of the whole model. Beside the report stand the
-    passes that keep the bound.
+    passes that keep the bound. `kept`: a file that keeps each effect, and from which it is taken the next time.
 
     Raises UsageError for passes that cannot be, InputError for the model or data, NoOutputError where nothing would be
     compressed, or where no choice of weights keeps the bound.
@@ -62,13 +64,14 @@ def measure_sensitivity(
         if step.needs:
             raise UsageError(f"{step.name} needs calibration, which sensitivity does without: leave it out")
     check_passes(passes, calibrated=False)
+    effects = KeptEffects(kept)
     at("loading")
     cores = os.cpu_count() or 1  # no latency is measured
     proof = replace(proof, seconds=0.0, validate=True, threads=max(proof.threads, cores))
     with ExitStack() as stack:
         original = load(source)
         proved = stack.enter_context(opened(original, source, proof))
-        trials = _Effects(Trials(proved, form, target, threads), passes)
+        trials = _Effects(Trials(proved, form, target, threads), passes, effects)
         lines, everything = trials.whole()
         ranking, notes = _quicker(trials)
         weights = sorted(ranking.each(lines), key=lambda weight: _damage(weight.alone))
@@ -78,6 +81,8 @@ def measure_sensitivity(
         run = trials.run
         assert run is not None, "all were compressed once"
     metric = largest_drop(run.metrics)
+    if effects.taken:
+        notes.append(f"{kept} told {format_counted(effects.taken, 'effect')} that had been measured before")
     report = SensitivityReport(
         str(source), tuple(map(described, passes)), tuple(weights), everything, metric.name if metric else None,
         metric.is_share if metric else True, run.feeds, environment(), spared, (*original.notes, *notes),
@@ -94,7 +99,7 @@ def _quicker(effects: _Effects) -> tuple[_Effects, list[str]]:
         return effects, []
     few = replace(feeds, indices=feeds.indices[:: -(-len(feeds) // _MOST_RANKING)])
     note = f"weights were ranked on {len(few)} of the {len(feeds)} feeds; all of them together were measured on all"
-    return _Effects(replace(effects.trials, proved=proved.on(few)), effects.passes), [note]
+    return _Effects(replace(effects.trials, proved=proved.on(few)), effects.passes, effects.kept), [note]
 
 
 @dataclass
@@ -103,7 +108,12 @@ class _Effects:
 
     trials: Trials
     passes: Passes
+    kept: KeptEffects
     run: Run | None = None  # the last one
+
+    @functools.cached_property
+    def _key(self) -> str:
+        return key_of_trials(self.trials)
 
     def whole(self) -> tuple[list[LedgerLine], Effect]:
         """The weights that are rewritten, and what that does."""
@@ -120,7 +130,8 @@ class _Effects:
             yield SensitiveWeight(line.name, line.ops, line.bytes_before, line.bytes_after, alone, without)
 
     def of(self, passes: Passes) -> Effect:
-        return self._effect(self.trials.compressed(passes))
+        key = key_of_passes(self._key, passes)
+        return self.kept.of(key, lambda: self._effect(self.trials.compressed(passes)))
 
     def _effect(self, compressed: Compressed) -> Effect:
         if not compressed.changed:

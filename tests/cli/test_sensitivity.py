@@ -40,6 +40,8 @@ def test_weights_are_ranked_and_written_in_every_format(tmp_path: Path) -> None:
         (["--recipe", "r.toml"], "needs what it has to keep"),
         (["--min-sqnr", "30"], "needs what it has to keep"),
         (["--recipe", "r.toml", "--min-sqnr", "much"], "much"),
+        (["--resume", "-"], "--resume needs a file"),
+        (["--resume", str(DATA), "--data", str(DATA)], "would overwrite another file"),
         (["-p", "quantize"], "unknown pass 'quantize'"),
         (["-p", "correct-biases"], "correct-biases needs calibration, which sensitivity does without"),
     ],

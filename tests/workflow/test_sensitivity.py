@@ -3,6 +3,7 @@ that need not be."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +12,16 @@ import pytest
 from onnx import helper, numpy_helper
 
 from nncompress.config.recipe import load_recipe, recipe_text
-from nncompress.errors import NoOutputError
+from nncompress.errors import InputError, NoOutputError
+from nncompress.model.model import Model
 from nncompress.passes.base import Pass
 from nncompress.passes.prune_magnitude import PruneMagnitude
 from nncompress.passes.quantize_weights import QuantizeWeights
+from nncompress.results.record import Run
 from nncompress.workflow.compress import Writing, compress_file
 from nncompress.workflow.proof import Proof
 from nncompress.workflow.sensitivity import Bound, measure_sensitivity, narrowed
+from nncompress.workflow.trials import Trials
 from tests.models import FLOAT, noise
 
 NAMES = ["fine", "odd [1]*", "last"]
@@ -97,3 +101,43 @@ def test_the_recipe_spares_as_few_of_the_worst_as_keep_the_bound(chain: Path) ->
 def test_where_nothing_would_be_compressed_there_is_nothing_to_measure(chain: Path) -> None:
     with pytest.raises(NoOutputError, match="no weight to measure"):
         measure_sensitivity(chain, [PruneMagnitude(min_size=10**6)], proof=proof(chain))
+
+
+def test_what_was_interrupted_goes_on_where_it_was(chain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept, whole = chain.with_name("kept.json"), measure_sensitivity(chain, PASSES, proof=proof(chain))[0]
+    measured = Trials.run
+    runs: list[Model] = []
+
+    def dies_at(count: int) -> Callable[[Trials, Model], Run]:
+        def run(trials: Trials, model: Model) -> Run:
+            if len(runs) == count:
+                raise KeyboardInterrupt
+            runs.append(model)
+            return measured(trials, model)
+
+        return run
+
+    monkeypatch.setattr(Trials, "run", dies_at(4))
+    with pytest.raises(KeyboardInterrupt):
+        measure_sensitivity(chain, PASSES, proof=proof(chain), kept=kept)
+    runs.clear()
+    monkeypatch.setattr(Trials, "run", dies_at(100))
+    report, _ = measure_sensitivity(chain, PASSES, proof=proof(chain), kept=kept)
+    assert len(runs) == 7 - 3  # all together are always run
+    assert (report.weights, report.everything) == (whole.weights, whole.everything)
+    assert report.notes[-1] == f"{kept} told 3 effects that had been measured before"
+
+    other: list[Pass] = [QuantizeWeights(equalise=False, biases="keep", range="minmax")]
+    assert not any("told" in note for note in measure_sensitivity(chain, other, proof=proof(chain), kept=kept)[0].notes)
+    np.savez(chain.with_name("d.npz"), v0=noise(50, 32, seed=10))
+    assert not any(
+        "told" in note for note in measure_sensitivity(chain, PASSES, proof=proof(chain), kept=kept)[0].notes
+    )
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema_version": 1, "effects": {"a": 1}}', "{" * 9999])
+def test_what_is_no_file_of_effects_is_refused(text: str, chain: Path) -> None:
+    (other := chain.with_name("other.json")).write_text(text)
+    with pytest.raises(InputError, match=r"cannot resume from .*other\.json"):
+        measure_sensitivity(chain, PASSES, proof=proof(chain), kept=other)
+    assert other.read_text() == text
