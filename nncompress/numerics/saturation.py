@@ -63,10 +63,16 @@ def safe_codes(codes: np.ndarray, axes: tuple[int, ...]) -> tuple[np.ndarray, in
 
 @dataclass(frozen=True)
 class KeptApart:
-    """What it took that no sum saturates."""
+    """What it took that no sum saturates; or what was left as it is."""
 
     pairs: int = 0  # of codes that were moved
     scales: int = 0  # that were made larger
+    left: int = 0  # pairs that can saturate still
+
+
+def pairs_left(codes: np.ndarray, orders: Sequence[tuple[int, ...]]) -> KeptApart:
+    """Those of all orders in which products with the codes (int8) are summed, where nothing is done about them."""
+    return KeptApart(left=sum(int(np.count_nonzero(can_saturate(codes, axes))) for axes in orders))
 
 
 def without_saturation(

@@ -27,7 +27,7 @@ from nncompress.numerics.equalise import equalised
 from nncompress.numerics.grid import Range
 from nncompress.numerics.half import HALVES, rounded_to_half
 from nncompress.numerics.importance import importance_of
-from nncompress.numerics.saturation import KeptApart, without_saturation
+from nncompress.numerics.saturation import KeptApart, pairs_left, without_saturation
 from nncompress.numerics.scales import Kind
 from nncompress.passes.base import Stage, WeightPass, unfit
 from nncompress.passes.context import Context
@@ -36,6 +36,7 @@ from nncompress.passes.statistics import BY_OUTPUT, Needs
 from nncompress.results.record import Outcome, Rewritten, Skipped
 
 _OF_INTEGERS = ("symmetric", "granularity", "scales", "range", "cpu")
+MAY_SATURATE = "may saturate on processors without VNNI"
 _MULTIPLIED = ("dequantize", "integer")  # forms in which a pass has a weight multiplied in integers
 _LEAST_HALF_DB = 40.0  # float16 has about 74 dB and bfloat16 55; below this, values are too small for the type
 _SMALLEST_SHARE = 0.001  # of the bytes of all weights
@@ -242,13 +243,15 @@ class QuantizeWeights(WeightPass):
     def _kept_apart(
         self, weight: Weight, array: np.ndarray, made: Quantized, importance: np.ndarray | None, context: Context
     ) -> tuple[Quantized, KeptApart]:
-        """The same for sums of two products in 16 bits, where there will be such sums."""
+        """The same for sums of two products in 16 bits, where there will be such sums: safe, or counted."""
         form = preferred_form(weight.value) or ("integer" if context.storing.form == "integer" else None)
         in_integers = form in _MULTIPLIED and cheapest(weight, made.affine, context.storing).form.name == form
-        if self.cpu == "native" or not made.affine.signed or not in_integers:
+        if not made.affine.signed or not in_integers:
             return made, KeptApart()
-        orders = dict.fromkeys(summed_axes(use) for use in weight.uses)
-        return without_saturation(array, made, tuple(filter(None, orders)), context.store, importance)
+        orders = tuple(filter(None, dict.fromkeys(summed_axes(use) for use in weight.uses)))
+        if self.cpu == "native":
+            return made, pairs_left(made.affine.codes.load(), orders)
+        return without_saturation(array, made, orders, context.store, importance)
 
     def _grain(self, weight: Weight) -> Grain:
         return per_tensor(weight) if self.granularity == "tensor" else grain_of(weight)
@@ -270,6 +273,8 @@ class QuantizeWeights(WeightPass):
 
 def _said(apart: KeptApart) -> str:
     """In a ledger."""
+    if apart.left:
+        return f", {apart.left} pair{'s' * (apart.left != 1)} of products {MAY_SATURATE}"
     counts = {f"pair{'s' * (apart.pairs != 1)} moved apart": apart.pairs,
               f"scale{'s' * (apart.scales != 1)} enlarged": apart.scales}  # fmt: skip
     done = " and ".join(f"{count} {what}" for what, count in counts.items() if count)

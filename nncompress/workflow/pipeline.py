@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -25,9 +25,11 @@ from nncompress.numerics.blas_threads import one_blas_thread
 from nncompress.onnx_file.write import written_bytes
 from nncompress.passes.base import Pass, Stage
 from nncompress.passes.context import Context
+from nncompress.passes.quantize_weights import MAY_SATURATE
 from nncompress.passes.store_lossless import StoreLossless, store_rest
 from nncompress.results.record import LedgerLine, Outcome, Rewritten, SizeStep, Skipped
 from nncompress.results.rules.on_requests import KeptOpset
+from nncompress.results.units import format_counted
 from nncompress.results.weight_values import WeightValues
 from nncompress.workflow.chain_error import chain_errors
 from nncompress.workflow.ledger import GRAPH, OTHER_CONSTANTS, Ledger, output_error
@@ -167,7 +169,8 @@ def store_applied(applied: Applied, storing: Storing) -> Compressed:
     others = tuple(outcome for outcome in applied.outcomes if outcome.subject == OTHER_CONSTANTS)
     lines = ledger.close(model, sizes, forms, outcomes, errors, others)
     notes = dict.fromkeys(f"{name}: {choice.note}" for name, choice in stored.values() if choice.note)
-    return Compressed(model, applied.outcomes, lines, tuple(notes), applied.steps, worst, applied.idle)
+    said = (*notes, *_of_other_processors(applied.outcomes))
+    return Compressed(model, applied.outcomes, lines, said, applied.steps, worst, applied.idle)
 
 
 def _tidied(model: Model, normalised: Normalised) -> list[Outcome]:
@@ -222,3 +225,11 @@ def check_passes(passes: Sequence[Pass], *, calibrated: bool) -> None:
         if later.stage < earlier.stage:
             order = ", ".join(ordered.name for ordered in sorted(passes, key=lambda ordered: ordered.stage))
             raise UsageError(f"{later.name} after {earlier.name} would undo it; the order that works: {order}")
+
+
+def _of_other_processors(outcomes: Iterable[Outcome]) -> list[str]:
+    """What the report says of products in integers that are right on some processors alone."""
+    found = sum(MAY_SATURATE in outcome.detail for outcome in outcomes if isinstance(outcome, Rewritten))
+    weights = f"products with {format_counted(found, 'weight')}"
+    told = f"x86 processors without VNNI may give other outputs: sums of {weights} may saturate there"
+    return [f"{told} (--cpu portable keeps them from it)"] if found else []

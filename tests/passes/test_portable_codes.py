@@ -14,7 +14,7 @@ from nncompress.numerics.affine import Affine
 from nncompress.numerics.saturation import saturating_product
 from nncompress.numerics.sqnr import sqnr_db
 from nncompress.passes.context import Context
-from nncompress.passes.quantize_weights import QuantizeWeights
+from nncompress.passes.quantize_weights import MAY_SATURATE, QuantizeWeights
 from nncompress.results.record import Rewritten
 from tests.models import model_of, noise, only_weight
 
@@ -56,6 +56,10 @@ def test_no_sum_saturates_and_the_ledger_says_what_that_took(case: str) -> None:
         exact = (saturating_product(x, columns) == x.astype(np.int32) @ columns.astype(np.int32)).all()
         assert exact == (cpu == "portable")
         assert (APART in outcome.detail) == (cpu == "portable")
+        pairs = columns[: len(columns) // 2 * 2].reshape(-1, 2, 8).astype(int)
+        beyond = int((255 * np.abs(pairs.sum(axis=1)) > 32767).sum())
+        said = f"{beyond} pairs of products {MAY_SATURATE}"
+        assert (beyond > 1) == (said in outcome.detail) == (cpu == "native")
         assert outcome.sqnr_db == pytest.approx(sqnr_db(w, affine.decode()), rel=1e-4)
 
 
@@ -68,7 +72,7 @@ def test_only_what_is_multiplied_in_integers_is_touched(form: str | None) -> Non
     )
     same = bool((native[0].codes.load() == portable[0].codes.load()).all())
     assert same == (form is None)
-    assert (APART in portable[1].detail) == (form is not None)
+    assert (APART in portable[1].detail) == (MAY_SATURATE in native[1].detail) == (form is not None)
 
 
 def test_the_form_of_the_run_counts_where_it_can_be_had() -> None:

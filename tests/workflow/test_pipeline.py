@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 import onnx_ir as ir
@@ -132,3 +132,13 @@ def test_what_was_applied_can_be_stored_in_several_ways() -> None:
     assert store_applied(applied, context.storing).lines == first.lines
     with pytest.raises(AssertionError, match="it is stored already"):
         store_applied(applied, context.storing)
+
+
+@pytest.mark.parametrize(("form", "cpu", "warned"), [("integer", "native", True), ("integer", "portable", False),
+                                                     ("folded", "native", False)])  # fmt: skip
+def test_it_is_said_where_other_processors_may_give_other_results(
+    form: str, cpu: Literal["native", "portable"], warned: bool
+) -> None:
+    notes = compress_graph(MODEL, [QuantizeWeights(cpu=cpu)], form=form).notes
+    said = "x86 processors without VNNI may give other outputs: sums of products with 2 weights may saturate there"
+    assert any(note.startswith(said) for note in notes) == warned
