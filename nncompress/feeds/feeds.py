@@ -41,6 +41,10 @@ class Feeds:
         """Each feed with notes on what was converted or is unusual in it."""
         return self.source.read(self.indices)
 
+    def some(self, places: slice) -> Feeds:
+        """Those at `places`, without labels: what is computed from them is no judgement on a task."""
+        return replace(self, indices=self.indices[places], labels=None)
+
     def finer(self, most: int) -> Feeds:
         """The same samples in feeds of at most so many, or of one, where they lie in one file and the model has no
         batch size of its own."""

@@ -22,11 +22,12 @@ def split(feeds: Feeds) -> tuple[Feeds, Feeds]:
             f"{feeds.origin} has {len(feeds)} feed, which cannot both calibrate and prove the result: "
             "name other samples with --calibration"
         )
-    first = set(range(0, len(feeds), every(len(feeds))))
+    calibrating = slice(0, None, every(len(feeds)))
+    first = set(range(len(feeds))[calibrating])
     rest = [place for place in range(len(feeds)) if place not in first]
     labels = None if feeds.labels is None else _labels_of(feeds, feeds.labels, rest)
     others = replace(feeds, indices=tuple(feeds.indices[place] for place in rest), labels=labels)
-    return replace(feeds, indices=tuple(feeds.indices[place] for place in sorted(first)), labels=None), others
+    return feeds.some(calibrating), others
 
 
 def every(count: int) -> int:

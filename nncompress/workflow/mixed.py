@@ -24,7 +24,7 @@ from nncompress.results.record import LedgerLine, Outcome, Rewritten, Run, Skipp
 from nncompress.results.units import format_counted, format_db
 from nncompress.workflow.mixes import Mix, Tried, Way, allows, loss_of
 from nncompress.workflow.pipeline import Compressed, simplify
-from nncompress.workflow.trials import Trials
+from nncompress.workflow.trials import Trials, narrowed
 
 _PROFILE_S, _TRIAL_S = 0.3, 0.3
 _LEAST_GAIN = 0.03  # of a unit's time, for which it leaves floating point
@@ -55,7 +55,8 @@ def choose(passes: Sequence[Pass], trials: Trials, limits: Limits) -> Chosen:
     corrections = [step for step in passes if step.stage == Stage.CORRECTIONS]  # which only make it closer
     search = _Search(tuple(step for step in passes if step not in corrections), _on_samples(trials), limits)
     best = search.best()
-    return Chosen((*search.passes_of(best.mix), *corrections), search.reasons(best.mix), (search.note(best),))
+    reasons = search.reasons(best.mix, search.costs(best.mix))
+    return Chosen((*search.passes_of(best.mix), *corrections), reasons, (search.note(best),))
 
 
 def with_reasons(compressed: Compressed, reasons: Mapping[str, str]) -> Compressed:
@@ -82,8 +83,7 @@ def with_reasons(compressed: Compressed, reasons: Mapping[str, str]) -> Compress
 def _on_samples(trials: Trials) -> Trials:
     """The same, run on calibration data."""
     assert trials.samples is not None, "choose has seen to it"
-    count = len(trials.samples)
-    few = replace(trials.samples, indices=trials.samples.indices[:: max(1, -(-count // _MOST_FEEDS))])
+    few = trials.samples.some(slice(0, None, max(1, -(-len(trials.samples) // _MOST_FEEDS))))
     proof = replace(trials.proved.proof, seconds=_TRIAL_S, metrics=(), labels=None)
     return replace(trials, proved=trials.proved.on(few, proof), draft=True)
 
@@ -139,15 +139,24 @@ class _Search:
                 steps.append(replace(step, activations="dynamic", include=tuple(by_way["dynamic"])))
         return tuple(steps)
 
-    def reasons(self, mix: Mix) -> dict[str, str]:
-        """For each weight what was chosen, and what each way takes."""
+    def costs(self, mix: Mix) -> dict[Unit, float]:
+        """How close the outputs are, in dB, where that unit alone is computed so, and no other weight is touched."""
+        quick, costs = self._on_few_feeds(), {}
+        for unit, way in counted("measuring what choices cost", mix.items(), len(mix)):
+            passes = narrowed(self.passes_of({unit: way}), include=unit.weights)
+            costs[unit] = loss_of(quick.run(quick.compressed(passes).model)).sqnr_db
+        return costs
+
+    def reasons(self, mix: Mix, costs: Mapping[Unit, float]) -> dict[str, str]:
+        """For each weight what was chosen, what each way takes, and what the choice costs."""
         reasons = {}
         for unit in self._units:
             able = [way for way in self._times if unit in self._able.get(way, ())]
             taken = ", ".join(f"{way} {self._times[way][unit]:.0f} us" for way in able)
+            alone = f"; alone {format_db(costs[unit])}" if unit in costs else ""
             for name in unit.weights:
                 against = f": {self._against[name]}" if able == ["float"] and name in self._against else ""
-                reasons[name] = f"{mix.get(unit, 'float')} ({taken} an inference){against}"
+                reasons[name] = f"{mix.get(unit, 'float')} ({taken} an inference{alone}){against}"
         return reasons
 
     def note(self, best: Tried) -> str:
@@ -184,6 +193,13 @@ class _Search:
             self._able[way] = set()
             return
         self._times[way] = microseconds_by_unit(kernels, self._units, compressed.model)
+
+    def _on_few_feeds(self) -> Trials:
+        """The same, for losses alone."""
+        proved = self._trials.proved
+        assert proved.feeds is not None, "trials are run"
+        few = proved.feeds.some(slice(_FEW_FEEDS))
+        return replace(self._trials, proved=proved.on(few, replace(proved.proof, seconds=0.0)))
 
     def _try(self, mix: Mix) -> Tried | None:
         """Runs a whole model; one that was tried before is not run again. None for one that cannot be run."""
@@ -251,12 +267,7 @@ class _Search:
     def _by_damage(self, mix: Mix) -> list[tuple[Unit, ...]]:
         """Units in integers, in parts of the graph, those first that do most damage for what they save: the part that
         does most is halved again and again."""
-        feeds = self._trials.proved.feeds
-        assert feeds is not None, "trials are run"
-        few = replace(feeds, indices=feeds.indices[:_FEW_FEEDS])
-        quick = replace(
-            self._trials, proved=self._trials.proved.on(few, replace(self._trials.proved.proof, seconds=0.0))
-        )
+        quick = self._on_few_feeds()
 
         def noise(units: Iterable[Unit]) -> float:
             run = self._run({unit: mix[unit] for unit in units}, quick)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import glob
 import math
 import os
 from collections.abc import Iterator, Sequence
@@ -14,7 +13,7 @@ from pathlib import Path
 from nncompress.errors import NoOutputError, UsageError
 from nncompress.forms.form import DEFAULT_FORM, Target
 from nncompress.onnx_file.read import load
-from nncompress.passes.base import Pass, WeightPass
+from nncompress.passes.base import Pass
 from nncompress.passes.spec import described
 from nncompress.progress import at, counted
 from nncompress.results.record import LedgerLine, Run
@@ -25,7 +24,7 @@ from nncompress.runtime.environment import environment
 from nncompress.workflow.kept_effects import KeptEffects, key_of_passes, key_of_trials
 from nncompress.workflow.pipeline import Compressed, check_passes
 from nncompress.workflow.proof import Proof, opened, with_libraries
-from nncompress.workflow.trials import Trials
+from nncompress.workflow.trials import Trials, narrowed
 
 Passes = Sequence[Pass]
 _MOST_RANKING = 16  # feeds on which single weights are tried
@@ -97,7 +96,7 @@ def _quicker(effects: _Effects) -> tuple[_Effects, list[str]]:
     assert feeds is not None, "validation is on"
     if len(feeds) <= _MOST_RANKING or feeds.labels is not None:
         return effects, []
-    few = replace(feeds, indices=feeds.indices[:: -(-len(feeds) // _MOST_RANKING)])
+    few = feeds.some(slice(0, None, -(-len(feeds) // _MOST_RANKING)))
     note = f"weights were ranked on {len(few)} of the {len(feeds)} feeds; all of them together were measured on all"
     return _Effects(replace(effects.trials, proved=proved.on(few)), effects.passes, effects.kept), [note]
 
@@ -138,16 +137,6 @@ class _Effects:
             return _nothing()
         self.run = self.trials.run(compressed.model)
         return _effect_of(self.run)
-
-
-def narrowed(passes: Passes, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> list[Pass]:
-    """The passes for these weights alone, or for all but these."""
-    narrow: list[Pass] = []
-    for step in passes:
-        assert isinstance(step, WeightPass), "check_passes"
-        only = tuple(map(glob.escape, include)) or step.include
-        narrow.append(replace(step, include=only, exclude=(*step.exclude, *map(glob.escape, exclude))))
-    return narrow
 
 
 def _spared(trials: _Effects, ranked: Sequence[str], everything: Effect, bound: Bound) -> Spared:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from nncompress.calibrate.cache import Cache
 from nncompress.feeds.feeds import Feeds
 from nncompress.forms.form import DEFAULT_FORM, Target
 from nncompress.model.model import Model
-from nncompress.passes.base import Pass
+from nncompress.passes.base import Pass, WeightPass
 from nncompress.results.record import Run
 from nncompress.runtime.child import kernels_in_child
 from nncompress.workflow.in_file import in_file
@@ -59,3 +60,13 @@ class Trials:
         with in_file(named, "trial.onnx") as path:
             kernels = kernels_in_child(Path(path), feed, self.proved.proof.threads, seconds)
         return [(kernel.name, kernel.microseconds) for kernel in kernels]
+
+
+def narrowed(passes: Sequence[Pass], include: Sequence[str] = (), exclude: Sequence[str] = ()) -> list[Pass]:
+    """The passes for these weights alone, or for all but these."""
+    narrow: list[Pass] = []
+    for step in passes:
+        assert isinstance(step, WeightPass), "check_passes"
+        only = tuple(map(glob.escape, include)) or step.include
+        narrow.append(replace(step, include=only, exclude=(*step.exclude, *map(glob.escape, exclude))))
+    return narrow

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 
 from nncompress.errors import UsageError
+from nncompress.passes.base import Pass
 from nncompress.passes.quantize_activations import QuantizeActivations
 from nncompress.passes.quantize_weights import QuantizeWeights
 from nncompress.results.limits import Limits
@@ -21,7 +24,7 @@ from nncompress.workflow.proof import Proof
 from tests.models import noise, proto_of, saved
 from tests.support import SAMPLE_DATA, SAMPLES
 
-MIXED = [QuantizeActivations(activations="mixed", min_size=1), QuantizeWeights(min_size=1)]
+MIXED: list[Pass] = [QuantizeActivations(activations="mixed", min_size=1), QuantizeWeights(min_size=1)]
 
 
 @pytest.fixture(autouse=True)
@@ -41,10 +44,10 @@ def small(tmp_path: Path) -> Path:
     return saved(proto_of(body, w=noise(64, 256) / 8, b=noise(256), v=noise(256, 32) / 16), path)
 
 
-def compressed(model: Path, limits: Limits = Limits(), **proof: object) -> Report:
+def compressed(model: Path, limits: Limits = Limits(), passes: Sequence[Pass] = MIXED, **proof: object) -> Report:
     made = {"data": model.with_name("evaluation.npz"), "seconds": 0.0, **proof}
     return compress_file(
-        model, model.with_name("out.onnx"), MIXED, command="quantize", limits=limits,
+        model, model.with_name("out.onnx"), passes, command="quantize", limits=limits,
         proof=Proof(**made), writing=Writing(force=True, keep_failed=True, aim="speed"),  # type: ignore[arg-type]
         calibrating=Calibrating(model.with_name("calibration.npz")),
     )  # fmt: skip
@@ -65,13 +68,31 @@ def test_each_weight_says_what_was_chosen_and_what_each_way_takes(small: Path) -
     assert re.search(r"of 2 products with weights.* of \d+ models tried", note)
     assert note == report.notes[0]
     assert report.verdict.level != "fail"
-    for text in said(report).values():
-        assert re.search(
-            r"(float|static|dynamic) \(float \d+ us(, dynamic \d+ us)?(, static \d+ us)? an inference\)", text
-        )
+    with np.load(small.with_name("calibration.npz")) as arrays:  # the same samples in other feeds
+        np.savez(small.with_name("evaluation.npz"), x=arrays["x"][::-1])
+    for name, text in said(report).items():
+        way, alone = re.fullmatch(
+            r"(?:.*; )?(float|static|dynamic) \(float \d+ us(?:, dynamic \d+ us)?(?:, static \d+ us)? an inference"
+            r"(?:; alone ([\d.]+) dB)?\)", text,
+        ).groups()  # type: ignore[union-attr]  # fmt: skip
+        assert (alone is None) == (way == "float")
+        if alone is not None:
+            assert float(alone) == pytest.approx(sqnr_alone(small, name, way), abs=0.1)
+
+
+def sqnr_alone(model: Path, name: str, way: Literal["static", "dynamic"]) -> float:
+    """Of the outputs, where no other weight is touched."""
+    passes = [QuantizeActivations(activations=way, min_size=1, include=(name,)), QuantizeWeights(include=(name,))]
+    report = compressed(model, passes=passes)
+    (output,) = report.comparison.run.outputs if report.comparison.run else ()
+    assert output.deployed is not None
+    assert output.deployed.sqnr_db is not None
+    return output.deployed.sqnr_db
 
 
 def test_a_bound_that_no_integers_meet_leaves_everything_in_floating_point(small: Path) -> None:
+    many = {"x": noise(600, 64, seed=3), "labels": np.zeros(600, np.int64)}  # of which some are tried, without labels
+    np.savez(small.with_name("calibration.npz"), **many)
     report = compressed(small, Limits(min_sqnr=200.0))
     assert [text.startswith("float (") for text in said(report).values()] == [True, True]
     assert any("in integers: none of 2 products with weights" in note for note in report.notes)

@@ -20,8 +20,8 @@ from nncompress.passes.quantize_weights import QuantizeWeights
 from nncompress.results.record import Run
 from nncompress.workflow.compress import Writing, compress_file
 from nncompress.workflow.proof import Proof
-from nncompress.workflow.sensitivity import Bound, measure_sensitivity, narrowed
-from nncompress.workflow.trials import Trials
+from nncompress.workflow.sensitivity import Bound, measure_sensitivity
+from nncompress.workflow.trials import Trials, narrowed
 from tests.models import FLOAT, noise
 
 NAMES = ["fine", "odd [1]*", "last"]
