@@ -48,6 +48,7 @@ class Proof:
     seed: int = 0
     threads: int = 1
     seconds: float = 1.0  # spent on latency
+    exact: bool = True  # also tell what a runtime's integer kernels add to the error
     metrics: tuple[str, ...] = ()  # (): top-1 and top-5 where there are labels
     metric_output: str | None = None  # output that they are about; None: the first that suits
     libraries: tuple[Path, ...] = ()  # of custom operators
@@ -167,8 +168,9 @@ class Opened:
         from nncompress.validate.compare import Request
 
         assert self.feeds is not None, "what is open is run"
+        exact = self.proof.exact and _needs_exact(model)
         return Request(
-            self.reference, candidate, self.feeds, self.proof.threads, self.proof.seconds, exact=_needs_exact(model),
+            self.reference, candidate, self.feeds, self.proof.threads, self.proof.seconds, exact=exact,
             metrics=self.proof.metrics, metric_output=self.proof.metric_output, random=_draws(model),
         )  # fmt: skip
 
