@@ -39,10 +39,12 @@ class Folded:
     def payload(self, weight: Weight, affine: Affine) -> Payload:
         """A code of 0 means the value 0 only without a zero point, and for signed codes."""
         is_sparse = affine.zero_point is None and affine.signed
-        return Payload(affine.codes, affine.codes_shape, affine.code_type, affine.nonzeros if is_sparse else None)
+        nonzeros = affine.nonzeros if is_sparse else None
+        return Payload(affine.codes, affine.codes_shape, affine.code_type, nonzeros, affine.bits)
 
     def size_bytes(self, weight: Weight, affine: Affine, layout: Layout, opset: int) -> int:
-        return layout.size_bytes + sum(p.size_bytes for p in parameters(affine, opset)) + reshaped_bytes(affine)
+        small = parameters(affine, opset, layout.offset)
+        return layout.size_bytes + sum(p.size_bytes for p in small) + reshaped_bytes(affine)
 
     def node_bytes(self, affine: Affine, opset: int) -> int:
         reshape = RESHAPE_BYTES * (affine.codes_shape != affine.shape)
@@ -51,8 +53,8 @@ class Folded:
     def write(self, editor: Editor, weight: Weight, affine: Affine, layout: Layout) -> None:
         draft, opset = editor.draft(), editor.model.opset
         value = draft.node("Cast", [layout.draft(draft)], {"to": int(ir.DataType.FLOAT)})
-        if affine.zero_point is not None:
-            value = draft.node("Sub", [value, narrowest(affine.zero_point, opset).draft(draft, "z")])
+        for zero in zeros(affine, layout.offset):
+            value = draft.node("Sub", [value, narrowest(zero, opset).draft(draft, "z")])
         for factor in factors(affine):
             value = draft.node("Mul", [value, narrowest(factor, opset).draft(draft, "s")])
         value = reshaped(draft, affine, value)
@@ -66,10 +68,15 @@ def factors(affine: Affine) -> list[np.ndarray]:
     return [affine.scale] if affine.input_scale is None else [affine.scale, affine.input_scale]
 
 
-def parameters(affine: Affine, opset: int) -> list[Narrow]:
+def zeros(affine: Affine, offset: int = 0) -> list[np.ndarray]:
+    """What is taken away from codes that are too large by `offset`."""
+    zero = np.zeros((1,) * len(affine.codes_shape), np.int32) if affine.zero_point is None else affine.zero_point
+    return [zero + offset] if offset or affine.zero_point is not None else []
+
+
+def parameters(affine: Affine, opset: int, offset: int = 0) -> list[Narrow]:
     """Zero points and scales as they are stored."""
-    zeros = [] if affine.zero_point is None else [affine.zero_point]
-    return [narrowest(numbers, opset) for numbers in (*zeros, *factors(affine))]
+    return [narrowest(numbers, opset) for numbers in (*zeros(affine, offset), *factors(affine))]
 
 
 def reshaped_bytes(affine: Affine) -> int:

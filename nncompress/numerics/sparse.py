@@ -59,7 +59,7 @@ def entries_with_gaps(array: np.ndarray) -> int:
 
 
 def mask_and_values(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The non-zeros of `array` in row-major order, and a mask of one bit an element (uint8, lowest bit first)."""
+    """Where `array` is not zero, in row-major order (uint8, 0 or 1), and the values there."""
     flat = array.reshape(-1)
     nonzero = flat != 0
-    return np.packbits(nonzero, bitorder="little"), flat[nonzero]
+    return nonzero.view(np.uint8), flat[nonzero]

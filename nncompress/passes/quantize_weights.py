@@ -51,8 +51,8 @@ class QuantizeWeights(WeightPass):
     loses next to nothing.
     """
 
-    bits: Literal[8] = 8
-    """bits of one integer"""
+    bits: Literal[8, 7, 6, 5, 4, 3, 2] = 8
+    """bits of one integer; fewer than 8 are packed without gaps (form folded, opset 11)"""
     dtype: Literal["int8", "uint8", "float16", "bfloat16"] = "int8"
     """type of the stored numbers"""
     symmetric: bool | None = field(default=None, metadata={"option": "--symmetric/--asymmetric"})

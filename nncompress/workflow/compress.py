@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -32,7 +31,7 @@ from nncompress.workflow.mixed import Chosen, choose, is_mixed, with_reasons
 from nncompress.workflow.pipeline import Compressed, check_passes
 from nncompress.workflow.prepare import Preparing
 from nncompress.workflow.proof import Opened, Proof, Stopwatch, _complaint, check_limits, opened, with_libraries
-from nncompress.workflow.raised_check import same_outputs
+from nncompress.workflow.raised_check import SameOutputs
 from nncompress.workflow.trials import Trials
 
 
@@ -80,10 +79,11 @@ def compress_file(
             samples = samples_for(passes, original, calibrating, proved, writes=not writing.dry_run)
             proved = proved if samples is None or samples.proof is None else proved.on(samples.proof)
         with watch.stage("compress"), _hashed_meanwhile(original):
-            chosen = _chosen(passes, writing, proved, samples, limits)
+            trials = _trials(writing, proved, samples)
+            chosen = choose(passes, trials, limits) if is_mixed(passes) else Chosen(tuple(passes))
             if settled is not None:
                 settled(chosen.passes)
-            compressed = _compressed(chosen.passes, writing, proved, samples, chosen.reasons)
+            compressed = with_reasons(trials.compressed(chosen.passes), chosen.reasons)
             _require_change(original, compressed)
             notes = (*chosen.notes, *original.notes, *_complaint(original), *compressed.notes)
             notes += calibration_notes(passes, compressed.outcomes, samples, calibrating)
@@ -114,24 +114,10 @@ def compress_file(
     )  # fmt: skip
 
 
-def _chosen(
-    passes: Sequence[Pass], writing: Writing, proved: Opened, samples: Samples | None, limits: Limits
-) -> Chosen:
-    """The passes, with what is to be measured decided."""
-    return choose(passes, _trials(writing, proved, samples), limits) if is_mixed(passes) else Chosen(tuple(passes))
-
-
-def _compressed(
-    passes: Sequence[Pass], writing: Writing, proved: Opened, samples: Samples | None, reasons: Mapping[str, str]
-) -> Compressed:
-    compressed = _trials(writing, proved, samples).compressed(passes)
-    return with_reasons(compressed, reasons) if reasons else compressed
-
-
 def _trials(writing: Writing, proved: Opened, samples: Samples | None) -> Trials:
     check = None
     if proved.session is not None and proved.feeds is not None:
-        check = partial(same_outputs, proved.session, proved.feeds, proved.proof.threads)
+        check = SameOutputs(proved.session, proved.feeds, proved.proof.threads)
     return Trials(
         proved, writing.form, writing.target, writing.threads,
         None if samples is None else samples.feeds, None if samples is None else samples.cache,

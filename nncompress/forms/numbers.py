@@ -1,0 +1,94 @@
+"""How the numbers of an array lie one after the other in a constant: as they are, or packed, and unpacked at load.
+
+packed, for each plane:   BitShift to the left (cuts off those before), BitShift to the right (those behind)
+planes of one code:       high * 2^width + low
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+from nncompress.model.edit import Draft
+from nncompress.model.tensors import lazy
+from nncompress.numerics.packing import pack, packed_bytes, plane_widths
+
+LEAST_PACKED_OPSET = 11  # BitShift
+INDEX_BYTES = 8  # of one number of a shape, an axis, a start or an end
+_PLANE_NODE_BYTES, _JOIN_NODE_BYTES = 330, 260  # nodes, names and headers; measured, rounded up
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Of `dtype`, in whole bytes; or integers of `bits` (1 to 7) that are packed."""
+
+    dtype: np.dtype
+    bits: int | None = None
+
+    @property
+    def offset(self) -> int:
+        """By how much signed ones are too large when they come back: packed, they have no sign."""
+        return 2 ** (self.bits - 1) if self.bits is not None and self.dtype == np.int8 else 0
+
+    def size_bytes(self, count: int, rank: int = 1) -> int:
+        """Of all constants of `count` numbers in an array of so many axes, exactly."""
+        if self.bits is None:
+            return count * self.dtype.itemsize
+        widths = plane_widths(self.bits)
+        shifts = sum(8 // width + 1 for width in widths)
+        rows = INDEX_BYTES + 4 * (len(widths) - 1) if len(widths) > 1 else 0
+        ends = 2 * INDEX_BYTES + INDEX_BYTES * (len(widths) == 1) if count % 8 else 0
+        return packed_bytes(count, self.bits) + shifts + rows + ends + INDEX_BYTES * rank
+
+    @property
+    def node_bytes(self) -> int:
+        """Nodes, names and headers, estimated."""
+        planes = 0 if self.bits is None else len(plane_widths(self.bits))
+        return planes * _PLANE_NODE_BYTES + max(0, planes - 1) * _JOIN_NODE_BYTES
+
+    def draft(self, draft: Draft, load: Callable[[], np.ndarray], shape: tuple[int, ...]) -> ir.Value:
+        """The array of `shape` that `load` has, with `offset` added."""
+        if self.bits is None:
+            return draft.constant(lazy(load, ir.DataType.from_numpy(self.dtype), shape, ""), "q")
+        count, widths = math.prod(shape), plane_widths(self.bits)
+        value = self._plane(draft, load, 0, count)
+        if len(widths) > 1 or count % 8:
+            row = draft.constant(np.array([-1], np.int64), "i")
+            value = draft.node("Reshape", [value, row])
+            for place, width in enumerate(widths[1:], 1):
+                low = draft.node("Reshape", [self._plane(draft, load, place, count), row])
+                high = draft.node("Mul", [_whole(draft, value), draft.constant(np.array(2**width, np.int32), "p")])
+                value = draft.node("Add", [high, _whole(draft, low)])
+        if count % 8:
+            ends = (draft.constant(np.array([end], np.int64), "i") for end in (0, count))
+            value = draft.node("Slice", [value, *ends])
+        return draft.node("Reshape", [value, draft.constant(np.array(shape, np.int64), "i")])
+
+    def zero(self) -> np.ndarray:
+        """What stands for 0 in what `draft` yields, [1]."""
+        if self.bits is None:
+            return np.zeros(1, self.dtype)
+        return np.full(1, self.offset, np.uint8 if len(plane_widths(self.bits)) == 1 else np.int32)
+
+    def _plane(self, draft: Draft, load: Callable[[], np.ndarray], place: int, count: int) -> ir.Value:
+        """The numbers of one plane, [bytes, numbers in a byte], uint8."""
+        assert self.bits is not None, "planes are of packed numbers"
+        bits, width = self.bits, plane_widths(self.bits)[place]
+        size = packed_bytes(count, width)
+
+        def packed() -> np.ndarray:
+            unsigned = (load().reshape(-1) + self.dtype.type(self.offset)).astype(np.uint8)
+            return pack(unsigned, bits)[place].reshape(-1, 1)
+
+        column = draft.constant(lazy(packed, ir.DataType.UINT8, (size, 1), ""), "q")
+        left, right = np.arange(0, 8, width, dtype=np.uint8), np.array(8 - width, np.uint8)
+        first = draft.node("BitShift", [column, draft.constant(left, "p")], {"direction": "LEFT"})
+        return draft.node("BitShift", [first, draft.constant(right, "p")], {"direction": "RIGHT"})
+
+
+def _whole(draft: Draft, value: ir.Value) -> ir.Value:
+    return draft.node("Cast", [value], {"to": int(ir.DataType.INT32)})

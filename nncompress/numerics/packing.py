@@ -1,0 +1,52 @@
+"""Codes of fewer bits than a byte has, packed without gaps: planes of 4, 2 and 1 bits, of which each byte holds 2 to 8.
+
+A code of b bits is cut into planes whose widths are the powers of two that add up to b, the highest bits first: 3 bits
+are a plane of 2 and one of 1. All planes hold as many codes, a multiple of 8, so that a code takes b bits exactly.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+_WIDTHS = (4, 2, 1)
+
+
+def plane_widths(bits: int) -> tuple[int, ...]:
+    """Of codes of 1 to 7 bits."""
+    return tuple(width for width in _WIDTHS if bits & width)
+
+
+def padded(count: int) -> int:
+    """How many codes a plane holds of `count`."""
+    return -(-count // 8) * 8
+
+
+def packed_bytes(count: int, bits: int) -> int:
+    """Of all planes."""
+    return padded(count) // 8 * bits
+
+
+def pack(codes: np.ndarray, bits: int) -> list[np.ndarray]:
+    """uint8 codes [n], each below 2^bits, as one uint8 array for each plane. Of the codes in a byte, the first has the
+    highest bits."""
+    whole = np.zeros(padded(len(codes)), np.uint8)
+    whole[: len(codes)] = codes
+    planes, left = [], bits
+    for width in plane_widths(bits):
+        left -= width
+        part = (whole >> left) & (2**width - 1)
+        columns = part.reshape(-1, 8 // width)
+        byte = columns[:, 0].copy()
+        for column in columns.T[1:]:
+            byte = (byte << width) | column
+        planes.append(byte.astype(np.uint8))
+    return planes
+
+
+def unpack(planes: list[np.ndarray], bits: int, count: int) -> np.ndarray:
+    """The codes again, uint8 [count]."""
+    codes = np.zeros(padded(count), np.uint8)
+    for width, plane in zip(plane_widths(bits), planes, strict=True):
+        shifts = np.arange(8 - width, -1, -width, dtype=np.uint8)
+        codes = (codes << width) | ((plane[:, None] >> shifts) & (2**width - 1)).reshape(-1)
+    return codes[:count]
