@@ -11,16 +11,25 @@ from nncompress.model.weights import Weight
 
 
 @dataclass(frozen=True)
+class Split:
+    """Adjacent axes of a weight that became two others."""
+
+    first: int
+    sizes: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Grain:
     """The weight reshaped to `shape`, in which every index along `channel_axes` has a scale of its own.
 
-    `shape` is that of the weight, but for an axis along which indices in a row share a channel, as in a ConvTranspose
-    with groups [C, M/g, k...]: it becomes two, [g, C/g, M/g, k...] with the channel axes 0 and 2.
+    `shape` is that of the weight but for axes that became two others: those along which indices in a row share a
+    channel, as in a ConvTranspose with groups, where [C, M/g, k...] is [g, C/g, M/g, k...] with the channel axes 0 and
+    2; or inputs in blocks, where [M, C, k, k] is [M, C k k / 32, 32] with the channel axes 0 and 1.
     """
 
     shape: tuple[int, ...]
     channel_axes: tuple[int, ...]
-    split: int | None = None  # the axis of the weight that became two
+    split: Split | None = None
 
     @property
     def input_axis(self) -> int | None:
@@ -32,8 +41,13 @@ class Grain:
         """What broadcasts against the weight as something that broadcasts against `shape`."""
         if self.split is None:
             return numbers
-        before, own, behind = numbers.shape[: self.split], numbers.shape[self.split], numbers.shape[self.split + 1 :]
-        return numbers.reshape(*before, *((1, 1) if own == 1 else self.shape[self.split :][:2]), *behind)
+        first, sizes = self.split.first, self.split.sizes
+        end = first + len(sizes)
+        before, own, behind = numbers.shape[:first], numbers.shape[first:end], numbers.shape[end:]
+        if set(own) == {1}:
+            return numbers.reshape(*before, 1, 1, *behind)
+        whole = np.broadcast_to(numbers, (*before, *sizes, *behind))
+        return whole.reshape(*before, *self.shape[first : first + 2], *behind)
 
     @property
     def elements(self) -> int:
@@ -50,8 +64,36 @@ def grain_of(weight: Weight) -> Grain:
     return Grain(
         (*shape[:split], shape[split] // run, run, *shape[split + 1 :]),
         tuple(axis + (axis > split) for axis in axes),
-        split,
+        Split(split, (shape[split],)),
     )
+
+
+def in_blocks(grain: Grain, most: int) -> Grain:
+    """The same with a scale for each block of at most so many inputs of a channel: as many as divide the longest run of
+    adjacent input axes; as it was where that are fewer than half of `most`."""
+    runs = [run for run in _runs(grain) if math.prod(grain.shape[axis] for axis in run) > most]
+    if grain.split is not None or not grain.channel_axes or not runs:
+        return grain
+    run = max(runs, key=lambda run: math.prod(grain.shape[axis] for axis in run))
+    sizes = tuple(grain.shape[axis] for axis in run)
+    total, first = math.prod(sizes), run[0]
+    block = next(block for block in range(most, 0, -1) if total % block == 0)
+    if 2 * block < most:
+        return grain
+    axes = {axis if axis < first else axis + 2 - len(run) for axis in grain.channel_axes}
+    shape = (*grain.shape[:first], total // block, block, *grain.shape[first + len(run) :])
+    return Grain(shape, tuple(sorted({*axes, first})), Split(first, sizes))
+
+
+def _runs(grain: Grain) -> list[list[int]]:
+    """Adjacent axes that are no channels."""
+    runs: list[list[int]] = []
+    for axis in (axis for axis in range(len(grain.shape)) if axis not in grain.channel_axes):
+        if runs and runs[-1][-1] == axis - 1:
+            runs[-1].append(axis)
+        else:
+            runs.append([axis])
+    return runs
 
 
 def per_tensor(weight: Weight) -> Grain:

@@ -18,6 +18,7 @@ from nncompress.numerics.channels import blocks, channel_view, undo_view
 from nncompress.numerics.grid import Grid, Range, affine_parameters, grids_to_try
 from nncompress.numerics.held import Held, Plain, Store
 from nncompress.numerics.importance import importance_view, weighted_sum
+from nncompress.numerics.refit import MOST_BITS, refitted
 from nncompress.numerics.scales import Kind, pays_zero_points
 from nncompress.numerics.sqnr import decibels
 
@@ -114,9 +115,10 @@ def quantize(
     flat, kept_shape = channel_view(weight, channel_axes)
     half = dtype if dtype in _HALVES else None
     counts = None if importance is None else importance_view(importance, weight.shape, channel_axes)
-    tried = [
-        _coded(flat, grid, half, kinds, counts) for grid in grids_to_try(flat, bits, signed, symmetric, range_, counts)
-    ]
+    grids = grids_to_try(flat, bits, signed, symmetric, range_, counts)
+    if bits <= MOST_BITS and range_ == "mse":
+        grids = [grid if grid.holds(flat) else refitted(flat, grid, counts) for grid in grids]
+    tried = [_coded(flat, grid, half, kinds, counts) for grid in grids]
     made = tried[-1] if len(tried) > 1 and _worth_it(*tried) else tried[0]
     sums = made.sums
     zeros = _in_shape(made.zero, kept_shape) if made.zero.any() else None

@@ -43,6 +43,14 @@ class Grid:
         step: np.ndarray = (np.maximum(self.high - self.low, least) / steps).astype(np.float32)
         return step
 
+    def zero_points(self, step: np.ndarray) -> np.ndarray:
+        """int32, the code of 0 in each channel, or the one of all."""
+        if self.symmetric:
+            return np.full(1, (self.smallest + self.largest) // 2, np.int32)
+        places = self.smallest - self.low / step.astype(np.float64)
+        zero: np.ndarray = np.clip(np.rint(places), self.smallest, self.largest).astype(np.int32)
+        return zero
+
     def holds(self, flat: np.ndarray) -> bool:
         """True where a sample of the values lies on it: they were rounded before, and another grid would lose them."""
         channels = slice(None, None, max(1, flat.shape[1] // _SAMPLED))
@@ -97,10 +105,7 @@ def affine_parameters(
     if kinds:
         most_loss_db = 0.0 if exact else MOST_LOSS_DB
         scale = affordable(scale, grid.high > grid.low, codes, kinds, farthest, most_loss_db).values
-    zero = np.full(1, (smallest + largest) // 2, np.int32)
-    if not grid.symmetric:
-        places = smallest - grid.low / scale.astype(np.float64)
-        zero = np.clip(np.rint(places), smallest, largest).astype(np.int32)
+    zero = grid.zero_points(scale)
     if (scale <= farthest).all():
         return scale, zero
     reach = np.maximum(largest - zero, zero - smallest)  # steps to the farthest code, which must stay a float

@@ -17,7 +17,7 @@ from nncompress.forms.narrow import BFLOAT16_FROM_OPSET
 from nncompress.model.biases import find_biases
 from nncompress.model.constants import FLOATS
 from nncompress.model.encoding import attach, preferred_form
-from nncompress.model.grain import Grain, grain_of, per_tensor
+from nncompress.model.grain import Grain, grain_of, in_blocks, per_tensor
 from nncompress.model.model import OLDEST_OPSET, Model
 from nncompress.model.multiplied import summed_axes
 from nncompress.model.weights import Weight
@@ -65,6 +65,9 @@ class QuantizeWeights(WeightPass):
     scales: Literal["auto", "float32"] = "auto"
     """type of the scales; auto: float16, bfloat16 or whole multiples of one number, where the codes lose less by it
     than the bytes are worth; float32 in the forms dequantize and integer"""
+    block: int | None = None
+    """one scale for each block of so many inputs of a channel, or the most below that which divide them; not given: for
+    the whole channel"""
     range: Range = "mse"
     """where values are clipped; mse: where the squared error is least; minmax: nowhere"""
     equalise: bool = True
@@ -235,7 +238,14 @@ class QuantizeWeights(WeightPass):
         importance = None if importance is None else grain.fitted(importance)
         made = quantized(array, dtype=dtype, importance=importance)
         plain = not storing.takes_input_scales or preferred_form(weight.value) is not None
-        if self.equalise and not plain and signed and self.symmetric is not False and axis is not None:
+        if (
+            self.equalise
+            and not self.block
+            and not plain
+            and signed
+            and self.symmetric is not False
+            and axis is not None
+        ):
             made = equalised(array, made, axis, quantized, dtype, importance)
         made, apart = self._kept_apart(weight, array, made, importance, context)
         return replace(made, affine=replace(made.affine, shape=weight.shape)), apart
@@ -254,7 +264,10 @@ class QuantizeWeights(WeightPass):
         return without_saturation(array, made, orders, context.store, importance)
 
     def _grain(self, weight: Weight) -> Grain:
-        return per_tensor(weight) if self.granularity == "tensor" else grain_of(weight)
+        if self.granularity == "tensor":
+            return per_tensor(weight)
+        grain = grain_of(weight)
+        return grain if self.block is None or weight.is_elementwise else in_blocks(grain, self.block)
 
     def _kinds(self, opset: int) -> tuple[Kind, ...]:
         """What scales may be stored as besides float32."""

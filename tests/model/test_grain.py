@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nncompress.model.grain import Grain, grain_of, per_tensor
+from nncompress.model.grain import Grain, Split, grain_of, per_tensor
 from nncompress.model.weights import find_weights
 from tests.models import model_of, noise, only_weight, run
 
@@ -34,14 +34,14 @@ def test_channels_of_the_grain_are_the_output_channels(groups: int, outputs: int
 
 def test_groups_follow_the_axis_that_is_moved() -> None:
     grain = grain_of(only_weight(model_of(f"{HEAD} {{ {TURNED} }}", w=noise(2, 3, 8))))
-    assert grain == Grain((2, 3, 2, 4), (1, 2), 2)
+    assert grain == Grain((2, 3, 2, 4), (1, 2), Split(2, (8,)))
     assert (grain.input_axis, grain.elements) == (3, 8)
 
 
 def test_groups_are_those_of_the_part_that_is_read() -> None:
     cut = "a, b = Split<axis=0>(w) y = ConvTranspose<group=2>(x, a) z = ConvTranspose<group=2>(x, b)"
     weight = only_weight(model_of(f"g (float[1,8,5] x) => (float[] y, float[] z) {{ {cut} }}", w=noise(16, 3, 2)))
-    assert grain_of(weight) == Grain((4, 4, 3, 2), (0, 2), 0)
+    assert grain_of(weight) == Grain((4, 4, 3, 2), (0, 2), Split(0, (16,)))
 
 
 def test_where_nobody_knows_how_long_groups_are_each_index_is_a_channel() -> None:

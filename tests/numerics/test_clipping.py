@@ -78,8 +78,8 @@ def test_eight_bits_lose_no_more_than_a_few_percent_to_the_model_of_rounding(siz
         assert clipped.sum() <= full.sum()
 
 
-@pytest.mark.xfail(strict=True, reason="where a step is wider than most values, rounding costs less than modelled")
 def test_four_bits_with_far_outliers_are_clipped_no_worse_than_not_at_all() -> None:
+    """A step wider than most values, of which rounding costs less than modelled: fitting makes up for that."""
     weight = np.append(np.random.default_rng(0).standard_normal(4999), 300).astype(np.float32).reshape(1, -1)
     full, clipped = (squared_error(weight, made(weight, (0,), bits=4, range_=r)) for r in ("minmax", "mse"))
     assert clipped <= 1.04 * full
