@@ -14,13 +14,16 @@ from __future__ import annotations
 TYPE_CHECKING = False  # as in typing, which takes longer to import than everything before the first signal is handled
 if TYPE_CHECKING:
     from nncompress.api import (
+        Binarize as Binarize,
         CorrectBiases as CorrectBiases,
         Factorize as Factorize,
+        MigrateScales as MigrateScales,
         Model as Model,
         PruneMagnitude as PruneMagnitude,
         QuantizeActivations as QuantizeActivations,
         QuantizeWeights as QuantizeWeights,
         Report as Report,
+        ShareWeights as ShareWeights,
         StoreLossless as StoreLossless,
         compare as compare,
         compress as compress,
@@ -34,14 +37,17 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "Binarize",
     "CorrectBiases",
     "Factorize",
+    "MigrateScales",
     "Model",
     "NncompressError",
     "PruneMagnitude",
     "QuantizeActivations",
     "QuantizeWeights",
     "Report",
+    "ShareWeights",
     "StoreLossless",
     "__version__",
     "compare",

@@ -18,11 +18,14 @@ from nncompress.onnx_file.memory import AnyModel, as_model, to_proto
 from nncompress.onnx_file.output import OutputFile, check_result
 from nncompress.onnx_file.read import load
 from nncompress.passes.base import Pass
+from nncompress.passes.binarize import Binarize
 from nncompress.passes.correct_biases import CorrectBiases
 from nncompress.passes.factorize import Factorize
+from nncompress.passes.migrate_scales import MigrateScales
 from nncompress.passes.prune_magnitude import PruneMagnitude
 from nncompress.passes.quantize_activations import QuantizeActivations
 from nncompress.passes.quantize_weights import QuantizeWeights
+from nncompress.passes.share_weights import ShareWeights
 from nncompress.passes.store_lossless import StoreLossless
 from nncompress.report.formats import rendered
 from nncompress.results import record
@@ -39,9 +42,9 @@ from nncompress.workflow.proof import Proof
 from nncompress.workflow.raised_check import same_made_up_outputs
 
 __all__ = [
-    "CorrectBiases", "Factorize", "Model", "PruneMagnitude", "QuantizeActivations", "QuantizeWeights", "Report",
-    "StoreLossless", "compare",
-    "compress", "load", "save", "sweep", "to_proto",
+    "Binarize", "CorrectBiases", "Factorize", "MigrateScales", "Model", "PruneMagnitude", "QuantizeActivations",
+    "QuantizeWeights", "Report", "ShareWeights", "StoreLossless", "compare", "compress", "load", "save", "sweep",
+    "to_proto",
 ]  # fmt: skip
 
 

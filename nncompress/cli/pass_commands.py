@@ -31,6 +31,24 @@ PASS_COMMANDS = (
         frozenset({"quantize-activations"}),
     ),
     PassCommand(
+        "share",
+        ("share-weights",),
+        """Let weights share few values, found by k-means, and store which one each has in 1 to 8 bits.
+
+        Example: nncompress share model.onnx -o small.onnx --bits 4 --data eval.npz
+        Example: nncompress share model.onnx -o small.onnx --bits 3 --block 32 --calibration calib.npz
+        """,
+    ),
+    PassCommand(
+        "binarize",
+        ("binarize",),
+        """Store weights as sums of 1 to 4 signs with scales, one bit a weight for each.
+
+        Example: nncompress binarize model.onnx -o small.onnx --terms 3 --data eval.npz
+        Example: nncompress binarize model.onnx -o small.onnx --include "fc2*" --terms 1 --data eval.npz
+        """,
+    ),
+    PassCommand(
         "prune",
         ("prune-magnitude",),
         """Set the smallest weights to zero, and store zeros small.

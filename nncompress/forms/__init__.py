@@ -14,9 +14,10 @@ from nncompress.forms.folded import Folded
 from nncompress.forms.form import DEFAULT_FORM, Form, Target
 from nncompress.forms.gather_dequantize import GatherDequantize
 from nncompress.forms.integer import Integer
+from nncompress.forms.signs import Signs
 
 ALL_FORMS: tuple[Form[Any], ...] = (
-    GatherDequantize(), Folded(), Dequantize(), Integer(), Cast(), Codebook(), Fill(), Dense(),
+    GatherDequantize(), Folded(), Dequantize(), Integer(), Cast(), Codebook(), Signs(), Fill(), Dense(),
 )  # fmt: skip
 
 

@@ -1,8 +1,8 @@
-"""Form `codebook`: a table of values and the index of each, one byte, looked up once at load.
+"""Form `codebook`: a table of values and the index of each, packed in as few bits as it needs, looked up once at load.
 
-    weight = Gather(values, Cast(codes))
+    weight = Gather(values, Cast(codes)) (* scale)
 
-Least opset 7.
+Least opset 7; from 11 on, codes are packed.
 """
 
 from __future__ import annotations
@@ -12,11 +12,14 @@ from typing import ClassVar
 import numpy as np
 import onnx_ir as ir
 
+from nncompress.forms.folded import RESHAPE_BYTES, reshaped, reshaped_bytes
 from nncompress.forms.form import PORTABLE, Storing, Target
 from nncompress.forms.layouts import Layout, Payload
+from nncompress.forms.narrow import Narrow, narrowest
 from nncompress.model.edit import Editor, put_in_place
 from nncompress.model.weights import Weight
 from nncompress.numerics.codebook import Codebook as Codes
+from nncompress.numerics.scales import CAST_BYTES, MUL_BYTES
 
 
 class Codebook:
@@ -33,16 +36,27 @@ class Codebook:
         return None
 
     def payload(self, weight: Weight, codebook: Codes) -> Payload:
-        return Payload(codebook.codes, codebook.shape, np.dtype(np.uint8), codebook.nonzeros)
+        return Payload(codebook.codes, codebook.codes_shape, np.dtype(np.uint8), codebook.nonzeros, codebook.bits)
 
     def size_bytes(self, weight: Weight, codebook: Codes, layout: Layout, opset: int) -> int:
-        return layout.size_bytes + codebook.values.nbytes
+        scales = sum(scale.size_bytes for scale in _scales(codebook, opset))
+        return layout.size_bytes + codebook.values.nbytes + scales + reshaped_bytes(codebook)
 
     def node_bytes(self, codebook: Codes, opset: int) -> int:
-        return 150
+        scales = sum(MUL_BYTES + scale.node_bytes for scale in _scales(codebook, opset))
+        return 150 + scales + (RESHAPE_BYTES + CAST_BYTES) * bool(scales)
 
     def write(self, editor: Editor, weight: Weight, codebook: Codes, layout: Layout) -> None:
         draft = editor.draft()
         places = draft.node("Cast", [layout.draft(draft)], {"to": int(ir.DataType.INT32)})
         value = draft.node("Gather", [draft.constant(codebook.values, "s"), places], {"axis": 0})
+        for scale in _scales(codebook, editor.model.opset):
+            value = draft.node("Mul", [value, scale.draft(draft, "s")])
+        value = reshaped(draft, codebook, value)
+        if weight.dtype != ir.DataType.from_numpy(codebook.values.dtype):
+            value = draft.node("Cast", [value], {"to": int(weight.dtype)})
         put_in_place(editor.model, weight, draft, value)
+
+
+def _scales(codebook: Codes, opset: int) -> list[Narrow]:
+    return [] if codebook.scale is None else [narrowest(codebook.scale, opset)]

@@ -8,7 +8,7 @@ narrow.py); a session holds floats and runs at float speed. Least opset 7 (numpy
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import numpy as np
 import onnx_ir as ir
@@ -79,13 +79,23 @@ def parameters(affine: Affine, opset: int, offset: int = 0) -> list[Narrow]:
     return [narrowest(numbers, opset) for numbers in (*zeros(affine, offset), *factors(affine))]
 
 
-def reshaped_bytes(affine: Affine) -> int:
+class _LaidOut(Protocol):
+    """An encoding whose codes may have another shape than the weight."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def codes_shape(self) -> tuple[int, ...]: ...
+
+
+def reshaped_bytes(encoded: _LaidOut) -> int:
     """Of the constant that `reshaped` adds."""
-    return 8 * len(affine.shape) if affine.codes_shape != affine.shape else 0
+    return 8 * len(encoded.shape) if encoded.codes_shape != encoded.shape else 0
 
 
-def reshaped(draft: Draft, affine: Affine, value: ir.Value) -> ir.Value:
+def reshaped(draft: Draft, encoded: _LaidOut, value: ir.Value) -> ir.Value:
     """Decoded codes in the shape of the weight."""
-    if affine.codes_shape == affine.shape:
+    if encoded.codes_shape == encoded.shape:
         return value
-    return draft.node("Reshape", [value, draft.constant(np.array(affine.shape, np.int64), "i")])
+    return draft.node("Reshape", [value, draft.constant(np.array(encoded.shape, np.int64), "i")])

@@ -14,26 +14,45 @@ MOST_VALUES = 256  # of a table that one byte is an index of
 
 @dataclass(frozen=True)
 class Codebook:
-    """`codes` (uint8, shape of the weight) and what they stand for: `values` [k], where code 0 is the value 0."""
+    """`codes` (uint8, of `codes_shape`) and what they stand for: `values` [k], times a `scale` (float32, broadcasting
+    against the codes) if there is one. `nonzeros`: codes that are not 0.
+
+    `codes_shape` is `shape`, that of the weight, or another one of as many elements in the same order."""
 
     codes: Held
     values: np.ndarray
     shape: tuple[int, ...]
+    codes_shape: tuple[int, ...]
     nonzeros: int
+    scale: np.ndarray | None = None
+
+    @property
+    def bits(self) -> int:
+        """That each code needs."""
+        return max(1, (len(self.values) - 1).bit_length())
 
     def decode(self) -> np.ndarray:
         """The values, in the shape of the weight."""
         decoded: np.ndarray = self.values[self.codes.load()]
-        return decoded
+        if self.scale is None:
+            return decoded
+        scaled: np.ndarray = (decoded * self.scale).reshape(self.shape)
+        return scaled
 
     def decode_at(self, places: np.ndarray) -> np.ndarray:
         """The values at row-major positions `places`."""
         decoded: np.ndarray = self.values[self.codes.load().reshape(-1)[places]]
-        return decoded
+        if self.scale is None:
+            return decoded
+        at_places: np.ndarray = np.broadcast_to(self.scale, self.codes_shape)[
+            np.unravel_index(places, self.codes_shape)
+        ]
+        return decoded * at_places
 
     def arrays(self) -> Mapping[str, Held]:
-        """The codes and the table."""
-        return {"codes": self.codes, "values": Plain(self.values)}
+        """The codes, the table and the scale."""
+        scale = {} if self.scale is None else {"scale": Plain(self.scale)}
+        return {"codes": self.codes, "values": Plain(self.values), **scale}
 
 
 @dataclass(frozen=True)

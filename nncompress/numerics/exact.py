@@ -98,4 +98,4 @@ def _codebook(array: np.ndarray, read: Callable[[], np.ndarray]) -> Codebook | N
             return None
     values = known.view(array.dtype)
     codes = Computed(lambda: np.searchsorted(known, _bits(read())).astype(np.uint8).reshape(array.shape))
-    return Codebook(codes, values, array.shape, int(np.count_nonzero(bits)))
+    return Codebook(codes, values, array.shape, array.shape, int(np.count_nonzero(bits)))

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from nncompress.errors import UsageError, nearest
 from nncompress.passes.base import Pass
+from nncompress.passes.binarize import Binarize
 from nncompress.passes.correct_biases import CorrectBiases
 from nncompress.passes.factorize import Factorize
 from nncompress.passes.migrate_scales import MigrateScales
 from nncompress.passes.prune_magnitude import PruneMagnitude
 from nncompress.passes.quantize_activations import QuantizeActivations
 from nncompress.passes.quantize_weights import QuantizeWeights
+from nncompress.passes.share_weights import ShareWeights
 from nncompress.passes.store_lossless import StoreLossless
 
 ALL_PASSES: tuple[type[Pass], ...] = (
-    Factorize, MigrateScales, PruneMagnitude, QuantizeActivations, QuantizeWeights, StoreLossless, CorrectBiases,
+    Factorize, MigrateScales, PruneMagnitude, QuantizeActivations, Binarize, QuantizeWeights, ShareWeights,
+    StoreLossless, CorrectBiases,
 )  # fmt: skip
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
 import numpy as np
-import onnx_ir as ir
 
 from nncompress.forms import needed_opset
 from nncompress.forms.choice import cheapest, obstacle, saves
@@ -22,18 +21,17 @@ from nncompress.model.model import OLDEST_OPSET, Model
 from nncompress.model.multiplied import summed_axes
 from nncompress.model.weights import Weight
 from nncompress.numerics.affine import Quantized, quantize
-from nncompress.numerics.encoded import Encoded
 from nncompress.numerics.equalise import equalised
 from nncompress.numerics.grid import Range
 from nncompress.numerics.half import HALVES, rounded_to_half
-from nncompress.numerics.importance import importance_of
 from nncompress.numerics.saturation import KeptApart, pairs_left, without_saturation
 from nncompress.numerics.scales import Kind
 from nncompress.passes.base import Stage, WeightPass, unfit
 from nncompress.passes.context import Context
+from nncompress.passes.encoding import Encoding, attached, felt
 from nncompress.passes.parallel import in_parallel
 from nncompress.passes.statistics import BY_OUTPUT, Needs
-from nncompress.results.record import Outcome, Rewritten, Skipped
+from nncompress.results.record import Outcome, Rewritten
 
 _OF_INTEGERS = ("symmetric", "granularity", "scales", "range", "cpu")
 MAY_SATURATE = "may saturate on processors without VNNI"
@@ -51,7 +49,7 @@ class QuantizeWeights(WeightPass):
     loses next to nothing.
     """
 
-    bits: Literal[8, 7, 6, 5, 4, 3, 2] = 8
+    bits: Literal[2, 3, 4, 5, 6, 7, 8] = 8
     """bits of one integer; fewer than 8 are packed without gaps (form folded, opset 11)"""
     dtype: Literal["int8", "uint8", "float16", "bfloat16"] = "int8"
     """type of the stored numbers"""
@@ -115,25 +113,17 @@ class QuantizeWeights(WeightPass):
         considered = self.considered(model)
         weights, outcomes = self.selected(model, considered)
         small = self._smallest(considered, context)
-        felt = self._felt(model, weights, context)
+        counts = felt(model, weights, context) if self.uses else {}
         for weight, encoding in in_parallel(
             weights,
             lambda weight: self._encoded(
-                weight, context, small=weight.name in small, importance=felt.get(weight.value)
+                weight, context, small=weight.name in small, importance=counts.get(weight.value)
             ),
             context.threads,
         ):
-            outcomes.append(self._attached(weight, encoding, context))
+            outcomes.append(attached(weight, encoding, self.name, context, only_if_smaller=self.only_if_smaller))
         changed = any(isinstance(outcome, Rewritten) for outcome in outcomes)
         return [*outcomes, *(self._halved_biases(model, context) if changed else ())]
-
-    def _felt(self, model: Model, weights: Sequence[Weight], context: Context) -> dict[ir.Value, np.ndarray]:
-        """How much the error of each value of a weight counts, where that is known and makes a difference."""
-        if context.calibration is None or context.draft or not self.uses:
-            return {}
-        squares = zip(weights, context.calibration.inputs(model, weights), strict=True)
-        found = ((weight, importance_of(known)) for weight, known in squares if not isinstance(known, str))
-        return {weight.value: importance for weight, importance in found if importance is not None}
 
     def _halved_biases(self, model: Model, context: Context) -> list[Outcome]:
         """What could be stored as float16 of the constants that are only added."""
@@ -151,20 +141,6 @@ class QuantizeWeights(WeightPass):
                 outcomes.append(Rewritten(bias.name, self.name, half.detail, half.sqnr_db))
         return outcomes
 
-    def _attached(self, weight: Weight, encoding: str | _Encoding, context: Context) -> Outcome:
-        """Attaches the encoding, unless it cannot be stored or takes more than it saves."""
-        if isinstance(encoding, str):
-            return Skipped(weight.name, self.name, encoding)
-        reason = obstacle(weight, encoding.encoded, context.storing)
-        if reason:
-            return Skipped(weight.name, self.name, reason)
-        choice, before = cheapest(weight, encoding.encoded, context.storing), weight.tensor.nbytes
-        if self.only_if_smaller and not saves(weight, choice) and preferred_form(weight.value) is None:
-            after = f"{before} bytes would become about {choice.total_bytes}"
-            return Skipped(weight.name, self.name, f"scales and decoding nodes would eat the gain ({after})")
-        attach(weight, encoding.encoded)
-        return Rewritten(weight.name, self.name, encoding.detail, encoding.sqnr_db)
-
     def _smallest(self, weights: Sequence[Weight], context: Context) -> set[str]:
         """Names of those that together make up so little that float16 costs next to nothing."""
         if self.smallest == "same" or self.dtype in HALVES or context.storing.form == "dequantize":
@@ -181,7 +157,7 @@ class QuantizeWeights(WeightPass):
 
     def _encoded(
         self, weight: Weight, context: Context, *, small: bool = False, importance: np.ndarray | None = None
-    ) -> str | _Encoding:
+    ) -> str | Encoding:
         """What it becomes; or the reason to leave it alone."""
         array = weight.array()
         reason = unfit(array)
@@ -196,13 +172,13 @@ class QuantizeWeights(WeightPass):
             return self._instead(weight, array, integers.sqnr_db, context)
         by_output = f", {BY_OUTPUT}" if importance is not None else ""
         detail = f"{self._detail(weight, integers)}{by_output}{_said(apart)}"
-        return _Encoding(integers.affine, detail, integers.sqnr_db)
+        return Encoding(integers.affine, detail, integers.sqnr_db)
 
     def _is_short(self, sqnr_db: float | None) -> bool:
         """True for less than constants need that are used as they are; None is exact."""
         return sqnr_db is not None and sqnr_db < self.elementwise_db
 
-    def _instead(self, weight: Weight, array: np.ndarray, sqnr_db: float | None, context: Context) -> str | _Encoding:
+    def _instead(self, weight: Weight, array: np.ndarray, sqnr_db: float | None, context: Context) -> str | Encoding:
         """As float16, where integers are not exact enough for values that are used as they are."""
         short = f"{self.dtype} would leave {sqnr_db:.1f} dB of values that are used as they are (--elementwise-db)"
         half = self._half(weight, array, context, "float16")
@@ -210,7 +186,7 @@ class QuantizeWeights(WeightPass):
             return short
         return replace(half, detail=f"float16: {short}")
 
-    def _half(self, weight: Weight, array: np.ndarray, context: Context, dtype: str | None = None) -> str | _Encoding:
+    def _half(self, weight: Weight, array: np.ndarray, context: Context, dtype: str | None = None) -> str | Encoding:
         dtype = dtype or self.dtype
         if weight.dtype.itemsize <= 2:
             return "it is stored in half precision already"
@@ -220,7 +196,7 @@ class QuantizeWeights(WeightPass):
             return f"holds values beyond the range of {dtype}"
         if sqnr_db is not None and sqnr_db < _LEAST_HALF_DB:
             return f"most of its values are too small for {dtype}: only {sqnr_db:.1f} dB would be left"
-        return _Encoding(half, dtype, sqnr_db)
+        return Encoding(half, dtype, sqnr_db)
 
     def _quantized(
         self, weight: Weight, array: np.ndarray, context: Context, importance: np.ndarray | None
@@ -292,12 +268,3 @@ def _said(apart: KeptApart) -> str:
               f"scale{'s' * (apart.scales != 1)} enlarged": apart.scales}  # fmt: skip
     done = " and ".join(f"{count} {what}" for what, count in counts.items() if count)
     return f", {done} for processors without VNNI" if done else ""
-
-
-@dataclass(frozen=True)
-class _Encoding:
-    """What is made of a weight, in words and in decibels."""
-
-    encoded: Encoded
-    detail: str
-    sqnr_db: float | None

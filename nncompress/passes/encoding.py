@@ -1,0 +1,53 @@
+"""What the passes share that encode weights: what counts for a weight, and an encoding that rides on it or does not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+from nncompress.forms.choice import cheapest, obstacle, saves
+from nncompress.model.encoding import attach, preferred_form
+from nncompress.model.model import Model
+from nncompress.model.weights import Weight
+from nncompress.numerics.encoded import Encoded
+from nncompress.numerics.importance import importance_of
+from nncompress.passes.context import Context
+from nncompress.results.record import Outcome, Rewritten, Skipped
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """What is made of a weight, in words and in decibels."""
+
+    encoded: Encoded
+    detail: str
+    sqnr_db: float | None
+
+
+def attached(
+    weight: Weight, encoding: str | Encoding, by: str, context: Context, *, only_if_smaller: bool = True
+) -> Outcome:
+    """Attaches the encoding, unless it is a reason against it, cannot be stored, or takes more than it saves."""
+    if isinstance(encoding, str):
+        return Skipped(weight.name, by, encoding)
+    reason = obstacle(weight, encoding.encoded, context.storing)
+    if reason:
+        return Skipped(weight.name, by, reason)
+    choice, before = cheapest(weight, encoding.encoded, context.storing), weight.tensor.nbytes
+    if only_if_smaller and not saves(weight, choice) and preferred_form(weight.value) is None:
+        after = f"{before} bytes would become about {choice.total_bytes}"
+        return Skipped(weight.name, by, f"scales and decoding nodes would eat the gain ({after})")
+    attach(weight, encoding.encoded)
+    return Rewritten(weight.name, by, encoding.detail, encoding.sqnr_db)
+
+
+def felt(model: Model, weights: Sequence[Weight], context: Context) -> dict[ir.Value, np.ndarray]:
+    """How much the error of each value of a weight counts, where that is known and makes a difference."""
+    if context.calibration is None or context.draft:
+        return {}
+    squares = zip(weights, context.calibration.inputs(model, weights), strict=True)
+    found = ((weight, importance_of(known)) for weight, known in squares if not isinstance(known, str))
+    return {weight.value: importance for weight, importance in found if importance is not None}
