@@ -15,12 +15,14 @@ from nncompress.model.model import Model
 from nncompress.onnx_file.read import load
 from nncompress.passes import ALL_PASSES
 from nncompress.passes.base import Pass, Stage
+from nncompress.passes.binarize import Binarize
 from nncompress.passes.correct_biases import CorrectBiases
 from nncompress.passes.factorize import Factorize
 from nncompress.passes.migrate_scales import MigrateScales
 from nncompress.passes.prune_magnitude import PruneMagnitude
 from nncompress.passes.quantize_activations import QuantizeActivations
 from nncompress.passes.quantize_weights import QuantizeWeights
+from nncompress.passes.share_weights import ShareWeights
 from nncompress.passes.store_lossless import StoreLossless
 from nncompress.results.record import Rewritten, Skipped
 from nncompress.runtime import child
@@ -33,7 +35,9 @@ STRONG: dict[type[Pass], tuple[Pass, ...]] = {  # options at which every pass fi
     MigrateScales: (MigrateScales(), QuantizeActivations(), QuantizeWeights()),
     PruneMagnitude: (PruneMagnitude(sparsity=0.3),),
     QuantizeActivations: (QuantizeActivations(), QuantizeWeights()),
+    Binarize: (Binarize(terms=4),),
     QuantizeWeights: (QuantizeWeights(),),
+    ShareWeights: (ShareWeights(bits=6),),
     StoreLossless: (PruneMagnitude(sparsity=0.3), StoreLossless()),
     CorrectBiases: (QuantizeWeights(), CorrectBiases()),
 }
@@ -42,7 +46,9 @@ LEAST_SQNR_DB = {
     MigrateScales: 20.0,
     PruneMagnitude: 6.0,
     QuantizeActivations: 20.0,
+    Binarize: 8.0,
     QuantizeWeights: 25.0,
+    ShareWeights: 20.0,
     StoreLossless: 6.0,
     CorrectBiases: 25.0,
 }  # of the outputs of the sample models
@@ -242,6 +248,8 @@ LEAST_OPSET = {
     StoreLossless: 11,
     QuantizeActivations: 13,
     MigrateScales: 13,
+    Binarize: 11,
+    ShareWeights: 11,
 }  # before, nothing is gained
 
 

@@ -1,6 +1,6 @@
 """Form `signs`: one bit a weight for each of a few terms, unpacked, scaled and summed once at load.
 
-    weight = ReduceSum(Cast(bits) * 2 scales, over the terms) - sum of scales
+    weight = ReduceSum((Cast(bits) - 1/2) * 2 scales, over the terms)
 
 Least opset 7; from 11 on, bits are packed.
 """
@@ -22,7 +22,8 @@ from nncompress.numerics.binary import Signs as Encoded
 from nncompress.numerics.scales import CAST_BYTES, MUL_BYTES
 
 _AXES_ARE_INPUTS_FROM = 13
-_NODE_BYTES = 200  # Cast, ReduceSum and its axis
+_NODE_BYTES = 250  # Cast, Sub, ReduceSum and its axis
+_HALF = np.array(0.5, np.float32)
 
 
 class Signs:
@@ -43,28 +44,26 @@ class Signs:
 
     def size_bytes(self, weight: Weight, signs: Encoded, layout: Layout, opset: int) -> int:
         axis = 8 if opset >= _AXES_ARE_INPUTS_FROM else 0
-        small = sum(narrow.size_bytes for narrow in _parameters(signs, opset))
-        return layout.size_bytes + small + axis + reshaped_bytes(signs)
+        return layout.size_bytes + _HALF.nbytes + _doubles(signs, opset).size_bytes + axis + reshaped_bytes(signs)
 
     def node_bytes(self, signs: Encoded, opset: int) -> int:
-        small = sum(MUL_BYTES + narrow.node_bytes for narrow in _parameters(signs, opset))
-        return _NODE_BYTES + small + RESHAPE_BYTES + CAST_BYTES
+        return _NODE_BYTES + MUL_BYTES + _doubles(signs, opset).node_bytes + RESHAPE_BYTES + CAST_BYTES
 
     def write(self, editor: Editor, weight: Weight, signs: Encoded, layout: Layout) -> None:
         draft, opset = editor.draft(), editor.model.opset
-        doubles, total = (narrow.draft(draft, "s") for narrow in _parameters(signs, opset))
         ups = draft.node("Cast", [layout.draft(draft)], {"to": int(ir.DataType.FLOAT)})
-        value = draft.node("Mul", [ups, doubles])
+        halves = draft.node("Sub", [ups, draft.constant(_HALF, "z")])
+        value = draft.node("Mul", [halves, _doubles(signs, opset).draft(draft, "s")])
         if opset >= _AXES_ARE_INPUTS_FROM:
             value = draft.node("ReduceSum", [value, draft.constant(np.array([0], np.int64), "i")], {"keepdims": 0})
         else:
             value = draft.node("ReduceSum", [value], {"axes": [0], "keepdims": 0})
-        value = reshaped(draft, signs, draft.node("Sub", [value, total]))
+        value = reshaped(draft, signs, value)
         if weight.dtype != ir.DataType.FLOAT:
             value = draft.node("Cast", [value], {"to": int(weight.dtype)})
         put_in_place(editor.model, weight, draft, value)
 
 
-def _parameters(signs: Encoded, opset: int) -> tuple[Narrow, Narrow]:
-    """Twice the scales, and the sum of them."""
-    return narrowest(2 * signs.scales, opset), narrowest(signs.scales.sum(axis=0), opset)
+def _doubles(signs: Encoded, opset: int) -> Narrow:
+    """Twice the scales."""
+    return narrowest(2 * signs.scales, opset)

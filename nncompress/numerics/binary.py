@@ -39,18 +39,18 @@ class Signs:
         return len(self.scales)
 
     def decode(self) -> np.ndarray:
-        """The values as float32: twice the scales of all pluses, less all scales."""
-        ups = self.bits.load().astype(np.float32)
-        ups *= 2 * self.scales
-        decoded: np.ndarray = ups.sum(axis=0) - self.scales.sum(axis=0)
+        """The values as float32."""
+        signs = self.bits.load() - np.float32(0.5)
+        signs *= 2 * self.scales
+        decoded: np.ndarray = signs.sum(axis=0)
         return decoded.reshape(self.shape)
 
     def decode_at(self, places: np.ndarray) -> np.ndarray:
         """The values at row-major positions `places`."""
         index = np.unravel_index(places, self.codes_shape)
         scales = np.stack([np.broadcast_to(term, self.codes_shape)[index] for term in self.scales])
-        ups = np.stack([plane[index] for plane in self.bits.load()]).astype(np.float32) * (2 * scales)
-        decoded: np.ndarray = ups.sum(axis=0) - scales.sum(axis=0)
+        signs = np.stack([plane[index] for plane in self.bits.load()]) - np.float32(0.5)
+        decoded: np.ndarray = (signs * (2 * scales)).sum(axis=0)
         return decoded
 
     def arrays(self) -> Mapping[str, Held]:

@@ -44,10 +44,9 @@ class Codebook:
         decoded: np.ndarray = self.values[self.codes.load().reshape(-1)[places]]
         if self.scale is None:
             return decoded
-        at_places: np.ndarray = np.broadcast_to(self.scale, self.codes_shape)[
-            np.unravel_index(places, self.codes_shape)
-        ]
-        return decoded * at_places
+        index = np.unravel_index(places, self.codes_shape)
+        scaled: np.ndarray = decoded * np.broadcast_to(self.scale, self.codes_shape)[index]
+        return scaled
 
     def arrays(self) -> Mapping[str, Held]:
         """The codes, the table and the scale."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_FINE, _COARSE = 1 << 14, 1 << 11  # bins
+_FINE, _COARSE, _FEW = 1 << 14, 1 << 11, 32  # bins, and centers for which so many are looked at
 _ROUNDS, _SAMPLED = 100, 4096
 _BLOCK = 1 << 18
 
@@ -56,8 +56,8 @@ def best_centers(values: np.ndarray, k: int, importance: np.ndarray | None = Non
     """float32 [k or fewer], ascending, for `values` (finite floats); `importance` (positive, broadcasting against them)
     says how often the squared error of each counts."""
     histogram = histogram_of(values, importance)
-    coarse = histogram.coarser(_FINE // _COARSE)
-    ends = _best_ends(coarse, k) * (_FINE // _COARSE)
+    joined = _FINE // (_COARSE if k <= _FEW else _COARSE // 2)
+    ends = _best_ends(histogram.coarser(joined), k) * joined
     for _ in range(_ROUNDS):
         centers = histogram.centers(ends)
         centers = centers[np.isfinite(centers)]
