@@ -116,8 +116,8 @@ def test_models_in_memory_have_to_be_saved_to_be_compared() -> None:
 
 
 def test_a_pass_with_impossible_options_cannot_be_made() -> None:
-    with pytest.raises(UsageError, match=r"^quantize-weights: bits must be 8, not 3$"):
-        nncompress.QuantizeWeights(bits=3)
+    with pytest.raises(UsageError, match=r"^quantize-weights: bits must be 2, 3, 4, 5, 6, 7 or 8, not 9$"):
+        nncompress.QuantizeWeights(bits=9)
     with pytest.raises(UsageError, match=r"^prune-magnitude: sparsity must lie between 0 and 1, not at 2\.0$"):
         nncompress.PruneMagnitude(sparsity=2)
 

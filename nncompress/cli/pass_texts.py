@@ -41,7 +41,7 @@ def _values(schema: Mapping[str, Any]) -> str:
     if "const" in schema:
         return str(schema["const"])
     if "enum" in schema:
-        return "|".join(schema["enum"])
+        return "|".join(map(str, schema["enum"]))
     if schema.get("type") == "array":
         return "list of names" if "x-metavar" in schema else "list of globs"
     if isinstance(schema.get("type"), list):

@@ -37,7 +37,8 @@ _OF_INTEGERS = ("symmetric", "granularity", "scales", "range", "cpu")
 MAY_SATURATE = "may saturate on processors without VNNI"
 _MULTIPLIED = ("dequantize", "integer")  # forms in which a pass has a weight multiplied in integers
 _LEAST_HALF_DB = 40.0  # float16 has about 74 dB and bfloat16 55; below this, values are too small for the type
-_SMALLEST_SHARE = 0.001  # of the bytes of all weights
+_SMALLEST_SHARE, _SMALL_SHARE = 0.001, 0.03  # of the bytes of all weights
+_ONE_OF_THE_SMALLEST = "one of the smallest (--smallest same)"
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,9 @@ class QuantizeWeights(WeightPass):
     biases: Literal["float16", "keep"] = "float16"
     """biases as float16, where that saves bytes, in form folded and where no later pass moves them; or not"""
     smallest: Literal["float16", "same"] = "float16"
-    """the smallest weights, which together make up 0.1 % of all, as float16 (not in the form dequantize): each may do
-    as much damage as a large one, and they save nothing; or the same as the others"""
+    """the smallest weights, which together make up 0.1 % of all, as float16, and with fewer than 8 bits those that make
+    up 3 % in 8 bits (not in the form dequantize): each may do as much damage as a large one, and they save next to
+    nothing; or the same as the others"""
     elementwise_db: float = field(default=50.0, metadata={"option": "--elementwise-db"})
     """least SQNR of constants that are added or multiplied as they are; what integers cannot keep becomes float16"""
     cpu: Literal["native", "portable"] = "native"
@@ -117,7 +119,7 @@ class QuantizeWeights(WeightPass):
         for weight, encoding in in_parallel(
             weights,
             lambda weight: self._encoded(
-                weight, context, small=weight.name in small, importance=counts.get(weight.value)
+                weight, context, small=small.get(weight.name), importance=counts.get(weight.value)
             ),
             context.threads,
         ):
@@ -141,23 +143,25 @@ class QuantizeWeights(WeightPass):
                 outcomes.append(Rewritten(bias.name, self.name, half.detail, half.sqnr_db))
         return outcomes
 
-    def _smallest(self, weights: Sequence[Weight], context: Context) -> set[str]:
-        """Names of those that together make up so little that float16 costs next to nothing."""
+    def _smallest(self, weights: Sequence[Weight], context: Context) -> dict[str, Literal["float16", "8 bits"]]:
+        """Names of those that together make up so little that more bits cost next to nothing, and in what they are."""
         if self.smallest == "same" or self.dtype in HALVES or context.storing.form == "dequantize":
-            return set()
-        left = _SMALLEST_SHARE * sum(weight.tensor.nbytes for weight in weights)
-        found: set[str] = set()
+            return {}
+        total = sum(weight.tensor.nbytes for weight in weights)
+        halves, others = _SMALLEST_SHARE * total, (0.0 if self.bits == 8 else _SMALL_SHARE * total)
+        found: dict[str, Literal["float16", "8 bits"]] = {}
         for weight in sorted(weights, key=lambda weight: (weight.tensor.nbytes, weight.name)):
-            left -= weight.tensor.nbytes
-            if left < 0:
+            halves, others = halves - weight.tensor.nbytes, others - weight.tensor.nbytes
+            if max(halves, others) < 0:
                 break
             if preferred_form(weight.value) is None:
-                found.add(weight.name)
+                found[weight.name] = "float16" if halves >= 0 else "8 bits"
         return found
 
     def _encoded(
-        self, weight: Weight, context: Context, *, small: bool = False, importance: np.ndarray | None = None
-    ) -> str | Encoding:
+        self, weight: Weight, context: Context, *, small: Literal["float16", "8 bits"] | None = None,
+        importance: np.ndarray | None = None,
+    ) -> str | Encoding:  # fmt: skip
         """What it becomes; or the reason to leave it alone."""
         array = weight.array()
         reason = unfit(array)
@@ -165,8 +169,11 @@ class QuantizeWeights(WeightPass):
             return reason
         if self.dtype in HALVES:
             return self._half(weight, array, context)
+        if small == "8 bits":
+            made = replace(self, bits=8, block=None, smallest="same")._encoded(weight, context, importance=importance)
+            return made if isinstance(made, str) else replace(made, detail=f"{made.detail}: {_ONE_OF_THE_SMALLEST}")
         if small and not isinstance(half := self._half(weight, array, context, "float16"), str):
-            return replace(half, detail="float16: one of the smallest (--smallest same)")
+            return replace(half, detail=f"float16: {_ONE_OF_THE_SMALLEST}")
         integers, apart = self._quantized(weight, array, context, importance)
         if weight.is_elementwise and self._is_short(integers.sqnr_db):
             return self._instead(weight, array, integers.sqnr_db, context)

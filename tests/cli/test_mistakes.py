@@ -307,7 +307,7 @@ def test_labels_in_the_wrong_place(name: str, make: Callable[[Path], Any], messa
         ("quantize mlp.onnx --dry-run --seconds abc", ["--seconds must be a number, not 'abc'"]),
         ("quantize mlp.onnx --dry-run --seed 1.5", ["--seed must be a whole number, not '1.5'"]),
         ("quantize mlp.onnx --dry-run --per row", ["--per must be 'auto', 'channel' or 'tensor', not 'row'"]),
-        ("quantize mlp.onnx --dry-run --bits 4", ["quantize-weights: bits must be 8, not 4"]),
+        ("quantize mlp.onnx --dry-run --bits 9", ["quantize-weights: bits must be 2, 3, 4, 5, 6, 7 or 8, not 9"]),
         (
             "run recipe.toml mlp.onnx --dry-run --set dtype=",
             ["dtype is an option of a step: --set steps.0.dtype=VALUE"],

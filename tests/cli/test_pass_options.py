@@ -142,5 +142,5 @@ def test_an_option_that_had_none_before_reaches_the_pass() -> None:
         "quantize", MLP, "--dry-run", "--no-validate", "--no-equalise", "--per", "tensor", "--bits", 8, "-v"
     )
     assert (ended.exit_code, "quantize-weights:granularity=tensor,equalise=False" in ended.stdout) == (0, True)
-    refused = nncompress("quantize", MLP, "--dry-run", "--bits", 4)
-    assert (refused.exit_code, "bits must be 8, not 4" in one_line(refused.stderr)) == (2, True)
+    refused = nncompress("quantize", MLP, "--dry-run", "--bits", 9)
+    assert (refused.exit_code, "bits must be 2, 3, 4, 5, 6, 7 or 8, not 9" in one_line(refused.stderr)) == (2, True)

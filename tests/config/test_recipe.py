@@ -86,8 +86,8 @@ def test_a_bad_step_is_refused_in_words(text: str, message: str) -> None:
 
 def test_everything_wrong_with_a_step_is_said_at_once() -> None:
     with pytest.raises(UsageError) as refusal:
-        parse_step("quantize-weights:dtype=int7,bits=5,granularty=channel")
-    for part in ("not 'int7'", "not 5", "unknown option 'granularty' (did you mean 'granularity'?)"):
+        parse_step("quantize-weights:dtype=int7,bits=9,granularty=channel")
+    for part in ("not 'int7'", "not 9", "unknown option 'granularty' (did you mean 'granularity'?)"):
         assert part in str(refusal.value)
 
 
