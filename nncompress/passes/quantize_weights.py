@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from nncompress.errors import UsageError
 from nncompress.forms import needed_opset
 from nncompress.forms.choice import cheapest, obstacle, saves
 from nncompress.forms.form import DEFAULT_FORM
@@ -33,7 +34,7 @@ from nncompress.passes.parallel import in_parallel
 from nncompress.passes.statistics import BY_OUTPUT, Needs
 from nncompress.results.record import Outcome, Rewritten
 
-_OF_INTEGERS = ("symmetric", "granularity", "scales", "range", "cpu")
+_OF_INTEGERS = ("bits", "block", "symmetric", "granularity", "scales", "range", "cpu")
 MAY_SATURATE = "may saturate on processors without VNNI"
 _MULTIPLIED = ("dequantize", "integer")  # forms in which a pass has a weight multiplied in integers
 _LEAST_HALF_DB = 40.0  # float16 has about 74 dB and bfloat16 55; below this, values are too small for the type
@@ -91,6 +92,10 @@ class QuantizeWeights(WeightPass):
     takes_elementwise: ClassVar[bool] = True
 
     def problem(self) -> str | None:
+        if self.block is not None and self.block < 2:
+            return f"block must be at least 2, not {self.block}"
+        if self.block is not None and self.granularity == "tensor":
+            return "a block has a scale of its own: leave --per tensor out"
         changed = [name for name in _OF_INTEGERS if getattr(self, name) != getattr(type(self), name)]
         if self.dtype in HALVES and changed:
             return f"{' and '.join(changed)}: only for integers, and {self.dtype} is none"
@@ -112,6 +117,11 @@ class QuantizeWeights(WeightPass):
         return opset, f"{lacking} before opset {opset}"
 
     def apply(self, model: Model, context: Context) -> list[Outcome]:
+        if self.bits < 8 and context.storing.form != DEFAULT_FORM:
+            raise UsageError(
+                f"{self.name}: {self.bits} bits are packed in form {DEFAULT_FORM}; {context.storing.form} has 8: leave "
+                "--bits or --form out"
+            )
         considered = self.considered(model)
         weights, outcomes = self.selected(model, considered)
         small = self._smallest(considered, context)
@@ -169,9 +179,10 @@ class QuantizeWeights(WeightPass):
             return reason
         if self.dtype in HALVES:
             return self._half(weight, array, context)
-        if small == "8 bits":
+        why = self._reason_for_eight(weight, small) if self.bits < 8 else None
+        if why is not None:
             made = replace(self, bits=8, block=None, smallest="same")._encoded(weight, context, importance=importance)
-            return made if isinstance(made, str) else replace(made, detail=f"{made.detail}: {_ONE_OF_THE_SMALLEST}")
+            return made if isinstance(made, str) else replace(made, detail=f"{made.detail}: {why}")
         if small and not isinstance(half := self._half(weight, array, context, "float16"), str):
             return replace(half, detail=f"float16: {_ONE_OF_THE_SMALLEST}")
         integers, apart = self._quantized(weight, array, context, importance)
@@ -180,6 +191,14 @@ class QuantizeWeights(WeightPass):
         by_output = f", {BY_OUTPUT}" if importance is not None else ""
         detail = f"{self._detail(weight, integers)}{by_output}{_said(apart)}"
         return Encoding(integers.affine, detail, integers.sqnr_db)
+
+    def _reason_for_eight(self, weight: Weight, small: str | None) -> str | None:
+        """Why it has 8 bits where others have fewer."""
+        if preferred_form(weight.value) is not None:
+            return "products in integers have 8 bits"
+        if weight.is_elementwise:
+            return "its values are used as they are"
+        return _ONE_OF_THE_SMALLEST if small == "8 bits" else None
 
     def _is_short(self, sqnr_db: float | None) -> bool:
         """True for less than constants need that are used as they are; None is exact."""
@@ -264,7 +283,10 @@ class QuantizeWeights(WeightPass):
         axes = weight.channel_axes if made.affine.scale.size > 1 else ()
         grain = f"per channel (axis {', '.join(map(str, axes))})" if axes else "per tensor"
         second = ", equalised" if made.affine.input_scale is not None else ""
-        return f"{self.dtype}, {'symmetric' if made.symmetric else 'asymmetric'}, {grain}{second}"
+        kind = self.dtype if self.bits == 8 else f"{self.bits} bits"
+        elements = weight.size // made.affine.scale.size
+        grain = f"per block of {elements}" if elements <= (self.block or 0) else grain
+        return f"{kind}, {'symmetric' if made.symmetric else 'asymmetric'}, {grain}{second}"
 
 
 def _said(apart: KeptApart) -> str:
