@@ -16,7 +16,7 @@ Way = Literal["float", "dynamic", "static"]
 Mix = Mapping[Unit, Way]
 """How each unit is computed; those that are not in it, in floating point."""
 
-_LEAST_SQNR_DB, _LEAST_DB_OF_CHOICES = 20.0, 10.0
+_LEAST_SQNR_DB, _LEAST_DB_OF_CHOICES = 25.0, 10.0
 _MOST_CHANGED = 0.005  # share of answers that may be other ones, where nothing else is allowed
 _LOG_SPEED_PER_DB, _ENOUGH_DB = 0.02, 35.0  # two percent of speed for each dB
 
