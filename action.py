@@ -11,7 +11,19 @@ import os
 import re
 import sys
 
-WITH_SUMMARY = {"quantize", "prune", "factorize", "shrink", "run", "sweep", "compare", "check", "report"}
+WITH_SUMMARY = {
+    "quantize",
+    "share",
+    "binarize",
+    "prune",
+    "factorize",
+    "shrink",
+    "run",
+    "sweep",
+    "compare",
+    "check",
+    "report",
+}
 _PIECE = re.compile(
     r"""(?P<apart>(?:\s|\\\n)+)|'(?P<single>[^']*)'|"(?P<double>(?:\\.|[^"\\])*)"|\\(?P<escaped>.)|(?P<bare>[^\s'"\\]+)""",
     re.DOTALL,

@@ -11,6 +11,8 @@ from tests.support import COMPRESSING, MLP, SAMPLES, dense_model, files_in, last
 
 WORK = {
     "quantize": [],
+    "share": [],
+    "binarize": [],
     "prune": ["--sparsity", 0.8],
     "factorize": ["--rank", 4],
     "shrink": [],

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nncompress.model.grain import Grain, Split, grain_of, per_tensor
+from nncompress.model.grain import Grain, Split, grain_of, in_blocks, per_tensor
 from nncompress.model.weights import find_weights
 from tests.models import model_of, noise, only_weight, run
 
@@ -63,3 +63,26 @@ def test_what_broadcasts_against_the_weight_fits_its_grain(shape: tuple[int, ...
     whole = np.array(np.broadcast_to(numbers, weight.shape))
     assert np.array_equal(np.broadcast_to(grain.fitted(numbers), grain.shape), whole.reshape(grain.shape))
     assert per_tensor(weight).fitted(numbers) is numbers
+
+
+@pytest.mark.parametrize(
+    ("body", "shape", "blocked", "axes"),
+    [
+        ("y = MatMul(x, w)", (96, 5), (3, 32, 5), (0, 2)),
+        ("y = Gemm<transB=1>(x, w)", (5, 96), (5, 3, 32), (0, 1)),
+        ("y = Conv(x, w)", (5, 16, 3, 2), (5, 3, 32), (0, 1)),
+        ("y = Conv(x, w)", (5, 7, 3, 3), (5, 3, 21), (0, 1)),
+        ("y = Conv(x, w)", (5, 3, 3, 3), (5, 3, 3, 3), (0,)),
+        ("y = Conv(x, w)", (5, 37, 1, 1), (5, 37, 1, 1), (0,)),
+    ],
+)
+def test_blocks_are_of_inputs_in_a_row(
+    body: str, shape: tuple[int, ...], blocked: tuple[int, ...], axes: tuple[int, ...]
+) -> None:
+    weight = only_weight(model_of(f"g (float[] x) => (float[] y) {{ {body} }}", w=noise(*shape)))
+    grain = in_blocks(grain_of(weight), 32)
+    assert (grain.shape, grain.channel_axes) == (blocked, axes)
+    inputs = tuple(1 if axis in weight.channel_axes else d for axis, d in enumerate(shape))
+    for numbers in (noise(*inputs), noise(*[1] * len(shape))):
+        whole = np.broadcast_to(numbers, shape)
+        assert np.array_equal(np.broadcast_to(grain.fitted(numbers), grain.shape), whole.reshape(grain.shape))

@@ -193,14 +193,14 @@ def test_options_that_cannot_be_meant_are_refused_when_a_pass_is_made(made: Call
 
 def test_everything_wrong_with_options_is_said_at_once_in_the_words_of_the_command_line() -> None:
     with pytest.raises(UsageError) as made:
-        QuantizeWeights(bits=3, dtype="int7", min_size="many", include="fc1")
+        QuantizeWeights(bits=9, dtype="int7", min_size="many", include="fc1")
     assert str(made.value) == (
         "quantize-weights: include must be a list, not 'fc1'; min_size must be a whole number, not 'many'; "
-        "bits must be 8, not 3; dtype must be 'int8', 'uint8', 'float16' or 'bfloat16', not 'int7'"
+        "bits must be 2, 3, 4, 5, 6, 7 or 8, not 9; dtype must be 'int8', 'uint8', 'float16' or 'bfloat16', not 'int7'"
     )
     with pytest.raises(UsageError) as typed:
-        parse_step("quantize-weights:bits=3")
-    assert str(typed.value) == "quantize-weights: bits must be 8, not 3"
+        parse_step("quantize-weights:bits=9")
+    assert str(typed.value) == "quantize-weights: bits must be 2, 3, 4, 5, 6, 7 or 8, not 9"
 
 
 def test_options_are_taken_as_they_are_typed_and_written() -> None:
