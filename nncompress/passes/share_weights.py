@@ -14,6 +14,7 @@ from nncompress.model.model import Model
 from nncompress.model.weights import Weight
 from nncompress.numerics.shared import Shared, shared
 from nncompress.numerics.sqnr import decibels
+from nncompress.numerics.tables import tables
 from nncompress.passes.base import Stage, WeightPass, unfit
 from nncompress.passes.context import Context
 from nncompress.passes.encoding import Encoding, attached, felt
@@ -36,8 +37,13 @@ class ShareWeights(WeightPass):
 
     bits: Literal[1, 2, 3, 4, 5, 6, 7, 8] = 4
     """bits of one index: a weight has 2 to the power of so many values"""
+    scheme: Literal["k-means", "normal-float", "power-of-two", "piecewise"] = "k-means"
+    """which values; k-means: the best for each tensor; or those of a table, times a scale of each channel or block:
+    quantiles of a normal distribution (normal-float), powers of two, or evenly spaced ones that are farther apart
+    outside than in the middle (piecewise)"""
     granularity: Literal["auto", "channel", "tensor"] = field(default="auto", metadata={"option": "--per"})
-    """a scale for each output channel before the values that all share, or the values alone; auto: whichever pays"""
+    """a scale for each output channel before the values that all share, or the values alone (tables: one scale); auto:
+    whichever pays, and with tables a scale for each channel"""
     block: int | None = None
     """a scale for each block of so many inputs of a channel, or the most below that which divide them"""
     only_if_smaller: bool = field(default=True, metadata={"option": "--only-if-smaller/--even-if-larger"})
@@ -50,7 +56,7 @@ class ShareWeights(WeightPass):
         if self.block is not None and self.block < 2:
             return f"block must be at least 2, not {self.block}"
         if self.block is not None and self.granularity == "tensor":
-            return "a block has a scale, and --per tensor has none"
+            return "a block has a scale of its own: leave --per tensor out"
         return None
 
     @property
@@ -77,7 +83,7 @@ class ShareWeights(WeightPass):
             return reason
         array = array.astype(np.float32, copy=False)
         best = self._on(array, self._grain(weight), importance, context)
-        if self.granularity == "auto" and self.block is None:
+        if self.granularity == "auto" and self.block is None and self.scheme == "k-means":
             plain = self._on(array, per_tensor(weight), importance, context)
             best = best if _pays(plain, best) else plain
         codebook = replace(best.codebook, shape=weight.shape)
@@ -88,6 +94,7 @@ class ShareWeights(WeightPass):
     def _on(self, array: np.ndarray, grain: Grain, importance: np.ndarray | None, context: Context) -> Shared:
         return shared(
             array.reshape(grain.shape), grain.channel_axes, count=2**self.bits, store=context.store,
+            tables=() if self.scheme == "k-means" else tables(self.scheme, self.bits),
             importance=None if importance is None else grain.fitted(importance),
         )  # fmt: skip
 

@@ -30,6 +30,8 @@ PASSES: dict[str, WeightPass] = {
     **{f"shared {bits}": ShareWeights(bits=bits, **ANY) for bits in (1, 2, 4, 7, 8)},  # type: ignore[arg-type]
     "shared by all": ShareWeights(granularity="tensor", **ANY),  # type: ignore[arg-type]
     "shared with scales": ShareWeights(granularity="channel", **ANY),  # type: ignore[arg-type]
+    "normal-float": ShareWeights(scheme="normal-float", block=16, **ANY),  # type: ignore[arg-type]
+    "powers of two": ShareWeights(scheme="power-of-two", granularity="tensor", **ANY),  # type: ignore[arg-type]
     "shared in blocks": ShareWeights(block=16, **ANY),  # type: ignore[arg-type]
     **{f"{terms} signs": Binarize(terms=terms, **ANY) for terms in (1, 2, 3, 4)},  # type: ignore[arg-type]
     "signs in blocks": Binarize(block=16, **ANY),  # type: ignore[arg-type]
