@@ -37,7 +37,7 @@ STRONG: dict[type[Pass], tuple[Pass, ...]] = {  # options at which every pass fi
     QuantizeActivations: (QuantizeActivations(), QuantizeWeights()),
     Binarize: (Binarize(terms=4),),
     QuantizeWeights: (QuantizeWeights(),),
-    ShareWeights: (ShareWeights(bits=6),),
+    ShareWeights: (ShareWeights(),),
     StoreLossless: (PruneMagnitude(sparsity=0.3), StoreLossless()),
     CorrectBiases: (QuantizeWeights(), CorrectBiases()),
 }
@@ -48,7 +48,7 @@ LEAST_SQNR_DB = {
     QuantizeActivations: 20.0,
     Binarize: 8.0,
     QuantizeWeights: 25.0,
-    ShareWeights: 20.0,
+    ShareWeights: 10.0,
     StoreLossless: 6.0,
     CorrectBiases: 25.0,
 }  # of the outputs of the sample models

@@ -37,6 +37,11 @@ class Histogram:
         """With so many bins in one."""
         return Histogram(self.counts[::times], self.firsts[::times], self.squares[::times], self.scale)
 
+    def ends_between(self, centers: np.ndarray) -> np.ndarray:
+        """Bins at which what is nearest to each of `centers` ends, 0 in front."""
+        between = (centers[1:].astype(np.float64) + centers[:-1]) / 2
+        return np.concatenate([[0], _bin_of(between, self.scale), [self.bins]])
+
     def cost(self, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
         """The least sum of squared errors of one value for the bins `starts` to `ends`, exclusive."""
         count = self.counts[ends] - self.counts[starts]
@@ -52,17 +57,19 @@ class Histogram:
         return means
 
 
-def best_centers(values: np.ndarray, k: int, importance: np.ndarray | None = None) -> np.ndarray:
+def best_centers(
+    values: np.ndarray, k: int, importance: np.ndarray | None = None, start: np.ndarray | None = None
+) -> np.ndarray:
     """float32 [k or fewer], ascending, for `values` (finite floats); `importance` (positive, broadcasting against them)
-    says how often the squared error of each counts."""
+    says how often the squared error of each counts. From `start` (ascending), only the nearest that are as good as they
+    can be become of it."""
     histogram = histogram_of(values, importance)
     joined = _FINE // (_COARSE if k <= _FEW else _COARSE // 2)
-    ends = _best_ends(histogram.coarser(joined), k) * joined
+    ends = histogram.ends_between(start) if start is not None else _best_ends(histogram.coarser(joined), k) * joined
     for _ in range(_ROUNDS):
         centers = histogram.centers(ends)
         centers = centers[np.isfinite(centers)]
-        between = (centers[1:] + centers[:-1]) / 2
-        moved = np.concatenate([[0], _bin_of(between, histogram.scale), [histogram.bins]])
+        moved = histogram.ends_between(centers)
         if np.array_equal(moved, ends):
             break
         ends = moved

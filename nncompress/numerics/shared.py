@@ -78,7 +78,7 @@ def _fitted(
     best: _Fitted | None = None
     for _ in range(1 if scale is None else _ROUNDS):
         ratios = flat if scale is None else flat / _column(scale, flat)
-        values = _table(ratios, scale, counts, count) if table is None else table
+        values = _table(ratios, scale, counts, count, None if best is None else best.values) if table is None else table
         made = _coded(flat, ratios, values, scale, counts)
         if best is not None and made.weighted_noise >= best.weighted_noise:
             break
@@ -89,18 +89,30 @@ def _fitted(
     return best
 
 
-def _table(ratios: np.ndarray, scale: np.ndarray | None, counts: np.ndarray | None, count: int) -> np.ndarray:
-    """The best for weights divided by their scales: an error counts as its scale does, squared."""
+def _table(
+    ratios: np.ndarray, scale: np.ndarray | None, counts: np.ndarray | None, count: int, start: np.ndarray | None
+) -> np.ndarray:
+    """The best for weights divided by their scales, an error counting as its scale does, squared; or one as good as can
+    be from `start`."""
     importance = counts
     if scale is not None:
         squares = np.square(scale).reshape(1, -1, 1)
         importance = squares if counts is None else squares * counts
     zeros = ratios == 0
     if np.count_nonzero(zeros) < _MANY_ZEROS * ratios.size:
-        return best_centers(ratios, count, importance)
+        return best_centers(ratios, count, importance, start)
     kept = None if importance is None else np.broadcast_to(importance, ratios.shape)[~zeros]
-    others = best_centers(ratios[~zeros], max(1, count - 1), kept) if not zeros.all() else np.zeros(0, np.float32)
+    others = (
+        best_centers(ratios[~zeros], max(1, count - 1), kept, _without_zero(start))
+        if not zeros.all()
+        else np.zeros(0, np.float32)
+    )
     return np.unique(np.append(others, np.float32(0)))[: max(count, 1)]
+
+
+def _without_zero(start: np.ndarray | None) -> np.ndarray | None:
+    others = None if start is None else start[start != 0]
+    return None if others is None or not len(others) else others
 
 
 def _coded(

@@ -27,7 +27,7 @@ PASSES: dict[str, WeightPass] = {
     "zero points": QuantizeWeights(bits=4, symmetric=False, smallest="same", **ANY),  # type: ignore[arg-type]
     "uint8": QuantizeWeights(bits=3, dtype="uint8", smallest="same", **ANY),  # type: ignore[arg-type]
     "blocks": QuantizeWeights(bits=4, block=16, smallest="same", **ANY),  # type: ignore[arg-type]
-    **{f"shared {bits}": ShareWeights(bits=bits, **ANY) for bits in (1, 2, 4, 7, 8)},  # type: ignore[arg-type]
+    **{f"shared {bits}": ShareWeights(bits=bits, **ANY) for bits in (1, 2, 4, 7)},  # type: ignore[arg-type]
     "shared by all": ShareWeights(granularity="tensor", **ANY),  # type: ignore[arg-type]
     "shared with scales": ShareWeights(granularity="channel", **ANY),  # type: ignore[arg-type]
     "normal-float": ShareWeights(scheme="normal-float", block=16, **ANY),  # type: ignore[arg-type]

@@ -52,9 +52,9 @@ def test_scales_are_those_that_were_asked_for(granularity: str, shape: tuple[int
     assert (None if encoded.scale is None else encoded.scale.shape) == shape
 
 
-@pytest.mark.parametrize("bits", [1, 2, 5, 8])
+@pytest.mark.parametrize("bits", [1, 2, 5])
 def test_more_bits_are_more_values_and_a_smaller_error(bits: int) -> None:
-    made = [outcome(ShareWeights(bits=each, only_if_smaller=False), noise(64, 64)) for each in (bits, min(8, bits + 1))]  # type: ignore[arg-type]
+    made = [outcome(ShareWeights(bits=each, only_if_smaller=False), noise(64, 64)) for each in (bits, bits + 1)]  # type: ignore[arg-type]
     (first, said), (_, more) = made
     assert isinstance(first, Codebook)
     assert isinstance(said, Rewritten)
@@ -62,7 +62,7 @@ def test_more_bits_are_more_values_and_a_smaller_error(bits: int) -> None:
     assert len(first.values) == 2**bits
     assert said.sqnr_db is not None
     assert more.sqnr_db is not None
-    assert more.sqnr_db > said.sqnr_db + 3 or bits == 8
+    assert more.sqnr_db > said.sqnr_db + 3
 
 
 def test_shared_values_are_closer_than_even_ones_of_as_many_bits() -> None:
