@@ -53,7 +53,13 @@ LEAST_SQNR_DB = {
     CorrectBiases: 25.0,
 }  # of the outputs of the sample models
 each_pass = pytest.mark.parametrize("kind", ALL_PASSES, ids=lambda kind: kind.name)
-each_sample = pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.parent.name + "/" + path.name)
+each_sample = pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, marks=pytest.mark.slow if "transformer" in path.name else ()) for path in SAMPLES
+    ],  # most weights
+    ids=lambda path: path.parent.name + "/" + path.name,
+)
 
 
 def feeds(path: Path) -> dict[str, np.ndarray]:
