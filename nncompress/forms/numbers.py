@@ -81,8 +81,7 @@ class Numbers:
         size = packed_bytes(count, width)
 
         def packed() -> np.ndarray:
-            unsigned = (load().reshape(-1) + self.dtype.type(self.offset)).astype(np.uint8)
-            return pack(unsigned, bits)[place].reshape(-1, 1)
+            return pack(load().reshape(-1), bits, self.offset)[place].reshape(-1, 1)
 
         column = draft.constant(lazy(packed, ir.DataType.UINT8, (size, 1), ""), "q")
         left, right = np.arange(0, 8, width, dtype=np.uint8), np.array(8 - width, np.uint8)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 _WIDTHS = (4, 2, 1)
+_BLOCK = 1 << 20  # codes, a multiple of 8
 
 
 def plane_widths(bits: int) -> tuple[int, ...]:
@@ -26,27 +27,20 @@ def packed_bytes(count: int, bits: int) -> int:
     return padded(count) // 8 * bits
 
 
-def pack(codes: np.ndarray, bits: int) -> list[np.ndarray]:
-    """uint8 codes [n], each below 2^bits, as one uint8 array for each plane. Of the codes in a byte, the first has the
-    highest bits."""
-    whole = np.zeros(padded(len(codes)), np.uint8)
-    whole[: len(codes)] = codes
-    planes, left = [], bits
-    for width in plane_widths(bits):
-        left -= width
-        part = (whole >> left) & (2**width - 1)
-        columns = part.reshape(-1, 8 // width)
-        byte = columns[:, 0].copy()
-        for column in columns.T[1:]:
-            byte = (byte << width) | column
-        planes.append(byte.astype(np.uint8))
+def pack(codes: np.ndarray, bits: int, offset: int = 0) -> list[np.ndarray]:
+    """uint8 or int8 codes [n] as one uint8 array for each plane; with `offset` added, each is 0 or more and below
+    2^bits. Of the codes in a byte, the first has the highest bits."""
+    planes = [np.empty(packed_bytes(len(codes), width), np.uint8) for width in plane_widths(bits)]
+    for start in range(0, len(codes), _BLOCK):
+        block = codes[start : start + _BLOCK] + codes.dtype.type(offset)
+        whole = np.zeros(padded(len(block)), np.uint8)
+        whole[: len(block)] = block
+        left = bits
+        for width, plane in zip(plane_widths(bits), planes, strict=True):
+            left -= width
+            columns = ((whole >> left) & (2**width - 1)).reshape(-1, 8 // width)
+            byte = columns[:, 0].copy()
+            for column in columns.T[1:]:
+                byte = (byte << width) | column
+            plane[start * width // 8 :][: len(byte)] = byte
     return planes
-
-
-def unpack(planes: list[np.ndarray], bits: int, count: int) -> np.ndarray:
-    """The codes again, uint8 [count]."""
-    codes = np.zeros(padded(count), np.uint8)
-    for width, plane in zip(plane_widths(bits), planes, strict=True):
-        shifts = np.arange(8 - width, -1, -width, dtype=np.uint8)
-        codes = (codes << width) | ((plane[:, None] >> shifts) & (2**width - 1)).reshape(-1)
-    return codes[:count]

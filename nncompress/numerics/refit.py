@@ -29,18 +29,20 @@ def refitted(flat: np.ndarray, grid: Grid, importance: np.ndarray | None = None)
 
 
 def _factor(flat: np.ndarray, grid: Grid, importance: np.ndarray | None) -> np.ndarray:
-    """float64 [channels]: by how much each step has to grow."""
+    """float64 [channels]: by how much each step has to grow. Sums of a block are those of its type."""
     channels = flat.shape[1]
     products, squares = np.zeros(channels), np.zeros(channels)
     counts = None if importance is None else np.broadcast_to(importance, flat.shape)
     step = grid.step.astype(flat.dtype)[:, None]
-    zero = np.broadcast_to(grid.zero_points(grid.step), channels).astype(flat.dtype)[:, None]
+    zero = grid.zero_points(grid.step).astype(flat.dtype)
+    ends = [np.broadcast_to(end - zero, channels)[:, None] for end in (grid.smallest, grid.largest)]
     for rows, part in blocks(flat):
         ratios = flat[rows, part] / step[part]
         codes = np.rint(ratios)
-        np.clip(codes, grid.smallest - zero[part], grid.largest - zero[part], out=codes)
+        np.maximum(codes, ends[0][part], out=codes)
+        np.minimum(codes, ends[1][part], out=codes)
         weighted = codes if counts is None else codes * counts[rows, part]
-        products[part] += np.einsum("bca,bca->c", weighted, ratios, dtype=np.float64)
-        squares[part] += np.einsum("bca,bca->c", weighted, codes, dtype=np.float64)
+        products[part] += (weighted * ratios).sum(axis=0).sum(axis=-1)
+        squares[part] += (weighted * codes).sum(axis=0).sum(axis=-1)
     # a channel without any code but 0 keeps its step, and so does one whose codes point the other way
     return np.where((products > 0) & (squares > 0), products / np.where(squares > 0, squares, 1), 1.0)
