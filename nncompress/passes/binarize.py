@@ -8,13 +8,12 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from nncompress.forms.numbers import LEAST_PACKED_OPSET
-from nncompress.model.grain import grain_of, in_blocks, per_tensor
 from nncompress.model.model import Model
 from nncompress.model.weights import Weight
 from nncompress.numerics.binary import binarized
 from nncompress.passes.base import Stage, WeightPass, unfit
 from nncompress.passes.context import Context
-from nncompress.passes.encoding import Encoding, attached, felt
+from nncompress.passes.encoding import Encoding, asked_grain, attached, block_problem, felt
 from nncompress.passes.parallel import in_parallel
 from nncompress.passes.statistics import BY_OUTPUT, Needs
 from nncompress.results.record import Outcome
@@ -42,11 +41,7 @@ class Binarize(WeightPass):
     stage: ClassVar[Stage] = Stage.ENCODINGS
 
     def problem(self) -> str | None:
-        if self.block is not None and self.block < 2:
-            return f"block must be at least 2, not {self.block}"
-        if self.block is not None and self.granularity == "tensor":
-            return "a block has a scale of its own: leave --per tensor out"
-        return None
+        return block_problem(self.block, self.granularity)
 
     @property
     def uses(self) -> Needs:
@@ -70,8 +65,7 @@ class Binarize(WeightPass):
         reason = unfit(array)
         if reason:
             return reason
-        grain = per_tensor(weight) if self.granularity == "tensor" else grain_of(weight)
-        grain = grain if self.block is None else in_blocks(grain, self.block)
+        grain = asked_grain(weight, self.granularity, self.block)
         made = binarized(
             array.reshape(grain.shape), grain.channel_axes, terms=self.terms, store=context.store,
             importance=None if importance is None else grain.fitted(importance),

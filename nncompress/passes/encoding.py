@@ -10,6 +10,7 @@ import onnx_ir as ir
 
 from nncompress.forms.choice import cheapest, obstacle, saves
 from nncompress.model.encoding import attach, preferred_form
+from nncompress.model.grain import Grain, grain_of, in_blocks, per_tensor
 from nncompress.model.model import Model
 from nncompress.model.weights import Weight
 from nncompress.numerics.encoded import Encoded
@@ -51,3 +52,20 @@ def felt(model: Model, weights: Sequence[Weight], context: Context) -> dict[ir.V
     squares = zip(weights, context.calibration.inputs(model, weights), strict=True)
     found = ((weight, importance_of(known)) for weight, known in squares if not isinstance(known, str))
     return {weight.value: importance for weight, importance in found if importance is not None}
+
+
+def block_problem(block: int | None, granularity: str) -> str | None:
+    """What is wrong with these options of a pass; None if nothing is."""
+    if block is not None and block < 2:
+        return f"block must be at least 2, not {block}"
+    if block is not None and granularity == "tensor":
+        return "a block has a scale of its own: leave --per tensor out"
+    return None
+
+
+def asked_grain(weight: Weight, granularity: str, block: int | None) -> Grain:
+    """How finely a weight is scaled by these options."""
+    if granularity == "tensor":
+        return per_tensor(weight)
+    grain = grain_of(weight)
+    return grain if block is None else in_blocks(grain, block)

@@ -17,7 +17,7 @@ from nncompress.forms.narrow import BFLOAT16_FROM_OPSET
 from nncompress.model.biases import find_biases
 from nncompress.model.constants import FLOATS
 from nncompress.model.encoding import attach, preferred_form
-from nncompress.model.grain import Grain, grain_of, in_blocks, per_tensor
+from nncompress.model.grain import Grain
 from nncompress.model.model import OLDEST_OPSET, Model
 from nncompress.model.multiplied import summed_axes
 from nncompress.model.weights import Weight
@@ -29,7 +29,7 @@ from nncompress.numerics.saturation import KeptApart, pairs_left, without_satura
 from nncompress.numerics.scales import Kind
 from nncompress.passes.base import Stage, WeightPass, unfit
 from nncompress.passes.context import Context
-from nncompress.passes.encoding import Encoding, attached, felt
+from nncompress.passes.encoding import Encoding, asked_grain, attached, block_problem, felt
 from nncompress.passes.parallel import in_parallel
 from nncompress.passes.statistics import BY_OUTPUT, Needs
 from nncompress.results.record import Outcome, Rewritten
@@ -92,10 +92,9 @@ class QuantizeWeights(WeightPass):
     takes_elementwise: ClassVar[bool] = True
 
     def problem(self) -> str | None:
-        if self.block is not None and self.block < 2:
-            return f"block must be at least 2, not {self.block}"
-        if self.block is not None and self.granularity == "tensor":
-            return "a block has a scale of its own: leave --per tensor out"
+        wrong = block_problem(self.block, self.granularity)
+        if wrong:
+            return wrong
         changed = [name for name in _OF_INTEGERS if getattr(self, name) != getattr(type(self), name)]
         if self.dtype in HALVES and changed:
             return f"{' and '.join(changed)}: only for integers, and {self.dtype} is none"
@@ -266,10 +265,7 @@ class QuantizeWeights(WeightPass):
         return without_saturation(array, made, orders, context.store, importance)
 
     def _grain(self, weight: Weight) -> Grain:
-        if self.granularity == "tensor":
-            return per_tensor(weight)
-        grain = grain_of(weight)
-        return grain if self.block is None or weight.is_elementwise else in_blocks(grain, self.block)
+        return asked_grain(weight, self.granularity, None if weight.is_elementwise else self.block)
 
     def _kinds(self, opset: int) -> tuple[Kind, ...]:
         """What scales may be stored as besides float32."""

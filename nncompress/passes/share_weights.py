@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from nncompress.forms.numbers import LEAST_PACKED_OPSET
-from nncompress.model.grain import Grain, grain_of, in_blocks, per_tensor
+from nncompress.model.grain import Grain, per_tensor
 from nncompress.model.model import Model
 from nncompress.model.weights import Weight
 from nncompress.numerics.shared import Shared, shared
@@ -17,7 +17,7 @@ from nncompress.numerics.sqnr import decibels
 from nncompress.numerics.tables import tables
 from nncompress.passes.base import Stage, WeightPass, unfit
 from nncompress.passes.context import Context
-from nncompress.passes.encoding import Encoding, attached, felt
+from nncompress.passes.encoding import Encoding, asked_grain, attached, block_problem, felt
 from nncompress.passes.parallel import in_parallel
 from nncompress.passes.statistics import BY_OUTPUT, Needs
 from nncompress.results.record import Outcome
@@ -53,11 +53,7 @@ class ShareWeights(WeightPass):
     stage: ClassVar[Stage] = Stage.ENCODINGS
 
     def problem(self) -> str | None:
-        if self.block is not None and self.block < 2:
-            return f"block must be at least 2, not {self.block}"
-        if self.block is not None and self.granularity == "tensor":
-            return "a block has a scale of its own: leave --per tensor out"
-        return None
+        return block_problem(self.block, self.granularity)
 
     @property
     def uses(self) -> Needs:
@@ -82,7 +78,7 @@ class ShareWeights(WeightPass):
         if reason:
             return reason
         array = array.astype(np.float32, copy=False)
-        best = self._on(array, self._grain(weight), importance, context)
+        best = self._on(array, asked_grain(weight, self.granularity, self.block), importance, context)
         if self.granularity == "auto" and self.block is None and self.scheme == "k-means":
             plain = self._on(array, per_tensor(weight), importance, context)
             best = best if _pays(plain, best) else plain
@@ -97,12 +93,6 @@ class ShareWeights(WeightPass):
             tables=() if self.scheme == "k-means" else tables(self.scheme, self.bits),
             importance=None if importance is None else grain.fitted(importance),
         )  # fmt: skip
-
-    def _grain(self, weight: Weight) -> Grain:
-        if self.granularity == "tensor":
-            return per_tensor(weight)
-        grain = grain_of(weight)
-        return grain if self.block is None else in_blocks(grain, self.block)
 
 
 def _pays(plain: Shared, scaled: Shared) -> bool:
