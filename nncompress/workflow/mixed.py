@@ -141,10 +141,10 @@ class _Search:
 
     def costs(self, mix: Mix) -> dict[Unit, float]:
         """How close the outputs are, in dB, where that unit alone is computed so, and no other weight is touched."""
-        quick, costs = self._on_few_feeds(), {}
+        quick, costs = self._on_few_feeds(), dict[Unit, float]()
         for unit, way in counted("measuring what choices cost", mix.items(), len(mix)):
-            passes = narrowed(self.passes_of({unit: way}), include=unit.weights)
-            costs[unit] = loss_of(quick.run(quick.compressed(passes).model)).sqnr_db
+            run = self._run({unit: way}, quick, unit.weights)
+            costs |= {} if run is None else {unit: loss_of(run).sqnr_db}
         return costs
 
     def reasons(self, mix: Mix, costs: Mapping[Unit, float]) -> dict[str, str]:
@@ -215,9 +215,10 @@ class _Search:
         self._tried.append(tried)
         return tried
 
-    def _run(self, mix: Mix, trials: Trials) -> Run | None:
-        """None for what onnxruntime refuses, or dies of, where it takes weights alone."""
-        compressed: Compressed = trials.compressed(self.passes_of(mix))
+    def _run(self, mix: Mix, trials: Trials, include: Sequence[str] = ()) -> Run | None:
+        """None for what onnxruntime refuses, or dies of, where it takes weights alone. `include`: these and no others."""
+        passes = self.passes_of(mix)
+        compressed: Compressed = trials.compressed(narrowed(passes, include) if include else passes)
         try:
             return trials.run(compressed.model)
         except NoOutputError as error:
