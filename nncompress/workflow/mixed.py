@@ -216,7 +216,7 @@ class _Search:
         return tried
 
     def _run(self, mix: Mix, trials: Trials, include: Sequence[str] = ()) -> Run | None:
-        """None for what onnxruntime refuses, or dies of, where it takes weights alone. `include`: these and no others."""
+        """None for what onnxruntime refuses, or dies of, where it takes weights alone. `include`: these alone."""
         passes = self.passes_of(mix)
         compressed: Compressed = trials.compressed(narrowed(passes, include) if include else passes)
         try:
