@@ -12,6 +12,11 @@ import numpy as np
 
 from nncompress.numerics.channels import blocks
 
+_NEAR, _FAR = 0.8, 0.2  # of the limits: the best ranges of many and of few levels are hardly ever below
+_FEW_STEPS = 64
+_AT_A_TIME = 1 << 24  # values, of which up to a third is gathered where steps are few
+_SAMPLE = 512  # values of a channel tell about where its best range is
+_SAFE = 0.92  # so much of it is below the best one of most channels
 _WORTH = 0.98  # a range that shrinks by less is left alone: the gain is below 4 % of the rounding error
 
 
@@ -37,29 +42,40 @@ def narrow_range(
     """The ranges, shrunk towards zero by one factor a channel to where the modelled squared error is least.
 
     With u = w / high or w / low, whichever is positive, and m the square of that limit, the best factor f solves
-    A f = sum_{u > f} m (u - f),  A = n (high - low)^2 / (12 steps^2).  If the k largest u lie above f, that is
-    f_k = sum_k m u / (A + sum_k m); f is the largest f_k. Only values near the limits can lie above it.
+    A f = sum_{u > f} m (u - f),  A = n (high - low)^2 / (12 steps^2).  It is the largest value that
+    r(g) = sum_{u > g} m u / (A + sum_{u > g} m)  takes for any g, and f <- r(f) climbs to it (Dinkelbach, "On nonlinear
+    fractional programming", 1967), so that only values above a bound from below are ever gathered.
     With `importance` v (positive, broadcasting against `flat`), n is the sum of v, and m is v times as large.
     """
+    factor = np.empty(flat.shape[1])
+    several = max(1, _AT_A_TIME // max(1, flat.shape[0] * flat.shape[2]))
+    for start in range(0, flat.shape[1], several):
+        part = slice(start, start + several)
+        counts = importance if importance is None or importance.shape[1] == 1 else importance[:, part]
+        factor[part] = _factors(flat[:, part], low[part], high[part], steps, counts)
+    return low * factor, high * factor
+
+
+def _factors(
+    flat: np.ndarray, low: np.ndarray, high: np.ndarray, steps: int, importance: np.ndarray | None
+) -> np.ndarray:
     count, least = np.full(1, flat.shape[0] * flat.shape[2], np.float64), 1.0
     if importance is not None:
         count, least = _summed(importance, flat.shape), float(importance.min(initial=1))
     rounding = count * (high - low) ** 2 / (12 * steps**2)
-    extent = np.maximum(-low, high)
-    factor = np.ones(flat.shape[1])
-    # the largest value alone keeps f above extent^2 / (A + extent^2): with few values a channel, that decides already
-    mass = least * extent**2
-    open_ = np.flatnonzero(mass < _WORTH * (rounding + mass))
-    for near in (0.8, 0.4, 0.0):
-        if not len(open_):
-            break
-        is_whole = len(open_) == flat.shape[1]
-        part = flat if is_whole else flat[:, open_]
-        counts = importance if importance is None or is_whole or importance.shape[1] == 1 else importance[:, open_]
-        factor[open_] = _best_factor(part, low[open_], high[open_], rounding[open_], near, counts)
-        open_ = open_[factor[open_] <= near]
+    # the largest value alone keeps f above m / (A + m): with few values a channel, that decides already
+    mass = least * np.maximum(-low, high) ** 2
+    open_ = mass < _WORTH * (rounding + mass)
+    factor, bound = np.ones(flat.shape[1]), np.full(flat.shape[1], _NEAR)
+    if steps <= _FEW_STEPS and open_.any():
+        bound = np.minimum(bound, _SAFE * _guessed(flat, low, high, rounding, importance))
+    while open_.any():
+        factor[open_] = _climbed(_outside(flat, low, high, bound, open_, importance), rounding)[open_]
+        # from above the best, one step leads to a bound below it; from there, the best is reached
+        open_ &= factor < bound
+        bound = np.where(open_, factor, bound)
     factor[factor > _WORTH] = 1.0
-    return low * factor, high * factor
+    return factor
 
 
 def _summed(importance: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -69,37 +85,53 @@ def _summed(importance: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return total
 
 
-def _best_factor(
-    flat: np.ndarray, low: np.ndarray, high: np.ndarray, rounding: np.ndarray, near: float,
+def _guessed(
+    flat: np.ndarray, low: np.ndarray, high: np.ndarray, rounding: np.ndarray, importance: np.ndarray | None
+) -> np.ndarray:
+    """About the best factor of each channel, from some of its values; 1 where there are but some."""
+    before, channels, after = flat.shape
+    step = before * after // _SAMPLE
+    if step < 2:
+        return np.ones(channels)
+    some = (slice(None, None, step), slice(None)) if before >= step else (..., slice(None, None, step))
+    sample = flat[some]
+    counts = None if importance is None else np.broadcast_to(importance, flat.shape)[some]
+    share = sample.size / flat.size
+    everything = np.ones(channels, bool)
+    return _climbed(_outside(sample, low, high, np.full(channels, _FAR), everything, counts), rounding * share)
+
+
+def _outside(
+    flat: np.ndarray, low: np.ndarray, high: np.ndarray, bound: np.ndarray, chosen: np.ndarray,
     importance: np.ndarray | None,
-) -> np.ndarray:  # fmt: skip
-    """The best factor of each channel, exact if it is above `near`; otherwise at most that."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
+    """The channel, u and m of each value of the channels `chosen` whose u is above the `bound` of its channel."""
     channels, ratios, weights = [], [], []
     counts = None if importance is None else np.broadcast_to(importance, flat.shape)
-    top, bottom = (near * high).astype(flat.dtype), (near * low).astype(flat.dtype)
+    top = np.where(chosen, bound * high, np.inf).astype(flat.dtype)[:, None]
+    bottom = np.where(chosen, bound * low, -np.inf).astype(flat.dtype)[:, None]
     for rows, part in blocks(flat):
+        if not chosen[part].any():
+            continue
         block = flat[rows, part]
-        for limit, outside in ((high, block > top[part, None]), (low, block < bottom[part, None])):
+        for limit, outside in ((high, block > top[part]), (low, block < bottom[part])):
             places = np.flatnonzero(outside)
             channel = places // block.shape[2] % block.shape[1] + part.start
-            channels.append(channel)
+            channels.append(channel.astype(np.int32))
             ratios.append(block.reshape(-1)[places] / limit[channel])
             masses = limit[channel] ** 2
             weights.append(masses if counts is None else masses * counts[rows, part][outside])
-    channel, ratio, weight = (np.concatenate(parts) for parts in (channels, ratios, weights))
-    order = np.lexsort((-ratio, channel))
-    channel, ratio, weight = channel[order], ratio[order], weight[order]
-    starts = np.flatnonzero(np.diff(channel, prepend=-1))
-    first = np.repeat(starts, np.diff(starts, append=len(channel)))
-    moments, masses = _running(weight * ratio, first), _running(weight, first)
-    best = np.zeros(flat.shape[1])
-    if len(starts):
-        best[channel[starts]] = np.maximum.reduceat(moments / (rounding[channel] + masses), starts)
-    return best
+    return np.concatenate(channels), np.concatenate(ratios), np.concatenate(weights)
 
 
-def _running(values: np.ndarray, first: np.ndarray) -> np.ndarray:
-    """Running sums that start anew at each group; `first[i]` is where the group of i begins."""
-    sums = np.cumsum(values)
-    running: np.ndarray = sums - sums[first] + values[first]
-    return running
+def _climbed(outside: tuple[np.ndarray, np.ndarray, np.ndarray], rounding: np.ndarray) -> np.ndarray:
+    """f <- r(f) for each channel, from r of all these values to where no value is left between two steps."""
+    channel, ratio, weight = outside
+    while True:
+        moments, masses = (np.bincount(channel, sums, len(rounding)) for sums in (weight * ratio, weight))
+        total = rounding + masses
+        factor: np.ndarray = np.divide(moments, total, out=np.zeros(len(total)), where=total > 0)
+        above = ratio > factor[channel]
+        if above.all():
+            return factor
+        channel, ratio, weight = channel[above], ratio[above], weight[above]

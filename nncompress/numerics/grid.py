@@ -70,21 +70,27 @@ def grids_to_try(
     """
     low, high = value_range(flat)
 
-    def grid(symmetric: bool) -> Grid:
+    def grid(symmetric: bool, range_: Range) -> Grid:
         ends = levels(bits, signed=signed, symmetric=symmetric)
         limits = mirrored(low, high) if symmetric else (low, high)
         limits = narrow_range(flat, *limits, ends[1] - ends[0], importance) if range_ == "mse" else limits
         return Grid(*ends, *limits, symmetric)
 
+    def pays(shifted: Grid, plain: Grid) -> bool:
+        gain_db = -growth_db(shifted.step, plain.step, high > low)
+        return pays_zero_points(gain_db, flat.shape[1], flat.size)
+
     if symmetric is not None:
-        return [grid(symmetric)]
-    plain, shifted = grid(True), grid(False)
+        return [grid(symmetric, range_)]
+    plain = grid(True, range_)
     if plain.holds(flat):
         return [plain]
-    if importance is None:
-        gain_db = -growth_db(shifted.step, plain.step, high > low)
-        if not pays_zero_points(gain_db, flat.shape[1], flat.size):
-            return [plain]
+    # clipping hardly ever shortens the range that is not mirrored by more than the other one
+    if importance is None and not pays(grid(False, "minmax"), grid(True, "minmax")):
+        return [plain]
+    shifted = grid(False, range_)
+    if importance is None and not pays(shifted, plain):
+        return [plain]
     if np.count_nonzero(flat) <= _MANY_NONZEROS * flat.size:
         return [plain]
     return [shifted] if importance is None else [plain, shifted]

@@ -83,3 +83,31 @@ def test_four_bits_with_far_outliers_are_clipped_no_worse_than_not_at_all() -> N
     weight = np.append(np.random.default_rng(0).standard_normal(4999), 300).astype(np.float32).reshape(1, -1)
     full, clipped = (squared_error(weight, made(weight, (0,), bits=4, range_=r)) for r in ("minmax", "mse"))
     assert clipped <= 1.04 * full
+
+
+def best_factor(values: np.ndarray, low: float, high: float, steps: int) -> float:
+    """The root of A f = sum_{u > f} m (u - f): where the largest k values lie above it, it is the largest quotient."""
+    count, values = len(values), values[values != 0]
+    limits = np.where(values > 0, high, low)
+    ratios, masses = values / limits, limits**2
+    order = np.argsort(-ratios)
+    moments, totals = np.cumsum((masses * ratios)[order]), np.cumsum(masses[order])
+    return float((moments / (count * (high - low) ** 2 / (12 * steps**2) + totals)).max())
+
+
+@pytest.mark.parametrize("steps", [2, 6, 14, 254])
+@pytest.mark.parametrize("shape", [(3000, 7, 1), (1, 7, 3000), (40, 7, 75), (1, 7, 9)])
+@pytest.mark.parametrize("distribution", ["normal", "Student", "one outlier", "one-sided"])
+def test_every_channel_gets_the_best_factor_however_many_are_looked_at_in_turn(
+    distribution: str, shape: tuple[int, int, int], steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(steps)
+    draw = rng.permutation(DISTRIBUTIONS[distribution](rng))
+    flat = np.resize(draw, shape).astype(np.float32) * np.geomspace(1, 100, shape[1]).astype(np.float32)[:, None]
+    low, high = clipping.value_range(flat)
+    monkeypatch.setattr(clipping, "_AT_A_TIME", 2 * shape[0] * shape[2])
+    narrowed = clipping.narrow_range(flat, low, high, steps)
+    for channel in range(shape[1]):
+        best = best_factor(flat[:, channel].ravel().astype(np.float64), low[channel], high[channel], steps)
+        found = narrowed[1][channel] / high[channel]
+        assert found == pytest.approx(best, rel=1e-9) or (found == 1 and best > 0.98)  # _WORTH
