@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import Literal
 
 from nncompress.report.tables import Table
@@ -70,6 +71,16 @@ def shortened(name: str, width: int) -> str:
     while head + tail and _cells(name[:head]) + _cells(name[len(name) - tail :]) >= width:  # wide characters
         head, tail = (head - 1, tail) if head else (head, tail - 1)
     return name[:head] + CUT + name[len(name) - tail :]
+
+
+def told_apart(names: Sequence[str], width: int) -> list[str]:
+    """Each name in `width` cells: where `shortened` would make two of them look alike, what all start with is cut."""
+    plainly = [shortened(name, width) for name in names]
+    if len(set(plainly)) == len(set(names)):
+        return plainly
+    parts = zip(*(re.findall(r"[^./:_]*[./:_]", name) for name in names), strict=False)
+    shared = "".join(same[0] for same in takewhile(lambda same: len(set(same)) == 1, parts))
+    return [shortened(CUT + name[len(shared) :], width) for name in names] if shared else plainly
 
 
 def _cells(text: str) -> int:
@@ -152,8 +163,11 @@ def _least(table: Table, column: int, natural: int) -> int:
 def _columns(table: Table, widths: Sequence[int]) -> Iterator[Line]:
     if any(table.header):
         yield from (Line(line, "header") for line in _row(table.header, widths, table.numeric))
-    for row in table.rows:
-        yield from (Line(line) for line in _row(row, widths, table.numeric))
+    firsts = [row[0] for row in table.rows]
+    if not any(" " in first for first in firsts):
+        firsts = told_apart(firsts, widths[0])
+    for first, row in zip(firsts, table.rows, strict=True):
+        yield from (Line(line) for line in _row((first, *row[1:]), widths, table.numeric))
 
 
 def _row(row: Sequence[str], widths: Sequence[int], numeric: frozenset[int]) -> list[str]:

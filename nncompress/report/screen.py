@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nncompress.errors import printable
-from nncompress.report.layout import Line, Section, laid_out, shortened
+from nncompress.report.layout import Line, Section, laid_out, told_apart
 from nncompress.report.ledger_table import skipped_table
 from nncompress.report.rules_table import rule_line
 from nncompress.report.tables import Table, comparison_row, feeds_lines, loading_rows, make_table
-from nncompress.results.record import Latency, LedgerLine, Report, Run
+from nncompress.results.record import Latency, Report, Run
 from nncompress.results.summary import both, headline, latency_change
 from nncompress.results.units import (
     format_cosine,
@@ -161,7 +161,10 @@ def _weights(report: Report, room: _Room, longest: int | None) -> Table:
     """Those of the lowest SQNR, and the largest that were left alone, with the reason."""
     measured = [line for line in report.ledger if damage_db(line) is not None and line.kind == "weight"]
     worst = sorted(measured, key=lambda line: damage_db(line) or 0.0)[:WORST_SHOWN]
-    rows = [["lowest SQNR", ", ".join(_damage(line, longest) for line in worst)]] if worst else []
+    called = [line.name for line in worst]
+    called = called if longest is None else told_apart(called, longest)
+    said = [f"{name} {format_db(damage_db(line))}" for name, line in zip(called, worst, strict=True)]
+    rows = [["lowest SQNR", ", ".join(said)]] if worst else []
     groups = list({tuple(row[2:]): row for row in skipped_table(report).rows}.values())  # by one pass, if by several
     for by, reason, count, size, names in groups[: room.groups]:
         of = format_counted(int(count), "weight")
@@ -169,11 +172,6 @@ def _weights(report: Report, room: _Room, longest: int | None) -> Table:
     left = sum(int(group[2]) for group in groups[room.groups :])
     rows += [["", f"... {format_counted(left, 'more weight')}: -v lists them"]] if left else []
     return make_table("", ["", ""], rows, set())
-
-
-def _damage(line: LedgerLine, longest: int | None) -> str:
-    name = line.name if longest is None else shortened(line.name, longest)
-    return f"{name} {format_db(damage_db(line))}"
 
 
 # ------------------------------------------------------------------------------------------------ what to do

@@ -124,21 +124,17 @@ def format_error(error: float | None) -> str:
 
 
 def format_smaller(before: float, after: float) -> str:
-    """How a size changed: "3.86x smaller", "1.20x larger", "same"."""
+    """How a size changed: "3.86x smaller", "1.20x larger", "0.12 % smaller", "same"."""
     if before == after:
         return "same"
     if after == 0:
         return "gone"
     if before == 0:
         return "new"
-    if after < before:
-        return f"{_ratio(before / after)} smaller"
-    return f"{_ratio(after / before)} larger"
-
-
-def _ratio(ratio: float) -> str:
-    """Two decimals, more where two would read as 1.00."""
-    return f"{ratio:.2f}x" if ratio >= 1.005 else f"{ratio:.6f}".rstrip("0").rstrip(".") + "x"
+    ratio = before / after if after < before else after / before
+    # two decimals would read as 1.00
+    change = f"{ratio:.2f}x" if ratio >= 1.005 else f"{abs(after - before) / before * 100:.2g} %"
+    return f"{change} {'smaller' if after < before else 'larger'}"
 
 
 def _three_digits(value: float) -> str:

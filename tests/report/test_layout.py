@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from rich.cells import cell_len
 
-from nncompress.report.layout import CUT, Section, folded, laid_out, plain, shortened
+from nncompress.report.layout import CUT, Section, folded, laid_out, plain, shortened, told_apart
 from nncompress.report.tables import Table, make_table
 
 HEADER = ["weight", "read by", "shape", "before", "SQNR", "what was done"]
@@ -67,3 +67,10 @@ def test_folded_lines_hold_all_words_in_their_order(parts: list[str], width: int
 def test_sections_are_an_empty_line_apart_and_empty_ones_are_left_out() -> None:
     sections: list[Section] = [["one"], [], make_table("none", ["a"], [], set()), ["two", "three"]]
     assert plain(sections) == "one\n\ntwo\nthree\n"
+
+
+def test_names_that_would_look_alike_lose_what_they_start_with() -> None:
+    names = [f"encoder.layers.{i}.attention.query.weight" for i in (3, 11)]
+    assert told_apart(names, 24) == ["…3.atten…on.query.weight", "…11.atte…on.query.weight"]
+    assert told_apart(["a" * 30, "b" * 30], 9) == ["aaa…aaaaa", "bbb…bbbbb"]
+    assert told_apart(["x" * 20 + "1" + "y" * 20, "x" * 20 + "2" + "y" * 20], 9) == ["xxx…yyyyy"] * 2

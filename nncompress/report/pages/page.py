@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -83,12 +84,22 @@ def render_page(template: str, head: Head, tables: Sequence[Folded], **pictures:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters["whole_options"] = _whole_options
     style = _file("page.css")
     script = _file("sort.js") if any(folded.sortable for folded in tables) else ""
     return environment.get_template(template).render(
         pictures, head=head, tables=tables, style=style, script=script, policy=_policy(style, script),
         width=PLOT_WIDTH, height=PLOT_HEIGHT,
     )  # fmt: skip
+
+
+def _whole_options(text: str) -> str:
+    """As HTML in which no browser ends a line within an option such as --max-drop."""
+    import markupsafe
+
+    return markupsafe.Markup(
+        re.sub(r"--[a-z][\w-]*", r'<span class="whole">\g<0></span>', str(markupsafe.escape(text)))
+    )
 
 
 def _file(name: str) -> str:

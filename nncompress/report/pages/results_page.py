@@ -47,7 +47,7 @@ def _named(results: Results) -> Results:
 def _tiles(results: Results) -> tuple[Tile, ...]:
     good = [result for result in results.results if result.level != "fail"]
     measured = [result for result in good if result.loss != float("inf")]
-    timed = [result for result in good if result.latency_ratio is not None and result.latency_distinguishable]
+    timed = [result for result in good if result.latency_ratio is not None]
     tiles = []
     if good:
         best = min(good, key=lambda result: result.size_bytes / max(1, result.original_bytes))
@@ -56,25 +56,26 @@ def _tiles(results: Results) -> tuple[Tile, ...]:
         best = min(measured, key=lambda result: (result.loss, result.size_bytes))
         tiles.append(_tile("Closest", best, _closeness(best)))
     if timed:
-        best = min(timed, key=lambda result: result.latency_ratio or 0.0)
-        tiles.append(_tile("Fastest", best, best.latency_text.partition(", ")[2]))
+        best = min(timed, key=lambda result: (_latency(result), result.size_bytes))
+        change = best.latency_text.partition(", ")[2] if best.latency_distinguishable else "no clear change"
+        tiles.append(_tile("Fastest", best, change, (1.0, _latency(best))))
     return (*tiles, _verdict_tile(results))
 
 
-def _tile(title: str, result: Result, figure: str) -> Tile:
+def _latency(result: Result) -> float:
+    """Times that of the original; 1 where no change was to be told."""
+    return result.latency_ratio or 1.0 if result.latency_distinguishable else 1.0
+
+
+def _tile(title: str, result: Result, figure: str, bars: tuple[float, float] | None = None) -> Tile:
+    """`bars`: how long those of original and result are; None: as long as their bytes are many."""
     keys = (
         Key("", shortened(printable(result.name))),
         Key("before", f"{format_bytes(result.original_bytes)} original"),
         Key("after", f"{format_bytes(result.size_bytes)} result"),
     )
-    longest = max(result.original_bytes, result.size_bytes)
-    return Tile(
-        f"{title} that passes",
-        printable(figure),
-        pair(result.original_bytes, result.size_bytes, longest),
-        keys,
-        result.level,
-    )
+    before, after = bars or (result.original_bytes, result.size_bytes)
+    return Tile(f"{title} that passes", printable(figure), pair(before, after, max(before, after)), keys, result.level)
 
 
 def _closeness(result: Result) -> str:

@@ -69,3 +69,9 @@ def test_results_name_the_smallest_the_closest_and_the_fastest_that_pass() -> No
     assert '<li class="fail"><b>FAIL missed.onnx</b> max-size &lt;= 10 B</li>' in text
     for told in ("1 failed", "3 passed", "1 without result", "Results for digits_cnn.onnx"):
         assert told in text
+
+
+def test_no_option_in_an_advice_is_broken_by_the_end_of_a_line() -> None:
+    rule = RuleResult("latency-ratio", "warn", "1.3", "<= 1.1", "choose another (--form) <b> or --exclude it", 1.3, 1.1)
+    text = render_check_html(replace(CHECK, models=(CheckedModel("a.onnx", None, None, (rule,)),), notes=()))
+    assert '(<span class="whole">--form</span>) &lt;b&gt; or <span class="whole">--exclude</span> it' in text
