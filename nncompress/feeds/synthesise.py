@@ -155,7 +155,8 @@ def _numbers(spec: InputSpec, context: _Context) -> InputRecipe:
     if MASK.search(name) and limit != 1:
         return InputRecipe(name, dtype, shape, "constant", 1)
     if floating:
-        return InputRecipe(name, dtype, shape, "constant" if is_state(name) else "normal", 0)
+        starts = is_state(name) and not all(is_state(other.name) for other in context.specs)
+        return InputRecipe(name, dtype, shape, "constant" if starts else "normal", 0)
     if dtype.name == "bool":
         return InputRecipe(name, dtype, shape, "constant", 0 if OFF.search(name) else 1)
     if limit is not None:

@@ -138,7 +138,11 @@ def test_a_one_hot_code_has_its_depth_where_that_is_a_number(depth, largest):
     ],
 )
 def test_inputs_are_filled_by_what_their_names_mean(name, kind, expected):
-    assert first([(name, kind, [1])])[name].tolist() == [expected]
+    assert first([(name, kind, [1]), ("x", TensorProto.FLOAT, [1])])[name].tolist() == [expected]
+
+
+def test_what_is_called_a_state_is_drawn_where_it_is_all_that_goes_in():
+    assert first([("h0", TensorProto.FLOAT, [1, 4]), ("c0", TensorProto.FLOAT, [1, 4])])["h0"].all()
 
 
 def test_lengths_are_the_size_of_the_sequence():

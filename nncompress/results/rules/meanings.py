@@ -28,7 +28,7 @@ MEANINGS = {
     "metric": "Each task metric reaches the limit.",
     "max-metric": "No task metric exceeds the limit.",
     "latency-ratio": "Latency stays within the limit.",
-    "data": "The models were run on real samples where fidelity is demanded.",
+    "data": "The models were run on samples that tell them apart, and on real ones where fidelity is demanded.",
     "validated": "Both models were run.",
     "runs": "The model runs in onnxruntime.",
     "readable": "The model, its reference and its data can be read.",

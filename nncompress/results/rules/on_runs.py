@@ -6,7 +6,7 @@ from nncompress.results.record import OutputComparison, Run
 from nncompress.results.rules.rule import NOTHING_RUN, WHEN_COMPRESSING, Remedies, ruled, unmeasured
 from nncompress.results.units import NOT_MEASURED, as_typed, format_drop, format_metric, format_share
 from nncompress.results.verdict import Level, RuleResult
-from nncompress.results.worst import format_equal, is_discrete, largest_drop
+from nncompress.results.worst import format_equal, is_discrete, is_trivial, largest_drop, sample_count
 
 DEFAULT_DROP = 0.01  # one point
 DEFAULT_LATENCY_RATIO = 1.10
@@ -134,15 +134,19 @@ def latency_rule(run: Run | None, max_ratio: float | None, remedies: Remedies = 
 
 
 def data_rule(run: Run | None, remedies: Remedies = WHEN_COMPRESSING, *, fidelity_demanded: bool) -> RuleResult | None:
-    """Says what the models were run on; synthetic inputs cannot prove a fidelity that the user demands."""
+    """Says what the models were run on; synthetic inputs cannot prove a fidelity that the user demands, and samples to
+    which a model has but one answer prove nothing."""
     if run is None:
         return None
     feeds = run.feeds
     figure = f"synthetic (seed {feeds.seed})" if feeds.synthetic else feeds.source
+    figure += f", {feeds.count} feed{'s' * (feeds.count != 1)}"
+    wanted, proof = "real samples" if fidelity_demanded else "-", "agreement on synthetic inputs is no proof"
     level: Level = "warn" if feeds.synthetic and fidelity_demanded else "pass"
-    advice = f"{remedies.real_samples}: agreement on synthetic inputs is no proof"
-    samples = f"{feeds.count} feed{'s' * (feeds.count != 1)}"
-    return ruled("data", level, f"{figure}, {samples}", "real samples" if fidelity_demanded else "-", advice)
+    if (sample_count(run) or 0) > 1 and run.outputs and all(map(is_trivial, run.outputs)):
+        level, figure = "warn", f"{figure}: every output is the same in every sample"
+        wanted, proof = "samples that tell models apart", "where the outputs never change, agreement proves nothing"
+    return ruled("data", level, figure, wanted, f"{remedies.real_samples}: {proof}")
 
 
 def _is_newly_nonfinite(output: OutputComparison) -> bool:

@@ -408,6 +408,15 @@ def test_an_unmeasured_latency_limit_fails() -> None:
 
 
 # ------------------------------------------------------------------------------------------------ the data
+def test_samples_to_which_a_model_has_one_answer_prove_nothing() -> None:
+    told = rule("data", replace(synthetic_run(), outputs=(constant(),)))
+    assert (told.level, told.figure) == (
+        "warn", "synthetic (seed 0), 4 feeds: every output is the same in every sample"
+    )  # fmt: skip
+    several = (constant(), output("z", deployed=fidelity(0.9, 20.0)))
+    assert rule("data", replace(synthetic_run(), outputs=several)).level == "pass"
+
+
 def test_synthetic_data_is_said_and_no_proof_of_a_demanded_fidelity() -> None:
     told = rule("data", synthetic_run())
     assert (told.level, told.figure) == ("pass", "synthetic (seed 0), 4 feeds")
