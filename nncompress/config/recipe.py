@@ -29,6 +29,7 @@ from nncompress.files.texts import read_text
 from nncompress.passes import ALL_PASSES
 from nncompress.passes.base import Pass
 from nncompress.passes.document import step_schema
+from nncompress.passes.rules import Rule
 from nncompress.passes.spec import make_pass
 
 SCHEMA_ID = "https://json-schema.org/draft/2020-12/schema"
@@ -155,7 +156,11 @@ def _options_set(step: Pass) -> dict[str, Any]:
     """The options that differ from their defaults."""
     fields = [field for field in dataclasses.fields(step) if getattr(step, field.name) != field.default]
     values = {field.name: getattr(step, field.name) for field in fields}
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+    return {name: list(map(_item_set, value)) if isinstance(value, tuple) else value for name, value in values.items()}
+
+
+def _item_set(item: Any) -> Any:
+    return item.table() if isinstance(item, Rule) else item
 
 
 def _toml(content: Mapping[str, Any]) -> str:

@@ -11,16 +11,17 @@ from nncompress.forms.numbers import LEAST_PACKED_OPSET
 from nncompress.model.model import Model
 from nncompress.model.weights import Weight
 from nncompress.numerics.binary import binarized
-from nncompress.passes.base import Stage, WeightPass, unfit
+from nncompress.passes.base import Stage, unfit
 from nncompress.passes.context import Context
 from nncompress.passes.encoding import Encoding, asked_grain, attached, block_problem, felt
 from nncompress.passes.parallel import in_parallel
+from nncompress.passes.rules import RuledPass
 from nncompress.passes.statistics import BY_OUTPUT, Needs
 from nncompress.results.record import Outcome
 
 
 @dataclass(frozen=True)
-class Binarize(WeightPass):
+class Binarize(RuledPass):
     """Stores each weight as the sum of 1 to 4 signs, each with a scale of its channel: one bit a weight for each.
 
     One term for all weights ruins most networks; it is meant for single layers (--include). Two terms are about as good
@@ -41,7 +42,7 @@ class Binarize(WeightPass):
     stage: ClassVar[Stage] = Stage.ENCODINGS
 
     def problem(self) -> str | None:
-        return block_problem(self.block, self.granularity)
+        return block_problem(self.block, self.granularity) or super().problem()
 
     @property
     def uses(self) -> Needs:
@@ -54,7 +55,9 @@ class Binarize(WeightPass):
         weights, outcomes = self.select(model)
         counts = felt(model, weights, context)
         for weight, made in in_parallel(
-            weights, lambda weight: self._binarized(weight, counts.get(weight.value), context), context.threads
+            weights,
+            lambda weight: self.of(weight)._binarized(weight, counts.get(weight.value), context),
+            context.threads,
         ):
             outcomes.append(attached(weight, made, self.name, context, only_if_smaller=self.only_if_smaller))
         return outcomes

@@ -19,31 +19,30 @@ from nncompress.model.constants import FLOATS
 from nncompress.model.encoding import attach, preferred_form
 from nncompress.model.grain import Grain
 from nncompress.model.model import OLDEST_OPSET, Model
-from nncompress.model.multiplied import summed_axes
 from nncompress.model.weights import Weight
 from nncompress.numerics.affine import Quantized, quantize
 from nncompress.numerics.equalise import equalised
 from nncompress.numerics.grid import Range
 from nncompress.numerics.half import HALVES, rounded_to_half
-from nncompress.numerics.saturation import KeptApart, pairs_left, without_saturation
+from nncompress.numerics.saturation import KeptApart
 from nncompress.numerics.scales import Kind
-from nncompress.passes.base import Stage, WeightPass, unfit
+from nncompress.passes.base import Stage, unfit
 from nncompress.passes.context import Context
 from nncompress.passes.encoding import Encoding, asked_grain, attached, block_problem, felt
 from nncompress.passes.parallel import in_parallel
+from nncompress.passes.rules import RuledPass
+from nncompress.passes.saturating import kept_apart, said
 from nncompress.passes.statistics import BY_OUTPUT, Needs
 from nncompress.results.record import Outcome, Rewritten
 
 _OF_INTEGERS = ("bits", "block", "symmetric", "granularity", "scales", "range", "cpu")
-MAY_SATURATE = "may saturate on processors without VNNI"
-_MULTIPLIED = ("dequantize", "integer")  # forms in which a pass has a weight multiplied in integers
 _LEAST_HALF_DB = 40.0  # float16 has about 74 dB and bfloat16 55; below this, values are too small for the type
 _SMALLEST_SHARE, _SMALL_SHARE = 0.001, 0.03  # of the bytes of all weights
 _ONE_OF_THE_SMALLEST = "one of the smallest (--smallest same)"
 
 
 @dataclass(frozen=True)
-class QuantizeWeights(WeightPass):
+class QuantizeWeights(RuledPass):
     """Stores each weight as 8-bit integers with a scale (and a zero point): about a quarter of the size.
 
     Computation stays in floating point, so speed does not change. One scale for each output channel keeps the error
@@ -90,6 +89,7 @@ class QuantizeWeights(WeightPass):
     name: ClassVar[str] = "quantize-weights"
     stage: ClassVar[Stage] = Stage.ENCODINGS
     takes_elementwise: ClassVar[bool] = True
+    of_the_step: ClassVar[frozenset[str]] = frozenset({"biases", "smallest"})
 
     def problem(self) -> str | None:
         wrong = block_problem(self.block, self.granularity)
@@ -98,14 +98,16 @@ class QuantizeWeights(WeightPass):
         changed = [name for name in _OF_INTEGERS if getattr(self, name) != getattr(type(self), name)]
         if self.dtype in HALVES and changed:
             return f"{' and '.join(changed)}: only for integers, and {self.dtype} is none"
-        return None
+        return super().problem()
 
     @property
     def uses(self) -> Needs:
-        chooses = self.dtype not in HALVES and (self.symmetric is None or self.range == "mse")
-        return Needs(inputs=chooses)
+        integers = [variant for variant in self.variants() if variant.dtype not in HALVES]
+        return Needs(inputs=any(variant.symmetric is None or variant.range == "mse" for variant in integers))
 
     def needed_opset(self, form: str) -> tuple[int, str]:
+        if self.rules:
+            return max(variant.needed_opset(form) for variant in self.variants())
         if self.dtype == "bfloat16":
             return BFLOAT16_FROM_OPSET, f"there is no bfloat16 before opset {BFLOAT16_FROM_OPSET}"
         per_channel = self.granularity != "tensor" and self.dtype not in HALVES
@@ -116,9 +118,10 @@ class QuantizeWeights(WeightPass):
         return opset, f"{lacking} before opset {opset}"
 
     def apply(self, model: Model, context: Context) -> list[Outcome]:
-        if self.bits < 8 and context.storing.form != DEFAULT_FORM:
+        fewest = min(variant.bits for variant in self.variants())
+        if fewest < 8 and context.storing.form != DEFAULT_FORM:
             raise UsageError(
-                f"{self.name}: {self.bits} bits are packed in form {DEFAULT_FORM}; {context.storing.form} has 8: leave "
+                f"{self.name}: {fewest} bits are packed in form {DEFAULT_FORM}; {context.storing.form} has 8: leave "
                 "--bits or --form out"
             )
         considered = self.considered(model)
@@ -127,7 +130,7 @@ class QuantizeWeights(WeightPass):
         counts = felt(model, weights, context) if self.uses else {}
         for weight, encoding in in_parallel(
             weights,
-            lambda weight: self._encoded(
+            lambda weight: self.of(weight)._encoded(
                 weight, context, small=small.get(weight.name), importance=counts.get(weight.value)
             ),
             context.threads,
@@ -157,6 +160,7 @@ class QuantizeWeights(WeightPass):
         if self.smallest == "same" or self.dtype in HALVES or context.storing.form == "dequantize":
             return {}
         total = sum(weight.tensor.nbytes for weight in weights)
+        weights = [weight for weight in weights if self.rule_of(weight) is None]
         halves, others = _SMALLEST_SHARE * total, (0.0 if self.bits == 8 else _SMALL_SHARE * total)
         found: dict[str, Literal["float16", "8 bits"]] = {}
         for weight in sorted(weights, key=lambda weight: (weight.tensor.nbytes, weight.name)):
@@ -188,7 +192,7 @@ class QuantizeWeights(WeightPass):
         if weight.is_elementwise and self._is_short(integers.sqnr_db):
             return self._instead(weight, array, integers.sqnr_db, context)
         by_output = f", {BY_OUTPUT}" if importance is not None else ""
-        detail = f"{self._detail(weight, integers)}{by_output}{_said(apart)}"
+        detail = f"{self._detail(weight, integers)}{by_output}{said(apart)}"
         return Encoding(integers.affine, detail, integers.sqnr_db)
 
     def _reason_for_eight(self, weight: Weight, small: str | None) -> str | None:
@@ -248,21 +252,8 @@ class QuantizeWeights(WeightPass):
             and axis is not None
         ):
             made = equalised(array, made, axis, quantized, dtype, importance)
-        made, apart = self._kept_apart(weight, array, made, importance, context)
+        made, apart = kept_apart(weight, array, made, importance, context, self.cpu)
         return replace(made, affine=replace(made.affine, shape=weight.shape)), apart
-
-    def _kept_apart(
-        self, weight: Weight, array: np.ndarray, made: Quantized, importance: np.ndarray | None, context: Context
-    ) -> tuple[Quantized, KeptApart]:
-        """The same for sums of two products in 16 bits, where there will be such sums: safe, or counted."""
-        form = preferred_form(weight.value) or ("integer" if context.storing.form == "integer" else None)
-        in_integers = form in _MULTIPLIED and cheapest(weight, made.affine, context.storing).form.name == form
-        if not made.affine.signed or not in_integers:
-            return made, KeptApart()
-        orders = tuple(filter(None, dict.fromkeys(summed_axes(use) for use in weight.uses)))
-        if self.cpu == "native":
-            return made, pairs_left(made.affine.codes.load(), orders)
-        return without_saturation(array, made, orders, context.store, importance)
 
     def _grain(self, weight: Weight) -> Grain:
         return asked_grain(weight, self.granularity, None if weight.is_elementwise else self.block)
@@ -283,13 +274,3 @@ class QuantizeWeights(WeightPass):
         elements = weight.size // made.affine.scale.size
         grain = f"per block of {elements}" if elements <= (self.block or 0) else grain
         return f"{kind}, {'symmetric' if made.symmetric else 'asymmetric'}, {grain}{second}"
-
-
-def _said(apart: KeptApart) -> str:
-    """In a ledger."""
-    if apart.left:
-        return f", {apart.left} pair{'s' * (apart.left != 1)} of products {MAY_SATURATE}"
-    counts = {f"pair{'s' * (apart.pairs != 1)} moved apart": apart.pairs,
-              f"scale{'s' * (apart.scales != 1)} enlarged": apart.scales}  # fmt: skip
-    done = " and ".join(f"{count} {what}" for what, count in counts.items() if count)
-    return f", {done} for processors without VNNI" if done else ""

@@ -15,10 +15,11 @@ from nncompress.model.weights import Weight
 from nncompress.numerics.shared import Shared, shared
 from nncompress.numerics.sqnr import decibels
 from nncompress.numerics.tables import tables
-from nncompress.passes.base import Stage, WeightPass, unfit
+from nncompress.passes.base import Stage, unfit
 from nncompress.passes.context import Context
 from nncompress.passes.encoding import Encoding, asked_grain, attached, block_problem, felt
 from nncompress.passes.parallel import in_parallel
+from nncompress.passes.rules import RuledPass
 from nncompress.passes.statistics import BY_OUTPUT, Needs
 from nncompress.results.record import Outcome
 
@@ -27,7 +28,7 @@ _SCALE_BYTES = 2
 
 
 @dataclass(frozen=True)
-class ShareWeights(WeightPass):
+class ShareWeights(RuledPass):
     """Lets the weights of a tensor share 2 to 256 values, found by k-means, and stores which one each has.
 
     The values lie where the weights are, close together where these are many: at the same number of bits the error is
@@ -53,7 +54,7 @@ class ShareWeights(WeightPass):
     stage: ClassVar[Stage] = Stage.ENCODINGS
 
     def problem(self) -> str | None:
-        return block_problem(self.block, self.granularity)
+        return block_problem(self.block, self.granularity) or super().problem()
 
     @property
     def uses(self) -> Needs:
@@ -66,7 +67,7 @@ class ShareWeights(WeightPass):
         weights, outcomes = self.select(model)
         counts = felt(model, weights, context)
         for weight, made in in_parallel(
-            weights, lambda weight: self._shared(weight, counts.get(weight.value), context), context.threads
+            weights, lambda weight: self.of(weight)._shared(weight, counts.get(weight.value), context), context.threads
         ):
             outcomes.append(attached(weight, made, self.name, context, only_if_smaller=self.only_if_smaller))
         return outcomes

@@ -10,7 +10,7 @@ from nncompress.errors import UsageError, nearest
 from nncompress.passes import pass_named
 from nncompress.passes.base import Pass
 
-_LISTS = {"include", "exclude", "op_types", "dynamic"}
+_LISTS = {"include", "exclude", "op_types", "dynamic", "rules"}
 
 
 def parse_step(text: str) -> Pass:

@@ -25,7 +25,7 @@ from nncompress.numerics.blas_threads import one_blas_thread
 from nncompress.onnx_file.write import written_bytes
 from nncompress.passes.base import Pass, Stage
 from nncompress.passes.context import Context
-from nncompress.passes.quantize_weights import MAY_SATURATE
+from nncompress.passes.saturating import MAY_SATURATE
 from nncompress.passes.store_lossless import StoreLossless, store_rest
 from nncompress.results.record import LedgerLine, Outcome, Rewritten, SizeStep, Skipped
 from nncompress.results.rules.on_requests import KeptOpset

@@ -14,7 +14,8 @@ from nncompress.numerics.affine import Affine
 from nncompress.numerics.saturation import saturating_product
 from nncompress.numerics.sqnr import sqnr_db
 from nncompress.passes.context import Context
-from nncompress.passes.quantize_weights import MAY_SATURATE, QuantizeWeights
+from nncompress.passes.quantize_weights import QuantizeWeights
+from nncompress.passes.saturating import MAY_SATURATE
 from nncompress.results.record import Rewritten
 from tests.models import model_of, noise, only_weight
 
