@@ -27,7 +27,6 @@ LARGEST_FOLDED_BYTES = 1 << 30  # onnxruntime folds no constant beyond that, and
 SPARSE_NODE_BYTES = 600  # nodes, names and headers of a sparse layout; measured, rounded up
 BFLOAT16_FILLED_FROM = 20  # the opset in which ConstantOfShape learned it
 LEAST_OPSET = {"dense": 7, "sparse-gaps": 11, "sparse-mask": 11}
-_BIT = Numbers(np.dtype(np.uint8), 1)
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ class Payload:
     def numbers(self, opset: int) -> Numbers:
         """How they lie one after the other."""
         packs = self.bits is not None and self.bits < 8 and opset >= LEAST_PACKED_OPSET
-        return Numbers(self.dtype, self.bits if packs else None)
+        return Numbers(self.dtype, opset, self.bits if packs else None)
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,7 @@ def _dense_layout(payload: Payload, numbers: Numbers) -> Layout:
 
 def _mask_layout(payload: Payload, numbers: Numbers, nonzeros: int) -> Layout:
     small = (1 + len(payload.shape)) * INDEX_BYTES  # an axis, the shape
-    data = _BIT.size_bytes(payload.size) + numbers.size_bytes(nonzeros + 1)
+    data = _bit(numbers).size_bytes(payload.size) + numbers.size_bytes(nonzeros + 1)
 
     def draft(draft: Draft) -> ir.Value:
         return _mask(draft, payload, numbers)
@@ -123,9 +122,14 @@ def _gaps(draft: Draft, payload: Payload, numbers: Numbers) -> ir.Value:
     return draft.node("Reshape", [dense, _integers(draft, payload.shape)])
 
 
+def _bit(numbers: Numbers) -> Numbers:
+    """Of a mask beside these."""
+    return Numbers(np.dtype(np.uint8), numbers.opset, 1)
+
+
 def _mask(draft: Draft, payload: Payload, numbers: Numbers) -> ir.Value:
     mask, values = mask_and_values(payload.held.load())
-    bits = draft.node("Cast", [_BIT.draft(draft, lambda: mask, mask.shape)], {"to": int(ir.DataType.INT32)})
+    bits = draft.node("Cast", [_bit(numbers).draft(draft, lambda: mask, mask.shape)], {"to": int(ir.DataType.INT32)})
     # the rank of each set bit, counted from 1, and 0 elsewhere, picks from the values behind a leading zero
     picks = draft.node("Mul", [_running_sum(draft, bits), bits])
     table = np.concatenate([np.zeros(1, values.dtype), values])

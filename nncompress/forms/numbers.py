@@ -1,7 +1,11 @@
 """How the numbers of an array lie one after the other in a constant: as they are, or packed, and unpacked at load.
 
-packed, for each plane:   BitShift to the left (cuts off those before), BitShift to the right (those behind)
+packed, for each plane:   BitwiseAnd, BitShift to the right         from opset 18 on, in bytes
+                          Cast, Div, Mod                            before, as int32
 planes of one code:       high * 2^width + low
+
+No quotient of bytes may have a remainder, nor a bit be shifted out of one: OpenVINO rounds the one to the nearest, and
+keeps the other.
 """
 
 from __future__ import annotations
@@ -17,17 +21,23 @@ from nncompress.model.edit import Draft
 from nncompress.model.tensors import lazy
 from nncompress.numerics.packing import pack, packed_bytes, plane_widths
 
-LEAST_PACKED_OPSET = 11  # BitShift
+LEAST_PACKED_OPSET = 11
+_MASKED_FROM = 18  # BitwiseAnd
 INDEX_BYTES = 8  # of one number of a shape, an axis, a start or an end
 _PLANE_NODE_BYTES, _JOIN_NODE_BYTES = 330, 260  # nodes, names and headers; measured, rounded up
 
 
 @dataclass(frozen=True)
 class Numbers:
-    """Of `dtype`, in whole bytes; or integers of `bits` (1 to 7) that are packed."""
+    """Of `dtype`, in whole bytes; or integers of `bits` (1 to 7) that are packed, and unpacked as `opset` has it."""
 
     dtype: np.dtype
+    opset: int
     bits: int | None = None
+
+    @property
+    def _masks(self) -> bool:
+        return self.opset >= _MASKED_FROM
 
     @property
     def offset(self) -> int:
@@ -39,7 +49,8 @@ class Numbers:
         if self.bits is None:
             return count * self.dtype.itemsize
         widths = plane_widths(self.bits)
-        shifts = sum(8 // width + 1 for width in widths)
+        each = sum(8 // width for width in widths)
+        shifts = 2 * each if self._masks else 4 * (each + len(widths))
         rows = INDEX_BYTES + 4 * (len(widths) - 1) if len(widths) > 1 else 0
         ends = 2 * INDEX_BYTES + INDEX_BYTES * (len(widths) == 1) if count % 8 else 0
         return packed_bytes(count, self.bits) + shifts + rows + ends + INDEX_BYTES * rank
@@ -61,8 +72,8 @@ class Numbers:
             value = draft.node("Reshape", [value, row])
             for place, width in enumerate(widths[1:], 1):
                 low = draft.node("Reshape", [self._plane(draft, load, place, count), row])
-                high = draft.node("Mul", [_whole(draft, value), draft.constant(np.array(2**width, np.int32), "p")])
-                value = draft.node("Add", [high, _whole(draft, low)])
+                high = draft.node("Mul", [self._whole(draft, value), draft.constant(np.array(2**width, np.int32), "p")])
+                value = draft.node("Add", [high, self._whole(draft, low)])
         if count % 8:
             ends = (draft.constant(np.array([end], np.int64), "i") for end in (0, count))
             value = draft.node("Slice", [value, *ends])
@@ -72,10 +83,11 @@ class Numbers:
         """What stands for 0 in what `draft` yields, [1]."""
         if self.bits is None:
             return np.zeros(1, self.dtype)
-        return np.full(1, self.offset, np.uint8 if len(plane_widths(self.bits)) == 1 else np.int32)
+        in_bytes = self._masks and len(plane_widths(self.bits)) == 1
+        return np.full(1, self.offset, np.uint8 if in_bytes else np.int32)
 
     def _plane(self, draft: Draft, load: Callable[[], np.ndarray], place: int, count: int) -> ir.Value:
-        """The numbers of one plane, [bytes, numbers in a byte], uint8."""
+        """The numbers of one plane, [bytes, numbers in a byte], uint8 or int32."""
         assert self.bits is not None, "planes are of packed numbers"
         bits, width = self.bits, plane_widths(self.bits)[place]
         size = packed_bytes(count, width)
@@ -84,10 +96,15 @@ class Numbers:
             return pack(load().reshape(-1), bits, self.offset)[place].reshape(-1, 1)
 
         column = draft.constant(lazy(packed, ir.DataType.UINT8, (size, 1), ""), "q")
-        left, right = np.arange(0, 8, width, dtype=np.uint8), np.array(8 - width, np.uint8)
-        first = draft.node("BitShift", [column, draft.constant(left, "p")], {"direction": "LEFT"})
-        return draft.node("BitShift", [first, draft.constant(right, "p")], {"direction": "RIGHT"})
+        places, largest = np.arange(8 - width, -1, -width, dtype=np.uint8), 2**width - 1
+        if self._masks:
+            masks = draft.constant(np.array(largest, np.uint8) << places, "p")
+            alone = draft.node("BitwiseAnd", [column, masks])
+            return draft.node("BitShift", [alone, draft.constant(places, "p")], {"direction": "RIGHT"})
+        whole = draft.node("Cast", [column], {"to": int(ir.DataType.INT32)})
+        ending = draft.node("Div", [whole, draft.constant(np.int32(1) << places.astype(np.int32), "p")])
+        return draft.node("Mod", [ending, draft.constant(np.array(largest + 1, np.int32), "p")])
 
-
-def _whole(draft: Draft, value: ir.Value) -> ir.Value:
-    return draft.node("Cast", [value], {"to": int(ir.DataType.INT32)})
+    def _whole(self, draft: Draft, value: ir.Value) -> ir.Value:
+        """Of a plane, as int32."""
+        return draft.node("Cast", [value], {"to": int(ir.DataType.INT32)}) if self._masks else value

@@ -28,14 +28,15 @@ def sparse(codes: np.ndarray, share: float) -> np.ndarray:
 @pytest.mark.parametrize("shape", [(80, 50), (73, 53)])
 @pytest.mark.parametrize("dtype", [np.int8, np.uint8])
 @pytest.mark.parametrize("bits", range(1, 8))
+@pytest.mark.parametrize("opset", [11, 18])
 def test_what_was_packed_comes_back(
-    bits: int, dtype: type, shape: tuple[int, ...], zeros: float, tmp_path: Path
+    bits: int, dtype: type, shape: tuple[int, ...], zeros: float, opset: int, tmp_path: Path
 ) -> None:
     low = -(2 ** (bits - 1)) if dtype is np.int8 else 0
     codes = sparse(np.random.default_rng(bits).integers(low, low + 2**bits, shape).astype(dtype), zeros)
     payload = Payload(Plain(codes), shape, codes.dtype, int(np.count_nonzero(codes)), bits)
-    layout = cheapest_layout(payload, 11)
-    model = model_of(BODY, opset=11)
+    layout = cheapest_layout(payload, opset)
+    model = model_of(BODY, opset=opset)
     before = len(file_of(model, tmp_path / "a").read_bytes())
     draft = Draft(Names(model))
     value = layout.draft(draft)
