@@ -55,6 +55,7 @@ CASES = (
     Case("`folded`, 8 bits", ("quantize-weights",)),
     *(Case(f"`folded, bitpacked`, {bits} bits", (f"quantize-weights:bits={bits},block=16",)) for bits in range(2, 8)),
     Case("`dequantize`", ("quantize-weights",), "dequantize", 0.02),
+    Case("`dequantize`, 4 bits, opset 21", ("quantize-weights:bits=4,block=16",), "dequantize", 0.05),
     Case("`integer`", ("quantize-weights",), "integer", 0.02),
     Case("rounded activations", ("quantize-activations:activations=static", "quantize-weights"), tolerance=0.03,
          calibration="synthetic"),

@@ -8,7 +8,7 @@ from nncompress.errors import UsageError
 from nncompress.forms.cast import Cast
 from nncompress.forms.codebook import Codebook
 from nncompress.forms.dense import Dense
-from nncompress.forms.dequantize import PER_CHANNEL_FROM_OPSET, Dequantize
+from nncompress.forms.dequantize import BITS, FOUR_BITS_FROM_OPSET, PER_CHANNEL_FROM_OPSET, Dequantize
 from nncompress.forms.fill import Fill
 from nncompress.forms.folded import Folded
 from nncompress.forms.form import DEFAULT_FORM, Form, Target
@@ -26,8 +26,15 @@ def form_names() -> list[str]:
     return [DEFAULT_FORM, *(form.name for form in ALL_FORMS if form.on_request)]
 
 
-def needed_opset(name: str, *, per_channel: bool) -> int:
-    """The opset from which on form `name` holds integers with one scale, or with one for each channel."""
+def bits_of(name: str) -> tuple[int, ...]:
+    """How many bits the integers may have that form `name` holds."""
+    return {DEFAULT_FORM: tuple(range(2, 9)), Dequantize.name: BITS}.get(name, (8,))
+
+
+def needed_opset(name: str, *, per_channel: bool, bits: int) -> int:
+    """The opset from which on form `name` holds integers of so many bits with one scale, or one for each channel."""
+    if name == Dequantize.name and bits == 4:
+        return FOUR_BITS_FROM_OPSET
     if per_channel and name == Dequantize.name:
         return PER_CHANNEL_FROM_OPSET
     return next(form.least_opset for form in ALL_FORMS if form.name == name)

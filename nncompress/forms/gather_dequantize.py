@@ -37,6 +37,8 @@ class GatherDequantize:
     def obstacle(self, weight: Weight, affine: Affine, storing: Storing) -> str | None:
         if not weight.lookups:
             return "it is not only looked up"
+        if affine.codes_shape != affine.shape:
+            return "its scales are those of blocks"
         axis = weight.lookups[0].channel_axes[0]
         if any(d > 1 for d in affine.scale.shape[:axis]):
             return "its scales differ along an axis before the one that is looked up"

@@ -27,6 +27,11 @@ INDEX_BYTES = 8  # of one number of a shape, an axis, a start or an end
 _PLANE_NODE_BYTES, _JOIN_NODE_BYTES = 330, 260  # nodes, names and headers; measured, rounded up
 
 
+def tensor_bytes(count: int, dtype: np.dtype) -> int:
+    """Of so many numbers in an ONNX tensor, in which those of 4 bits lie two in a byte."""
+    return -(-count * ir.DataType.from_numpy(dtype).bitwidth // 8)
+
+
 @dataclass(frozen=True)
 class Numbers:
     """Of `dtype`, in whole bytes; or integers of `bits` (1 to 7) that are packed, and unpacked as `opset` has it."""
@@ -47,7 +52,7 @@ class Numbers:
     def size_bytes(self, count: int, rank: int = 1) -> int:
         """Of all constants of `count` numbers in an array of so many axes, exactly."""
         if self.bits is None:
-            return count * self.dtype.itemsize
+            return tensor_bytes(count, self.dtype)
         widths = plane_widths(self.bits)
         each = sum(8 // width for width in widths)
         shifts = 2 * each if self._masks else 4 * (each + len(widths))

@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from nncompress.errors import UsageError
-from nncompress.forms import needed_opset
+from nncompress.forms import bits_of, needed_opset
 from nncompress.forms.choice import cheapest, obstacle, saves
 from nncompress.forms.form import DEFAULT_FORM
 from nncompress.forms.narrow import BFLOAT16_FROM_OPSET
@@ -51,7 +51,8 @@ class QuantizeWeights(RuledPass):
     """
 
     bits: Literal[2, 3, 4, 5, 6, 7, 8] = 8
-    """bits of one integer; fewer than 8 are packed without gaps (form folded, opset 11)"""
+    """bits of one integer; fewer than 8 are packed without gaps (form folded, opset 11), 4 are a type in form dequantize
+    (opset 21)"""
     dtype: Literal["int8", "uint8", "float16", "bfloat16"] = "int8"
     """type of the stored numbers"""
     symmetric: bool | None = field(default=None, metadata={"option": "--symmetric/--asymmetric"})
@@ -77,7 +78,7 @@ class QuantizeWeights(RuledPass):
     """biases as float16, where that saves bytes, in form folded and where no later pass moves them; or not"""
     smallest: Literal["float16", "same"] = "float16"
     """the smallest weights, which together make up 0.1 % of all, as float16, and with fewer than 8 bits those that make
-    up 3 % in 8 bits (not in the form dequantize): each may do as much damage as a large one, and they save next to
+    up 3 % in 8 bits (form dequantize has no float16): each may do as much damage as a large one, and they save next to
     nothing; or the same as the others"""
     elementwise_db: float = field(default=50.0, metadata={"option": "--elementwise-db"})
     """least SQNR of constants that are added or multiplied as they are; what integers cannot keep becomes float16"""
@@ -111,18 +112,19 @@ class QuantizeWeights(RuledPass):
         if self.dtype == "bfloat16":
             return BFLOAT16_FROM_OPSET, f"there is no bfloat16 before opset {BFLOAT16_FROM_OPSET}"
         per_channel = self.granularity != "tensor" and self.dtype not in HALVES
-        opset = needed_opset(form, per_channel=per_channel)
+        opset = needed_opset(form, per_channel=per_channel, bits=self.bits)
         if opset <= OLDEST_OPSET:
             return super().needed_opset(form)
-        lacking = f"there is no form {form}{' with one scale a channel' * per_channel}"
+        with_ = f" with {self.bits} bits" if self.bits < 8 else " with one scale a channel" * per_channel
+        lacking = f"there is no form {form}{with_}"
         return opset, f"{lacking} before opset {opset}"
 
     def apply(self, model: Model, context: Context) -> list[Outcome]:
-        fewest = min(variant.bits for variant in self.variants())
-        if fewest < 8 and context.storing.form != DEFAULT_FORM:
+        form = context.storing.form
+        for bits in {variant.bits for variant in self.variants()} - set(bits_of(form)):
+            having = " and ".join(map(str, bits_of(form)))
             raise UsageError(
-                f"{self.name}: {fewest} bits are packed in form {DEFAULT_FORM}; {context.storing.form} has 8: leave "
-                "--bits or --form out"
+                f"{self.name}: form {form} has {having} bits, {DEFAULT_FORM} has {bits}: leave --bits or --form out"
             )
         considered = self.considered(model)
         weights, outcomes = self.selected(model, considered)
@@ -157,11 +159,12 @@ class QuantizeWeights(RuledPass):
 
     def _smallest(self, weights: Sequence[Weight], context: Context) -> dict[str, Literal["float16", "8 bits"]]:
         """Names of those that together make up so little that more bits cost next to nothing, and in what they are."""
-        if self.smallest == "same" or self.dtype in HALVES or context.storing.form == "dequantize":
+        if self.smallest == "same" or self.dtype in HALVES:
             return {}
         total = sum(weight.tensor.nbytes for weight in weights)
         weights = [weight for weight in weights if self.rule_of(weight) is None]
-        halves, others = _SMALLEST_SHARE * total, (0.0 if self.bits == 8 else _SMALL_SHARE * total)
+        halves = 0.0 if context.storing.form == "dequantize" else _SMALLEST_SHARE * total
+        others = 0.0 if self.bits == 8 else _SMALL_SHARE * total
         found: dict[str, Literal["float16", "8 bits"]] = {}
         for weight in sorted(weights, key=lambda weight: (weight.tensor.nbytes, weight.name)):
             halves, others = halves - weight.tensor.nbytes, others - weight.tensor.nbytes

@@ -20,6 +20,7 @@ from nncompress.numerics.encoded import Encoded
 from nncompress.numerics.half import rounded_to_half
 from nncompress.numerics.held import Store
 from nncompress.numerics.sparse import Pruned
+from nncompress.passes.context import Context
 from nncompress.passes.quantize_weights import QuantizeWeights
 from tests.models import context_for, model_of, noise, only_weight, proto_from, run, session
 
@@ -318,3 +319,53 @@ def test_a_transposed_weight_before_a_vector_is_stored_folded() -> None:
     assert made.note == "onnxruntime multiplies a transposed matrix that is no constant and a vector wrongly"
     x = noise(24)
     np.testing.assert_allclose(run(model, x=x)[0], encoding.decode().T @ x, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("zero_points", [False, True])
+@pytest.mark.parametrize("block", [None, 16, 20])
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+@pytest.mark.parametrize("body", ["y = MatMul(x, w)", "y = Gemm(x, w)"])
+def test_four_bits_and_blocks_of_dequantize_linear_decode_to_the_bit(
+    body: str, dtype: str, block: int | None, zero_points: bool
+) -> None:
+    weight = noise(64, 61) + np.float32(zero_points)
+    model = model_of(f"g (float[64,64] x) => (float[64,61] y) {{ {body} }}", opset=21, w=weight)
+    options = {"bits": 4, "block": block, "dtype": dtype, "min_size": 1, "only_if_smaller": False, "smallest": "same"}
+    storing = Context(Storing(21, "dequantize"))
+    QuantizeWeights(symmetric=not zero_points, **options).apply(model, storing)  # type: ignore[arg-type]
+    encoding = encoded_of(only_weight(model))
+    assert isinstance(encoding, Affine)
+    made = stored(model, encoding, "dequantize")
+    assert (made.name, made.note) == ("dequantize", None)
+    assert made.size_bytes - 64 * 61 // 2 <= encoding.scale.size * 4.5 + 3
+    (node,) = [node for node in proto_from(model).graph.node if node.op_type == "DequantizeLinear"]
+    sizes = {attribute.name: attribute.i for attribute in node.attribute}
+    assert sizes.get("block_size") == (None if block is None else 16)
+    assert np.array_equal(exact(model, np.eye(64, dtype=np.float32)), encoding.decode())
+
+
+def test_convolutions_have_blocks_across_their_kernels() -> None:
+    weight = noise(12, 8, 3, 3)
+    model = model_of("g (float[1,8,3,3] x) => (float[1,12,1,1] y) { y = Conv(x, w) }", opset=21, w=weight)
+    options = {"bits": 4, "block": 24, "min_size": 1, "only_if_smaller": False, "smallest": "same"}
+    QuantizeWeights(**options).apply(model, Context(Storing(21, "dequantize")))  # type: ignore[arg-type]
+    encoding = encoded_of(only_weight(model))
+    assert isinstance(encoding, Affine)
+    assert stored(model, encoding, "dequantize").name == "dequantize"
+    (node,) = [node for node in proto_from(model).graph.node if node.op_type == "DequantizeLinear"]
+    assert {attribute.name: attribute.i for attribute in node.attribute} == {"axis": 1, "block_size": 24}
+    x = noise(1, 8, 3, 3, seed=1)
+    expected = (x[:, None].astype(np.float64) * encoding.decode()).sum(axis=(2, 3, 4))
+    np.testing.assert_allclose(exact(model, x)[..., 0, 0], expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("bits", [8, 4])
+def test_tables_with_blocks_are_folded(bits: int) -> None:
+    table = noise(50, 64)
+    model = model_of("g (int64[3] i) => (float[3,64] y) { y = Gather(w, i) }", opset=21, w=table)
+    options = {"bits": bits, "block": 16, "min_size": 1, "only_if_smaller": False, "smallest": "same"}
+    QuantizeWeights(**options).apply(model, context_for(model))  # type: ignore[arg-type]
+    encoding = encoded_of(only_weight(model))
+    assert isinstance(encoding, Affine)
+    assert stored(model, encoding).form.name == "folded"
+    assert np.array_equal(run(model, i=np.array([0, 49, 7]))[0], encoding.decode()[[0, 49, 7]])
