@@ -51,7 +51,7 @@ class QuantizeWeights(RuledPass):
     """
 
     bits: Literal[2, 3, 4, 5, 6, 7, 8] = 8
-    """bits of one integer; fewer than 8 are packed without gaps (form folded, opset 11), and 4 may be a type of their own
+    """bits of one integer; fewer than 8 are packed without gaps (form folded, opset 11), 4 may be a type of their own
     (form dequantize, opset 21)"""
     dtype: Literal["int8", "uint8", "float16", "bfloat16"] = "int8"
     """type of the stored numbers"""
