@@ -14,6 +14,7 @@ from nncompress.files.places import MADE_UP
 from nncompress.forms import check_form, check_target
 from nncompress.forms.form import DEFAULT_FORM
 from nncompress.model.model import Model
+from nncompress.model.short_names import strip as strip_names
 from nncompress.onnx_file.memory import AnyModel, as_model, to_proto
 from nncompress.onnx_file.output import OutputFile, check_result
 from nncompress.onnx_file.read import load
@@ -74,18 +75,19 @@ def compress(
     freeze_inputs: bool = False,
     keep_opset: bool = False,
     keep_metadata: bool = False,
+    strip: bool = False,
     calibration: str | Path | None = None,
     calibration_cache: str | Path | None = None,
 ) -> Model:
     """A compressed copy of `model`, a path or what is loaded, whose `ledger` says what was done to each weight.
 
     Where no pass finds anything to do, the copy is the model as it was. `freeze_inputs`: initializers that are also
-    graph inputs become constants and are compressed as well. `keep_opset`: a model whose opset is too old for what the
-    passes or the form need is not raised to a newer one. `keep_metadata`: what exporters write on nodes and values for
-    debugging stays also where it is more than 1 % of the result. `calibration`: samples, as `data` of `compare`, for
-    passes that need them, such as CorrectBiases; "synthetic" makes some up. `calibration_cache`: a file that keeps what
-    activations were like for a next time. Raises UsageError for impossible options, InputError for a model that
-    cannot be read.
+    graph inputs become constants and are compressed as well. `keep_opset`: a model whose opset is too old for what
+    the passes or the form need is not raised to a newer one. `keep_metadata`: what exporters write on nodes and
+    values for debugging stays also where it is more than 1 % of the result; `strip`: none of it stays, and nodes
+    and inner values get short names. `calibration`: samples, as `data` of `compare`, for passes that need them,
+    such as CorrectBiases; "synthetic" makes some up. `calibration_cache`: a file that keeps what activations were
+    like for a next time. Raises UsageError for impossible options, InputError for a model that cannot be read.
     """
     check_form(form)
     checked, original = _checked(passes), as_model(model)
@@ -103,6 +105,8 @@ def compress(
         cache=None if samples is None else samples.cache,
         keep_metadata=keep_metadata,
     )
+    if strip:
+        strip_names(compressed.model)
     compressed.model.ledger = compressed.lines
     return compressed.model
 

@@ -90,7 +90,9 @@ def limit_sources(sources: Mapping[str, str]) -> dict[str, str]:
 
 
 def writing_of(options: WriteOptions) -> Writing:
-    """Raises UsageError for an unknown form."""
+    """Raises UsageError for an unknown form, and for options that contradict each other."""
+    if options.strip and options.keep_metadata:
+        raise UsageError("--strip and --keep-metadata contradict each other: leave one of them out")
     if not 0 <= options.threads <= _MOST_THREADS:
         raise UsageError(f"--threads must be 0 (all cores) to {_MOST_THREADS}, not {options.threads}")
     threads = options.threads or os.cpu_count() or 1
@@ -103,6 +105,7 @@ def storing_of(options: StoreOptions) -> Writing:
         check_form(options.form), check_target(options.target), _aim(options.aim), options.external_data,
         keep_failed=options.keep_failed,
         freeze_inputs=options.freeze_inputs, keep_opset=options.keep_opset, keep_metadata=options.keep_metadata,
+        strip=options.strip,
     )  # fmt: skip
 
 

@@ -232,6 +232,11 @@ class StoreOptions(FormOptions):
         shared_option("--keep-metadata", group="Output", text="Keep what exporters write on nodes and values for "
                 "debugging also where it is more than 1 % of the result."),
     ] = False  # fmt: skip
+    strip: Annotated[
+        bool,
+        shared_option("--strip", group="Output", text="Short names for values but inputs and outputs, none for nodes, "
+               "and nothing for debugging."),
+    ] = False  # fmt: skip
     freeze_inputs: Annotated[
         bool,
         option("--freeze-inputs", group="Output", text="Weights that are also inputs, which callers may override, "

@@ -1,7 +1,7 @@
 """What a recipe or a configuration file may set besides passes and budgets: the options that commands share.
 
 `seed`, `seconds`, `threads`, `bench_threads`, `form`, `target`, `aim`, `external_data`, `register_library`,
-`keep_opset` and `keep_metadata` stand at the top, the data in a table `[data]` (path, labels, calibration,
+`keep_opset`, `keep_metadata` and `strip` stand at the top, the data in a table `[data]` (path, labels, calibration,
 calibration_cache, dims, metric, metric_output), and the limits in `[limits]`. Paths are relative to the folder of the
 file.
 """
@@ -87,6 +87,7 @@ class Settings:
     register_library: list[StrictStr] | None = None  # files
     keep_opset: StrictBool | None = None
     keep_metadata: StrictBool | None = None
+    strip: StrictBool | None = None
     data: DataSettings = DataSettings()
     limits: Limits = Limits()
 

@@ -15,6 +15,7 @@ from nncompress.errors import NoOutputError
 from nncompress.forms.form import DEFAULT_FORM, Target
 from nncompress.model.inventory import quantized_parts
 from nncompress.model.model import Model
+from nncompress.model.short_names import strip
 from nncompress.onnx_file.facts import file_bytes, file_facts
 from nncompress.onnx_file.output import OutputFile, check_result, check_target
 from nncompress.onnx_file.read import load
@@ -50,6 +51,7 @@ class Writing:
     freeze_inputs: bool = False  # initializers that are also inputs become constants
     keep_opset: bool = False  # do without what needs a newer one
     keep_metadata: bool = False  # what exporters wrote for debugging, however large
+    strip: bool = False  # names that nobody needs, too
 
 
 @with_libraries
@@ -83,8 +85,7 @@ def compress_file(
             chosen = choose(passes, trials, limits) if is_mixed(passes) else Chosen(tuple(passes))
             if settled is not None:
                 settled(chosen.passes)
-            compressed = with_reasons(trials.compressed(chosen.passes), chosen.reasons)
-            _require_change(original, compressed)
+            compressed = _made(original, chosen, trials, writing)
             notes = (*chosen.notes, *original.notes, *_complaint(original), *compressed.notes)
             notes += calibration_notes(passes, compressed.outcomes, samples, calibrating)
         out = stack.enter_context(_output(target, original, writing))
@@ -123,6 +124,15 @@ def _trials(writing: Writing, proved: Opened, samples: Samples | None) -> Trials
         None if samples is None else samples.feeds, None if samples is None else samples.cache,
         Preparing(writing.freeze_inputs, writing.keep_opset, check), writing.keep_metadata,
     )  # fmt: skip
+
+
+def _made(original: Model, chosen: Chosen, trials: Trials, writing: Writing) -> Compressed:
+    """The result as it is written."""
+    compressed = with_reasons(trials.compressed(chosen.passes), chosen.reasons)
+    _require_change(original, compressed)
+    if writing.strip:
+        strip(compressed.model)
+    return compressed
 
 
 def _requests(writing: Writing, compressed: Compressed, samples: Samples | None) -> Requests:

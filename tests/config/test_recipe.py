@@ -60,7 +60,7 @@ BAD_RECIPES = [
     ("steps = []", 'it needs [[steps]] with pass = "NAME"'),
     ("steps = 3", 'it needs [[steps]] with pass = "NAME"'),
     ("steps = ['quantize-weights']", 'it needs [[steps]] with pass = "NAME"'),
-    ("[[step]]\npass = 'factorize'", "unknown key 'step' (did you mean 'steps'?)"),
+    ("[[step]]\npass = 'factorize'", "unknown key 'step' (did you mean 'steps' or 'strip'?)"),
     ("[[steps]]\nrank = 3", "step 1: unknown pass ''"),
     ("[[steps]]\npass = 'factorise'", "step 1: unknown pass 'factorise' (did you mean 'factorize'?)"),
     ("[[steps]]\npass = 'factorize'\nrnk = 3", "step 1: factorize: unknown option 'rnk' (did you mean 'rank'?)"),
