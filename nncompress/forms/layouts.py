@@ -4,7 +4,7 @@ A layout drafts constants and nodes that yield the dense array. onnxruntime comp
 is made, so that they cost file size only. Codes of less than a byte are packed, in each of them:
 
     dense         every number                                                               n * width
-    sparse-gaps   values and 8-bit distances:   CumSum -> ScatterElements into zeros         nonzeros * (width + 1)
+    sparse-gaps   values and distances:         CumSum -> ScatterElements into zeros       nonzeros * (width + 1/2 or 1)
     sparse-mask   values and one bit a place:   unpack -> CumSum -> Gather                   nonzeros * width + n / 8
 """
 
@@ -21,7 +21,7 @@ import onnx_ir as ir
 from nncompress.forms.numbers import INDEX_BYTES, LEAST_PACKED_OPSET, Numbers
 from nncompress.model.edit import Draft
 from nncompress.numerics.held import Held
-from nncompress.numerics.sparse import entries_with_gaps, gaps_and_values, mask_and_values
+from nncompress.numerics.sparse import GAP_BITS, entries_with_gaps, gaps_and_values, mask_and_values
 
 LARGEST_FOLDED_BYTES = 1 << 30  # onnxruntime folds no constant beyond that, and would decode at every inference
 SPARSE_NODE_BYTES = 600  # nodes, names and headers of a sparse layout; measured, rounded up
@@ -77,9 +77,10 @@ def cheapest_layout(payload: Payload, opset: int) -> Layout:
         return dense
     layouts = [dense, _mask_layout(payload, numbers, nonzeros)]
     fills = opset >= BFLOAT16_FILLED_FROM or payload.dtype != ml_dtypes.bfloat16
-    if fills and _gaps_layout(payload, numbers, nonzeros).cost < min(layout.cost for layout in layouts):
-        entries = entries_with_gaps(payload.held.load() != 0)
-        layouts.append(_gaps_layout(payload, numbers, entries))
+    for bits in GAP_BITS if fills else ():
+        if _gaps_layout(payload, numbers, nonzeros, bits).cost < min(layout.cost for layout in layouts):
+            entries = entries_with_gaps(payload.held.load() != 0, bits)
+            layouts.append(_gaps_layout(payload, numbers, entries, bits))
     return min(layouts, key=lambda layout: layout.cost)
 
 
@@ -103,19 +104,27 @@ def _mask_layout(payload: Payload, numbers: Numbers, nonzeros: int) -> Layout:
     return Layout("sparse-mask", data + small, SPARSE_NODE_BYTES + numbers.node_bytes, draft, numbers.offset)
 
 
-def _gaps_layout(payload: Payload, numbers: Numbers, entries: int) -> Layout:
+def _gaps_layout(payload: Payload, numbers: Numbers, entries: int, bits: int) -> Layout:
     small = (1 + 1 + len(payload.shape)) * INDEX_BYTES  # an axis, the size, the shape
-    data = entries + numbers.size_bytes(entries)
+    distances = _distances(numbers, bits)
+    data = distances.size_bytes(entries) + numbers.size_bytes(entries)
 
     def draft(draft: Draft) -> ir.Value:
-        return _gaps(draft, payload, numbers)
+        return _gaps(draft, payload, numbers, bits)
 
-    return Layout("sparse-gaps", data + small, SPARSE_NODE_BYTES + numbers.node_bytes, draft, numbers.offset)
+    nodes = SPARSE_NODE_BYTES + numbers.node_bytes + distances.node_bytes
+    return Layout("sparse-gaps", data + small, nodes, draft, numbers.offset)
 
 
-def _gaps(draft: Draft, payload: Payload, numbers: Numbers) -> ir.Value:
-    gaps, values = gaps_and_values(payload.held.load())
-    places = _running_sum(draft, draft.node("Cast", [draft.constant(gaps, "g")], {"to": int(ir.DataType.INT32)}))
+def _distances(numbers: Numbers, bits: int) -> Numbers:
+    """Of values beside these."""
+    return Numbers(np.dtype(np.uint8), numbers.opset, bits if bits < 8 else None)
+
+
+def _gaps(draft: Draft, payload: Payload, numbers: Numbers, bits: int) -> ir.Value:
+    gaps, values = gaps_and_values(payload.held.load(), bits)
+    distances = _distances(numbers, bits).draft(draft, lambda: gaps, gaps.shape)
+    places = _running_sum(draft, draft.node("Cast", [distances], {"to": int(ir.DataType.INT32)}))
     zeros = draft.node("ConstantOfShape", [_integers(draft, [payload.size])], {"value": ir.Tensor(numbers.zero())})
     row = numbers.draft(draft, lambda: values, values.shape)
     dense = draft.node("ScatterElements", [zeros, places, row], {"axis": 0})

@@ -1,4 +1,4 @@
-"""Sparse storage of a dense array: which places are not zero, as 8-bit gaps or as a bit mask, and their values."""
+"""Sparse storage of a dense array: which places are not zero, as gaps of few bits or a bit mask, and their values."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from nncompress.numerics.held import Held
 
-LARGEST_GAP = 255
+GAP_BITS = (8, 4)
 
 
 @dataclass(frozen=True)
@@ -34,28 +34,29 @@ class Pruned:
         return {"values": self.values}
 
 
-def gaps_and_values(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The non-zeros of `array` in row-major order: `gaps` (uint8) and `values`, equally long.
+def gaps_and_values(array: np.ndarray, bits: int = 8) -> tuple[np.ndarray, np.ndarray]:
+    """The non-zeros of `array` in row-major order: `gaps` (uint8, each below 2^bits) and `values`, equally long.
 
-    The running sum of the gaps is the place of each value. A gap above 255 is bridged by entries whose value is 0.
+    The running sum of the gaps is the place of each value. A gap that is larger is bridged by entries whose value is 0.
     """
+    largest = 2**bits - 1
     flat = array.reshape(-1)
     places = np.flatnonzero(flat)
     distances = np.diff(places, prepend=0)
-    bridges = np.maximum(distances - 1, 0) // LARGEST_GAP
+    bridges = np.maximum(distances - 1, 0) // largest
     ends = np.cumsum(bridges + 1) - 1  # where each real entry lands
-    gaps = np.full(int(ends[-1]) + 1 if len(ends) else 0, LARGEST_GAP, np.uint8)
+    gaps = np.full(int(ends[-1]) + 1 if len(ends) else 0, largest, np.uint8)
     values = np.zeros(len(gaps), flat.dtype)
-    gaps[ends] = distances - bridges * LARGEST_GAP
+    gaps[ends] = distances - bridges * largest
     values[ends] = flat[places]
     return gaps, values
 
 
-def entries_with_gaps(array: np.ndarray) -> int:
+def entries_with_gaps(array: np.ndarray, bits: int = 8) -> int:
     """How many entries `gaps_and_values` makes."""
     places = np.flatnonzero(array.reshape(-1))
     distances = np.diff(places, prepend=0)
-    return int(len(places) + (np.maximum(distances - 1, 0) // LARGEST_GAP).sum())
+    return int(len(places) + (np.maximum(distances - 1, 0) // (2**bits - 1)).sum())
 
 
 def mask_and_values(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -64,7 +64,7 @@ def handed_out(model: Model, dtype: type) -> np.ndarray:
 def layout_for(sparsity: float, opset: int, *, allowed: bool = True) -> str:
     if opset < 11 or not allowed:
         return ""
-    return {0.0: "", 0.8: ", sparse-mask", 0.97: ", sparse-gaps"}[sparsity]
+    return {0.0: "", 0.7: ", sparse-mask", 0.97: ", sparse-gaps"}[sparsity]
 
 
 # ------------------------------------------------------------------------------------------------ affine
@@ -82,7 +82,7 @@ BIG = (120, 200)
 
 
 @pytest.mark.parametrize("opset", OPSETS)
-@pytest.mark.parametrize("sparsity", [0.8, 0.97])
+@pytest.mark.parametrize("sparsity", [0.7, 0.97])
 @pytest.mark.parametrize("kind", DTYPES)
 def test_sparse_codes_decode_to_the_bit(kind: str, sparsity: float, opset: int) -> None:
     dtype = DTYPES[kind]
@@ -96,7 +96,7 @@ def test_sparse_codes_decode_to_the_bit(kind: str, sparsity: float, opset: int) 
 
 
 @pytest.mark.parametrize("opset", OPSETS)
-@pytest.mark.parametrize("sparsity", [0.8, 0.97])
+@pytest.mark.parametrize("sparsity", [0.7, 0.97])
 @pytest.mark.parametrize("kind", DTYPES)
 def test_sparse_floats_decode_to_the_bit(kind: str, sparsity: float, opset: int) -> None:
     dtype = DTYPES[kind]
@@ -109,7 +109,7 @@ def test_sparse_floats_decode_to_the_bit(kind: str, sparsity: float, opset: int)
 
 
 @pytest.mark.parametrize("columns", range(193, 200))
-@pytest.mark.parametrize("sparsity", [0.8, 0.97])
+@pytest.mark.parametrize("sparsity", [0.7, 0.97])
 def test_sizes_that_fill_no_whole_byte_of_a_mask_decode_to_the_bit(sparsity: float, columns: int) -> None:
     weight = noise(121, columns)
     weight[np.random.default_rng(1).random(weight.shape) < sparsity] = 0
@@ -290,7 +290,7 @@ def test_dequantize_linear_always_has_a_zero_point() -> None:
 
 # ------------------------------------------------------------------------------------------------ halves
 @pytest.mark.parametrize("opset", [7, 11, 13, 20])
-@pytest.mark.parametrize("sparsity", [0.0, 0.8, 0.97])
+@pytest.mark.parametrize("sparsity", [0.0, 0.7, 0.97])
 @pytest.mark.parametrize("kind", ["float", "double"])
 @pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
 def test_halves_decode_to_the_bit_in_every_layout(dtype: type, kind: str, sparsity: float, opset: int) -> None:

@@ -24,7 +24,7 @@ def sparse(codes: np.ndarray, share: float) -> np.ndarray:
     return codes
 
 
-@pytest.mark.parametrize("zeros", [0.0, 0.8, 0.99])
+@pytest.mark.parametrize("zeros", [0.0, 0.7, 0.88, 0.99])
 @pytest.mark.parametrize("shape", [(80, 50), (73, 53)])
 @pytest.mark.parametrize("dtype", [np.int8, np.uint8])
 @pytest.mark.parametrize("bits", range(1, 8))
@@ -52,7 +52,7 @@ def test_what_was_packed_comes_back(
         assert np.array_equal(got[0] - layout.offset, codes)
 
 
-@pytest.mark.parametrize(("zeros", "name"), [(0.0, "bitpacked"), (0.8, "sparse-mask"), (0.99, "sparse-gaps")])
+@pytest.mark.parametrize(("zeros", "name"), [(0.0, "bitpacked"), (0.7, "sparse-mask"), (0.99, "sparse-gaps")])
 def test_zeros_that_are_left_out_take_no_bits_either(zeros: float, name: str) -> None:
     codes = sparse(np.random.default_rng(0).integers(-8, 8, (300, 300)).astype(np.int8), zeros)
     nonzeros = int(np.count_nonzero(codes))

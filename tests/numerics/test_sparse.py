@@ -6,7 +6,7 @@ from hypothesis import given, settings, strategies as st
 from hypothesis.extra import numpy as hnp
 
 from nncompress.numerics.held import Store
-from nncompress.numerics.sparse import LARGEST_GAP, Pruned, entries_with_gaps, gaps_and_values, mask_and_values
+from nncompress.numerics.sparse import GAP_BITS, Pruned, entries_with_gaps, gaps_and_values, mask_and_values
 
 
 def from_gaps(gaps: np.ndarray, values: np.ndarray, size: int) -> np.ndarray:
@@ -25,11 +25,13 @@ def from_mask(mask: np.ndarray, values: np.ndarray, size: int) -> np.ndarray:
 
 
 def check(array: np.ndarray) -> None:
-    gaps, values = gaps_and_values(array)
-    assert gaps.dtype == np.uint8
-    assert values.dtype == array.dtype
-    assert len(gaps) == len(values) == entries_with_gaps(array)
-    assert np.array_equal(from_gaps(gaps, values, array.size), array.reshape(-1))
+    for bits in GAP_BITS:
+        gaps, values = gaps_and_values(array, bits)
+        assert gaps.dtype == np.uint8
+        assert gaps.max(initial=0) < 2**bits
+        assert values.dtype == array.dtype
+        assert len(gaps) == len(values) == entries_with_gaps(array, bits)
+        assert np.array_equal(from_gaps(gaps, values, array.size), array.reshape(-1))
     mask, kept = mask_and_values(array)
     assert (mask.dtype, len(mask)) == (np.uint8, array.size)
     assert len(kept) == np.count_nonzero(array)
@@ -51,7 +53,7 @@ def test_any_small_array_survives(array: np.ndarray) -> None:
     check(array)
 
 
-@pytest.mark.parametrize("distance", [0, 1, 254, 255, 256, 257, 509, 510, 511, 765, 766, 5000])
+@pytest.mark.parametrize("distance", [0, 1, 14, 15, 16, 29, 30, 31, 254, 255, 256, 257, 509, 510, 511, 765, 766, 5000])
 def test_distances_around_the_largest_gap_survive(distance: int) -> None:
     array = np.zeros(distance + 2, np.float32)
     array[[0, distance + 1 if distance else 1]] = 3, 4
@@ -81,7 +83,7 @@ def test_a_bridge_has_the_largest_gap_and_the_value_zero() -> None:
     array = np.zeros(600, np.int8)
     array[[10, 599]] = 1, 2
     gaps, values = gaps_and_values(array)
-    assert gaps.tolist() == [10, LARGEST_GAP, LARGEST_GAP, 79]
+    assert gaps.tolist() == [10, 255, 255, 79]
     assert values.tolist() == [1, 0, 0, 2]
 
 
