@@ -12,6 +12,7 @@ from nncompress.model.edit import rename, root_of
 from nncompress.model.metadata import drop_debugging
 from nncompress.model.model import Model, Scope
 
+_ANNOTATION = "quant_parameter_tensor_names"  # where onnx-ir keeps what a graph says of a value, by other names
 _FIRST, _NEXT = string.ascii_letters, string.ascii_letters + string.digits
 
 
@@ -25,6 +26,7 @@ def strip(model: Model) -> None:
         if isinstance(root_of(model, scope), ir.Function):
             continue
         for value in _values(scope):
+            value.meta.pop(_ANNOTATION, None)
             if value.name and value.name not in kept:
                 rename(scope, value, next(fresh))
         for node in scope:

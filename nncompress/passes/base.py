@@ -77,6 +77,10 @@ class Pass(ABC):
         """What is wrong with the options; None if they can be used."""
         return None
 
+    def spares(self, weight: Weight) -> str | None:
+        """Why it will make no integers of this weight though it does of others; None if it may."""
+        return None
+
     def needed_opset(self, form: str) -> tuple[int, str]:
         """The opset from which on it can do all that it is asked for, with weights in `form`; and why."""
         return OLDEST_OPSET, f"nothing can be stored smaller before opset {OLDEST_OPSET}"

@@ -59,7 +59,7 @@ class Binarize(RuledPass):
             lambda weight: self.of(weight)._binarized(weight, counts.get(weight.value), context),
             context.threads,
         ):
-            outcomes.append(attached(weight, made, self.name, context, only_if_smaller=self.only_if_smaller))
+            outcomes.append(attached(weight, made, self.name, context, only_if_smaller=self.of(weight).only_if_smaller))
         return outcomes
 
     def _binarized(self, weight: Weight, importance: np.ndarray | None, context: Context) -> str | Encoding:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from nncompress.errors import NoOutputError, reason
 from nncompress.forms.form import Storing
+from nncompress.model.weights import Weight
 from nncompress.numerics.held import Held, Store
 from nncompress.passes.statistics import Calibration
 
@@ -22,6 +24,7 @@ class Context:
     draft: bool = False  # nobody keeps the result: statistics that passes could do without are left out
     calibration: Calibration | None = None  # None: there are no calibration data
     moves_biases: bool = False  # a pass that needs calibration data may do so
+    spared: Callable[[Weight], str | None] = lambda weight: None  # why a pass makes no integers of it, where one may
 
 
 class _Store(Store):

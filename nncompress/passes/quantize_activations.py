@@ -91,17 +91,19 @@ class QuantizeActivations(WeightPass):
         others = [weight for weight in weights if weight not in dynamic]
         if others and context.calibration is None:
             raise UsageError(f"{self.name} needs calibration data")
-        return [*outcomes, *(self._static(model, others, context.calibration) if context.calibration else ())]
+        return [*outcomes, *(self._static(model, others, context.calibration, context) if context.calibration else ())]
 
     def _dynamic(self, weight: Weight, context: Context) -> Outcome:
-        reason = unsuitable(weight, context.storing)
+        reason = context.spared(weight) or unsuitable(weight, context.storing)
         if reason is not None:
             return Skipped(weight.name, self.name, reason)
         prefer_form(weight.value, "integer")
         return Rewritten(weight.name, self.name, "multiplied in integers, with scales computed at every inference")
 
-    def _static(self, model: Model, weights: Sequence[Weight], calibration: Calibration) -> list[Outcome]:
-        reasons = {id(weight.value): _reason_against(model, weight) for weight in weights}
+    def _static(
+        self, model: Model, weights: Sequence[Weight], calibration: Calibration, context: Context
+    ) -> list[Outcome]:
+        reasons = {id(weight.value): context.spared(weight) or _reason_against(model, weight) for weight in weights}
         if calibration.made_up:
             fed = (weight for weight in weights if any(_is_fed(use.node) for use in weight.uses))
             reasons |= {id(weight.value): _UNKNOWN_INPUT for weight in fed}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -106,6 +106,15 @@ class QuantizeWeights(RuledPass):
         integers = [variant for variant in self.variants() if variant.dtype not in HALVES]
         return Needs(inputs=any(variant.symmetric is None or variant.range == "mse" for variant in integers))
 
+    def spares(self, weight: Weight) -> str | None:
+        own = self.of(weight).dtype
+        return super().spares(weight) or (f"a rule stores it as {own}" if own in HALVES and own != self.dtype else None)
+
+    def not_inherited(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
+        if options.get("dtype") not in HALVES:
+            return {}
+        return {name: getattr(type(self), name) for name in _OF_INTEGERS}
+
     def needed_opset(self, form: str) -> tuple[int, str]:
         if self.rules:
             return max(variant.needed_opset(form) for variant in self.variants())
@@ -137,7 +146,9 @@ class QuantizeWeights(RuledPass):
             ),
             context.threads,
         ):
-            outcomes.append(attached(weight, encoding, self.name, context, only_if_smaller=self.only_if_smaller))
+            outcomes.append(
+                attached(weight, encoding, self.name, context, only_if_smaller=self.of(weight).only_if_smaller)
+            )
         changed = any(isinstance(outcome, Rewritten) for outcome in outcomes)
         return [*outcomes, *(self._halved_biases(model, context) if changed else ())]
 

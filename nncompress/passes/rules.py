@@ -44,7 +44,8 @@ class Rule:
     def __str__(self) -> str:
         """As it is typed."""
         words = [_KEEP] * self.keep + [f"{name}={value}" for name, value in self.options]
-        return " ".join([shlex.quote(self.match) if " " in self.match else self.match, *words])
+        is_plain = _words(self.match) == [self.match]
+        return " ".join([self.match if is_plain else shlex.quote(self.match), *words])
 
 
 def _read(value: Any) -> Any:
@@ -62,15 +63,29 @@ def _read(value: Any) -> Any:
 
 
 def _typed(text: str) -> dict[str, Any]:
-    match, *words = shlex.split(text) or [""]
+    parts = _words(text)
+    if parts is None:
+        raise ValueError(f"{text!r}: a name with quotes, backslashes or spaces is written in quotes")
+    match, *words = parts or [""]
+    names = [word.partition("=")[0] for word in words]
+    if len(set(names)) < len(names):
+        raise ValueError(f"{text!r}: an option is given twice")
     pairs = [word.partition("=") for word in words]
     return {_MATCH: match, **{name: _value(value) if equals else True for name, equals, value in pairs}}
+
+
+def _words(text: str) -> list[str] | None:
+    """As a shell takes them apart; None where a quote does not close."""
+    try:
+        return shlex.split(text)
+    except ValueError:
+        return None
 
 
 def _value(text: str) -> Any:
     """A TOML value, else the text itself."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
+        return tomllib.loads(f"value = {text.lower() if text.lower() in ('true', 'false') else text}")["value"]
     except ValueError:
         return text
 
@@ -121,10 +136,12 @@ class RuledPass(WeightPass):
         check_globs([rule.match for rule in self.rules], weights, stored_already(model))
         return super().selected(model, weights)
 
-    def _reason_against(self, weight: Weight) -> str | None:
-        reason = super()._reason_against(weight)
+    def spares(self, weight: Weight) -> str | None:
         rule = self.rule_of(weight)
-        return reason or (f"a rule keeps it as it is ({rule.match})" if rule and rule.keep else None)
+        return f"a rule keeps it as it is ({rule.match})" if rule and rule.keep else None
+
+    def _reason_against(self, weight: Weight) -> str | None:
+        return super()._reason_against(weight) or RuledPass.spares(self, weight)
 
     def _with(self, rule: Rule) -> Self:
         own = {option.name for option in dataclasses.fields(self)}
@@ -133,4 +150,11 @@ class RuledPass(WeightPass):
             if name not in known:
                 unknown = f"unknown option {name!r}{nearest(name, known)}"
                 raise UsageError(f"{name} is of the whole step" if name in own else unknown)
-        return dataclasses.replace(self, rules=(), **dict(rule.options))
+        options = dict(rule.options)
+        if options.get("granularity") == "tensor":
+            options.setdefault("block", None)
+        return dataclasses.replace(self, rules=(), **{**self.not_inherited(options), **options})
+
+    def not_inherited(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Other options as they are by default, where a rule with these does not go with those of the step."""
+        return {}

@@ -69,7 +69,7 @@ class ShareWeights(RuledPass):
         for weight, made in in_parallel(
             weights, lambda weight: self.of(weight)._shared(weight, counts.get(weight.value), context), context.threads
         ):
-            outcomes.append(attached(weight, made, self.name, context, only_if_smaller=self.only_if_smaller))
+            outcomes.append(attached(weight, made, self.name, context, only_if_smaller=self.of(weight).only_if_smaller))
         return outcomes
 
     def _shared(self, weight: Weight, importance: np.ndarray | None, context: Context) -> str | Encoding:

@@ -133,8 +133,12 @@ def format_smaller(before: float, after: float) -> str:
         return "new"
     ratio = before / after if after < before else after / before
     # two decimals would read as 1.00
-    change = f"{ratio:.2f}x" if ratio >= 1.005 else f"{abs(after - before) / before * 100:.2g} %"
+    change = f"{ratio:.2f}x" if ratio >= 1.005 else _small_share(abs(after - before) / before)
     return f"{change} {'smaller' if after < before else 'larger'}"
+
+
+def _small_share(share: float) -> str:
+    return "< 0.001 %" if share < 1e-5 else f"{share * 100:.2g} %"
 
 
 def _three_digits(value: float) -> str:

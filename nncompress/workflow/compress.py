@@ -129,7 +129,7 @@ def _trials(writing: Writing, proved: Opened, samples: Samples | None) -> Trials
 def _made(original: Model, chosen: Chosen, trials: Trials, writing: Writing) -> Compressed:
     """The result as it is written."""
     compressed = with_reasons(trials.compressed(chosen.passes), chosen.reasons)
-    _require_change(original, compressed)
+    _require_change(original, compressed, ["names alone are no reason for another file"] if writing.strip else [])
     if writing.strip:
         strip(compressed.model)
     return compressed
@@ -162,7 +162,7 @@ def _output(target: Path, original: Model, writing: Writing) -> Iterator[OutputF
         yield out
 
 
-def _require_change(original: Model, compressed: Compressed) -> None:
+def _require_change(original: Model, compressed: Compressed, also: Sequence[str]) -> None:
     if compressed.changed:
         return
     left = {(outcome.subject, outcome.reason) for outcome in compressed.outcomes if isinstance(outcome, Skipped)}
@@ -176,7 +176,7 @@ def _require_change(original: Model, compressed: Compressed) -> None:
     if compressed.kept_opset:
         said.insert(0, compressed.kept_opset.complaint)
     said = said or list(compressed.notes) or [_without_weights(compressed)]
-    raise NoOutputError(f"nothing was compressed: {'; '.join(said)}")
+    raise NoOutputError(f"nothing was compressed: {'; '.join([*said, *also])}")
 
 
 def _without_weights(compressed: Compressed) -> str:

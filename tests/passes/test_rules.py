@@ -6,14 +6,16 @@ from pathlib import Path
 
 import pytest
 
+import nncompress
 from nncompress.config.recipe import load_recipe, recipe_text
 from nncompress.errors import UsageError
 from nncompress.passes.base import Pass
 from nncompress.passes.quantize_weights import QuantizeWeights
 from nncompress.passes.rules import Rule
+from nncompress.passes.share_weights import ShareWeights
 from nncompress.passes.spec import described, make_pass, parse_step
 from nncompress.results.record import Rewritten, Skipped
-from tests.models import context_for, model_of, noise
+from tests.models import context_for, model_of, noise, proto_from
 
 TEXT = """
 [[steps]]
@@ -90,7 +92,8 @@ def test_a_name_with_spaces_is_quoted() -> None:
         ("* keep bits=4", "needs options such as bits = 4, or keep = true"),
         ("", 'it needs match = "GLOB"'),
         ({"bits": 4}, 'it needs match = "GLOB"'),
-        ("'* bits=4", "No closing quotation"),
+        ("'* bits=4", "a name with quotes, backslashes or spaces is written in quotes"),
+        ("* bits=4 bits=2", "an option is given twice"),
     ],
 )
 def test_what_is_wrong_with_a_rule_is_said(rule: object, problem: str) -> None:
@@ -113,3 +116,39 @@ def test_a_weight_with_a_rule_is_none_of_the_smallest() -> None:
 def test_the_opset_is_the_largest_that_a_rule_needs() -> None:
     plain, half = QuantizeWeights(), QuantizeWeights(rules=("* dtype=bfloat16",))  # type: ignore[arg-type]
     assert (plain.needed_opset("folded")[0], half.needed_opset("folded")[0]) == (7, 13)
+
+
+@pytest.mark.parametrize("name", ["it's", "a\\b", "'x'", '"q"', "a\tb", "a b", "body*", "w[0]"])
+def test_any_name_but_one_with_commas_comes_back_from_text(name: str) -> None:
+    step = QuantizeWeights(rules=({"match": name, "bits": 2},))  # type: ignore[arg-type]
+    assert parse_step(described(step)) == step
+
+
+def test_a_rule_does_not_inherit_what_does_not_go_with_it() -> None:
+    step = QuantizeWeights(bits=4, block=32, rules=("head dtype=float16", "tail granularity=tensor"))  # type: ignore[arg-type]
+    assert details(step)["head"] == "float16"
+    assert details(step)["tail"].endswith("per tensor")
+
+
+def test_a_rule_says_whether_more_bytes_are_taken() -> None:
+    model = model_of("agraph (float[n,10] x) => (float[n,10] y) { y = MatMul(x, w) }", w=noise(10, 10))
+    for rule, kind in (("w only_if_smaller=false", Rewritten), ("w only_if_smaller=true", Skipped)):
+        (outcome,) = ShareWeights(rules=(rule,)).apply(model, context_for(model))  # type: ignore[arg-type]
+        assert isinstance(outcome, kind)
+
+
+@pytest.mark.parametrize("rule", ["w keep", "w dtype=float16"])
+@pytest.mark.parametrize("activations", ["static", "dynamic"])
+def test_data_are_not_rounded_for_a_weight_that_stays_in_floating_point(activations: str, rule: str) -> None:
+    model = model_of(
+        "agraph (float[n,64] x) => (float[n,64] y) { a = MatMul(x, w) b = Relu(a) y = MatMul(b, v) }",
+        w=noise(64, 64), v=noise(64, 64, seed=1),
+    )  # fmt: skip
+    steps = [
+        parse_step(f"quantize-activations:activations={activations}"),
+        parse_step(f"quantize-weights:rules={rule}"),
+    ]
+    made = nncompress.compress(model, steps, calibration="synthetic")
+    readers = [node for node in proto_from(made).graph.node if "Quantize" in node.op_type]
+    assert "x" not in [name for node in readers for name in node.input]
+    assert len(readers) > 0

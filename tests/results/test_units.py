@@ -110,7 +110,8 @@ def test_shares_points_and_decibels() -> None:
         (1_210_000, 313_500, "3.86x smaller"),
         (100, 120, "1.20x larger"),
         (100, 100, "same"),
-        (1_000_000, 999_990, "0.001 % smaller"),  # not "1.00x smaller"
+        (1_000_000, 999_990, "0.001 % smaller"),
+        (1_000_000_000, 999_999_999, "< 0.001 % smaller"),  # not "1.00x smaller"
         (100, 0, "gone"),
         (0, 100, "new"),
     ],
