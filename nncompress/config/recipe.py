@@ -29,6 +29,7 @@ from nncompress.files.texts import read_text
 from nncompress.passes import ALL_PASSES
 from nncompress.passes.base import Pass
 from nncompress.passes.document import step_schema
+from nncompress.passes.option_types import typed_value
 from nncompress.passes.rules import Rule
 from nncompress.passes.spec import make_pass
 
@@ -117,7 +118,7 @@ def _change(content: dict[str, Any], change: str) -> None:
     for key in parents:
         holder = holder.setdefault(key, {}) if isinstance(holder, dict) else _item(holder, key, change)
     if isinstance(holder, dict):
-        holder[last] = _value(text)
+        holder[last] = typed_value(text)
     else:
         raise UsageError(f"--set {change!r}: {'.'.join(parents)} is not a table")
 
@@ -141,14 +142,6 @@ def _item(holder: object, key: str, change: str) -> Any:
     if not key.isdecimal() or len(key) > 9 or int(key) >= len(holder):
         raise UsageError(f"--set {change!r}: there is no step {key!r}; they are 0 to {len(holder) - 1}")
     return holder[int(key)]
-
-
-def _value(text: str) -> Any:
-    """A TOML value, else the text itself."""
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except (ValueError, RecursionError):  # no TOML, or a number of thousands of digits
-        return text.strip()
 
 
 # ------------------------------------------------------------------------------------------------ writing

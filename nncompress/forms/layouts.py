@@ -96,7 +96,7 @@ def _dense_layout(payload: Payload, numbers: Numbers) -> Layout:
 
 def _mask_layout(payload: Payload, numbers: Numbers, nonzeros: int) -> Layout:
     small = (1 + len(payload.shape)) * INDEX_BYTES  # an axis, the shape
-    data = _bit(numbers).size_bytes(payload.size) + numbers.size_bytes(nonzeros + 1)
+    data = _places(numbers, 1).size_bytes(payload.size) + numbers.size_bytes(nonzeros + 1)
 
     def draft(draft: Draft) -> ir.Value:
         return _mask(draft, payload, numbers)
@@ -106,7 +106,7 @@ def _mask_layout(payload: Payload, numbers: Numbers, nonzeros: int) -> Layout:
 
 def _gaps_layout(payload: Payload, numbers: Numbers, entries: int, bits: int) -> Layout:
     small = (1 + 1 + len(payload.shape)) * INDEX_BYTES  # an axis, the size, the shape
-    distances = _distances(numbers, bits)
+    distances = _places(numbers, bits)
     data = distances.size_bytes(entries) + numbers.size_bytes(entries)
 
     def draft(draft: Draft) -> ir.Value:
@@ -116,14 +116,14 @@ def _gaps_layout(payload: Payload, numbers: Numbers, entries: int, bits: int) ->
     return Layout("sparse-gaps", data + small, nodes, draft, numbers.offset)
 
 
-def _distances(numbers: Numbers, bits: int) -> Numbers:
-    """Of values beside these."""
+def _places(numbers: Numbers, bits: int) -> Numbers:
+    """What says where these belong: a mask of 1 bit, distances of more."""
     return Numbers(np.dtype(np.uint8), numbers.opset, bits if bits < 8 else None)
 
 
 def _gaps(draft: Draft, payload: Payload, numbers: Numbers, bits: int) -> ir.Value:
     gaps, values = gaps_and_values(payload.held.load(), bits)
-    distances = _distances(numbers, bits).draft(draft, lambda: gaps, gaps.shape)
+    distances = _places(numbers, bits).draft(draft, lambda: gaps, gaps.shape)
     places = _running_sum(draft, draft.node("Cast", [distances], {"to": int(ir.DataType.INT32)}))
     zeros = draft.node("ConstantOfShape", [_integers(draft, [payload.size])], {"value": ir.Tensor(numbers.zero())})
     row = numbers.draft(draft, lambda: values, values.shape)
@@ -131,14 +131,11 @@ def _gaps(draft: Draft, payload: Payload, numbers: Numbers, bits: int) -> ir.Val
     return draft.node("Reshape", [dense, _integers(draft, payload.shape)])
 
 
-def _bit(numbers: Numbers) -> Numbers:
-    """Of a mask beside these."""
-    return Numbers(np.dtype(np.uint8), numbers.opset, 1)
-
-
 def _mask(draft: Draft, payload: Payload, numbers: Numbers) -> ir.Value:
     mask, values = mask_and_values(payload.held.load())
-    bits = draft.node("Cast", [_bit(numbers).draft(draft, lambda: mask, mask.shape)], {"to": int(ir.DataType.INT32)})
+    bits = draft.node(
+        "Cast", [_places(numbers, 1).draft(draft, lambda: mask, mask.shape)], {"to": int(ir.DataType.INT32)}
+    )
     # the rank of each set bit, counted from 1, and 0 elsewhere, picks from the values behind a leading zero
     picks = draft.node("Mul", [_running_sum(draft, bits), bits])
     table = np.concatenate([np.zeros(1, values.dtype), values])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, WithJsonSchema
@@ -21,6 +22,15 @@ def _apart(value: Any) -> Any:
     if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
         return value
     return tuple(part.strip() for item in value for part in item.split(","))
+
+
+def typed_value(text: str) -> Any:
+    """A TOML value, True and False too, else the text itself."""
+    bare = text.strip()
+    try:
+        return tomllib.loads(f"value = {bare.lower() if bare in ('True', 'False') else bare}")["value"]
+    except (ValueError, RecursionError):  # no TOML, or a number of thousands of digits
+        return bare
 
 
 Share = Annotated[

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Self
@@ -22,6 +21,7 @@ from nncompress.model.lineage import stored_already
 from nncompress.model.model import Model
 from nncompress.model.weights import Weight
 from nncompress.passes.base import WeightPass
+from nncompress.passes.option_types import typed_value
 from nncompress.passes.select import check_globs, matches
 from nncompress.results.record import Outcome
 
@@ -71,7 +71,7 @@ def _typed(text: str) -> dict[str, Any]:
     if len(set(names)) < len(names):
         raise ValueError(f"{text!r}: an option is given twice")
     pairs = [word.partition("=") for word in words]
-    return {_MATCH: match, **{name: _value(value) if equals else True for name, equals, value in pairs}}
+    return {_MATCH: match, **{name: typed_value(value) if equals else True for name, equals, value in pairs}}
 
 
 def _words(text: str) -> list[str] | None:
@@ -80,14 +80,6 @@ def _words(text: str) -> list[str] | None:
         return shlex.split(text)
     except ValueError:
         return None
-
-
-def _value(text: str) -> Any:
-    """A TOML value, else the text itself."""
-    try:
-        return tomllib.loads(f"value = {text.lower() if text.lower() in ('true', 'false') else text}")["value"]
-    except ValueError:
-        return text
 
 
 RULE_SCHEMA = {
