@@ -232,7 +232,7 @@ VALUE_PASSES = st.tuples(
         st.builds(
             QuantizeWeights, dtype=st.sampled_from(["int8", "uint8"]), symmetric=st.booleans(), min_size=st.just(1),
             granularity=st.sampled_from(["channel", "tensor"]), only_if_smaller=st.just(False),
-            biases=st.just("keep"),
+            small_constants=st.just("keep"),
         ), max_size=1,
     ),
 ).map(lambda parts: [one for part in parts for one in part]).filter(bool)  # fmt: skip

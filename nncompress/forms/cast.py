@@ -15,6 +15,7 @@ from nncompress.forms.layouts import Layout, Payload
 from nncompress.model.edit import Editor, put_in_place
 from nncompress.model.weights import Weight
 from nncompress.numerics.narrow import Narrow
+from nncompress.numerics.scales import CAST_BYTES
 
 BFLOAT16_FROM_OPSET = 13
 
@@ -41,7 +42,7 @@ class Cast:
         return layout.size_bytes
 
     def node_bytes(self, narrow: Narrow, opset: int) -> int:
-        return 80
+        return CAST_BYTES
 
     def write(self, editor: Editor, weight: Weight, narrow: Narrow, layout: Layout) -> None:
         draft = editor.draft()

@@ -13,7 +13,7 @@ from nncompress.model.constants import constant_of, constant_tensor, float_const
 from nncompress.model.edit import drop_if_unread, home_of
 from nncompress.model.node_attributes import float_of, int_of, operand, standard_op
 
-_EPSILON = 1e-5
+EPSILON = 1e-5  # of BatchNormalization, where the node names none
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def normalisation(norm: ir.Node, result: ir.Value, channels: int) -> ChannelStep
     used = [out for out in norm.outputs[1:] if out.name or out.uses()]
     whole = int_of(norm, "training_mode", 0) == 0 and int_of(norm, "spatial", 1) == 1
     values = [operand(norm, index) for index in (1, 2, 3, 4)]
-    parameters, epsilon = [float_constant(value) for value in values], float_of(norm, "epsilon", _EPSILON)
+    parameters, epsilon = [float_constant(value) for value in values], float_of(norm, "epsilon", EPSILON)
     if used or not whole or epsilon is None or any(parameter is None for parameter in parameters):
         return None
     with np.errstate(all="ignore"):  # NaN of all kinds

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import onnx_ir as ir
 
-from nncompress.model.calls import Call, bound
+from nncompress.model.calls import Call, NodeLike, bound
 from nncompress.model.constants import FLOATS, constant_tensor, find_constants
 from nncompress.model.model import OLDEST_OPSET, Model, Scope, graphs_below, op_name, standard_opset
 from nncompress.model.moves import Shape
@@ -237,14 +237,19 @@ def _elementwise_use(node: ir.Node, call: Call | None, role: Role, origin: Origi
     tensor = constant_tensor(origin.value)
     if tensor is None or tensor.size < LEAST_ELEMENTWISE:
         return None
-    others = [value for index, value in enumerate(node.inputs) if index != role.index and value is not None]
-    if all(map(_is_constant, others)) or any(map(_decodes, others)):
+    if not meets_computed(node, role.index):
         return None
     shape = tuple(int(d) for d in tensor.shape.numpy())
     columns = (len(shape) - 1,) if 1 < shape[-1] <= _MOST_COLUMNS and len(shape) > 1 else ()
     reader, index = _reader(node, call, role, origin)
     direct = reader is node and node.inputs[index] is origin.value
     return Use(reader, index, op_name(node), role.kind, columns, (), direct)
+
+
+def meets_computed(node: NodeLike, index: int) -> bool:
+    """True for an operand of an elementwise operator that meets something computed, but no codes that it decodes."""
+    others = [value for i, value in enumerate(node.inputs) if i != index and value is not None]
+    return not all(map(_is_constant, others)) and not any(map(_decodes, others))
 
 
 def _is_constant(value: ir.Value) -> bool:

@@ -35,3 +35,11 @@ def rounded_to_half(weight: np.ndarray, dtype: np.dtype, store: Store) -> tuple[
     nonzeros, wide = int(np.count_nonzero(rounded)), np.dtype(np.float32)
     half = Narrow(store.hold(rounded.reshape(weight.shape)), weight.shape, dtype, nonzeros, wide)
     return half, decibels(signal, noise)
+
+
+def largest_error(before: np.ndarray, after: np.ndarray, units: np.ndarray) -> float:
+    """The largest |after - before| / unit (float arrays of one shape); inf where a value with unit 0 has changed."""
+    error = np.abs(after.astype(np.float64) - before.astype(np.float64))
+    with np.errstate(divide="ignore"):
+        ratios = np.divide(error, units, out=np.zeros_like(error), where=error > 0)
+    return float(ratios.max(initial=0))

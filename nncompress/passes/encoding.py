@@ -14,9 +14,12 @@ from nncompress.model.grain import Grain, grain_of, in_blocks, per_tensor
 from nncompress.model.model import Model
 from nncompress.model.weights import Weight
 from nncompress.numerics.encoded import Encoded
+from nncompress.numerics.half import HALVES, rounded_to_half
 from nncompress.numerics.importance import importance_of
 from nncompress.passes.context import Context
 from nncompress.results.record import Outcome, Rewritten, Skipped
+
+_LEAST_HALF_DB = 40.0  # float16 has about 74 dB and bfloat16 55; below this, values are too small for the type
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,19 @@ def attached(
         return Skipped(weight.name, by, f"scales and decoding nodes would eat the gain ({after})")
     attach(weight, encoding.encoded)
     return Rewritten(weight.name, by, encoding.detail, encoding.sqnr_db)
+
+
+def in_half(weight: Weight, array: np.ndarray, dtype: str, context: Context) -> str | Encoding:
+    """`array`, its values, as float16 or bfloat16; or the reason to leave it alone."""
+    if weight.dtype.itemsize <= 2:
+        return "it is stored in half precision already"
+    try:
+        half, sqnr_db = rounded_to_half(array, HALVES[dtype], context.store)
+    except OverflowError:
+        return f"holds values beyond the range of {dtype}"
+    if sqnr_db is not None and sqnr_db < _LEAST_HALF_DB:
+        return f"most of its values are too small for {dtype}: only {sqnr_db:.1f} dB would be left"
+    return Encoding(half, dtype, sqnr_db)
 
 
 def felt(model: Model, weights: Sequence[Weight], context: Context) -> dict[ir.Value, np.ndarray]:

@@ -11,32 +11,30 @@ import numpy as np
 
 from nncompress.errors import UsageError
 from nncompress.forms import bits_of, needed_opset
-from nncompress.forms.choice import cheapest, obstacle, saves
 from nncompress.forms.form import DEFAULT_FORM
 from nncompress.forms.narrow import BFLOAT16_FROM_OPSET
-from nncompress.model.biases import find_biases
-from nncompress.model.constants import FLOATS
-from nncompress.model.encoding import attach, preferred_form
+from nncompress.model.encoding import preferred_form
 from nncompress.model.grain import Grain
-from nncompress.model.model import OLDEST_OPSET, Model
+from nncompress.model.model import Model
+from nncompress.model.small_constants import find_small_constants
 from nncompress.model.weights import Weight
 from nncompress.numerics.affine import Quantized, quantize
 from nncompress.numerics.equalise import equalised
 from nncompress.numerics.grid import Range
-from nncompress.numerics.half import HALVES, rounded_to_half
+from nncompress.numerics.half import HALVES
 from nncompress.numerics.saturation import KeptApart
 from nncompress.numerics.scales import Kind
 from nncompress.passes.base import Stage, unfit
 from nncompress.passes.context import Context
-from nncompress.passes.encoding import Encoding, asked_grain, attached, block_problem, felt
+from nncompress.passes.encoding import Encoding, asked_grain, attached, block_problem, felt, in_half
 from nncompress.passes.parallel import in_parallel
 from nncompress.passes.rules import RuledPass
 from nncompress.passes.saturating import kept_apart, said
+from nncompress.passes.small_constants import halved
 from nncompress.passes.statistics import BY_OUTPUT, Needs
 from nncompress.results.record import Outcome, Rewritten
 
 _OF_INTEGERS = ("bits", "block", "symmetric", "granularity", "scales", "range", "cpu")
-_LEAST_HALF_DB = 40.0  # float16 has about 74 dB and bfloat16 55; below this, values are too small for the type
 _SMALLEST_SHARE, _SMALL_SHARE = 0.001, 0.03  # of the bytes of all weights
 _ONE_OF_THE_SMALLEST = "one of the smallest (--smallest same)"
 
@@ -74,8 +72,9 @@ class QuantizeWeights(RuledPass):
     """a second scale along the input axis for weights with outliers there (symmetric int8 only)"""
     only_if_smaller: bool = field(default=True, metadata={"option": "--only-if-smaller/--even-if-larger"})
     """leave weights alone whose scales and decoding nodes would eat the gain"""
-    biases: Literal["float16", "keep"] = "float16"
-    """biases as float16, where that saves bytes, in form folded and where no later pass moves them; or not"""
+    small_constants: Literal["float16", "bfloat16", "keep"] = "float16"
+    """type of biases, parameters of normalisation and constants that are added, multiplied or the like with what layers
+    compute, where that saves bytes and leaves --elementwise-db, in form folded; no biases that a later pass moves"""
     smallest: Literal["float16", "same"] = "float16"
     """the smallest weights, which together make up 0.1 % of all, as float16, and with fewer than 8 bits those that make
     up 3 % in 8 bits (form dequantize has no float16): each may do as much damage as a large one, and they save next to
@@ -90,7 +89,7 @@ class QuantizeWeights(RuledPass):
     name: ClassVar[str] = "quantize-weights"
     stage: ClassVar[Stage] = Stage.ENCODINGS
     takes_elementwise: ClassVar[bool] = True
-    of_the_step: ClassVar[frozenset[str]] = frozenset({"biases", "smallest"})
+    of_the_step: ClassVar[frozenset[str]] = frozenset({"small_constants", "smallest"})
 
     def problem(self) -> str | None:
         wrong = block_problem(self.block, self.granularity)
@@ -118,15 +117,14 @@ class QuantizeWeights(RuledPass):
     def needed_opset(self, form: str) -> tuple[int, str]:
         if self.rules:
             return max(variant.needed_opset(form) for variant in self.variants())
-        if self.dtype == "bfloat16":
-            return BFLOAT16_FROM_OPSET, f"there is no bfloat16 before opset {BFLOAT16_FROM_OPSET}"
+        needs = [super().needed_opset(form)]
+        if self.dtype == "bfloat16" or (self.small_constants == "bfloat16" and form == DEFAULT_FORM):
+            needs.append((BFLOAT16_FROM_OPSET, f"there is no bfloat16 before opset {BFLOAT16_FROM_OPSET}"))
         per_channel = self.granularity != "tensor" and self.dtype not in HALVES
         opset = needed_opset(form, per_channel=per_channel, bits=self.bits)
-        if opset <= OLDEST_OPSET:
-            return super().needed_opset(form)
         with_ = f" with {self.bits} bits" if self.bits < 8 else " with one scale a channel" * per_channel
-        lacking = f"there is no form {form}{with_}"
-        return opset, f"{lacking} before opset {opset}"
+        needs.append((opset, f"there is no form {form}{with_} before opset {opset}"))
+        return max(needs, key=lambda need: need[0])
 
     def apply(self, model: Model, context: Context) -> list[Outcome]:
         form = context.storing.form
@@ -150,23 +148,15 @@ class QuantizeWeights(RuledPass):
                 attached(weight, encoding, self.name, context, only_if_smaller=self.of(weight).only_if_smaller)
             )
         changed = any(isinstance(outcome, Rewritten) for outcome in outcomes)
-        return [*outcomes, *(self._halved_biases(model, context) if changed else ())]
+        return [*outcomes, *(self._small_constants(model, context) if changed else ())]
 
-    def _halved_biases(self, model: Model, context: Context) -> list[Outcome]:
-        """What could be stored as float16 of the constants that are only added."""
-        if self.biases == "keep" or context.storing.form != DEFAULT_FORM or context.moves_biases:
+    def _small_constants(self, model: Model, context: Context) -> list[Outcome]:
+        """What is stored in half precision of the constants that are no weights."""
+        if self.small_constants == "keep" or context.storing.form != DEFAULT_FORM:
             return []
-        outcomes: list[Outcome] = []
-        for bias in find_biases(model):
-            if self._reason_against(bias) or bias.dtype not in FLOATS or unfit(array := bias.array()):
-                continue
-            half = self._half(bias, array, context, "float16")
-            if isinstance(half, str) or self._is_short(half.sqnr_db) or obstacle(bias, half.encoded, context.storing):
-                continue
-            if saves(bias, cheapest(bias, half.encoded, context.storing)):
-                attach(bias, half.encoded)
-                outcomes.append(Rewritten(bias.name, self.name, half.detail, half.sqnr_db))
-        return outcomes
+        taking = replace(self, min_size=1)  # what is too small shows in bytes
+        found = [small for small in find_small_constants(model) if taking._reason_against(small.constant) is None]
+        return halved(found, self.small_constants, self.elementwise_db, self.name, context)
 
     def _smallest(self, weights: Sequence[Weight], context: Context) -> dict[str, Literal["float16", "8 bits"]]:
         """Names of those that together make up so little that more bits cost next to nothing, and in what they are."""
@@ -195,12 +185,12 @@ class QuantizeWeights(RuledPass):
         if reason:
             return reason
         if self.dtype in HALVES:
-            return self._half(weight, array, context)
+            return in_half(weight, array, self.dtype, context)
         why = self._reason_for_eight(weight, small) if self.bits < 8 else None
         if why is not None:
             made = replace(self, bits=8, block=None, smallest="same")._encoded(weight, context, importance=importance)
             return made if isinstance(made, str) else replace(made, detail=f"{made.detail}: {why}")
-        if small and not isinstance(half := self._half(weight, array, context, "float16"), str):
+        if small and not isinstance(half := in_half(weight, array, "float16", context), str):
             return replace(half, detail=f"float16: {_ONE_OF_THE_SMALLEST}")
         integers, apart = self._quantized(weight, array, context, importance)
         if weight.is_elementwise and self._is_short(integers.sqnr_db):
@@ -224,22 +214,10 @@ class QuantizeWeights(RuledPass):
     def _instead(self, weight: Weight, array: np.ndarray, sqnr_db: float | None, context: Context) -> str | Encoding:
         """As float16, where integers are not exact enough for values that are used as they are."""
         short = f"{self.dtype} would leave {sqnr_db:.1f} dB of values that are used as they are (--elementwise-db)"
-        half = self._half(weight, array, context, "float16")
+        half = in_half(weight, array, "float16", context)
         if isinstance(half, str) or self._is_short(half.sqnr_db):
             return short
         return replace(half, detail=f"float16: {short}")
-
-    def _half(self, weight: Weight, array: np.ndarray, context: Context, dtype: str | None = None) -> str | Encoding:
-        dtype = dtype or self.dtype
-        if weight.dtype.itemsize <= 2:
-            return "it is stored in half precision already"
-        try:
-            half, sqnr_db = rounded_to_half(array, HALVES[dtype], context.store)
-        except OverflowError:
-            return f"holds values beyond the range of {dtype}"
-        if sqnr_db is not None and sqnr_db < _LEAST_HALF_DB:
-            return f"most of its values are too small for {dtype}: only {sqnr_db:.1f} dB would be left"
-        return Encoding(half, dtype, sqnr_db)
 
     def _quantized(
         self, weight: Weight, array: np.ndarray, context: Context, importance: np.ndarray | None

@@ -262,7 +262,7 @@ def test_weights_with_one_name_get_names_of_their_own_and_answer_to_the_old_one(
 def test_a_bias_that_equals_a_weight_is_not_compressed_with_it() -> None:
     body = "g (float[8,8] x) => (float[8,8] y) { a = MatMul(x, w) y = Add(a, bias) }"
     model = as_model(proto_of(body, w=noise(8, 8), bias=noise(8, 8)))
-    compressed = compress_graph(model, [QuantizeWeights(min_size=1, only_if_smaller=False, biases="keep")])
+    compressed = compress_graph(model, [QuantizeWeights(min_size=1, only_if_smaller=False, small_constants="keep")])
     assert compressed.changed
     assert np.array_equal(constants_of(proto_from(compressed.model))["bias"], noise(8, 8))
 

@@ -20,7 +20,7 @@ from tests.calibrate.samples import applied
 from tests.models import as_model, noise, proto_of, run, weight_named
 
 BODY = "g (float[N,K] x) => (float[N,M] y) { y = MatMul(x, w) }"
-EXACT = QuantizeWeights(range="minmax", scales="float32", equalise=False, smallest="same", biases="keep")
+EXACT = QuantizeWeights(range="minmax", scales="float32", equalise=False, smallest="same", small_constants="keep")
 Sample = dict[str, np.ndarray]
 
 
@@ -124,12 +124,13 @@ def test_what_decides_nothing_asks_for_nothing() -> None:
         assert not step.uses
 
 
-def test_biases_become_float16_unless_a_later_pass_moves_them(tmp_path: Path) -> None:
+def test_small_constants_become_float16_but_no_biases_that_a_later_pass_moves(tmp_path: Path) -> None:
     from nncompress.passes.correct_biases import CorrectBiases
 
-    proto = proto_of("g (float[N,64] x) => (float[N,256] y) { y = Gemm(x, w, b) }", w=noise(64, 256), b=noise(256))
-    for passes, halved in (([QuantizeWeights()], True), ([QuantizeWeights(), CorrectBiases()], False)):
+    body = "g (float[N,64] x) => (float[N,256] y) { a = Gemm(x, w, b) y = LayerNormalization(a, s, t) }"
+    constants = {"w": noise(64, 256), **{name: noise(256, seed=seed) for seed, name in enumerate("bst")}}
+    for passes, halved in (([QuantizeWeights()], {"b", "s", "t"}), ([QuantizeWeights(), CorrectBiases()], {"s", "t"})):
         steps: list[Pass] = list(passes)
-        made = applied(proto, steps, tmp_path / "samples", [{"x": noise(8, 64, seed=seed)} for seed in range(3)])
-        details = [o.detail for o in made.outcomes if isinstance(o, Rewritten) and o.subject == "b"]
-        assert ("float16" in details) is halved
+        feeds = [{"x": noise(8, 64, seed=seed)} for seed in range(3)]
+        made = applied(proto_of(body, **constants), steps, tmp_path / "samples", feeds)
+        assert {o.subject for o in made.outcomes if isinstance(o, Rewritten) and o.detail == "float16"} == halved

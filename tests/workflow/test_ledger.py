@@ -22,7 +22,11 @@ from nncompress.workflow.prepare import Preparing
 from tests.models import as_model, dense_constant, file_of, model_of, noise, proto_from, proto_of
 
 SAMPLES = sorted((Path(__file__).parents[2] / "sample_models").rglob("*.onnx"))
-QUANTIZE, PRUNE, SPLIT = QuantizeWeights(biases="keep"), PruneMagnitude(sparsity=0.9), Factorize(rank=4, min_size=64)
+QUANTIZE, PRUNE, SPLIT = (
+    QuantizeWeights(small_constants="keep"),
+    PruneMagnitude(sparsity=0.9),
+    Factorize(rank=4, min_size=64),
+)
 CHAINS: dict[str, list[Pass]] = {
     "quantize": [QUANTIZE],
     "prune": [PRUNE],

@@ -25,7 +25,7 @@ from nncompress.workflow.trials import Trials, narrowed
 from tests.models import FLOAT, noise
 
 NAMES = ["fine", "odd [1]*", "last"]
-PASSES: list[Pass] = [QuantizeWeights(equalise=False, biases="keep")]
+PASSES: list[Pass] = [QuantizeWeights(equalise=False, small_constants="keep")]
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ def test_what_was_interrupted_goes_on_where_it_was(chain: Path, monkeypatch: pyt
     assert (report.weights, report.everything) == (whole.weights, whole.everything)
     assert report.notes[-1] == f"{kept} told 3 effects that had been measured before"
 
-    other: list[Pass] = [QuantizeWeights(equalise=False, biases="keep", range="minmax")]
+    other: list[Pass] = [QuantizeWeights(equalise=False, small_constants="keep", range="minmax")]
     assert not any("told" in note for note in measure_sensitivity(chain, other, proof=proof(chain), kept=kept)[0].notes)
     np.savez(chain.with_name("d.npz"), v0=noise(50, 32, seed=10))
     assert not any(
