@@ -34,7 +34,7 @@ OPTIONS: Mapping[str, str] = {
     **dict.fromkeys(("--op-types-to-quantize", "--operators-to-quantize", "--ops", "--op-type"), "--op-types"),
     "--op-types-to-exclude": "--op-types, which names those to take",
     # how they are compressed
-    "--biases": "--small-constants",
+    "--biases": "--small-constants",  # its name before other constants were
     "--per-channel": "--per channel",
     "--per-tensor": "--per tensor",
     "--weight-symmetric": "--symmetric",

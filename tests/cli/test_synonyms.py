@@ -13,6 +13,7 @@ ANSWERED = [
     (["quantize", MLP, "--overwrite"], "no such option: --overwrite; here it is --force"),
     (["quantize", MLP, "-y"], "no such option: -y; here it is --force"),
     (["quantize", MLP, "--per-channel"], "no such option: --per-channel; here it is --per channel"),
+    (["quantize", MLP, "--biases", "keep"], "no such option: --biases; here it is --small-constants"),
     (["quantize", MLP, "--per_tensor"], "no such option: --per_tensor; here it is --per tensor"),
     (["quantize", MLP, "--nodes-to-exclude", "x"], "no such option: --nodes-to-exclude; here it is --exclude"),
     (["quantize", MLP, "--nodes_to_quantize=x"], "no such option: --nodes_to_quantize; here it is --include"),

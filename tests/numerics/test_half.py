@@ -4,7 +4,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from nncompress.numerics.half import HALVES, rounded_to_half
+from nncompress.numerics.half import HALVES, largest_error, rounded_to_half
 from nncompress.numerics.held import Store
 from tests.models import noise
 
@@ -39,3 +39,12 @@ def test_what_float16_cannot_hold_is_an_error(largest: float, fits: bool) -> Non
         with pytest.raises(OverflowError, match="beyond the range of float16"):
             rounded_to_half(weight, HALVES["float16"], Store())
     assert np.isfinite(rounded_to_half(weight, np.dtype(ml_dtypes.bfloat16), Store())[0].decode()).all()
+
+
+def test_the_largest_error_is_that_of_one_value_in_its_own_unit() -> None:
+    before, after, units = noise(40), noise(40, seed=1), np.abs(noise(40, seed=2))
+    expected = max(abs(float(a) - float(b)) / float(u) for a, b, u in zip(after, before, units, strict=True))
+    assert largest_error(before, after, units) == pytest.approx(expected, rel=1e-12)
+    zeros = np.zeros(2, np.float32)
+    assert largest_error(zeros, zeros, zeros) == 0
+    assert largest_error(np.array([1.0, 1e-9]), np.array([1.0, 0]), np.array([1.0, 0])) == np.inf
