@@ -3,7 +3,8 @@
 onnxruntime does not compute it at load: it runs before a Conv at every inference, and turns a MatMul into one with
 int8 arithmetic. The zero point is always written: without one, older onnxruntimes compute some graphs wrongly and newer
 ones fuse no Gemm. Opset 10 to 27, with one scale a channel from 13 on, with 4 bits and blocks from 21 on, with 2 bits
-from 25 on: a MatMul with blocks of such codes becomes MatMulNBits in onnxruntime, which may be faster than one of floats.
+from 25 on: a MatMul with blocks of such codes becomes MatMulNBits in onnxruntime, which is faster than one of floats
+where one row is multiplied.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ BITS = (2, 4, 8)
 FROM_OPSET = {2: 25, 4: 21}
 """By bits, for fewer than 8: the opset from which on there are such integers."""
 _FROM_IR = {2: 13, 4: 10}  # the IR version that names their types
-_TYPES = {
+_TYPES: dict[tuple[int, bool], np.dtype] = {
     (2, True): np.dtype(ml_dtypes.int2), (2, False): np.dtype(ml_dtypes.uint2),
     (4, True): np.dtype(ml_dtypes.int4), (4, False): np.dtype(ml_dtypes.uint4),
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""2-bit integers in DequantizeLinear: what numpy decodes, four codes in a byte; what onnxruntime gets wrong is refused."""
+"""2-bit integers in DequantizeLinear: what numpy decodes, four codes in a byte; none where onnxruntime is wrong."""
 
 from __future__ import annotations
 
