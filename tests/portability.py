@@ -22,7 +22,7 @@ from tests.models import noise, proto_of
 
 ROOT = Path(__file__).parent.parent
 PAGE, README = ROOT / "docs" / "reference" / "forms.md", ROOT / "README.md"
-START, END = "<!-- from python -m tests.portability -->\n", "<!-- end -->\n"
+START, END = "<!-- python -m tests.portability -->\n", "<!-- end -->\n"
 OPSETS = (13, 21)  # without and with BitwiseAnd
 SAME = 1e-5  # the same but for the order of sums
 MODEL = """
@@ -59,13 +59,13 @@ CASES = (
     Case("`dequantize`", ("quantize-weights",), "dequantize", 0.02, common=True),
     Case("`dequantize`, 4 bits, opset 21", ("quantize-weights:bits=4,block=16",), "dequantize", 0.05, common=True),
     Case("`dequantize`, 2 bits, opset 25", ("quantize-weights:bits=2,block=16",), "dequantize", 0.05, common=True),
-    Case("`integer`", ("quantize-weights",), "integer", 0.02, common=True),
+    Case("`integer`", ("quantize-weights",), "integer", 0.02),
     Case("rounded activations", ("quantize-activations:activations=static", "quantize-weights"), tolerance=0.03,
          calibration="synthetic"),
     Case("`cast`", ("quantize-weights:dtype=float16",)),
     Case("`codebook, bitpacked`", ("share-weights:bits=3",), common=True),
     Case("`signs, bitpacked`", ("binarize",)),
-    Case("`sparse-mask`", ("prune-magnitude:sparsity=0.7",), common=True),
+    Case("`sparse-mask`", ("prune-magnitude:sparsity=0.7",)),
     Case("`sparse-gaps`", ("prune-magnitude:sparsity=0.96",)),
     Case("`folded, sparse-mask`, 4 bits", ("prune-magnitude:sparsity=0.8", "quantize-weights:bits=4")),
     Case("factors", ("factorize:energy=0.5",)),
