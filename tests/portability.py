@@ -1,12 +1,12 @@
 """Runs a small model in each form in several runtimes, and says how far their outputs are from those of onnxruntime.
 
-python -m tests.portability    # writes the table of docs/reference/forms.md
+python -m tests.portability    # writes the table of docs/reference/forms.md, and the commonest of its rows in README.md
 """
 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,8 +20,9 @@ import nncompress
 from nncompress.passes.spec import parse_step
 from tests.models import noise, proto_of
 
-PAGE = Path(__file__).parent.parent / "docs" / "reference" / "forms.md"
-START, END = "<!-- from python -m tests.portability -->\n", "<!-- end -->\n"
+ROOT = Path(__file__).parent.parent
+PAGE, README = ROOT / "docs" / "reference" / "forms.md", ROOT / "README.md"
+START, END = "<!-- python -m tests.portability -->\n", "<!-- end -->\n"
 OPSETS = (13, 21)  # without and with BitwiseAnd
 SAME = 1e-5  # the same but for the order of sums
 MODEL = """
@@ -49,18 +50,20 @@ class Case:
     option: str = "folded"
     tolerance: float = SAME
     calibration: str | None = None
+    common: bool = False  # a row of README.md
 
 
 CASES = (
-    Case("`folded`, 8 bits", ("quantize-weights",)),
+    Case("`folded`, 8 bits", ("quantize-weights",), common=True),
     *(Case(f"`folded, bitpacked`, {bits} bits", (f"quantize-weights:bits={bits},block=16",)) for bits in range(2, 8)),
-    Case("`dequantize`", ("quantize-weights",), "dequantize", 0.02),
-    Case("`dequantize`, 4 bits, opset 21", ("quantize-weights:bits=4,block=16",), "dequantize", 0.05),
+    Case("`dequantize`", ("quantize-weights",), "dequantize", 0.02, common=True),
+    Case("`dequantize`, 4 bits, opset 21", ("quantize-weights:bits=4,block=16",), "dequantize", 0.05, common=True),
+    Case("`dequantize`, 2 bits, opset 25", ("quantize-weights:bits=2,block=16",), "dequantize", 0.05, common=True),
     Case("`integer`", ("quantize-weights",), "integer", 0.02),
     Case("rounded activations", ("quantize-activations:activations=static", "quantize-weights"), tolerance=0.03,
          calibration="synthetic"),
     Case("`cast`", ("quantize-weights:dtype=float16",)),
-    Case("`codebook, bitpacked`", ("share-weights:bits=3",)),
+    Case("`codebook, bitpacked`", ("share-weights:bits=3",), common=True),
     Case("`signs, bitpacked`", ("binarize",)),
     Case("`sparse-mask`", ("prune-magnitude:sparsity=0.7",)),
     Case("`sparse-gaps`", ("prune-magnitude:sparsity=0.96",)),
@@ -127,16 +130,24 @@ def error(found: np.ndarray, expected: np.ndarray) -> float:
     return float(np.linalg.norm(found - expected) / np.linalg.norm(expected))
 
 
-# ------------------------------------------------------------------------------------------------ the table
-def table() -> str:
+# ------------------------------------------------------------------------------------------------ the tables
+def rows() -> dict[Case, str]:
     """In Markdown: the largest error over the opsets, against onnxruntime with all optimisations."""
-    lines = [f"| stored as | {' | '.join(RUNTIMES)} |", "|---|" + "---|" * len(RUNTIMES)]
+    found = {}
     with TemporaryDirectory() as folder:
         for number, case in enumerate(CASES):
             paths = {opset: made(case, opset, Path(folder) / f"{number}-{opset}.onnx") for opset in OPSETS}
             cells = [_cell(run, paths, case.tolerance) for run in RUNTIMES.values()]
-            lines.append(f"| {case.form} | {' | '.join(cells)} |")
-    return "\n".join([*lines, ""])
+            found[case] = f"| {case.form} | {' | '.join(cells)} |"
+    return found
+
+
+def put(page: Path, lines: Iterable[str]) -> None:
+    """Writes the table of these rows between the markers of a page."""
+    head = (f"| stored as | {' | '.join(RUNTIMES)} |", "|---|" + "---|" * len(RUNTIMES))
+    before, _, rest = page.read_text(encoding="utf-8").partition(START)
+    table = "".join(f"{line}\n" for line in (*head, *lines))
+    page.write_text(f"{before}{START}{table}{END}{rest.partition(END)[2]}", encoding="utf-8")
 
 
 def _cell(run: Callable[[Path], np.ndarray], paths: Mapping[int, Path], tolerance: float) -> str:
@@ -146,11 +157,14 @@ def _cell(run: Callable[[Path], np.ndarray], paths: Mapping[int, Path], toleranc
             errors.append(error(run(path), in_onnxruntime(path)))
         except Exception:  # noqa: BLE001 - whatever a runtime throws, it does not run the model
             refused.append(f"does not run at opset {opset}")
-    worst = max(errors, default=0.0)
+    if not errors:
+        return "does not run"
+    worst = max(errors)
     alike = ("same" if worst <= SAME else f"within {worst:.1g}") if worst <= tolerance else f"DIFFERS by {worst:.1g}"
-    return ", ".join([*[alike] * bool(errors), *refused])
+    return ", ".join([alike, *refused])
 
 
 if __name__ == "__main__":
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(START)
-    PAGE.write_text(f"{before}{START}{table()}{END}{rest.partition(END)[2]}", encoding="utf-8")
+    written = rows()
+    put(PAGE, written.values())
+    put(README, (row for case, row in written.items() if case.common))

@@ -8,7 +8,7 @@ from nncompress.errors import UsageError
 from nncompress.forms.cast import Cast
 from nncompress.forms.codebook import Codebook
 from nncompress.forms.dense import Dense
-from nncompress.forms.dequantize import BITS, FOUR_BITS_FROM_OPSET, PER_CHANNEL_FROM_OPSET, Dequantize
+from nncompress.forms.dequantize import BITS, FROM_OPSET, PER_CHANNEL_FROM_OPSET, Dequantize
 from nncompress.forms.fill import Fill
 from nncompress.forms.folded import Folded
 from nncompress.forms.form import DEFAULT_FORM, Form, Target
@@ -33,8 +33,8 @@ def bits_of(name: str) -> tuple[int, ...]:
 
 def needed_opset(name: str, *, per_channel: bool, bits: int) -> int:
     """The opset from which on form `name` holds integers of so many bits with one scale, or one for each channel."""
-    if name == Dequantize.name and bits == 4:
-        return FOUR_BITS_FROM_OPSET
+    if name == Dequantize.name and bits in FROM_OPSET:
+        return FROM_OPSET[bits]
     if per_channel and name == Dequantize.name:
         return PER_CHANNEL_FROM_OPSET
     return next(form.least_opset for form in ALL_FORMS if form.name == name)

@@ -2,8 +2,9 @@
 
 onnxruntime does not compute it at load: it runs before a Conv at every inference, and turns a MatMul into one with
 int8 arithmetic. The zero point is always written: without one, older onnxruntimes compute some graphs wrongly and newer
-ones fuse no Gemm. Opset 10 to 27, with one scale a channel from 13 on, with 4 bits and blocks from 21 on: a MatMul with
-blocks of 4-bit codes becomes MatMulNBits in onnxruntime, which is faster than one of floats.
+ones fuse no Gemm. Opset 10 to 27, with one scale a channel from 13 on, with 4 bits and blocks from 21 on, with 2 bits
+from 25 on: a MatMul with blocks of such codes becomes MatMulNBits in onnxruntime, which is faster than one of floats
+where one row is multiplied.
 """
 
 from __future__ import annotations
@@ -24,14 +25,22 @@ from nncompress.forms.numbers import tensor_bytes
 from nncompress.model.activations import rounding_of
 from nncompress.model.edit import Draft, Editor, put_in_place
 from nncompress.model.model import op_name
-from nncompress.model.node_attributes import operand
+from nncompress.model.moves import moves
+from nncompress.model.node_attributes import int_of, operand
 from nncompress.model.weights import Use, Weight
 from nncompress.numerics.affine import Affine
 from nncompress.numerics.held import Moved, Reshaped
 
-PER_CHANNEL_FROM_OPSET, FOUR_BITS_FROM_OPSET = 13, 21
-BITS = (4, 8)
-_FOUR_BITS = {True: np.dtype(ml_dtypes.int4), False: np.dtype(ml_dtypes.uint4)}
+PER_CHANNEL_FROM_OPSET = 13
+BITS = (2, 4, 8)
+FROM_OPSET = {2: 25, 4: 21}
+"""By bits, for fewer than 8: the opset from which on there are such integers."""
+_FROM_IR = {2: 13, 4: 10}  # the IR version that names their types
+_TYPES: dict[tuple[int, bool], np.dtype] = {
+    (2, True): np.dtype(ml_dtypes.int2), (2, False): np.dtype(ml_dtypes.uint2),
+    (4, True): np.dtype(ml_dtypes.int4), (4, False): np.dtype(ml_dtypes.uint4),
+}  # fmt: skip
+_COLUMNS_OF_TWO_BITS = 4  # onnxruntime 1.32 multiplies by 2-bit matrices of other numbers of columns wrongly
 _NODE_BYTES, _MOVING_BYTES = 150, 150  # the second: Reshape, Transpose, Reshape
 LAST_KNOWN_OPSET = 27  # onnxruntime 1.32 takes models of opset 28 and has no DequantizeLinear for them
 
@@ -50,9 +59,9 @@ class Dequantize:
         if storing.opset > LAST_KNOWN_OPSET:
             return f"onnxruntime has no DequantizeLinear of opset {storing.opset} on the CPU"
         if affine.bits not in BITS:
-            return f"DequantizeLinear has 4 and 8 bits, not {affine.bits}"
-        if affine.bits == 4 and storing.opset < FOUR_BITS_FROM_OPSET:
-            return f"DequantizeLinear with 4 bits needs opset {FOUR_BITS_FROM_OPSET}, not {storing.opset}"
+            return f"DequantizeLinear has 2, 4 and 8 bits, not {affine.bits}"
+        if storing.opset < (needed := FROM_OPSET.get(affine.bits, self.least_opset)):
+            return f"DequantizeLinear with {affine.bits} bits needs opset {needed}, not {storing.opset}"
         if weight.lookups:
             return "DequantizeLinear before a lookup would decode the whole table at every inference"
         axes = _scaled_axes(affine)
@@ -61,6 +70,8 @@ class Dequantize:
             return "onnxruntime multiplies a transposed matrix that is no constant and a vector wrongly"
         if axes and any(_multiplied_across(use, axes) for use in weight.uses):
             return "onnxruntime would multiply it in integers by scales of other channels"
+        if affine.bits == 2 and (reason := _obstacle_to_two_bits(weight, affine)):
+            return reason
         if axes and storing.opset < PER_CHANNEL_FROM_OPSET:
             return (
                 f"DequantizeLinear with one scale a channel needs opset {PER_CHANNEL_FROM_OPSET}, not {storing.opset}"
@@ -118,6 +129,7 @@ class Dequantize:
         if weight.dtype != ir.DataType.FLOAT:
             value = draft.node("Cast", [value], {"to": int(weight.dtype)})
         put_in_place(editor.model, weight, draft, value)
+        editor.model.ir.ir_version = max(editor.model.ir.ir_version, _FROM_IR.get(affine.bits, 0))
 
 
 def _turned_before_vector(use: Use, moved: bool) -> bool:
@@ -135,8 +147,36 @@ def _multiplied_across(use: Use, axes: tuple[int, ...]) -> bool:
     return of_matrix and use.channel_axes != axes and rounding_of(operand(use.node, 0)) is not None
 
 
+def _obstacle_to_two_bits(weight: Weight, affine: Affine) -> str | None:
+    """What onnxruntime 1.32 gets wrong with 2 bits and right with 4 and 8."""
+    columns = [count for use in weight.uses if (count := _columns(use, weight)) % _COLUMNS_OF_TWO_BITS]
+    if columns:
+        wrongly = f"onnxruntime multiplies by 2-bit matrices of {columns[0]} columns wrongly"
+        return f"{wrongly}: only multiples of {_COLUMNS_OF_TWO_BITS} are right"
+    if _block_axis(affine) is None and _is_turned(weight.value):
+        return "onnxruntime loads no 2-bit integers that a Transpose reads"
+    return None
+
+
+def _columns(use: Use, weight: Weight) -> int:
+    """Those of the matrix on the right of a product that may become MatMulNBits; 0 where it does not."""
+    if use.op not in ("MatMul", "Gemm") or (use.rank is not None and use.rank != 2):
+        return 0
+    is_operator = op_name(use.node) == use.op  # and no call of a function
+    if is_operator and (use.index != 1 or (use.direct and int_of(use.node, "transB", 0))):
+        return 0
+    return math.prod(weight.shape[axis] for axis in use.channel_axes)
+
+
+def _is_turned(value: ir.Value) -> bool:
+    """True where a Transpose reads it, maybe behind others that only move values: onnxruntime moves it in front of
+    DequantizeLinear, and computes it at load."""
+    readers = (use.node for use in value.uses() if use.idx == 0 and moves(use.node))
+    return any(node.op_type == "Transpose" or _is_turned(node.outputs[0]) for node in readers)
+
+
 def _stored_type(affine: Affine) -> np.dtype:
-    return _FOUR_BITS[affine.signed] if affine.bits == 4 else affine.code_type
+    return _TYPES.get((affine.bits, affine.signed), affine.code_type)
 
 
 def _block_axis(affine: Affine) -> int | None:

@@ -15,6 +15,7 @@ from nncompress.model.node_attributes import int_of, operand, standard_op
 from nncompress.model.roles import operand_roles
 
 _DECODES_LOOKUPS = {"Cast", "DequantizeLinear"}
+_MOST_SHARED = 256  # values in a codebook
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,17 @@ def decoded_weights(model: Model) -> list[Decoded]:
         Decoded(value, parts, tuple(sorted({node.op_type for node in nodes})), len(nodes))
         for value, parts, nodes in readers.values()
     ]
+
+
+def is_codebook(node: ir.Node) -> bool:
+    """True for the Gather that looks up the few values of a weight at load, at places that are codes."""
+    if standard_op(node) != "Gather":
+        return False
+    table, places = constant_tensor(operand(node, 0)), operand(node, 1)
+    if table is None or table.dtype not in FLOATS or len(table.shape.numpy()) != 1 or table.size > _MOST_SHARED:
+        return False
+    cast = places.producer() if places is not None else None  # of a sparse weight, places are counted instead
+    return cast is not None and standard_op(cast) == "Cast" and bool(_parts(node.outputs[0], is_table=False))
 
 
 def _parts(read: ir.Value, *, is_table: bool) -> tuple[ir.Value, ...]:

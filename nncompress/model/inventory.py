@@ -16,6 +16,7 @@ import numpy as np
 import onnx_ir as ir
 
 from nncompress.model.constants import FLOATS, constant_tensor, stored_bytes
+from nncompress.model.decoded import is_codebook
 from nncompress.model.macs import count_macs
 from nncompress.model.model import Model, Scope, op_name
 from nncompress.model.node_attributes import int_of, operand, standard_op
@@ -88,6 +89,8 @@ def quantized_parts(model: Model) -> tuple[tuple[str, int], ...]:
                 counts[op_name(node)] += 1
             elif _casts_codes(node) and not _is_parameter(node.outputs[0]):
                 counts["integer weights behind Cast"] += 1
+            elif is_codebook(node):
+                counts["weights as codebooks"] += 1
     return tuple(counts.most_common())
 
 

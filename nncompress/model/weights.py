@@ -16,6 +16,7 @@ import onnx_ir as ir
 
 from nncompress.model.calls import Call, NodeLike, bound
 from nncompress.model.constants import FLOATS, constant_tensor, find_constants
+from nncompress.model.decoded import is_codebook
 from nncompress.model.model import OLDEST_OPSET, Model, Scope, graphs_below, op_name, standard_opset
 from nncompress.model.moves import Shape
 from nncompress.model.node_attributes import operand, standard_op
@@ -51,7 +52,7 @@ class Weight:
     value: ir.Value
     scope: Scope  # the graph or function in which it is defined
     uses: tuple[Use, ...]
-    unstorable: str | None = None  # why no form can hold it where it is
+    unstorable: str | None = None  # why no form can hold it where it is, or may
     is_input: bool = False  # a caller may give it other values
 
     @property
@@ -125,7 +126,7 @@ class Weight:
 def find_weights(model: Model) -> list[Weight]:
     """All weights, in the order in which their first readers stand in the model."""
     uses_of: dict[int, tuple[ir.Value, dict[Use, None]]] = {}
-    unstorable = _unstorable(model)
+    unstorable, tables = _unstorable(model), _tables(model)
     origins = Origins(model)
     for node, call in origins.calls.nodes():
         for role in operand_roles(bound(node, call)):
@@ -136,7 +137,7 @@ def find_weights(model: Model) -> list[Weight]:
                     use = replace(use, shared=_shared(role, origin, origins.shape_of(read, call)))
                     uses_of.setdefault(id(origin.value), (origin.value, {}))[1][use] = None
     return [
-        Weight(value, home, tuple(uses), unstorable.get(id(home)), value.is_graph_input())
+        Weight(value, home, tuple(uses), tables.get(id(value), unstorable.get(id(home))), value.is_graph_input())
         for value, uses in uses_of.values()
         if (home := _home(model, value)) is not None
     ]
@@ -158,6 +159,14 @@ def _home(model: Model, constant: ir.Value) -> Scope | None:
         return None
     graph = constant.graph
     return next((function for function in model.ir.functions.values() if function.graph is graph), graph)
+
+
+def _tables(model: Model) -> dict[int, str]:
+    """{id of the values of a codebook: why they stay}."""
+    found = [operand(node, 0) for scope in model.scopes() for node in scope if is_codebook(node)]
+    return dict.fromkeys(
+        map(id, found), "it holds the values of a weight that is stored in few bits already (codebook)"
+    )
 
 
 def _unstorable(model: Model) -> dict[int, str]:

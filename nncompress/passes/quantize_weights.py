@@ -49,8 +49,8 @@ class QuantizeWeights(RuledPass):
     """
 
     bits: Literal[2, 3, 4, 5, 6, 7, 8] = 8
-    """bits of one integer; fewer than 8 are packed without gaps (form folded, opset 11), 4 may be a type of their own
-    (form dequantize, opset 21)"""
+    """bits of one integer; fewer than 8 are packed without gaps (form folded, opset 11), 4 and 2 may be types of their
+    own (form dequantize, opset 21 and 25)"""
     dtype: Literal["int8", "uint8", "float16", "bfloat16"] = "int8"
     """type of the stored numbers"""
     symmetric: bool | None = field(default=None, metadata={"option": "--symmetric/--asymmetric"})
@@ -129,7 +129,7 @@ class QuantizeWeights(RuledPass):
     def apply(self, model: Model, context: Context) -> list[Outcome]:
         form = context.storing.form
         for bits in {variant.bits for variant in self.variants()} - set(bits_of(form)):
-            having = " and ".join(map(str, bits_of(form)))
+            having = " and ".join(map(str, bits_of(form))).replace(" and ", ", ", len(bits_of(form)) - 2)
             raise UsageError(
                 f"{self.name}: form {form} has {having} bits, {DEFAULT_FORM} has {bits}: leave --bits or --form out"
             )

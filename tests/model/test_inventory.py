@@ -15,6 +15,7 @@ from nncompress.passes.base import Pass
 from nncompress.passes.factorize import Factorize
 from nncompress.passes.prune_magnitude import PruneMagnitude
 from nncompress.passes.quantize_weights import QuantizeWeights
+from nncompress.passes.share_weights import ShareWeights
 from nncompress.workflow.pipeline import compress_graph
 from tests.models import as_model, dense_constant, file_of, linear, model_of, noise, proto_of
 
@@ -163,6 +164,10 @@ def test_what_is_quantized_already_is_named(tmp_path: Path) -> None:
     assert dict(quantized_parts(folded)) == {"integer weights behind Cast": 1}
     standard = compress_graph(model, [QuantizeWeights()], form="dequantize").model
     assert dict(quantized_parts(standard)) == {"DequantizeLinear": 1}
+    shared = compress_graph(model, [ShareWeights(bits=4)]).model
+    assert dict(quantized_parts(shared)) == {"weights as codebooks": 1}
+    pruned = compress_graph(model, [PruneMagnitude(sparsity=0.7)]).model
+    assert quantized_parts(pruned) == ()
 
 
 @each_sample

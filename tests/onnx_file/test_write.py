@@ -90,14 +90,16 @@ def test_inputs_and_outputs_are_stated_as_before_to_the_letter(tmp_path: Path) -
 
 def test_tensors_of_every_type_come_back_bit_for_bit(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    proto = proto_of("g (float[1] x) => (float[1] y) { y = Identity(x) }", opset=21, ir_version=10)
-    for name in ("FLOAT", "DOUBLE", "FLOAT16", "BFLOAT16", "INT8", "UINT64", "BOOL", "COMPLEX64", "FLOAT8E5M2", "INT4"):
-        for size in (3, 20_001):  # small and cut; odd, so that 4-bit types need a padded byte
+    proto = proto_of("g (float[1] x) => (float[1] y) { y = Identity(x) }", opset=25, ir_version=13)
+    whole = ("FLOAT", "DOUBLE", "FLOAT16", "BFLOAT16", "INT8", "UINT64", "BOOL", "COMPLEX64", "FLOAT8E5M2")
+    packed = {"INT4": 0.5, "UINT4": 0.5, "INT2": 0.25, "UINT2": 0.25}
+    for name in (*whole, *packed):
+        for size in (3, 40_001):  # small and cut; odd, so that types of less than a byte need a padded one
             raw = rng.integers(0, 2 if name == "BOOL" else 16, size * 16, np.uint8).tobytes()
             kind = TensorProto.DataType.Value(name)
-            width = {"INT4": 0.5, "COMPLEX64": 8}.get(name) or onnx.helper.tensor_dtype_to_np_dtype(kind).itemsize
+            width = {**packed, "COMPLEX64": 8}.get(name) or onnx.helper.tensor_dtype_to_np_dtype(kind).itemsize
             raw = raw[: -int(-size * width // 1)]
-            raw = raw[:-1] + b"\x05" if name == "INT4" else raw
+            raw = raw[:-1] + b"\x01" if name in packed else raw
             proto.graph.initializer.add(name=f"{name}{size}", data_type=kind, dims=[size], raw_data=raw)
     proto.graph.initializer.append(onnx.helper.make_tensor("s", TensorProto.STRING, [2], [b"a", b"\xff" * 9000]))
     names = [tensor.name for tensor in proto.graph.initializer]
