@@ -56,7 +56,7 @@ class ShareWeights(RuledPass):
     whichever pays, and with tables a scale for each channel"""
     block: int | None = None
     """a scale for each block of so many inputs of a channel, or the most below that which divide them"""
-    group_channels: GroupSize = field(default="auto", metadata={"metavar": "N|auto|all"})
+    group_channels: GroupSize = field(default="all", metadata={"metavar": "N|auto|all"})
     """a table of values for each N output channels in a row (or the most below that which divide them), or one for all;
     auto: groups where they pay, of up to 4 bits"""
     only_if_smaller: bool = field(default=True, metadata={"option": "--only-if-smaller/--even-if-larger"})
@@ -66,6 +66,8 @@ class ShareWeights(RuledPass):
     stage: ClassVar[Stage] = Stage.ENCODINGS
 
     def problem(self) -> str | None:
+        if isinstance(self.group_channels, int) and self.scheme != "k-means":
+            return f"group_channels is for tables of its own, and {self.scheme} has given ones: leave it out"
         return block_problem(self.block, self.granularity) or super().problem()
 
     @property
@@ -113,7 +115,7 @@ class ShareWeights(RuledPass):
         for groups in _groups_to_try(fine, 2**self.bits, cost_db):
             for grain in grains:
                 one = made(_alike(grain, fine), groups)
-                net_db = cost_db.of(one.codebook) - (decibels(best.weighted_noise, one.weighted_noise) or 0.0)
+                net_db = cost_db.of(one.codebook) - _gain_db(best, one)
                 if net_db < least_db:
                     least, least_db = one, net_db
         return least
@@ -133,10 +135,14 @@ def _pays(plain: Shared, scaled: Shared) -> bool:
     scale, size = scaled.codebook.scale, math.prod(plain.codebook.shape)
     if scale is None:
         return False
-    gain_db = decibels(plain.weighted_noise, scaled.weighted_noise)
-    if gain_db is None:
-        return scaled.weighted_noise < plain.weighted_noise
-    return gain_db > _DB_PER_BIT * 8 * _SCALE_BYTES * scale.size / max(1, size)
+    return _gain_db(plain, scaled) > _DB_PER_BIT * 8 * _SCALE_BYTES * scale.size / max(1, size)
+
+
+def _gain_db(before: Shared, after: Shared) -> float:
+    """By how much the error is smaller; infinite where nothing is left of it."""
+    if after.weighted_noise == 0:
+        return math.inf if before.weighted_noise else 0.0
+    return decibels(before.weighted_noise, after.weighted_noise) or 0.0
 
 
 def _alike(grain: Grain, fine: Grain) -> Grain:
