@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
+from hypothesis import given, settings, strategies as st
 
 from nncompress.numerics.channels import Groups
 from nncompress.numerics.held import Store
@@ -179,3 +180,17 @@ def test_tables_of_groups_are_halves_where_that_loses_nothing(size: float) -> No
     normal = (np.abs(halves[values != 0]) >= 2**-14).all()
     assert (np.array_equal(halves, values) and normal) == (size in (0.03, 1.0))
     assert (one.sqnr_db or 0) > 19
+
+
+@settings(max_examples=6, deadline=None)
+@given(st.tuples(*[st.integers(1, 4)] * 2), st.integers(2, 4), st.integers(0, 2), st.booleans(), st.integers(1, 4))
+def test_what_any_groups_decode_to_is_their_table_at_each_code(
+    others: tuple[int, int], count: int, axis: int, scaled: bool, size: int
+) -> None:
+    shape = (*others[:axis], count * size, *others[axis:])
+    codebook = made(noise(*shape), (axis,) if scaled else (), 4, groups=Groups(axis, size)).codebook
+    codes, decoded = codebook.codes.load(), codebook.decode().reshape(codebook.codes_shape)
+    for place in np.ndindex(*codes.shape):
+        value = codebook.values[place[axis], codes[place]]
+        scale = 1 if codebook.scale is None else np.broadcast_to(codebook.scale, codes.shape)[place]
+        assert decoded[place] == np.float32(value * scale)
