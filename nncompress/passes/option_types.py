@@ -29,7 +29,7 @@ def _number_or_word(value: Any) -> Any:
     number = int(value) if isinstance(value, str) and value.strip().isdecimal() else value
     if number in ("auto", "all") or (type(number) is int and number > 0):
         return number
-    raise ValueError(f"a number of channels, auto or all is right, not {value!r}")
+    raise ValueError(f"takes a number of channels, auto or all, not {value!r}")
 
 
 def typed_value(text: str) -> Any:

@@ -52,5 +52,5 @@ def test_a_group_has_so_many_channels_or_a_word(written: object, size: int | str
 
 @pytest.mark.parametrize("written", [0, -3, "0", "1.5", 2.5, True, "each", "", None, [16]])
 def test_what_is_no_size_of_a_group_is_refused(written: object) -> None:
-    with pytest.raises(ValidationError, match="a number of channels, auto or all is right, not"):
+    with pytest.raises(ValidationError, match="takes a number of channels, auto or all, not"):
         GROUP_SIZE.validate_python(written)
