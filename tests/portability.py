@@ -64,6 +64,7 @@ CASES = (
          calibration="synthetic"),
     Case("`cast`", ("quantize-weights:dtype=float16",)),
     Case("`codebook, bitpacked`", ("share-weights:bits=3",), common=True),
+    Case("`codebook, bitpacked`, groups of channels", ("share-weights:bits=3,group_channels=8",)),
     Case("`signs, bitpacked`", ("binarize",)),
     Case("`sparse-mask`", ("prune-magnitude:sparsity=0.7",)),
     Case("`sparse-gaps`", ("prune-magnitude:sparsity=0.96",)),

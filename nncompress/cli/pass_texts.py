@@ -45,5 +45,5 @@ def _values(schema: Mapping[str, Any]) -> str:
     if schema.get("type") == "array":
         return "list of names" if "x-metavar" in schema else "list of globs"
     if isinstance(schema.get("type"), list):
-        return "number or percent"
+        return "number or percent" if "number" in schema["type"] else str(schema["x-metavar"])
     return _KINDS[schema["type"]] if "type" in schema else _values(schema["anyOf"][0])

@@ -1,6 +1,6 @@
 """Form `codebook`: a table of values and the index of each, packed in as few bits as it needs, looked up once at load.
 
-    weight = Gather(values, Cast(codes)) (* scale)
+    weight = Gather(values, Cast(codes) (+ where the table of the group starts)) (* scale)
 
 Least opset 7; from 11 on, codes are packed.
 """
@@ -40,22 +40,36 @@ class Codebook:
 
     def size_bytes(self, weight: Weight, codebook: Codes, layout: Layout, opset: int) -> int:
         scales = sum(scale.size_bytes for scale in _scales(codebook, opset))
-        return layout.size_bytes + codebook.values.nbytes + scales + reshaped_bytes(codebook)
+        tables = codebook.values.nbytes
+        if codebook.starts is not None:
+            tables = _in_groups(codebook, opset).size_bytes + codebook.starts.nbytes
+        return layout.size_bytes + tables + scales + reshaped_bytes(codebook)
 
     def node_bytes(self, codebook: Codes, opset: int) -> int:
         scales = sum(MUL_BYTES + scale.node_bytes for scale in _scales(codebook, opset))
-        return 150 + scales + (RESHAPE_BYTES + CAST_BYTES) * bool(scales)
+        groups = 0 if codebook.starts is None else MUL_BYTES + _in_groups(codebook, opset).node_bytes
+        return 150 + scales + groups + (RESHAPE_BYTES + CAST_BYTES) * bool(scales + groups)
 
     def write(self, editor: Editor, weight: Weight, codebook: Codes, layout: Layout) -> None:
-        draft = editor.draft()
+        draft, opset = editor.draft(), editor.model.opset
         places = draft.node("Cast", [layout.draft(draft)], {"to": int(ir.DataType.INT32)})
-        value = draft.node("Gather", [draft.constant(codebook.values, "s"), places], {"axis": 0})
-        for scale in _scales(codebook, editor.model.opset):
+        if codebook.starts is None:
+            values = draft.constant(codebook.values, "s")
+        else:
+            places = draft.node("Add", [places, draft.constant(codebook.starts, "i")])
+            values = _in_groups(codebook, opset).draft(draft, "s")
+        value = draft.node("Gather", [values, places], {"axis": 0})
+        for scale in _scales(codebook, opset):
             value = draft.node("Mul", [value, scale.draft(draft, "s")])
         value = reshaped(draft, codebook, value)
         if weight.dtype != ir.DataType.from_numpy(codebook.values.dtype):
             value = draft.node("Cast", [value], {"to": int(weight.dtype)})
         put_in_place(editor.model, weight, draft, value)
+
+
+def _in_groups(codebook: Codes, opset: int) -> Narrow:
+    """The tables of all groups, one after the other."""
+    return narrowest(codebook.values.reshape(-1), opset)
 
 
 def _scales(codebook: Codes, opset: int) -> list[Narrow]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nncompress.model.weights import Weight
+from nncompress.numerics.channels import Groups
 
 
 @dataclass(frozen=True)
@@ -77,12 +78,30 @@ def in_blocks(grain: Grain, most: int) -> Grain:
     run = max(runs, key=lambda run: math.prod(grain.shape[axis] for axis in run))
     sizes = tuple(grain.shape[axis] for axis in run)
     total, first = math.prod(sizes), run[0]
-    block = next(block for block in range(most, 0, -1) if total % block == 0)
-    if 2 * block < most:
+    block = _dividing(total, most)
+    if block is None:
         return grain
     axes = {axis if axis < first else axis + 2 - len(run) for axis in grain.channel_axes}
     shape = (*grain.shape[:first], total // block, block, *grain.shape[first + len(run) :])
     return Grain(shape, tuple(sorted({*axes, first})), Split(first, sizes))
+
+
+def in_groups(grain: Grain, most: int) -> Groups | None:
+    """At most so many outputs in a row along the longest axis of outputs: as many as divide it; None where those are
+    fewer than half of `most`, or all of them."""
+    beside = None if grain.split is None else grain.split.first
+    axes = [axis for axis in grain.channel_axes if axis != beside]
+    axis = max(axes, key=lambda axis: grain.shape[axis], default=None)
+    if axis is None or grain.shape[axis] <= most:
+        return None
+    size = _dividing(grain.shape[axis], most)
+    return None if size is None else Groups(axis, size)
+
+
+def _dividing(total: int, most: int) -> int | None:
+    """The largest divisor up to `most`; None where that is less than half of it."""
+    size = next(size for size in range(most, 0, -1) if total % size == 0)
+    return None if 2 * size < most else size
 
 
 def _runs(grain: Grain) -> list[list[int]]:

@@ -4,10 +4,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
 _BLOCK_ELEMENTS = 1 << 17
+
+
+@dataclass(frozen=True)
+class Groups:
+    """The indices along `axis` of a weight, `size` in a row at a time: a divisor of how many there are."""
+
+    axis: int
+    size: int
+
+    def split(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape with the axis apart: one that numbers the groups, and one within a group."""
+        return (*shape[: self.axis], shape[self.axis] // self.size, self.size, *shape[self.axis + 1 :])
+
+    def of_channels(self, shape: tuple[int, ...], channel_axes: tuple[int, ...]) -> np.ndarray:
+        """int64 [channels], the group of each channel of the `channel_view` of a weight of that shape."""
+        numbers = np.arange(shape[self.axis]) // self.size
+        alone = numbers.reshape([-1 if axis == self.axis else 1 for axis in channel_axes])
+        return np.broadcast_to(alone, [shape[axis] for axis in channel_axes]).reshape(-1)
 
 
 def channel_view(weight: np.ndarray, channel_axes: tuple[int, ...]) -> tuple[np.ndarray, tuple[int, ...]]:

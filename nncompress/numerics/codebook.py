@@ -17,7 +17,8 @@ class Codebook:
     """`codes` (uint8, of `codes_shape`) and what they stand for: `values` [k], times a `scale` (float32, broadcasting
     against the codes) if there is one. `nonzeros`: codes that are not 0.
 
-    `codes_shape` is `shape`, that of the weight, or another one of as many elements in the same order."""
+    `codes_shape` is `shape`, that of the weight, or another one of as many elements in the same order. With a
+    `group_axis`, each index along that axis of the codes has a table of its own: `values` is [groups, k] then."""
 
     codes: Held
     values: np.ndarray
@@ -25,26 +26,41 @@ class Codebook:
     codes_shape: tuple[int, ...]
     nonzeros: int
     scale: np.ndarray | None = None
+    group_axis: int | None = None
 
     @property
     def bits(self) -> int:
         """That each code needs."""
-        return max(1, (len(self.values) - 1).bit_length())
+        return max(1, (int(self.values.shape[-1]) - 1).bit_length())
+
+    @property
+    def starts(self) -> np.ndarray | None:
+        """int32, broadcasting against the codes: where in all `values` the table of each begins; None for one table."""
+        if self.group_axis is None:
+            return None
+        groups, k = self.values.shape
+        return np.arange(0, groups * k, k, dtype=np.int32).reshape([groups] + [1] * self._axes_behind)
+
+    @property
+    def _axes_behind(self) -> int:
+        assert self.group_axis is not None, "there are groups"
+        return len(self.codes_shape) - 1 - self.group_axis
 
     def decode(self) -> np.ndarray:
         """The values, in the shape of the weight."""
-        decoded: np.ndarray = self.values[self.codes.load()]
-        if self.scale is None:
-            return decoded
-        scaled: np.ndarray = (decoded * self.scale).reshape(self.shape)
-        return scaled
+        codes, starts = self.codes.load(), self.starts
+        decoded: np.ndarray = self.values.reshape(-1)[codes if starts is None else codes + starts]
+        scaled: np.ndarray = decoded if self.scale is None else decoded * self.scale
+        return scaled.reshape(self.shape)
 
     def decode_at(self, places: np.ndarray) -> np.ndarray:
         """The values at row-major positions `places`."""
-        decoded: np.ndarray = self.values[self.codes.load().reshape(-1)[places]]
+        index, codes = np.unravel_index(places, self.codes_shape), self.codes.load().reshape(-1)[places]
+        if self.starts is not None:
+            codes = codes + np.broadcast_to(self.starts, self.codes_shape)[index]
+        decoded: np.ndarray = self.values.reshape(-1)[codes]
         if self.scale is None:
             return decoded
-        index = np.unravel_index(places, self.codes_shape)
         scaled: np.ndarray = decoded * np.broadcast_to(self.scale, self.codes_shape)[index]
         return scaled
 

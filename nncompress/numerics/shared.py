@@ -1,28 +1,27 @@
 """Weights of few different values: an index into a table for each, and one scale for each channel that needs one.
 
-    w ~ scale[channel] * values[q]
+    w ~ scale[channel] * values[group of the channel, q]
 
-The table is the best one there is for the weight (shared weights), or one that is known beforehand. Table and scales
-are fitted in turns, by least squares: none of the steps can make the error larger.
+The table is the best one there is for the weight, or for each group of channels (shared weights; coremltools calls it
+palettization, "per grouped channel"), or one that is known beforehand. Tables and scales are fitted in turns, by least
+squares: none of the steps can make the error larger.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from nncompress.numerics.channels import blocks, channel_view, undo_view
+from nncompress.numerics.channels import Groups, blocks, channel_view, undo_view
 from nncompress.numerics.codebook import Codebook
 from nncompress.numerics.held import Store
 from nncompress.numerics.importance import importance_view
-from nncompress.numerics.kmeans import best_centers, nearest
+from nncompress.numerics.shared_tables import LARGEST_HALF, SMALLEST_HALF, best_tables, coded, looked_up
 from nncompress.numerics.sqnr import decibels
 
 _ROUNDS = 3
-_MANY_ZEROS = 0.1  # share of a weight; from that on one of the values is 0
-_SMALLEST_HALF, _LARGEST_HALF = 2.0**-14, 65504.0
 
 
 @dataclass(frozen=True)
@@ -42,93 +41,97 @@ class Shared:
 
 def shared(
     weight: np.ndarray, channel_axes: tuple[int, ...], *, count: int, store: Store,
-    tables: Sequence[np.ndarray] = (), importance: np.ndarray | None = None,
+    tables: Sequence[np.ndarray] = (), importance: np.ndarray | None = None, groups: Groups | None = None,
 ) -> Shared:  # fmt: skip
     """`weight` (finite floats) as `count` different values at most, with one scale for each index along `channel_axes`;
     () is one table of values for all of it. `tables`: which tables may be taken (float32, ascending, within -1 and 1);
-    none: the best one. `importance`: how often the squared error of each value counts, broadcasting against it."""
-    flat, kept_shape = channel_view(weight, channel_axes)
-    counts = None if importance is None else importance_view(importance, weight.shape, channel_axes)
+    none: the best one, or the best of each of the `groups`, whose axis is one of `channel_axes` where there are any.
+    `importance`: how often the squared error of each value counts, broadcasting against it."""
+    axes = channel_axes if groups is None else channel_axes or (groups.axis,)
+    flat, kept_shape = channel_view(weight, axes)
+    counts = None if importance is None else importance_view(importance, weight.shape, axes)
     scale = _first_scales(flat, largest=bool(tables)) if channel_axes or tables else None
-    made = [_fitted(flat, scale, table, count, counts) for table in tables or (None,)]
+    owners = None if groups is None else groups.of_channels(weight.shape, axes)
+    made = [_fitted(_Weight(flat, counts, owners), scale, table, count) for table in tables or (None,)]
     best = min(made, key=lambda one: one.weighted_noise)
     scale = None if best.scale is None else best.scale.reshape(kept_shape if channel_axes else [1] * weight.ndim)
-    order = np.argsort(best.values != 0, kind="stable")  # code 0 is the value 0, if there is one
-    codes = np.argsort(order).astype(np.uint8)[undo_view(best.codes, weight.shape, channel_axes)]
-    codebook = Codebook(
-        store.hold(codes), best.values[order], weight.shape, weight.shape, int(np.count_nonzero(codes)), scale
-    )
+    order = np.argsort(best.values != 0, axis=1, kind="stable")  # code 0 is the value 0, if there is one
+    rank = np.argsort(order, axis=1).astype(np.uint8)
+    codes = undo_view(looked_up(rank, best.codes, owners), weight.shape, axes)
+    values, nonzeros = np.take_along_axis(best.values, order, axis=1), int(np.count_nonzero(codes))
+    if groups is None:
+        codebook = Codebook(store.hold(codes), values[0], weight.shape, weight.shape, nonzeros, scale)
+    else:
+        shape, scale = groups.split(weight.shape), None if scale is None else scale.reshape(groups.split(scale.shape))
+        held = store.hold(codes.reshape(shape))
+        codebook = Codebook(held, values, weight.shape, shape, nonzeros, scale, groups.axis)
     return Shared(codebook, best.signal, best.noise, best.weighted_noise)
 
 
 @dataclass(frozen=True)
+class _Weight:
+    """As [before, channels, after], how often each counts, and which table each channel has; None: all alike."""
+
+    flat: np.ndarray
+    counts: np.ndarray | None
+    owners: np.ndarray | None
+
+
+@dataclass(frozen=True)
 class _Fitted:
+    """Codes like the weight and the tables [groups, k] that they are of."""
+
     codes: np.ndarray
     values: np.ndarray
+    owners: np.ndarray | None
     scale: np.ndarray | None
     signal: float
     noise: float
     weighted_noise: float
 
+    def values_at(self, rows: slice, part: slice) -> np.ndarray:
+        return looked_up(self.values, self.codes[rows, part], None if self.owners is None else self.owners[part])
 
-def _fitted(
-    flat: np.ndarray, scale: np.ndarray | None, table: np.ndarray | None, count: int, counts: np.ndarray | None
-) -> _Fitted:
-    """`table`: None: the best one."""
+
+def _fitted(weight: _Weight, scale: np.ndarray | None, table: np.ndarray | None, count: int) -> _Fitted:
+    """`table`: None: the best one, or the best of each group."""
     best: _Fitted | None = None
     for _ in range(1 if scale is None else _ROUNDS):
-        ratios = flat if scale is None else flat / _column(scale, flat)
-        values = _table(ratios, scale, counts, count, None if best is None else best.values) if table is None else table
-        made = _coded(flat, ratios, values, scale, counts)
+        ratios = weight.flat if scale is None else weight.flat / _column(scale, weight.flat)
+        importance, start = _importance(scale, weight.counts), None if best is None else best.values
+        tables = best_tables(ratios, importance, count, weight.owners, start) if table is None else [table]
+        made = _coded(weight, ratios, tables, scale)
         if best is not None and made.weighted_noise >= best.weighted_noise:
             break
         best = made
         if scale is not None:
-            scale = _refitted(flat, made, counts)
+            scale = _refitted(weight, made)
     assert best is not None, "there is a round"
     return best
 
 
-def _table(
-    ratios: np.ndarray, scale: np.ndarray | None, counts: np.ndarray | None, count: int, start: np.ndarray | None
-) -> np.ndarray:
-    """The best for weights divided by their scales, an error counting as its scale does, squared; or one as good as can
-    be from `start`."""
-    importance = counts
-    if scale is not None:
-        squares = np.square(scale).reshape(1, -1, 1)
-        importance = squares if counts is None else squares * counts
-    zeros = ratios == 0
-    if np.count_nonzero(zeros) < _MANY_ZEROS * ratios.size:
-        return best_centers(ratios, count, importance, start)
-    kept = None if importance is None else np.broadcast_to(importance, ratios.shape)[~zeros]
-    others = (
-        best_centers(ratios[~zeros], max(1, count - 1), kept, _without_zero(start))
-        if not zeros.all()
-        else np.zeros(0, np.float32)
-    )
-    return np.unique(np.append(others, np.float32(0)))[: max(count, 1)]
+def _importance(scale: np.ndarray | None, counts: np.ndarray | None) -> np.ndarray | None:
+    """Of weights divided by their scales: an error counts as its scale does, squared."""
+    if scale is None:
+        return counts
+    squares: np.ndarray = np.square(scale).reshape(1, -1, 1)
+    return squares if counts is None else squares * counts
 
 
-def _without_zero(start: np.ndarray | None) -> np.ndarray | None:
-    others = None if start is None else start[start != 0]
-    return None if others is None or not len(others) else others
-
-
-def _coded(
-    flat: np.ndarray, ratios: np.ndarray, values: np.ndarray, scale: np.ndarray | None, counts: np.ndarray | None
-) -> _Fitted:
-    codes = nearest(ratios, values)
+def _coded(weight: _Weight, ratios: np.ndarray, tables: list[np.ndarray], scale: np.ndarray | None) -> _Fitted:
+    flat = weight.flat
+    codes, values = coded(ratios, tables, weight.owners)
+    made = _Fitted(codes, values, weight.owners, scale, 0.0, 0.0, 0.0)
     signal = noise = weighted = 0.0
-    each = None if counts is None else np.broadcast_to(counts, flat.shape)
+    each = None if weight.counts is None else np.broadcast_to(weight.counts, flat.shape)
     steps = None if scale is None else _column(scale, flat)
     for rows, part in blocks(flat):
-        block, decoded = flat[rows, part], values[codes[rows, part]]
+        block, decoded = flat[rows, part], made.values_at(rows, part)
         errors = np.square(block - (decoded if steps is None else decoded * steps[:, part]), dtype=np.float64)
         signal += float(np.square(block, dtype=np.float64).sum())
         noise += float(errors.sum())
         weighted += 0.0 if each is None else float((errors * each[rows, part]).sum())
-    return _Fitted(codes, values, scale, signal, noise, noise if each is None else weighted)
+    return replace(made, signal=signal, noise=noise, weighted_noise=noise if each is None else weighted)
 
 
 def _first_scales(flat: np.ndarray, *, largest: bool) -> np.ndarray:
@@ -140,14 +143,15 @@ def _first_scales(flat: np.ndarray, *, largest: bool) -> np.ndarray:
     return _as_half(np.where(sizes > 0, sizes, 1.0))
 
 
-def _refitted(flat: np.ndarray, made: _Fitted, counts: np.ndarray | None) -> np.ndarray:
+def _refitted(weight: _Weight, made: _Fitted) -> np.ndarray:
     """The scales that are best for these codes: sum w v / sum v^2; those of channels without any are kept."""
     assert made.scale is not None, "there are scales to fit"
+    flat, counts = weight.flat, weight.counts
     channels = flat.shape[1]
     products, squares = np.zeros(channels), np.zeros(channels)
     each = None if counts is None else np.broadcast_to(counts, flat.shape)
     for rows, part in blocks(flat):
-        values = made.values[made.codes[rows, part]].astype(np.float64)
+        values = made.values_at(rows, part).astype(np.float64)
         weighted = values if each is None else values * each[rows, part]
         products[part] += (weighted * flat[rows, part]).sum(axis=(0, 2))
         squares[part] += (weighted * values).sum(axis=(0, 2))
@@ -157,7 +161,7 @@ def _refitted(flat: np.ndarray, made: _Fitted, counts: np.ndarray | None) -> np.
 
 def _as_half(scale: np.ndarray) -> np.ndarray:
     """As float16 has them, where that reaches: they are stored in half the bytes then."""
-    reaches = scale.min(initial=1) >= _SMALLEST_HALF and scale.max(initial=1) <= _LARGEST_HALF
+    reaches = scale.min(initial=1) >= SMALLEST_HALF and scale.max(initial=1) <= LARGEST_HALF
     return scale.astype(np.float16).astype(np.float32) if reaches else scale.astype(np.float32)
 
 

@@ -1,11 +1,11 @@
-"""Types of options that people write in more than one way: shares in percent, and lists joined by commas."""
+"""Types of options that people write in more than one way: shares in percent, lists with commas, numbers or words."""
 
 from __future__ import annotations
 
 import tomllib
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, WithJsonSchema
+from pydantic import BeforeValidator, PlainValidator, WithJsonSchema
 
 
 def _of_percent(value: Any) -> Any:
@@ -24,6 +24,14 @@ def _apart(value: Any) -> Any:
     return tuple(part.strip() for item in value for part in item.split(","))
 
 
+def _number_or_word(value: Any) -> Any:
+    """A whole number above 0, also of text, "auto" or "all"."""
+    number = int(value) if isinstance(value, str) and value.strip().isdecimal() else value
+    if number in ("auto", "all") or (type(number) is int and number > 0):
+        return number
+    raise ValueError(f"takes a number of channels, auto or all, not {value!r}")
+
+
 def typed_value(text: str) -> Any:
     """A TOML value, True and False too, else the text itself."""
     bare = text.strip()
@@ -39,6 +47,13 @@ Share = Annotated[
     WithJsonSchema({"type": ["number", "string"], "pattern": r"^\s*[0-9.]+\s*%\s*$"}),
 ]
 """A number, or text in percent."""
+
+GroupSize = Annotated[
+    int | Literal["auto", "all"],
+    PlainValidator(_number_or_word),
+    WithJsonSchema({"type": ["integer", "string"], "minimum": 1, "pattern": r"^(auto|all|[1-9][0-9]*)$"}),
+]
+"""So many channels, as many as pay, or all."""
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_apart)]
 """Names, each by itself or several in one text with commas between them."""

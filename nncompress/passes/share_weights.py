@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
 import numpy as np
 
+from nncompress.forms.choice import Choice, cheapest
 from nncompress.forms.numbers import LEAST_PACKED_OPSET
-from nncompress.model.grain import Grain, per_tensor
+from nncompress.model.grain import Grain, in_groups, per_tensor
 from nncompress.model.model import Model
 from nncompress.model.weights import Weight
+from nncompress.numerics.channels import Groups
+from nncompress.numerics.codebook import Codebook
 from nncompress.numerics.shared import Shared, shared
 from nncompress.numerics.sqnr import decibels
 from nncompress.numerics.tables import tables
 from nncompress.passes.base import Stage, unfit
 from nncompress.passes.context import Context
 from nncompress.passes.encoding import Encoding, asked_grain, attached, block_problem, felt
+from nncompress.passes.option_types import GroupSize
 from nncompress.passes.parallel import in_parallel
 from nncompress.passes.rules import RuledPass
 from nncompress.passes.statistics import BY_OUTPUT, Needs
 from nncompress.results.record import Outcome
 
 _DB_PER_BIT = 20 * math.log10(2)
-_SCALE_BYTES = 2
+_SCALE_BYTES = _HALF_BYTES = 2
+_START_BYTES = 4  # of the place of a table
+_GROUPS_TRIED, _MOST_GROUPS, _MOST_COST_DB = (8, 32, 128), 256, 1.0
+_MOST_BITS_TRIED = 4  # tables of more values take long to find
 
 
 @dataclass(frozen=True)
@@ -47,6 +56,9 @@ class ShareWeights(RuledPass):
     whichever pays, and with tables a scale for each channel"""
     block: int | None = None
     """a scale for each block of so many inputs of a channel, or the most below that which divide them"""
+    group_channels: GroupSize = field(default="all", metadata={"metavar": "N|auto|all"})
+    """a table of values for each N output channels in a row (or the most below that which divide them), or one for all;
+    auto: groups where they pay, of up to 4 bits"""
     only_if_smaller: bool = field(default=True, metadata={"option": "--only-if-smaller/--even-if-larger"})
     """leave weights alone whose values and decoding nodes would eat the gain"""
 
@@ -54,6 +66,8 @@ class ShareWeights(RuledPass):
     stage: ClassVar[Stage] = Stage.ENCODINGS
 
     def problem(self) -> str | None:
+        if isinstance(self.group_channels, int) and self.scheme != "k-means":
+            return f"group_channels is for tables of its own, and {self.scheme} has given ones: leave it out"
         return block_problem(self.block, self.granularity) or super().problem()
 
     @property
@@ -78,21 +92,41 @@ class ShareWeights(RuledPass):
         reason = unfit(array)
         if reason:
             return reason
-        array = array.astype(np.float32, copy=False)
-        best = self._on(array, asked_grain(weight, self.granularity, self.block), importance, context)
-        if self.granularity == "auto" and self.block is None and self.scheme == "k-means":
-            plain = self._on(array, per_tensor(weight), importance, context)
-            best = best if _pays(plain, best) else plain
+        best = self._best(weight, array.astype(np.float32, copy=False), importance, context)
         codebook = replace(best.codebook, shape=weight.shape)
         scales = "" if codebook.scale is None else f", {codebook.scale.size} scales"
+        tables = "" if codebook.group_axis is None else f" in each of {len(codebook.values)} groups of channels"
         by_output = "" if importance is None else f", {BY_OUTPUT}"
-        return Encoding(codebook, f"{len(codebook.values)} values{scales}{by_output}", best.sqnr_db)
+        return Encoding(codebook, f"{codebook.values.shape[-1]} values{tables}{scales}{by_output}", best.sqnr_db)
 
-    def _on(self, array: np.ndarray, grain: Grain, importance: np.ndarray | None, context: Context) -> Shared:
+    def _best(self, weight: Weight, array: np.ndarray, importance: np.ndarray | None, context: Context) -> Shared:
+        """With scales and in groups where that was asked for, or pays."""
+        fine, made = asked_grain(weight, "channel", self.block), functools.partial(self._on, array, importance, context)
+        grains = [asked_grain(weight, self.granularity, self.block)]
+        if self.granularity == "auto" and self.block is None and self.scheme == "k-means":
+            grains = [per_tensor(weight), fine]
+        asked = in_groups(fine, self.group_channels) if isinstance(self.group_channels, int) else None
+        best, *scaled = [made(grain if asked is None else _alike(grain, fine), asked) for grain in grains]
+        best = next((one for one in scaled if _pays(best, one)), best)
+        if self.group_channels != "auto" or self.scheme != "k-means" or self.bits > _MOST_BITS_TRIED:
+            return best
+        cost_db = _Cost(weight, best.codebook, context)
+        least, least_db = best, 0.0
+        for groups in _groups_to_try(fine, 2**self.bits, cost_db):
+            for grain in grains:
+                one = made(_alike(grain, fine), groups)
+                net_db = cost_db.of(one.codebook) - _gain_db(best, one)
+                if net_db < least_db:
+                    least, least_db = one, net_db
+        return least
+
+    def _on(
+        self, array: np.ndarray, importance: np.ndarray | None, context: Context, grain: Grain, groups: Groups | None
+    ) -> Shared:
         return shared(
             array.reshape(grain.shape), grain.channel_axes, count=2**self.bits, store=context.store,
             tables=() if self.scheme == "k-means" else tables(self.scheme, self.bits),
-            importance=None if importance is None else grain.fitted(importance),
+            importance=None if importance is None else grain.fitted(importance), groups=groups,
         )  # fmt: skip
 
 
@@ -101,7 +135,44 @@ def _pays(plain: Shared, scaled: Shared) -> bool:
     scale, size = scaled.codebook.scale, math.prod(plain.codebook.shape)
     if scale is None:
         return False
-    gain_db = decibels(plain.weighted_noise, scaled.weighted_noise)
-    if gain_db is None:
-        return scaled.weighted_noise < plain.weighted_noise
-    return gain_db > _DB_PER_BIT * 8 * _SCALE_BYTES * scale.size / max(1, size)
+    return _gain_db(plain, scaled) > _DB_PER_BIT * 8 * _SCALE_BYTES * scale.size / max(1, size)
+
+
+def _gain_db(before: Shared, after: Shared) -> float:
+    """By how much the error is smaller; infinite where nothing is left of it."""
+    if after.weighted_noise == 0:
+        return math.inf if before.weighted_noise else 0.0
+    return decibels(before.weighted_noise, after.weighted_noise) or 0.0
+
+
+def _alike(grain: Grain, fine: Grain) -> Grain:
+    """`grain` in the shape in which outputs have axes of their own."""
+    return replace(fine, channel_axes=()) if not grain.channel_axes else grain
+
+
+class _Cost:
+    """What bytes beside those of a codebook would be worth as bits of its indices, in decibels."""
+
+    def __init__(self, weight: Weight, codebook: Codebook, context: Context) -> None:
+        self._weight, self._storing = weight, context.storing
+        choice = self._choice(codebook)
+        self._before = choice.total_bytes
+        self._db_per_byte = _DB_PER_BIT * codebook.bits / max(1, choice.layout.size_bytes)
+
+    def _choice(self, codebook: Codebook) -> Choice:
+        return cheapest(self._weight, replace(codebook, shape=self._weight.shape), self._storing)
+
+    def of_bytes(self, count: int) -> float:
+        return self._db_per_byte * count
+
+    def of(self, codebook: Codebook) -> float:
+        return self.of_bytes(self._choice(codebook).total_bytes - self._before)
+
+
+def _groups_to_try(fine: Grain, values: int, cost: _Cost) -> Iterator[Groups]:
+    """Those whose tables do not cost more than they ever gain."""
+    found = (in_groups(fine, most) for most in _GROUPS_TRIED)
+    for groups in dict.fromkeys(one for one in found if one is not None):
+        count = fine.shape[groups.axis] // groups.size
+        if count <= _MOST_GROUPS and cost.of_bytes(count * (_HALF_BYTES * values + _START_BYTES)) <= _MOST_COST_DB:
+            yield groups

@@ -17,8 +17,10 @@ from nncompress.model.encoding import attach
 from nncompress.model.model import Model
 from nncompress.model.weights import find_weights
 from nncompress.numerics.affine import quantize
+from nncompress.numerics.channels import Groups
 from nncompress.numerics.exact import exact_encodings
 from nncompress.numerics.held import Store
+from nncompress.numerics.shared import shared
 from nncompress.numerics.sparse import Pruned
 from nncompress.passes.factorize import Factorize
 from tests.models import context_for, file_of, linear, model_of, noise, only_weight, op_types, session
@@ -77,6 +79,21 @@ def test_exact_forms_take_no_more_than_estimated(tmp_path: Path, count: int, for
             if (choice := cheapest(one, encoded, storing)).name.startswith(form)
         ]
         attach(one, encoded)
+        estimated, exact = estimated + choice.total_bytes, exact + choice.size_bytes
+    store(model, storing)
+    grown = written_bytes(model, tmp_path / "b") - before + count * 4 * 32 * 32
+    assert exact < grown <= estimated
+
+
+@pytest.mark.parametrize("axes", [(), (1,)])
+@pytest.mark.parametrize("count", [1, 8])
+def test_tables_of_groups_take_no_more_than_estimated(tmp_path: Path, count: int, axes: tuple[int, ...]) -> None:
+    model, storing, estimated, exact = chain(count, noise(32, 32)), Storing(13), 0, 0
+    before = written_bytes(model, tmp_path / "a")
+    for weight in find_weights(model):
+        made = shared(weight.array(), axes, count=8, store=Store(), groups=Groups(1, 8))
+        attach(weight, made.codebook)
+        choice = cheapest(weight, made.codebook, storing)
         estimated, exact = estimated + choice.total_bytes, exact + choice.size_bytes
     store(model, storing)
     grown = written_bytes(model, tmp_path / "b") - before + count * 4 * 32 * 32
@@ -191,6 +208,24 @@ def test_onnxruntime_computes_the_folded_form_at_load(
     assert op_types(proto.graph.node) == ["MatMul"]
     (tensor,) = proto.graph.initializer
     assert np.array_equal(onnx.numpy_helper.to_array(tensor), made.affine.decode())
+
+
+@pytest.mark.parametrize(
+    ("sparsity", "axes", "count"),
+    [(0.0, (), 8), (0.8, (), 8), (0.0, (1,), 8), (0.8, (1,), 8), (0.0, (), 256)],
+)
+def test_onnxruntime_looks_up_tables_of_groups_at_load(
+    tmp_path: Path, sparsity: float, axes: tuple[int, ...], count: int
+) -> None:
+    weight = pruned((100, 120), sparsity)
+    model = linear(weight)
+    encoded = shared(weight, axes, count=count, store=Store(), groups=Groups(1, 24 if count == 8 else 60)).codebook
+    attach(only_weight(model), encoded)
+    store(model, Storing(13))
+    proto = optimised(model, tmp_path / "o.onnx")
+    assert op_types(proto.graph.node) == ["MatMul"]
+    (tensor,) = proto.graph.initializer
+    assert np.array_equal(onnx.numpy_helper.to_array(tensor), encoded.decode())
 
 
 @pytest.mark.parametrize("sparsity", [0.7, 0.97])

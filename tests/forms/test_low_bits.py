@@ -33,6 +33,10 @@ PASSES: dict[str, WeightPass] = {
     "normal-float": ShareWeights(scheme="normal-float", block=16, **ANY),  # type: ignore[arg-type]
     "powers of two": ShareWeights(scheme="power-of-two", granularity="tensor", **ANY),  # type: ignore[arg-type]
     "shared in blocks": ShareWeights(block=16, **ANY),  # type: ignore[arg-type]
+    **{f"groups share {bits}": ShareWeights(bits=bits, group_channels=17, **ANY) for bits in (1, 2, 3, 4, 5, 6)},  # type: ignore[arg-type]
+    "groups without scales": ShareWeights(granularity="tensor", group_channels=17, **ANY),  # type: ignore[arg-type]
+    "groups with scales": ShareWeights(granularity="channel", group_channels=17, **ANY),  # type: ignore[arg-type]
+    "groups in blocks": ShareWeights(block=16, group_channels=17, **ANY),  # type: ignore[arg-type]
     **{f"{terms} signs": Binarize(terms=terms, **ANY) for terms in (1, 2, 3, 4)},  # type: ignore[arg-type]
     "signs in blocks": Binarize(block=16, **ANY),  # type: ignore[arg-type]
 }
@@ -95,7 +99,7 @@ def test_every_runtime_decodes_what_numpy_decodes(name: str, case: str, opset: i
             assert np.array_equal(got, decoded), runtime
 
 
-@pytest.mark.parametrize("name", ["4 bits", "shared 4", "shared with scales"])
+@pytest.mark.parametrize("name", ["4 bits", "shared 4", "shared with scales", "groups share 4", "groups with scales"])
 @pytest.mark.parametrize(("sparsity", "layout"), [(0.7, "GatherElements"), (0.98, "ScatterElements")])
 def test_pruned_weights_are_sparse_at_every_width(name: str, sparsity: float, layout: str, tmp_path: Path) -> None:
     model = model_of("g (float[300,300] x) => (float[300,300] y) { y = MatMul(x, w) }", w=noise(300, 300))
@@ -110,7 +114,7 @@ def test_pruned_weights_are_sparse_at_every_width(name: str, sparsity: float, la
 
 
 @pytest.mark.parametrize("kind", ["float16", "double"])
-@pytest.mark.parametrize("name", ["3 bits", "shared with scales", "2 signs"])
+@pytest.mark.parametrize("name", ["3 bits", "shared with scales", "groups share 3", "2 signs"])
 def test_weights_of_other_types_come_back_in_theirs(name: str, kind: str, tmp_path: Path) -> None:
     dtype = {"float16": np.float16, "double": np.float64}[kind]
     body = f"g ({kind}[48,48] x) => ({kind}[48,50] y) {{ y = MatMul(x, w) }}"

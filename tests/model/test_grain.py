@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from nncompress.model.grain import Grain, Split, grain_of, in_blocks, per_tensor
+from nncompress.model.grain import Grain, Split, grain_of, in_blocks, in_groups, per_tensor
 from nncompress.model.weights import find_weights
+from nncompress.numerics.channels import Groups
 from tests.models import model_of, noise, only_weight, run
 
 HEAD = "g (float[1,8,5] x) => (float[] y)"
@@ -86,3 +87,19 @@ def test_blocks_are_of_inputs_in_a_row(
     for numbers in (noise(*inputs), noise(*[1] * len(shape))):
         whole = np.broadcast_to(numbers, shape)
         assert np.array_equal(np.broadcast_to(grain.fitted(numbers), grain.shape), whole.reshape(grain.shape))
+
+
+@pytest.mark.parametrize(
+    ("grain", "most", "groups"),
+    [
+        (Grain((64, 32, 3, 3), (0,)), 16, Groups(0, 16)), (Grain((32, 50), (1,)), 17, Groups(1, 10)),
+        (Grain((2, 48, 10), (0, 1)), 8, Groups(1, 8)), (Grain((64, 32), (0,)), 1, Groups(0, 1)),
+        (Grain((64, 32), (0,)), 64, None), (Grain((37, 32), (0,)), 16, None), (Grain((64, 32), ()), 16, None),
+        (in_blocks(Grain((48, 64), (0,)), 16), 8, Groups(0, 8)),
+        (in_blocks(Grain((64, 48), (1,)), 16), 8, Groups(2, 8)),
+        (Grain((4, 2, 3, 2), (0, 2), Split(0, (8,))), 3, None),
+        (Grain((2, 4, 8, 2), (0, 2), Split(0, (8,))), 4, Groups(2, 4)),
+    ],
+)  # fmt: skip
+def test_groups_divide_the_longest_axis_of_outputs(grain: Grain, most: int, groups: Groups | None) -> None:
+    assert in_groups(grain, most) == groups

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
+from hypothesis import given, settings, strategies as st
 
+from nncompress.numerics.channels import Groups
 from nncompress.numerics.held import Store
 from nncompress.numerics.kmeans import best_centers
 from nncompress.numerics.shared import Shared, shared
@@ -95,3 +99,98 @@ def test_of_given_tables_the_best_is_taken() -> None:
         one = made(weight, (0,), 9, tables=[other, table])
         assert one.sqnr_db is None or one.sqnr_db > 60
         assert set(one.codebook.values) == set(table)
+
+
+# ------------------------------------------------------------------------------------------------ groups of channels
+GROUPED = [((), Groups(0, 2)), ((0,), Groups(0, 3)), ((1,), Groups(1, 5)), ((0, 2), Groups(2, 10)), ((), Groups(1, 2))]
+
+
+@pytest.mark.parametrize(("axes", "groups"), GROUPED)
+def test_each_group_has_the_nearest_values_of_its_own_table(axes: tuple[int, ...], groups: Groups) -> None:
+    weight, importance = noise(6, 20, 30), np.abs(noise(1, 20, 1, seed=1)) + np.float32(0.1)
+    one = made(weight, axes, importance=importance, groups=groups)
+    codebook, count = one.codebook, weight.shape[groups.axis] // groups.size
+    assert codebook.values.shape == (count, 8)
+    assert codebook.bits == 3
+    assert codebook.codes_shape[groups.axis : groups.axis + 2] == (count, groups.size)
+    decoded = codebook.decode()
+    scale = np.ones(codebook.codes_shape) if codebook.scale is None else codebook.scale
+    scale = np.broadcast_to(scale, codebook.codes_shape).reshape(weight.shape)
+    for group in range(count):
+        own = [slice(None)] * 3
+        own[groups.axis] = slice(group * groups.size, (group + 1) * groups.size)
+        part, steps = weight[tuple(own)], scale[tuple(own)]
+        distances = np.abs(part[..., None] - steps[..., None] * codebook.values[group])
+        assert (np.abs(part - decoded[tuple(own)]) <= distances.min(axis=-1) + 1e-6).all()
+    errors = (weight - decoded).astype(float) ** 2
+    assert one.noise == pytest.approx(float(errors.sum()), rel=1e-5)
+    assert one.weighted_noise == pytest.approx(float((errors * importance).sum()), rel=1e-5)
+    places = np.arange(0, weight.size, 7)
+    assert np.array_equal(codebook.decode_at(places), decoded.reshape(-1)[places])
+    assert codebook.nonzeros == np.count_nonzero(codebook.codes.load())
+
+
+def least_error(values: np.ndarray, counts: np.ndarray, k: int) -> float:
+    """Of all ways to cut sorted values in k intervals."""
+    order = np.argsort(values)
+    values, counts = values[order].astype(float), counts[order].astype(float)
+    best = np.inf
+    for cuts in itertools.combinations(range(1, len(values)), k - 1):
+        parts = list(itertools.pairwise((0, *cuts, len(values))))
+        means = [np.average(values[a:b], weights=counts[a:b]) for a, b in parts]
+        best = min(
+            best,
+            sum((counts[a:b] * (values[a:b] - mean) ** 2).sum() for (a, b), mean in zip(parts, means, strict=True)),
+        )
+    return float(best)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("k", [2, 3, 4])
+def test_the_tables_of_groups_are_the_best_there_are(seed: int, k: int) -> None:
+    weight, importance = noise(6, 5, seed=seed), np.abs(noise(1, 5, seed=seed + 9)) + np.float32(0.5)
+    one = made(weight, (), k, importance=importance, groups=Groups(0, 2))
+    counts = np.broadcast_to(importance, weight.shape)
+    least = sum(least_error(weight[g : g + 2].ravel(), counts[g : g + 2].ravel(), k) for g in (0, 2, 4))
+    assert one.weighted_noise == pytest.approx(least, rel=1e-3)
+
+
+@pytest.mark.parametrize("axes", [(), (0,)])
+def test_zeros_stay_zero_in_every_group_and_short_tables_are_filled(axes: tuple[int, ...]) -> None:
+    weight = noise(40, 50)
+    weight[np.random.default_rng(0).random(weight.shape) < 0.7] = 0
+    weight[:10], weight[10:20, :49] = 0, 0  # a group without any other value, and one of few
+    codebook = made(weight, axes, 16, groups=Groups(0, 10)).codebook
+    decoded = codebook.decode()
+    assert (codebook.values[:, 0] == 0).all()
+    assert codebook.values.shape == (4, 16)
+    assert not decoded[weight == 0].any()
+    assert np.array_equal(codebook.codes.load().reshape(decoded.shape) == 0, decoded == 0)
+
+
+@pytest.mark.parametrize("size", [1e-9, 1e-4, 0.03, 1.0, 1e7])
+def test_tables_of_groups_are_halves_where_that_loses_nothing(size: float) -> None:
+    weight = noise(4, 500) * np.float32(size)
+    one = made(weight, (), 16, groups=Groups(0, 2))
+    values = one.codebook.values
+    alone = [best_centers(weight[row : row + 2], 16) for row in range(0, 4, 2)]
+    assert np.abs(np.sort(values, axis=1) - np.stack(alone)).max() <= 2**-10 * np.abs(alone).max()
+    with np.errstate(over="ignore"):
+        halves = values.astype(np.float16)
+    normal = (np.abs(halves[values != 0]) >= 2**-14).all()
+    assert (np.array_equal(halves, values) and normal) == (size in (0.03, 1.0))
+    assert (one.sqnr_db or 0) > 19
+
+
+@settings(max_examples=6, deadline=None)
+@given(st.tuples(*[st.integers(1, 4)] * 2), st.integers(2, 4), st.integers(0, 2), st.booleans(), st.integers(1, 4))
+def test_what_any_groups_decode_to_is_their_table_at_each_code(
+    others: tuple[int, int], count: int, axis: int, scaled: bool, size: int
+) -> None:
+    shape = (*others[:axis], count * size, *others[axis:])
+    codebook = made(noise(*shape), (axis,) if scaled else (), 4, groups=Groups(axis, size)).codebook
+    codes, decoded = codebook.codes.load(), codebook.decode().reshape(codebook.codes_shape)
+    for place in np.ndindex(*codes.shape):
+        value = codebook.values[place[axis], codes[place]]
+        scale = 1 if codebook.scale is None else np.broadcast_to(codebook.scale, codes.shape)[place]
+        assert decoded[place] == np.float32(value * scale)

@@ -12,6 +12,7 @@ from nncompress.forms.form import Storing
 from nncompress.passes.base import Pass
 from nncompress.passes.context import Context
 from nncompress.passes.quantize_weights import QuantizeWeights
+from nncompress.passes.share_weights import ShareWeights
 from nncompress.passes.statistics import BY_OUTPUT, Needs
 from nncompress.results.record import Rewritten
 from nncompress.runtime import child
@@ -46,7 +47,7 @@ def samples() -> list[Sample]:
 
 
 def decoded(
-    w: np.ndarray, step: QuantizeWeights, folder: Path, feeds: list[Sample] | None, body: str = BODY
+    w: np.ndarray, step: QuantizeWeights | ShareWeights, folder: Path, feeds: list[Sample] | None, body: str = BODY
 ) -> tuple[np.ndarray, str]:
     """What becomes of w, and what is said of it."""
     proto = proto_of(body, w=w)
@@ -134,3 +135,16 @@ def test_small_constants_become_float16_but_no_biases_that_a_later_pass_moves(tm
         feeds = [{"x": noise(8, 64, seed=seed)} for seed in range(3)]
         made = applied(proto_of(body, **constants), steps, tmp_path / "samples", feeds)
         assert {o.subject for o in made.outcomes if isinstance(o, Rewritten) and o.detail == "float16"} == halved
+
+
+@pytest.mark.parametrize("granularity", ["tensor", "channel"])
+def test_values_that_groups_of_channels_share_are_fitted_to_outputs(tmp_path: Path, granularity: str) -> None:
+    step = ShareWeights(bits=3, group_channels=24, granularity=granularity)  # type: ignore[arg-type]
+    w, feeds = noise(128, 96), samples()
+    w[1::2] *= 4
+    plain, said = decoded(w, step, tmp_path, None)
+    felt, said_with_samples = decoded(w, step, tmp_path, feeds)
+    assert output_error(w, felt, feeds) < 0.5 * output_error(w, plain, feeds)
+    assert np.square(w - felt).sum() > np.square(w - plain).sum()
+    assert said.startswith("8 values in each of 4 groups of channels")
+    assert said_with_samples == f"{said}, {BY_OUTPUT}"

@@ -52,6 +52,36 @@ def test_scales_are_those_that_were_asked_for(granularity: str, shape: tuple[int
     assert (None if encoded.scale is None else encoded.scale.shape) == shape
 
 
+OF_TWO_KINDS = np.concatenate(
+    [noise(256, 32), 3 * np.sign(noise(256, 32, seed=1)) + noise(256, 32, seed=2) / 50], axis=1
+)
+
+
+@pytest.mark.parametrize(
+    ("group_channels", "tables"), [("auto", 2), ("all", None), (32, 2), (16, 4), (50, 2), (64, None), (1, 64)]
+)
+def test_groups_of_channels_have_their_own_values(group_channels: object, tables: int | None) -> None:
+    step = ShareWeights(bits=1, group_channels=group_channels, granularity="tensor")  # type: ignore[arg-type]
+    encoded, said = outcome(step, OF_TWO_KINDS)
+    assert isinstance(encoded, Codebook)
+    assert isinstance(said, Rewritten)
+    assert encoded.values.shape == ((2,) if tables is None else (tables, 2))
+    each = "" if tables is None else f" in each of {tables} groups of channels"
+    assert said.detail == f"2 values{each}"
+
+
+def test_groups_are_left_out_where_they_do_not_pay() -> None:
+    for weight in (noise(64, 64), noise(64, 64) * PER_CHANNEL, np.ones((64, 64), np.float32)):
+        encoded, _ = outcome(ShareWeights(group_channels="auto"), weight)
+        assert isinstance(encoded, Codebook)
+        assert encoded.group_axis is None
+
+
+def test_given_tables_are_those_of_all_channels() -> None:
+    with pytest.raises(UsageError, match="group_channels is for tables of its own, and normal-float has given ones"):
+        ShareWeights(scheme="normal-float", group_channels=8)
+
+
 @pytest.mark.parametrize("bits", [1, 2, 5])
 def test_more_bits_are_more_values_and_a_smaller_error(bits: int) -> None:
     made = [outcome(ShareWeights(bits=each, only_if_smaller=False), noise(64, 64)) for each in (bits, bits + 1)]  # type: ignore[arg-type]

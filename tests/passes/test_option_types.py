@@ -7,9 +7,10 @@ import math
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from nncompress.passes.option_types import Names, Share
+from nncompress.passes.option_types import GroupSize, Names, Share
 
 SHARE: TypeAdapter[float] = TypeAdapter(Share)
+GROUP_SIZE: TypeAdapter[int | str] = TypeAdapter(GroupSize)
 NAMES: TypeAdapter[tuple[str, ...]] = TypeAdapter(Names)
 
 
@@ -42,3 +43,14 @@ def test_names_stand_alone_or_with_commas(written: object, names: tuple[str, ...
 def test_what_is_no_list_of_names_is_refused(written: object) -> None:
     with pytest.raises(ValidationError):
         NAMES.validate_python(written)
+
+
+@pytest.mark.parametrize(("written", "size"), [(16, 16), ("16", 16), (" 8 ", 8), ("auto", "auto"), ("all", "all")])
+def test_a_group_has_so_many_channels_or_a_word(written: object, size: int | str) -> None:
+    assert GROUP_SIZE.validate_python(written) == size
+
+
+@pytest.mark.parametrize("written", [0, -3, "0", "1.5", 2.5, True, "each", "", None, [16]])
+def test_what_is_no_size_of_a_group_is_refused(written: object) -> None:
+    with pytest.raises(ValidationError, match="takes a number of channels, auto or all, not"):
+        GROUP_SIZE.validate_python(written)
