@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import ml_dtypes
 import numpy as np
 
-from nncompress.numerics.balance import balanced
+from nncompress.numerics.balance import LEAST_BITS, balanced
 from nncompress.numerics.channels import blocks, channel_view, undo_view
 from nncompress.numerics.grid import Grid, Range, affine_parameters, grids_to_try
 from nncompress.numerics.held import Held, Plain, Store
@@ -121,8 +121,8 @@ def quantize(
     grids = grids_to_try(flat, bits, signed, symmetric, range_, counts)
     if bits <= MOST_BITS and range_ == "mse":
         grids = [grid if grid.holds(flat) else refitted(flat, grid, counts) for grid in grids]
-        if outputs is not None and counts is None:
-            grids = [grid if grid.holds(flat) else balanced(flat, grid, outputs) for grid in grids]
+        if outputs is not None and counts is None and bits >= LEAST_BITS:
+            grids = [balanced(flat, g, outputs) if g.symmetric and not g.holds(flat) else g for g in grids]
     tried = [_coded(flat, grid, half, kinds, counts) for grid in grids]
     made = tried[-1] if len(tried) > 1 and _worth_it(*tried) else tried[0]
     sums = made.sums

@@ -107,4 +107,7 @@ def test_outputs_count_where_no_importance_is_known() -> None:
     assert error(outputs=outputs) < 0.7 * error()
     ones = np.ones((1, 1, 1), np.float32)
     assert error(outputs=outputs, importance=ones) == error(importance=ones)
+    for others in ({"bits": 3}, {"symmetric": False}):
+        options |= others
+        assert error(outputs=outputs) == error()
     assert error("minmax", outputs=outputs) == error("minmax")
