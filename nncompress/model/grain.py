@@ -31,6 +31,15 @@ class Grain:
     shape: tuple[int, ...]
     channel_axes: tuple[int, ...]
     split: Split | None = None
+    block_axis: int | None = None  # one of the channel axes: along it, parts of one and the same channel are numbered
+
+    @property
+    def outputs(self) -> np.ndarray:
+        """int [channels]: the channel of the weight to which each one belongs, numbered from 0."""
+        own = [axis for axis in self.channel_axes if axis != self.block_axis]
+        numbers = np.arange(math.prod(self.shape[axis] for axis in own))
+        kept = numbers.reshape([self.shape[axis] if axis in own else 1 for axis in self.channel_axes])
+        return np.broadcast_to(kept, [self.shape[axis] for axis in self.channel_axes]).reshape(-1)
 
     @property
     def input_axis(self) -> int | None:
@@ -83,7 +92,7 @@ def in_blocks(grain: Grain, most: int) -> Grain:
         return grain
     axes = {axis if axis < first else axis + 2 - len(run) for axis in grain.channel_axes}
     shape = (*grain.shape[:first], total // block, block, *grain.shape[first + len(run) :])
-    return Grain(shape, tuple(sorted({*axes, first})), Split(first, sizes))
+    return Grain(shape, tuple(sorted({*axes, first})), Split(first, sizes), first)
 
 
 def in_groups(grain: Grain, most: int) -> Groups | None:

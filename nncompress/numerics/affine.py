@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import ml_dtypes
 import numpy as np
 
+from nncompress.numerics.balance import LEAST_BITS, balanced
 from nncompress.numerics.channels import blocks, channel_view, undo_view
 from nncompress.numerics.grid import Grid, Range, affine_parameters, grids_to_try
 from nncompress.numerics.held import Held, Plain, Store
@@ -107,17 +108,21 @@ def quantize(
     dtype: np.dtype | None = None,
     kinds: Sequence[Kind] = (),
     importance: np.ndarray | None = None,
+    outputs: np.ndarray | None = None,
 ) -> Quantized:
     """Codes for `weight` (float32 or float64, finite and within the range of float32), one scale for each index along
     `channel_axes`. `symmetric` as None: whichever is worth it. `dtype`: what the decoded values become at the end;
     None: that of `weight`. `kinds`: what scales may be stored as besides float32. `importance`: how often the squared
-    error of each value counts, broadcasting against `weight`; it decides then on range and zero points."""
+    error of each value counts, broadcasting against `weight`; it decides then on range and zero points. `outputs`:
+    where inputs have one sign, the output to which each channel belongs (see `balanced`), without `importance`."""
     flat, kept_shape = channel_view(weight, channel_axes)
     half = dtype if dtype in _HALVES else None
     counts = None if importance is None else importance_view(importance, weight.shape, channel_axes)
     grids = grids_to_try(flat, bits, signed, symmetric, range_, counts)
     if bits <= MOST_BITS and range_ == "mse":
         grids = [grid if grid.holds(flat) else refitted(flat, grid, counts) for grid in grids]
+        if outputs is not None and counts is None and bits >= LEAST_BITS:
+            grids = [balanced(flat, g, outputs) if g.symmetric and not g.holds(flat) else g for g in grids]
     tried = [_coded(flat, grid, half, kinds, counts) for grid in grids]
     made = tried[-1] if len(tried) > 1 and _worth_it(*tried) else tried[0]
     sums = made.sums

@@ -16,6 +16,7 @@ from nncompress.forms.narrow import BFLOAT16_FROM_OPSET
 from nncompress.model.encoding import preferred_form
 from nncompress.model.grain import Grain
 from nncompress.model.model import Model
+from nncompress.model.one_sign import fed_one_sign
 from nncompress.model.small_constants import find_small_constants
 from nncompress.model.weights import Weight
 from nncompress.numerics.affine import Quantized, quantize
@@ -233,7 +234,8 @@ class QuantizeWeights(RuledPass):
         )  # fmt: skip
         array, axis = array.reshape(grain.shape), grain.input_axis
         importance = None if importance is None else grain.fitted(importance)
-        made = quantized(array, dtype=dtype, importance=importance)
+        balances = bool(grain.channel_axes) and fed_one_sign(weight)
+        made = quantized(array, dtype=dtype, importance=importance, outputs=grain.outputs if balances else None)
         plain = not storing.takes_input_scales or preferred_form(weight.value) is not None
         if (
             self.equalise

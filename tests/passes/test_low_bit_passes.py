@@ -215,3 +215,20 @@ def test_a_codebook_counts_its_bits() -> None:
     for count, bits in ((1, 1), (2, 1), (3, 2), (16, 4), (17, 5), (256, 8)):
         codes = Plain(np.zeros((2, 2), np.uint8))
         assert Codebook(codes, np.zeros(count, np.float32), (2, 2), (2, 2), 0).bits == bits
+
+
+# ------------------------------------------------------------------------------------------------ errors that add up
+@pytest.mark.parametrize("block", [None, 32])
+def test_behind_relu_errors_do_not_add_up_without_it_they_are_just_small(block: int | None) -> None:
+    x, w = noise(200, 256) + np.float32(1), noise(256, 64, seed=1) + np.float32(0.1)
+    step = QuantizeWeights(bits=4, block=block, symmetric=True, smallest="same", equalise=False, scales="float32")
+
+    def off(activation: str) -> float:
+        """The mean square error of x W with x >= 0, with the weight as it is stored behind this activation."""
+        model = model_of(f"g (float[N,256] x) => (float[N,64] y) {{ d = {activation}(x) y = MatMul(d, w) }}", w=w)
+        compressed = compress_graph(model, [step])
+        inputs = np.maximum(x, 0)
+        (found,) = run(compressed.model, x=inputs)
+        return float(np.square(found - inputs @ w).mean())
+
+    assert off("Relu") < 0.8 * off("Identity")
