@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import onnx_ir as ir
 
 from nncompress.calibrate.in_child import Child, child_of
 from nncompress.calibrate.measure import Kinds
@@ -138,7 +137,7 @@ class _Stop:
     name: str
     cuts: tuple[Cut, ...]
     ending: tuple[Weight, ...]  # that are multiplied by nothing which comes later
-    again: ir.Node | None  # that computes the value once more afterwards, with other weights
+    again: bool  # what computes it will do so once more afterwards, with other weights
 
 
 class _Route:
@@ -176,7 +175,7 @@ class _Route:
         here = [weight for weight in weights if name in self.names(weight)]
         products = [product for weight in here for product in self.products[id(weight.value)]]
         own = [product for product in products if product.data.value.name == name]
-        again = next((product.data.value.producer() for product in own if product.recurs), None)
+        again = any(product.recurs for product in own)
         ending = (weight for weight in here if max(self.names(weight), key=self._place) == name)
         return _Stop(name, tuple(dict.fromkeys(product.cut for product in own)), tuple(ending), again)
 
@@ -227,7 +226,7 @@ class _Walker:
 
     def _advanced(self, network: Network, part: Part, stop: _Stop, later: Sequence[str], doing: Stage) -> str | None:
         """None, or why that value cannot be had."""
-        again = None if stop.again is None or part == "original" else stop.again
+        again = network.values()[stop.name].producer() if stop.again and part == "result" else None
         plan = network.plan([stop.name], later, again)
         if plan.obstacle is not None:
             return f"calibration cannot stop there: {plan.obstacle}"

@@ -64,7 +64,7 @@ class StatesBefore:
 
 @dataclass(frozen=True)
 class Patches:
-    """What lies under the kernel of a convolution at each of its results: [N, C, d...] as rows of C/groups k... numbers.
+    """What lies under the kernel of a convolution at each result: [N, C, d...] as rows of C/groups k... numbers.
 
     `pads` are those before and behind each axis; `spread` puts zeros between positions, which with `flipped` makes the
     patches of a transposed convolution.
@@ -90,7 +90,8 @@ class Patches:
         windows = windows[(..., *self._every(self.dilations))]
         sample, *places = np.unravel_index(chosen, (array.shape[0], *self._results(sizes, spread=True)))
         at = [place * stride for place, stride in zip(places, self.strides, strict=True)]
-        rows = windows[(sample, slice(None), *at)]  # [rows, C, k...]
+        places_of_rows: Index = (sample, slice(None), *at)
+        rows = windows[places_of_rows]  # [rows, C, k...]
         if self.flipped:
             rows = rows[(..., *self._every([-1] * len(self.kernel)))]
         cut: np.ndarray = rows.reshape(len(chosen), self.groups, -1).transpose(1, 0, 2)

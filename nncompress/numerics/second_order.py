@@ -3,9 +3,9 @@
     |W x - Q x^|^2 = tr(Q H Q^T) - 2 tr(Q R^T) + const,    H = E[x^ x^T],  R = W E[x x^T]
 
 W the matrix as it was and x its input then, Q the rounded matrix and x^ its input now (Li et al., 2025, "GPTAQ"). With
-H = L L^T and Y = R L^-T this is |Y - Q L|^2: rounding column by column from the last one, what each leaves goes to those
-that are still free (Frantar et al., 2022, "GPTQ"; the same as Babai's nearest plane, Chen et al., 2025). Then each code
-in turn takes the value that is best for the others as they are, which can only lower the sum.
+H = L L^T and Y = R L^-T this is |Y - Q L|^2: rounding column by column from the last one, what each leaves goes to
+those that are still free (Frantar et al., 2022, "GPTQ"; the same as Babai's nearest plane, Chen et al., 2025). Then
+each code in turn takes the value that is best for the others as they are, which can only lower the sum.
 
 Everything is batched over groups, and [groups, outputs, inputs].
 """

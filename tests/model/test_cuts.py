@@ -16,11 +16,14 @@ CASES: dict[str, tuple[str, Shape, Shape]] = {  # attributes of the operator, sh
     "Conv with everything": (
         "Conv<pads = [1, 0, 2, 1], strides = [2, 1], dilations = [1, 2], group = 2>(x, w)", (2, 4, 9, 8), (6, 2, 3, 3),
     ),
-    "Conv, SAME_UPPER": ('Conv<auto_pad = "SAME_UPPER", strides = [2, 3], group = 4>(x, w)', (2, 4, 9, 8), (4, 1, 3, 3)),
+    "Conv, SAME_UPPER": (
+        'Conv<auto_pad = "SAME_UPPER", strides = [2, 3], group = 4>(x, w)', (2, 4, 9, 8), (4, 1, 3, 3),
+    ),
     "Conv, SAME_LOWER": ('Conv<auto_pad = "SAME_LOWER", strides = [2, 2]>(x, w)', (2, 4, 9, 8), (4, 4, 4, 3)),
     "Conv, VALID": ('Conv<auto_pad = "VALID", strides = [2]>(x, w)', (2, 4, 9), (5, 4, 4)),
     "ConvTranspose": (
-        "ConvTranspose<strides = [2, 2], pads = [1, 1, 1, 1], output_padding = [1, 1]>(x, w)", (2, 4, 5, 6), (4, 6, 3, 3),
+        "ConvTranspose<strides = [2, 2], pads = [1, 1, 1, 1], output_padding = [1, 1]>(x, w)",
+        (2, 4, 5, 6), (4, 6, 3, 3),
     ),
     "ConvTranspose with groups": (
         "ConvTranspose<strides = [2, 1], pads = [0, 3, 1, 1], dilations = [2, 1], group = 2>(x, w)",
@@ -54,12 +57,14 @@ def test_the_matrix_times_rows_is_the_result(case: str) -> None:
 def test_states_before_each_step(direction: str) -> None:
     """tanh(W x + R h) is the state after it."""
     count = 1 + (direction == "bidirectional")
-    body = 'g (float[7,2,3] x) => (float y) { y = RNN<direction = "%s", hidden_size = 5>(x, w, r) }' % direction
+    body = f'g (float[7,2,3] x) => (float y) {{ y = RNN<direction = "{direction}", hidden_size = 5>(x, w, r) }}'
     proto = proto_of(body, w=noise(count, 5, 3), r=noise(count, 5, 5, seed=2))
     weights = find_weights(as_model(proto))
     products = [product_of(weight, weight.uses[0]) for weight in weights]
     given, states = products
-    assert not isinstance(given, str) and not isinstance(states, str) and states.recurs
+    assert not isinstance(given, str)
+    assert not isinstance(states, str)
+    assert states.recurs
     x = noise(7, 2, 3, seed=1)
     (y,) = run(proto, x=x)
     before = states.cut.take(y, np.arange(states.cut.count(y.shape)))
@@ -77,7 +82,10 @@ def test_states_before_each_step(direction: str) -> None:
     [
         ("y = Gather(w, i)", "it is looked up"),
         ("y = MatMul(x, w)", "it is a stack of matrices, each for data of its own"),
-        ("a, h = LSTM<hidden_size = 4>(x, v, w) y = Identity(h)", "nothing reads the states of the LSTM but the last one"),
+        (
+            "a, h = LSTM<hidden_size = 4>(x, v, w) y = Identity(h)",
+            "nothing reads the states of the LSTM but the last one",
+        ),
         ("y = GRU<hidden_size = 4>(x, v, w)", "the reset gate changes the states before they are multiplied by it"),
         (
             'y = ConvTranspose<auto_pad = "SAME_UPPER">(x, w)',

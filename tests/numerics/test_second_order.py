@@ -106,7 +106,8 @@ def test_grams_of_parts_are_those_of_the_whole() -> None:
     whole = parts[0].with_(parts[1])
     exact, beside = rows.astype(np.float64), others.astype(np.float64)
     bound = 3001 * float(np.finfo(np.float32).eps)  # float32 products and sums
-    assert whole.count == 3000 and whole.cross is not None
+    assert whole.count == 3000
+    assert whole.cross is not None
     assert (np.abs(whole.own[0] - exact.T @ exact) <= bound * (np.abs(exact).T @ np.abs(exact))).all()
     assert (np.abs(whole.cross[0] - beside.T @ exact) <= bound * (np.abs(beside).T @ np.abs(exact))).all()
     both = gram_of(rows).with_(gram_of(rows, others))
