@@ -13,6 +13,7 @@ Everything is batched over groups, and [groups, outputs, inputs].
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -55,6 +56,14 @@ class Quadratic:
         return float(((q @ self.h - 2 * self.r) * q).sum())
 
 
+class Levels(Protocol):
+    """The values that each element of a matrix may have."""
+
+    def nearest(self, values: np.ndarray, j: int) -> np.ndarray:
+        """Of those of column j, the ones that come nearest to `values` [groups, outputs]."""
+        ...
+
+
 @dataclass(frozen=True)
 class Codes:
     """The values step * (code - zero) with whole codes from `smallest` to `largest`. `step` and `zero` broadcast
@@ -66,14 +75,49 @@ class Codes:
     largest: int
 
     def nearest(self, values: np.ndarray, j: int) -> np.ndarray:
-        """The values of column j [groups, outputs] that codes can have and that come nearest."""
+        """See Levels."""
         step, zero = self.step[..., j], self.zero[..., j]
         codes = np.clip(np.rint(values / step) + zero, self.smallest, self.largest)
         nearest: np.ndarray = (codes - zero) * step
         return nearest
 
 
-def fed_back(quadratic: Quadratic, codes: Codes) -> np.ndarray:
+@dataclass(frozen=True)
+class Table:
+    """The values of a table [k], ascending, times `step`, which broadcasts against the matrix."""
+
+    values: np.ndarray
+    step: np.ndarray
+
+    def nearest(self, values: np.ndarray, j: int) -> np.ndarray:
+        """See Levels."""
+        step = self.step[..., j]
+        nearest: np.ndarray = self.values[self.places(values / step)] * step
+        return nearest
+
+    def places(self, ratios: np.ndarray) -> np.ndarray:
+        """Where in the table the nearest to each of `ratios` stands."""
+        return np.searchsorted((self.values[1:] + self.values[:-1]) / 2, ratios)
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """Other levels, but where a matrix is `zero` nothing but 0: what was pruned stays so."""
+
+    levels: Levels
+    zero: np.ndarray
+
+    def nearest(self, values: np.ndarray, j: int) -> np.ndarray:
+        """See Levels."""
+        return np.where(self.zero[..., j], 0.0, self.levels.nearest(values, j))
+
+
+def rounded(quadratic: Quadratic, levels: Levels, start: np.ndarray) -> np.ndarray:
+    """The values [groups, outputs, inputs] that leave least, as far as is found: never more than `start` does."""
+    return min((descended(quadratic, fed_back(quadratic, levels), levels), start), key=quadratic.value)
+
+
+def fed_back(quadratic: Quadratic, levels: Levels) -> np.ndarray:
     """Values rounded column by column, those first whose inputs are largest."""
     inputs = quadratic.r.shape[2]
     order = np.argsort(np.einsum("gjj->gj", quadratic.h).sum(axis=0), kind="stable")  # the last is rounded first
@@ -85,7 +129,7 @@ def fed_back(quadratic: Quadratic, codes: Codes) -> np.ndarray:
         own = y[:, :, first:end].copy()
         within = lower[:, first:end, first:end]
         for j in range(end - first - 1, -1, -1):
-            values = codes.nearest(own[:, :, j] / within[:, None, j, j], order[first + j])
+            values = levels.nearest(own[:, :, j] / within[:, None, j, j], order[first + j])
             q[:, :, first + j] = values
             own[:, :, :j] -= values[:, :, None] * within[:, None, j, :j]
         y[:, :, :first] -= q[:, :, first:end] @ lower[:, first:end, :first]
@@ -94,8 +138,8 @@ def fed_back(quadratic: Quadratic, codes: Codes) -> np.ndarray:
     return back
 
 
-def descended(quadratic: Quadratic, q: np.ndarray, codes: Codes) -> np.ndarray:
-    """The values `q` after each in turn took the best code for the others, until little is gained."""
+def descended(quadratic: Quadratic, q: np.ndarray, levels: Levels) -> np.ndarray:
+    """The values `q` after each in turn took the best level for the others, until little is gained."""
     h, q = quadratic.h, q.copy()
     inputs = q.shape[2]
     slope = quadratic.r - q @ h  # half of what the sum falls by
@@ -108,7 +152,7 @@ def descended(quadratic: Quadratic, q: np.ndarray, codes: Codes) -> np.ndarray:
             own, before = slope[:, :, first:end].copy(), q[:, :, first:end].copy()
             for j in range(first, end):
                 old, down = q[:, :, j], own[:, :, j - first]
-                new = codes.nearest(old + down / diagonal[:, None, j], j)
+                new = levels.nearest(old + down / diagonal[:, None, j], j)
                 moved = new - old
                 gained += float((moved * (2 * down - moved * diagonal[:, None, j])).sum())
                 q[:, :, j] = new

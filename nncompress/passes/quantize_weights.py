@@ -30,7 +30,7 @@ from nncompress.passes.context import Context
 from nncompress.passes.encoding import Encoding, asked_grain, attached, block_problem, felt, in_half
 from nncompress.passes.rules import RuledPass
 from nncompress.passes.saturating import kept_apart, said
-from nncompress.passes.second_order import SECOND_ORDER, Known, encoded_in_order, rounded_anew
+from nncompress.passes.second_order import Known, Method, by_products, encoded_in_order, rounded_anew
 from nncompress.passes.small_constants import halved
 from nncompress.passes.statistics import BY_OUTPUT, Inputs, Needs
 from nncompress.results.record import Outcome, Rewritten
@@ -76,7 +76,7 @@ class QuantizeWeights(RuledPass):
     small_constants: Literal["float16", "bfloat16", "keep"] = "float16"
     """type of biases, parameters of normalisation and constants that are added, multiplied or the like with what layers
     compute, where that saves bytes and leaves --elementwise-db, in form folded; no biases that a later pass moves"""
-    method: Literal["auto", "rtn", "gptq"] = "auto"
+    method: Method = "auto"
     """how codes are chosen: each value rounded to the nearest (rtn); or, where there are calibration data, so that what
     the weight computes moves least (gptq): what rounding one value loses, those make up for that are rounded after it,
     weight by weight in the order of the graph, each against the network as it is by then. auto: gptq below 8 bits"""
@@ -110,7 +110,7 @@ class QuantizeWeights(RuledPass):
         integers = [variant for variant in self.variants() if variant.dtype not in HALVES]
         return Needs(
             inputs=any(variant.symmetric is None or variant.range == "mse" for variant in integers),
-            grams=any(variant.method != "rtn" for variant in integers),
+            grams=any(by_products(variant.method, variant.bits) for variant in integers),
         )
 
     def spares(self, weight: Weight) -> str | None:
@@ -161,9 +161,9 @@ class QuantizeWeights(RuledPass):
     def _by_products(self, weight: Weight, small: Collection[str]) -> bool:
         """Whether products of its inputs are to choose the codes of the weight."""
         own = self.of(weight)
-        few = own.bits < 8 and weight.name not in small and preferred_form(weight.value) is None
-        wanted = few if own.method == "auto" else own.method == SECOND_ORDER
-        return wanted and own.dtype not in HALVES and not weight.is_elementwise
+        if own.dtype in HALVES or weight.is_elementwise or weight.name in small:
+            return False
+        return by_products(own.method, own.bits if preferred_form(weight.value) is None else 8)
 
     def _small_constants(self, model: Model, context: Context) -> list[Outcome]:
         """What is stored in half precision of the constants that are no weights."""

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 import onnx_ir as ir
 
 from nncompress.model.model import Model
 from nncompress.model.weights import Weight
-from nncompress.numerics.affine import Quantized
+from nncompress.numerics.affine import Affine, Quantized
 from nncompress.numerics.grid import levels
-from nncompress.numerics.second_order import Codes, Quadratic, descended, fed_back
+from nncompress.numerics.second_order import Codes, Levels, Pinned, Quadratic, Table, rounded
+from nncompress.numerics.shared import Shared
 from nncompress.passes.context import Context
 from nncompress.passes.parallel import in_parallel
 from nncompress.passes.statistics import Inputs
 
 E = TypeVar("E")
-SECOND_ORDER = "gptq"
+Method = Literal["auto", "rtn", "gptq"]
+SECOND_ORDER: Method = "gptq"
 """What an outcome says of a weight whose codes follow from products of its inputs."""
+
+
+def by_products(method: Method, bits: int) -> bool:
+    """Whether products of its inputs are to choose the codes of a weight of so many bits."""
+    return method == SECOND_ORDER or (method == "auto" and bits < 8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,22 +47,22 @@ class Known:
 
 def encoded_in_order(
     model: Model, weights: Sequence[Weight], importance: Mapping[ir.Value, np.ndarray],
-    by_products: Callable[[Weight], bool], encode: Callable[[Weight, Known], E], context: Context,
+    chosen: Callable[[Weight], bool], encode: Callable[[Weight, Known], E], context: Context,
 ) -> Iterator[tuple[Weight, E]]:  # fmt: skip
-    """encode(weight, what is known of it) for every weight; those that are rounded `by_products` in the order of the
-    graph, each with what the network computes by then."""
+    """encode(weight, what is known of it) for every weight; those that are `chosen` with products of their inputs, in
+    the order of the graph and as the network computes them by then."""
     calibration = None if context.draft else context.calibration
-    chosen = [weight for weight in weights if by_products(weight)] if calibration is not None else []
-    others = {id(weight) for weight in weights} - {id(weight) for weight in chosen}
+    asked = [weight for weight in weights if chosen(weight)] if calibration is not None else []
+    others = {id(weight) for weight in weights} - {id(weight) for weight in asked}
     known: dict[int, Inputs | str] = {}
 
     def with_known(weight: Weight) -> E:
         return encode(weight, Known(importance.get(weight.value), known.get(id(weight))))
 
     yield from in_parallel([weight for weight in weights if id(weight) in others], with_known, context.threads)
-    if calibration is None or not chosen:
+    if calibration is None or not asked:
         return
-    for batch in calibration.grams(model, chosen):
+    for batch in calibration.grams(model, asked):
         known = {id(weight): inputs for weight, inputs in batch}
         yield from in_parallel([weight for weight, _ in batch], with_known, context.threads)
 
@@ -63,20 +70,39 @@ def encoded_in_order(
 def rounded_anew(array: np.ndarray, made: Quantized, inputs: Inputs, context: Context) -> Quantized:
     """The same scales and zero points with the codes that leave most of what `array`, of the shape of the codes,
     computes: never worse on the samples than the codes that are there."""
-    view, affine = inputs.view, made.affine
-    shape = affine.codes_shape
-
-    def matrix(parameter: np.ndarray) -> np.ndarray:
-        return view.of(np.broadcast_to(parameter.astype(np.float64), shape))
-
-    step = matrix(affine.scale if affine.input_scale is None else affine.scale * affine.input_scale)
-    zero = matrix(np.zeros((1,) * len(shape)) if affine.zero_point is None else affine.zero_point)
+    affine = made.affine
+    scale = affine.scale if affine.input_scale is None else affine.scale * affine.input_scale
+    step, zero = _matrix(scale, affine.codes_shape, inputs), _matrix(_zero_of(affine), affine.codes_shape, inputs)
     codes = Codes(step, zero, *levels(affine.bits, signed=affine.signed, symmetric=made.symmetric))
-    exact = view.of(array).astype(np.float64)
-    quadratic = Quadratic.of(exact, inputs.gram)
-    plain = view.of(affine.decode()).astype(np.float64)
-    best = min((descended(quadratic, fed_back(quadratic, codes), codes), plain), key=quadratic.value)
-    noise = float(np.square(best - exact).sum())
-    whole = view.undone(np.rint(best / step) + zero, shape).astype(affine.code_type)
+    best, noise = _rounded(array, affine.decode(), codes, inputs)
+    whole = inputs.view.undone(np.rint(best / step) + zero, affine.codes_shape).astype(affine.code_type)
     held = replace(affine, codes=context.store.hold(whole), nonzeros=int(np.count_nonzero(best)))
     return replace(made, affine=held, noise=noise, weighted_noise=noise)
+
+
+def shared_anew(array: np.ndarray, made: Shared, inputs: Inputs, context: Context) -> Shared:
+    """The same one table and scales with the codes that leave most of what `array` computes."""
+    codebook = made.codebook
+    order = np.argsort(codebook.values, kind="stable")
+    scale = np.ones((1,) * len(codebook.codes_shape)) if codebook.scale is None else codebook.scale
+    table = Table(codebook.values[order].astype(np.float64), _matrix(scale, codebook.codes_shape, inputs))
+    best, noise = _rounded(array, codebook.decode(), table, inputs)
+    codes = inputs.view.undone(order[table.places(best / table.step)], codebook.codes_shape).astype(np.uint8)
+    held = replace(codebook, codes=context.store.hold(codes), nonzeros=int(np.count_nonzero(codes)))
+    return replace(made, codebook=held, noise=noise, weighted_noise=noise)
+
+
+def _rounded(array: np.ndarray, start: np.ndarray, levels: Levels, inputs: Inputs) -> tuple[np.ndarray, float]:
+    """The best values as a matrix, and the sum of the squares of what is lost."""
+    exact, first = inputs.view.of(array).astype(np.float64), inputs.view.of(start).astype(np.float64)
+    pinned = Pinned(levels, (exact == 0) & (first == 0))
+    best = rounded(Quadratic.of(exact, inputs.gram), pinned if pinned.zero.any() else levels, first)
+    return best, float(np.square(best - exact).sum())
+
+
+def _matrix(parameter: np.ndarray, shape: tuple[int, ...], inputs: Inputs) -> np.ndarray:
+    return inputs.view.of(np.broadcast_to(parameter.astype(np.float64), shape))
+
+
+def _zero_of(affine: Affine) -> np.ndarray:
+    return np.zeros((1,) * len(affine.codes_shape)) if affine.zero_point is None else affine.zero_point

@@ -24,9 +24,9 @@ from nncompress.passes.base import Stage, unfit
 from nncompress.passes.context import Context
 from nncompress.passes.encoding import Encoding, asked_grain, attached, block_problem, felt
 from nncompress.passes.option_types import GroupSize
-from nncompress.passes.parallel import in_parallel
 from nncompress.passes.rules import RuledPass
-from nncompress.passes.statistics import BY_OUTPUT, Needs
+from nncompress.passes.second_order import Known, Method, by_products, encoded_in_order, shared_anew
+from nncompress.passes.statistics import BY_OUTPUT, Inputs, Needs
 from nncompress.results.record import Outcome
 
 _DB_PER_BIT = 20 * math.log10(2)
@@ -59,6 +59,9 @@ class ShareWeights(RuledPass):
     group_channels: GroupSize = field(default="all", metadata={"metavar": "N|auto|all"})
     """a table of values for each N output channels in a row (or the most below that which divide them), or one for all;
     auto: groups where they pay, of up to 4 bits"""
+    method: Method = "auto"
+    """how codes are chosen: each value by the nearest in the table (rtn), or, where there are calibration data, so that
+    what the weight computes moves least (gptq); not for groups of channels. auto: gptq below 8 bits"""
     only_if_smaller: bool = field(default=True, metadata={"option": "--only-if-smaller/--even-if-larger"})
     """leave weights alone whose values and decoding nodes would eat the gain"""
 
@@ -72,7 +75,7 @@ class ShareWeights(RuledPass):
 
     @property
     def uses(self) -> Needs:
-        return Needs(inputs=True)
+        return Needs(inputs=True, grams=any(by_products(variant.method, variant.bits) for variant in self.variants()))
 
     def needed_opset(self, form: str) -> tuple[int, str]:
         return LEAST_PACKED_OPSET, f"indices cannot be packed before opset {LEAST_PACKED_OPSET}"
@@ -80,24 +83,30 @@ class ShareWeights(RuledPass):
     def apply(self, model: Model, context: Context) -> list[Outcome]:
         weights, outcomes = self.select(model)
         counts = felt(model, weights, context)
-        for weight, made in in_parallel(
-            weights, lambda weight: self.of(weight)._shared(weight, counts.get(weight.value), context), context.threads
-        ):
+        for weight, made in encoded_in_order(
+            model, weights, counts, lambda weight: by_products(self.of(weight).method, self.of(weight).bits),
+            lambda weight, known: self.of(weight)._shared(weight, known, context), context,
+        ):  # fmt: skip
             outcomes.append(attached(weight, made, self.name, context, only_if_smaller=self.of(weight).only_if_smaller))
         return outcomes
 
-    def _shared(self, weight: Weight, importance: np.ndarray | None, context: Context) -> str | Encoding:
+    def _shared(self, weight: Weight, known: Known, context: Context) -> str | Encoding:
         """What it becomes; or the reason to leave it alone."""
         array = weight.array()
         reason = unfit(array)
         if reason:
             return reason
-        best = self._best(weight, array.astype(np.float32, copy=False), importance, context)
+        best = self._best(weight, array.astype(np.float32, copy=False), known.importance, context)
+        if best.codebook.group_axis is not None and isinstance(known.inputs, Inputs):
+            known = replace(known, inputs="groups of channels have tables of their own")
+        if isinstance(known.inputs, Inputs):
+            best = shared_anew(array, best, known.inputs, context)
         codebook = replace(best.codebook, shape=weight.shape)
         scales = "" if codebook.scale is None else f", {codebook.scale.size} scales"
         tables = "" if codebook.group_axis is None else f" in each of {len(codebook.values)} groups of channels"
-        by_output = "" if importance is None else f", {BY_OUTPUT}"
-        return Encoding(codebook, f"{codebook.values.shape[-1]} values{tables}{scales}{by_output}", best.sqnr_db)
+        by_output = "" if known.importance is None else f", {BY_OUTPUT}"
+        detail = f"{codebook.values.shape[-1]} values{tables}{scales}{by_output}{known.said}"
+        return Encoding(codebook, detail, best.sqnr_db)
 
     def _best(self, weight: Weight, array: np.ndarray, importance: np.ndarray | None, context: Context) -> Shared:
         """With scales and in groups where that was asked for, or pays."""

@@ -11,11 +11,12 @@ from nncompress.forms.form import Storing
 from nncompress.passes.context import Context
 from nncompress.passes.quantize_weights import QuantizeWeights
 from nncompress.passes.second_order import SECOND_ORDER
+from nncompress.passes.share_weights import ShareWeights
 from nncompress.results.record import Rewritten
 from nncompress.runtime import child
 from nncompress.workflow.pipeline import apply_passes
 from tests.calibrate.samples import applied
-from tests.models import as_model, noise, proto_of, run
+from tests.models import as_model, noise, proto_of, run, weight_named
 
 Sample = dict[str, np.ndarray]
 MIXED = noise(12, 12, seed=9)  # what makes inputs have to do with each other
@@ -85,6 +86,28 @@ def test_a_table_says_why_it_is_not(tmp_path: Path) -> None:
     said = {outcome.subject: outcome.detail for outcome in made.outcomes if isinstance(outcome, Rewritten)}
     assert said["t"].endswith("rounded to the nearest: it is looked up")
     assert SECOND_ORDER in said["w"]
+
+
+@pytest.mark.parametrize("kind", [QuantizeWeights, ShareWeights])
+def test_zeros_stay_zeros(kind: type[QuantizeWeights] | type[ShareWeights], tmp_path: Path) -> None:
+    w = noise(12, 40)
+    w[np.abs(w) < 0.7] = 0
+    proto = proto_of(CASES["MatMul"][0], w=w)
+    made = applied(proto, [kind(bits=3)], tmp_path / "samples", feeds_of("MatMul", 4))
+    (outcome,) = (outcome for outcome in made.outcomes if isinstance(outcome, Rewritten))
+    assert SECOND_ORDER in outcome.detail
+    assert not weight_named(made.model, "w").array()[w == 0].any()
+
+
+def test_values_that_are_shared_are_chosen_so_too(tmp_path: Path) -> None:
+    proto, fresh = proto_of(CASES["Conv"][0], w=noise(40, 12, 3)), feeds_of("Conv", 3, first=100)
+    errors = []
+    for method in ("rtn", "gptq"):
+        step = ShareWeights(bits=3, method=method)  # type: ignore[arg-type]
+        made = applied(proto, [step], tmp_path / "samples", feeds_of("Conv", 8))
+        assert len(np.unique(weight_named(made.model, "w").array())) <= 8 or "scales" in str(made.outcomes)
+        errors.append(sum(float(np.square(run(made.model, **feed)[0] - run(proto, **feed)[0]).sum()) for feed in fresh))
+    assert errors[1] < 0.8 * errors[0]
 
 
 def test_without_samples_nothing_changes() -> None:
