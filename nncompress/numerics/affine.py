@@ -121,10 +121,11 @@ def quantize(
     half = dtype if dtype in _HALVES else None
     counts = None if importance is None else importance_view(importance, weight.shape, channel_axes)
     grids = grids_to_try(flat, bits, signed, symmetric, range_, counts)
-    if range_ == "mse":
-        grids = [_fitted(flat, grid, bits, counts, outputs) for grid in grids]
-    elif range_ == "half-quadratic":
-        grids = [_fitted(flat, grid, bits) for grid in grids]
+    if bits <= MOST_BITS and range_ == "mse":
+        grids = [grid if grid.holds(flat) else refitted(flat, grid, counts) for grid in grids]
+        if outputs is not None and counts is None and bits >= LEAST_BITS:
+            grids = [balanced(flat, g, outputs) if g.symmetric and not g.holds(flat) else g for g in grids]
+    if range_ == "half-quadratic":
         grids = [grid if grid.holds(flat) else half_quadratic(flat, grid) for grid in grids]
     tried = [_coded(flat, grid, half, kinds, counts) for grid in grids]
     made = tried[-1] if len(tried) > 1 and _worth_it(*tried) else tried[0]
@@ -135,18 +136,6 @@ def quantize(
         weight.shape, weight.shape, signed, bits, sums.nonzeros,
     )  # fmt: skip
     return Quantized(affine, made.grid.symmetric, sums.signal, sums.noise, sums.weighted_noise)
-
-
-def _fitted(
-    flat: np.ndarray, grid: Grid, bits: int, importance: np.ndarray | None = None, outputs: np.ndarray | None = None
-) -> Grid:
-    """The grid with steps of the least squared error, and even errors of `outputs`, where few bits make that pay."""
-    if bits > MOST_BITS or grid.holds(flat):
-        return grid
-    grid = refitted(flat, grid, importance)
-    if outputs is None or importance is not None or bits < LEAST_BITS or not grid.symmetric or grid.holds(flat):
-        return grid
-    return balanced(flat, grid, outputs)
 
 
 @dataclass(frozen=True)
