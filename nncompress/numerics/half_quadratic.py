@@ -24,8 +24,8 @@ from nncompress.numerics.channels import blocks
 from nncompress.numerics.grid import Grid
 
 P = 0.7
-# The thresholds, beta^(1 / (p - 2)), fall from 0.17 to 0.04 steps. From 0.73 on, with three times the a and b, the sum
-# gets a tenth smaller than it does so, and real models much worse: ever more is clipped.
+# The thresholds, beta^(1 / (p - 2)), fall from 0.17 to 0.04 steps. From 0.73 on, and with three times the a and b, the
+# sum gets up to a sixth smaller than that, and real models come out much worse: ever more is clipped.
 _BETAS = 10 * 1.1 ** np.arange(20)
 _LEAST_FACTOR, _MOST_FACTOR = 0.5, 2.0  # of a step in one round
 _LEAST_SPREAD = 1e-3  # of codes, squared: with less, they tell z but not s
