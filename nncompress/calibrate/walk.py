@@ -15,6 +15,7 @@ import numpy as np
 
 from nncompress.calibrate.cache import Cache
 from nncompress.calibrate.channels import measured_channels
+from nncompress.calibrate.grams import collected
 from nncompress.calibrate.in_child import Child, child_of
 from nncompress.calibrate.inputs import measured_squares
 from nncompress.calibrate.measure import Advance, Compare, CompareOutputs, Kinds, TwoNetworks
@@ -28,7 +29,7 @@ from nncompress.model.network import Network
 from nncompress.model.weights import Weight
 from nncompress.numerics.estimators import Estimator
 from nncompress.numerics.migration import Channels
-from nncompress.passes.statistics import ActivationRange, Deviation, Needs
+from nncompress.passes.statistics import ActivationRange, Deviation, Inputs, Needs
 from nncompress.progress import Stage
 
 
@@ -59,6 +60,15 @@ class CalibrationRun:
             walker = _Walker(route, child)
             for number, linear in enumerate(route.targets):
                 yield linear, walker.measure(number)
+
+    def grams(
+        self, model: Model, weights: Sequence[Weight]
+    ) -> Generator[list[tuple[Weight, Inputs | str]], None, None]:
+        """See `passes.statistics.Calibration`."""
+        if self.made_up:
+            yield [(weight, "the samples are made up") for weight in weights]
+        else:
+            yield from collected(self.original, model, self.samples, weights)
 
     def inputs(self, model: Model, weights: Sequence[Weight]) -> list[np.ndarray | str]:
         """See `passes.statistics.Calibration`."""

@@ -1,36 +1,50 @@
-"""The Gram matrix of rows, sum x x^T, and of pairs of rows, sum x x'^T: what second-order repair works in.
+"""What second-order repair knows of the inputs of a weight: sums of x^ x^T, of x x^T, and of both, over rows.
 
-Products of float32 rows are float32; blocks of them are added up in float64.
+x are the inputs in the original network, x^ those in the network as it is now. Products of float32 rows are float32;
+blocks of them are added up in float64.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
 _ROWS = 1024  # whose products are summed in float32
 
 
+@dataclass
 class Gram:
-    """Of rows x [n, channels], or of rows beside other rows x' [n, others]."""
+    """Of rows [groups, n, inputs]; `cross` is None where x^ is x."""
 
-    def __init__(self, channels: int, others: int | None = None) -> None:
-        self.count = 0
-        self.sum = np.zeros((channels, channels if others is None else others))
+    count: int
+    own: np.ndarray  # sum of x^ x^T [groups, inputs, inputs]
+    cross: np.ndarray | None  # sum of x x^T, x from the original
+    mean: np.ndarray  # sum of x^ [groups, inputs]
+    mean_before: np.ndarray  # sum of x
 
-    def add(self, rows: np.ndarray, beside: np.ndarray | None = None) -> None:
-        """Counts `rows` [n, channels] in, and with them `beside` [n, others]; without it each row is its own."""
-        beside = rows if beside is None else beside
-        for start in range(0, len(rows), _ROWS):
-            self.sum += rows[start : start + _ROWS].T @ beside[start : start + _ROWS]
-        self.count += len(rows)
+    @classmethod
+    def of(cls, groups: int, inputs: int, *, crossed: bool) -> Gram:
+        """The one of no rows."""
+        square, row = (groups, inputs, inputs), (groups, inputs)
+        return cls(0, np.zeros(square), np.zeros(square) if crossed else None, np.zeros(row), np.zeros(row))
 
-    def merge(self, other: Gram) -> None:
-        """Counts in what `other` has seen."""
-        self.sum = self.sum + other.sum
-        self.count += other.count
+    def add(self, now: np.ndarray, before: np.ndarray) -> None:
+        """Counts in rows x^ and the rows x beside them."""
+        for start in range(0, now.shape[1], _ROWS):
+            rows, others = now[:, start : start + _ROWS], before[:, start : start + _ROWS]
+            self.own += rows.transpose(0, 2, 1) @ rows
+            if self.cross is not None:
+                self.cross += others.transpose(0, 2, 1) @ rows
+        self.count += now.shape[1]
+        self.mean += now.sum(axis=1, dtype=np.float64)
+        self.mean_before += before.sum(axis=1, dtype=np.float64)
 
-    def arrays(self) -> Mapping[str, np.ndarray]:
-        """count [], sum [channels, channels or others]."""
-        return {"count": np.array(self.count), "sum": self.sum}
+    def with_(self, other: Gram) -> Gram:
+        """What both have seen."""
+        crossed = self.cross is not None or other.cross is not None
+        mine, theirs = (each.own if each.cross is None else each.cross for each in (self, other))
+        return Gram(
+            self.count + other.count, self.own + other.own, mine + theirs if crossed else None,
+            self.mean + other.mean, self.mean_before + other.mean_before,
+        )  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
@@ -28,14 +28,14 @@ from nncompress.numerics.scales import Kind
 from nncompress.passes.base import Stage, unfit
 from nncompress.passes.context import Context
 from nncompress.passes.encoding import Encoding, asked_grain, attached, block_problem, felt, in_half
-from nncompress.passes.parallel import in_parallel
 from nncompress.passes.rules import RuledPass
 from nncompress.passes.saturating import kept_apart, said
+from nncompress.passes.second_order import SECOND_ORDER, Known, encoded_in_order, rounded_anew
 from nncompress.passes.small_constants import halved
-from nncompress.passes.statistics import BY_OUTPUT, Needs
+from nncompress.passes.statistics import BY_OUTPUT, Inputs, Needs
 from nncompress.results.record import Outcome, Rewritten
 
-_OF_INTEGERS = ("bits", "block", "symmetric", "granularity", "scales", "range", "cpu")
+_OF_INTEGERS = ("bits", "block", "symmetric", "granularity", "scales", "range", "method", "cpu")
 _SMALLEST_SHARE, _SMALL_SHARE = 0.001, 0.03  # of the bytes of all weights
 _ONE_OF_THE_SMALLEST = "one of the smallest (--smallest same)"
 
@@ -77,6 +77,10 @@ class QuantizeWeights(RuledPass):
     small_constants: Literal["float16", "bfloat16", "keep"] = "float16"
     """type of biases, parameters of normalisation and constants that are added, multiplied or the like with what layers
     compute, where that saves bytes and leaves --elementwise-db, in form folded; no biases that a later pass moves"""
+    method: Literal["auto", "rtn", "gptq"] = "auto"
+    """how codes are chosen: each value rounded to the nearest (rtn); or, where there are calibration data, so that what
+    the weight computes moves least (gptq): what rounding one value loses, those make up for that are rounded after it,
+    weight by weight in the order of the graph, each against the network as it is by then. auto: gptq below 8 bits"""
     smallest: Literal["float16", "same"] = "float16"
     """the smallest weights, which together make up 0.1 % of all, as float16, and with fewer than 8 bits those that make
     up 3 % in 8 bits (form dequantize has no float16): each may do as much damage as a large one, and they save next to
@@ -105,7 +109,10 @@ class QuantizeWeights(RuledPass):
     @property
     def uses(self) -> Needs:
         integers = [variant for variant in self.variants() if variant.dtype not in HALVES]
-        return Needs(inputs=any(variant.symmetric is None or variant.range == "mse" for variant in integers))
+        return Needs(
+            inputs=any(variant.symmetric is None or variant.range == "mse" for variant in integers),
+            grams=any(variant.method != "rtn" for variant in integers),
+        )
 
     def spares(self, weight: Weight) -> str | None:
         own = self.of(weight).dtype
@@ -138,19 +145,26 @@ class QuantizeWeights(RuledPass):
         considered = self.considered(model)
         weights, outcomes = self.selected(model, considered)
         small = self._smallest(considered, context)
-        counts = felt(model, weights, context) if self.uses else {}
-        for weight, encoding in in_parallel(
-            weights,
-            lambda weight: self.of(weight)._encoded(
-                weight, context, small=small.get(weight.name), importance=counts.get(weight.value)
-            ),
-            context.threads,
+        counts = felt(model, weights, context) if self.uses.inputs else {}
+
+        def encode(weight: Weight, known: Known) -> str | Encoding:
+            return self.of(weight)._encoded(weight, context, known, small=small.get(weight.name))
+
+        for weight, encoding in encoded_in_order(
+            model, weights, counts, lambda weight: self._by_products(weight, small), encode, context
         ):
             outcomes.append(
                 attached(weight, encoding, self.name, context, only_if_smaller=self.of(weight).only_if_smaller)
             )
         changed = any(isinstance(outcome, Rewritten) for outcome in outcomes)
         return [*outcomes, *(self._small_constants(model, context) if changed else ())]
+
+    def _by_products(self, weight: Weight, small: Collection[str]) -> bool:
+        """Whether products of its inputs are to choose the codes of the weight."""
+        own = self.of(weight)
+        few = own.bits < 8 and weight.name not in small and preferred_form(weight.value) is None
+        wanted = few if own.method == "auto" else own.method == SECOND_ORDER
+        return wanted and own.dtype not in HALVES and not weight.is_elementwise
 
     def _small_constants(self, model: Model, context: Context) -> list[Outcome]:
         """What is stored in half precision of the constants that are no weights."""
@@ -178,9 +192,8 @@ class QuantizeWeights(RuledPass):
         return found
 
     def _encoded(
-        self, weight: Weight, context: Context, *, small: Literal["float16", "8 bits"] | None = None,
-        importance: np.ndarray | None = None,
-    ) -> str | Encoding:  # fmt: skip
+        self, weight: Weight, context: Context, known: Known, *, small: Literal["float16", "8 bits"] | None = None
+    ) -> str | Encoding:
         """What it becomes; or the reason to leave it alone."""
         array = weight.array()
         reason = unfit(array)
@@ -190,15 +203,15 @@ class QuantizeWeights(RuledPass):
             return in_half(weight, array, self.dtype, context)
         why = self._reason_for_eight(weight, small) if self.bits < 8 else None
         if why is not None:
-            made = replace(self, bits=8, block=None, smallest="same")._encoded(weight, context, importance=importance)
+            made = replace(self, bits=8, block=None, smallest="same")._encoded(weight, context, known)
             return made if isinstance(made, str) else replace(made, detail=f"{made.detail}: {why}")
         if small and not isinstance(half := in_half(weight, array, "float16", context), str):
             return replace(half, detail=f"float16: {_ONE_OF_THE_SMALLEST}")
-        integers, apart = self._quantized(weight, array, context, importance)
+        integers, apart = self._quantized(weight, array, context, known)
         if weight.is_elementwise and self._is_short(integers.sqnr_db):
             return self._instead(weight, array, integers.sqnr_db, context)
-        by_output = f", {BY_OUTPUT}" if importance is not None else ""
-        detail = f"{self._detail(weight, integers)}{by_output}{said(apart)}"
+        by_output = f", {BY_OUTPUT}" if known.importance is not None else ""
+        detail = f"{self._detail(weight, integers)}{by_output}{known.said}{said(apart)}"
         return Encoding(integers.affine, detail, integers.sqnr_db)
 
     def _reason_for_eight(self, weight: Weight, small: str | None) -> str | None:
@@ -222,7 +235,7 @@ class QuantizeWeights(RuledPass):
         return replace(half, detail=f"float16: {short}")
 
     def _quantized(
-        self, weight: Weight, array: np.ndarray, context: Context, importance: np.ndarray | None
+        self, weight: Weight, array: np.ndarray, context: Context, known: Known
     ) -> tuple[Quantized, KeptApart]:
         """Its codes, and what it took that sums do not saturate."""
         dtype, grain, signed = weight.dtype.numpy(), self._grain(weight), self.dtype == "int8"
@@ -234,7 +247,7 @@ class QuantizeWeights(RuledPass):
             kinds=() if standard or weight.is_elementwise else self._kinds(storing.opset),
         )  # fmt: skip
         array, axis = array.reshape(grain.shape), grain.input_axis
-        importance = None if importance is None else grain.fitted(importance)
+        importance = None if known.importance is None else grain.fitted(known.importance)
         balances = bool(grain.channel_axes) and fed_one_sign(weight)
         made = quantized(array, dtype=dtype, importance=importance, outputs=grain.outputs if balances else None)
         plain = not storing.takes_input_scales or preferred_form(weight.value) is not None
@@ -247,6 +260,8 @@ class QuantizeWeights(RuledPass):
             and axis is not None
         ):
             made = equalised(array, made, axis, quantized, dtype, importance)
+        if isinstance(known.inputs, Inputs):
+            made = rounded_anew(array, made, known.inputs, context)
         made, apart = kept_apart(weight, array, made, importance, context, self.cpu)
         return replace(made, affine=replace(made.affine, shape=weight.shape)), apart
 

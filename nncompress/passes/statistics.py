@@ -12,11 +12,13 @@ from typing import Protocol
 
 import numpy as np
 
+from nncompress.model.cuts import MatrixView
 from nncompress.model.linear import Linear
 from nncompress.model.model import Model
 from nncompress.model.multiplied import Data
 from nncompress.model.weights import Weight
 from nncompress.numerics.estimators import Estimator
+from nncompress.numerics.gram import Gram
 from nncompress.numerics.migration import Channels
 from nncompress.numerics.moments import Moments
 
@@ -36,11 +38,13 @@ class Needs:
     """mean squares of what weights are multiplied by"""
     channels: bool = False
     """ranges and mean squares of the channels of activations"""
+    grams: bool = False
+    """products of the inputs of weights, in the network as it was and as it is now"""
     least_feeds: int = 1
     """fewer are refused"""
 
     def __bool__(self) -> bool:
-        return self.means or self.ranges or self.inputs or self.channels
+        return self.means or self.ranges or self.inputs or self.channels or self.grams
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,14 @@ class Deviation:
     variance: np.ndarray  # of the mean of `moved`, as feeds differ [channels]
     alone: Moments  # by its own weights alone: on the inputs that it has in the original
     signal: float  # sum of the squares of the original result
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """What a weight is multiplied by: it as a matrix, and the products of the rows that meet that."""
+
+    view: MatrixView
+    gram: Gram
 
 
 @dataclass(frozen=True)
@@ -84,6 +96,13 @@ class Calibration(Protocol):
 
         What was changed in `model` before the next one is asked for is what that one is computed with.
         """
+
+    def grams(
+        self, model: Model, weights: Sequence[Weight]
+    ) -> Generator[list[tuple[Weight, Inputs | str]], None, None]:
+        """The `weights` in the order of the graph, those together that are multiplied by the same; each with what that
+        is, or with the reason why nothing is known of it. What was changed in `model` before the next ones are asked
+        for is what those are computed with."""
 
     def inputs(self, model: Model, weights: Sequence[Weight]) -> list[np.ndarray | str]:
         """For each of `weights` the mean squares of what it is multiplied by in `model`, broadcasting against it; or

@@ -1,11 +1,10 @@
-"""Moments, ranges and Gram matrices: those of parts, merged, are those of the whole, by their definitions."""
+"""Moments and ranges: those of parts, merged, are those of the whole, by their definitions."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 from hypothesis.extra import numpy as hnp
 
-from nncompress.numerics.gram import Gram
 from nncompress.numerics.moments import Moments
 from nncompress.numerics.ranges import Ranges
 from nncompress.numerics.statistics import Statistics
@@ -70,29 +69,8 @@ def test_ranges_leave_out_nan_and_are_empty_without_rows() -> None:
     assert ranges.arrays()["high"].tolist() == [3, -np.inf]
 
 
-@settings(deadline=None, derandomize=True)
-@given(rows_of_three, rows_of_three, cuts)
-def test_grams_of_parts_are_those_of_the_whole(rows: np.ndarray, others: np.ndarray, places: list[int]) -> None:
-    count = min(len(rows), len(others))
-    rows, others = rows[:count], others[:count]
-    own, cross = Gram(3), Gram(3, 3)
-    for part, beside in zip(in_parts(rows, places), in_parts(others, places), strict=True):
-        one, two = Gram(3), Gram(3, 3)
-        one.add(part)
-        two.add(part, beside)
-        own.merge(one)
-        cross.merge(two)
-    exact, exact_others = rows.astype(np.float64), others.astype(np.float64)
-    # float32 products and sums of at most `count` of them
-    eps = float(np.finfo(np.float32).eps)
-    for gram, right in ((own, exact), (cross, exact_others)):
-        bound = (count + 1) * eps * (np.abs(exact).T @ np.abs(right)) + 1e-30
-        assert (np.abs(gram.sum - exact.T @ right) <= bound).all()
-        assert gram.arrays()["count"] == count
-
-
 def test_every_accumulator_keeps_the_contract() -> None:
-    accumulators: list[Statistics] = [Moments(2), Ranges(2), Gram(2)]
+    accumulators: list[Statistics] = [Moments(2), Ranges(2)]
     for one in accumulators:
         one.add(noise(5, 2))
         assert all(isinstance(array, np.ndarray) for array in one.arrays().values())

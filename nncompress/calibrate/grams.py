@@ -1,0 +1,255 @@
+"""Walks through a model from one weight's data to the next, as it was and as it is now, and sums up products of rows.
+
+Both networks run in one child process, block by block; what was changed in a weight is computed by the next block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nncompress.calibrate.in_child import Child, child_of
+from nncompress.calibrate.measure import Kinds
+from nncompress.feeds.feeds import Feeds
+from nncompress.model.blocks import nodes_behind
+from nncompress.model.cuts import Product, product_of
+from nncompress.model.model import INSIDE, Model
+from nncompress.model.network import Network
+from nncompress.model.weights import Weight
+from nncompress.numerics.gram import Gram
+from nncompress.numerics.held import Store
+from nncompress.numerics.rows import Cut, evenly
+from nncompress.passes.statistics import Inputs
+from nncompress.progress import Announce, Stage
+from nncompress.runtime.blocks import BUDGET_BYTES, Activations, Block, CannotKeepError, kinds_of, run_block, start
+from nncompress.runtime.session import Part
+
+MOST_INPUTS = 6144  # of one Gram matrix: 0.3 GB
+_LEAST_ROWS, _ROWS_EACH, _MOST_ROWS = 8192, 8, 49152  # of a Gram matrix: so many for each of its inputs
+
+
+@dataclass(frozen=True)
+class Advance:
+    """Compute a block of one of the networks. Pickles."""
+
+    block: Block  # shows what is looked at and computed once more later
+    live: frozenset[str]  # what is kept until later, besides what the next request is about
+    doing: Stage
+
+
+@dataclass(frozen=True)
+class Collect:
+    """Sum up products of the rows of a value. Pickles."""
+
+    name: str
+    cuts: tuple[Cut, ...]
+    crossed: bool  # with those of the original
+
+
+class Collector:
+    """Both networks with the activations that are still needed."""
+
+    def __init__(self, feeds: Feeds, announce: Announce) -> None:
+        self._announce = announce
+        announce("original", "reading calibration data for")
+        original = start(feeds, Store(BUDGET_BYTES))
+        now = Activations(original.store, dict(original.arrays))
+        self._networks: dict[Part, Activations] = {"original": original, "result": now}
+        self._count = len(feeds)
+
+    def __call__(self, request: Advance | Collect | None) -> Any:
+        """Kinds of what was kept, or a Gram matrix for each cut; or the reason why there is none."""
+        if request is None:
+            return kinds_of(self._networks["original"])
+        if isinstance(request, Collect):
+            return [self._gram(request, cut) for cut in request.cuts]
+        try:
+            return self._advanced(request)
+        except CannotKeepError as error:
+            return str(error)
+
+    def _advanced(self, request: Advance) -> Kinds:
+        block, doing, activations = request.block, request.doing, self._networks[request.block.part]
+        own = activations.store.apart()
+
+        def look(index: int, results: dict[str, np.ndarray]) -> None:
+            self._announce(block.part, doing.doing, doing.done, doing.total)
+            for name, array in results.items():
+                activations.add(name, array, own)
+
+        self._announce(block.part, doing.doing, doing.done, doing.total)
+        kinds = run_block(block, activations, self._count, look)
+        activations.keep(request.live | set(block.seen))
+        return kinds
+
+    def _gram(self, request: Collect, cut: Cut) -> Gram | str:
+        gram: Gram | None = None
+        for index in range(self._count):
+            now, before = (
+                self._networks[part].of([request.name], index)[request.name]
+                for part in ("result", "original" if request.crossed else "result")
+            )
+            if now.dtype not in (np.float16, np.float32, np.float64):
+                return f"what it is multiplied by is {now.dtype}, no float"
+            if now.shape != before.shape:
+                return "what it is multiplied by has another shape than in the original"
+            count = cut.count(now.shape)
+            if not count:
+                continue
+            inputs = cut.take(now, np.arange(1)).shape[-1]
+            most = min(max(_LEAST_ROWS, _ROWS_EACH * inputs), _MOST_ROWS)
+            chosen = evenly(count, -(-most // self._count))
+            rows = _rows(cut, now, chosen)
+            others = _rows(cut, before, chosen) if request.crossed else rows
+            if not (np.isfinite(rows).all() and np.isfinite(others).all()):
+                return "what it is multiplied by is not finite"
+            gram = gram or Gram.of(rows.shape[0], rows.shape[2], crossed=request.crossed)
+            gram.add(rows, others)
+        return gram or "what it is multiplied by is empty for every feed"
+
+
+def _rows(cut: Cut, array: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(cut.take(array, chosen).astype(np.float32, copy=False))
+
+
+def collected(
+    original: Model, model: Model, samples: Feeds, weights: Sequence[Weight]
+) -> Generator[list[tuple[Weight, Inputs | str]], None, None]:
+    """See `passes.statistics.Calibration`."""
+    route = _Route(original, model, weights)
+    if route.excluded:
+        yield route.excluded
+    if not route.stops:
+        return
+    with child_of(original, Collector, samples) as child:
+        walker = _Walker(route, child)
+        for number in range(len(route.stops)):
+            yield walker.stop(number)
+
+
+@dataclass(frozen=True)
+class _Stop:
+    """A value that weights are multiplied by."""
+
+    name: str
+    cuts: tuple[Cut, ...]
+    ending: tuple[Weight, ...]  # that are multiplied by nothing which comes later
+    again: bool  # what computes it will do so once more afterwards, with other weights
+
+
+class _Route:
+    """At which values to stop, in the order of the graph, and for which weights."""
+
+    def __init__(self, original: Model, model: Model, weights: Sequence[Weight]) -> None:
+        self.original, self.now = Network(original), Network(model)
+        self.excluded: list[tuple[Weight, Inputs | str]] = []
+        self.products: dict[int, tuple[Product, ...]] = {}
+        values = self.now.values()
+        variable = self.now.variable(values)
+        able: list[Weight] = []
+        for weight in weights:
+            products = _products(weight, model, variable)
+            if isinstance(products, str):
+                self.excluded.append((weight, products))
+            else:
+                self.products[id(weight.value)] = products
+                able.append(weight)
+        names = {name for weight in able for name in self.names(weight)}
+        order = {id(node): place for place, node in enumerate(nodes_behind([values[name] for name in names], ()))}
+        self._places = {name: order.get(id(values[name].producer()), -1) for name in names}
+        self.stops = [self._stop(name, able) for name in sorted(names, key=self._place)]
+        random = self.now.random(names)
+        self.crossed = {name for name in names if name in self.original.values() and name not in random}
+
+    def names(self, weight: Weight) -> list[str]:
+        """Of the values that it is multiplied by."""
+        return [str(product.data.value.name) for product in self.products[id(weight.value)]]
+
+    def _place(self, name: str) -> tuple[int, str]:
+        return self._places[name], name
+
+    def _stop(self, name: str, weights: Iterable[Weight]) -> _Stop:
+        here = [weight for weight in weights if name in self.names(weight)]
+        products = [product for weight in here for product in self.products[id(weight.value)]]
+        own = [product for product in products if product.data.value.name == name]
+        again = any(product.recurs for product in own)
+        ending = (weight for weight in here if max(self.names(weight), key=self._place) == name)
+        return _Stop(name, tuple(dict.fromkeys(product.cut for product in own)), tuple(ending), again)
+
+
+def _products(weight: Weight, model: Model, variable: set[str]) -> tuple[Product, ...] | str:
+    products = []
+    for use in weight.uses:
+        if use.node.graph is not model.ir.graph:
+            return INSIDE
+        product = product_of(weight, use)
+        if isinstance(product, str):
+            return product
+        if product.data.value.name not in variable:
+            return "what it is multiplied by is the same for all inputs"
+        if product.view.shape[2] > MOST_INPUTS:
+            return f"it has {product.view.shape[2]} inputs: products of more than {MOST_INPUTS} are not summed up"
+        products.append(product)
+    if len({product.view for product in products}) > 1:
+        return "nodes that read it multiply along different axes"
+    return tuple(products)
+
+
+class _Walker:
+    """Goes along a route, and has the child run and sum up."""
+
+    def __init__(self, route: _Route, child: Child) -> None:
+        self._route, self._child = route, child
+        kinds: Kinds = child.ask(None)
+        route.original.there, route.now.there = dict(kinds), dict(kinds)
+        self._grams: dict[tuple[str, Cut], Gram | str] = {}
+
+    def stop(self, number: int) -> list[tuple[Weight, Inputs | str]]:
+        """What the weights are multiplied by of which all is known now."""
+        route, stop = self._route, self._route.stops[number]
+        doing = Stage(f"calibrating block {number + 1} of {len(route.stops)} of", number, len(route.stops))
+        later = [other.name for other in route.stops[number + 1 :]]
+        reason = self._advanced(route.now, "result", stop, later, doing)
+        crossed = stop.name in route.crossed and not self._advanced(
+            route.original, "original", stop, [name for name in later if name in route.crossed], doing
+        )
+        count = len(stop.cuts)
+        grams = [reason] * count if reason else self._child.ask(Collect(stop.name, stop.cuts, crossed))
+        self._grams |= {(stop.name, cut): gram for cut, gram in zip(stop.cuts, grams, strict=True)}
+        found = [(weight, self._inputs(weight)) for weight in stop.ending]
+        needed = {name for other in route.stops[number + 1 :] for w in other.ending for name in route.names(w)}
+        self._grams = {key: gram for key, gram in self._grams.items() if key[0] in needed}
+        return found
+
+    def _advanced(self, network: Network, part: Part, stop: _Stop, later: Sequence[str], doing: Stage) -> str | None:
+        """None, or why that value cannot be had."""
+        again = network.values()[stop.name].producer() if stop.again and part == "result" else None
+        plan = network.plan([stop.name], later, again)
+        if plan.obstacle is not None:
+            return f"calibration cannot stop there: {plan.obstacle}"
+        seen = [] if again is None else [stop.name]
+        if not (plan.kept or seen):
+            return None
+        block = self._child.written(network, part, plan, seen)
+        kinds = self._child.answer(Advance(block, plan.live | {stop.name}, doing))
+        if isinstance(kinds, str):
+            return f"calibration cannot stop there: {kinds}"
+        network.follow(plan, kinds)
+        return None
+
+    def _inputs(self, weight: Weight) -> Inputs | str:
+        """Of all places together where the weight is read."""
+        total: Gram | None = None
+        products = self._route.products[id(weight.value)]
+        for product in products:
+            gram = self._grams[str(product.data.value.name), product.cut]
+            if isinstance(gram, str):
+                return gram
+            total = gram if total is None else total.with_(gram)
+        groups, _, inputs = products[0].view.shape
+        if total is None or total.own.shape != (groups, inputs, inputs):
+            return "what it is multiplied by has other channels than the weight"
+        return Inputs(products[0].view, total)

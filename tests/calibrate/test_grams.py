@@ -1,0 +1,95 @@
+"""Products of the inputs of weights: those of the network as it was and as it is by then, against runs of both."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+
+from nncompress.calibrate.walk import CalibrationRun
+from nncompress.model.encoding import set_values
+from nncompress.model.model import INSIDE, Model
+from nncompress.model.weights import find_weights
+from nncompress.numerics.gram import Gram
+from nncompress.passes.statistics import Inputs
+from nncompress.runtime import child
+from tests.calibrate.samples import samples_of
+from tests.models import as_model, noise, proto_of, run
+
+FEEDS = [{"x": noise(20, 6, seed=seed)} for seed in range(3)]
+TWO = "g (float[N,6] x) => (float[N,2] y) { a = MatMul(x, v) h = Relu(a) y = MatMul(h, w) }"
+
+
+@pytest.fixture(autouse=True)
+def _here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(child, "_in_process", True)
+
+
+def grams_of(
+    model: Model, folder: Path, feeds: list[dict[str, np.ndarray]], *, halved: bool = False
+) -> dict[str, Gram]:
+    """By weight; `halved`: each weight is halved as soon as its Gram matrix is known."""
+    samples = CalibrationRun(model.clone(), samples_of(folder, model, feeds))
+    found = {}
+    for batch in samples.grams(model, find_weights(model)):
+        for weight, inputs in batch:
+            assert isinstance(inputs, Inputs), inputs
+            found[weight.name] = inputs.gram
+            if halved:
+                set_values(weight, ir.Tensor(weight.array() / 2))
+    return found
+
+
+def test_later_weights_see_what_became_of_earlier_ones(tmp_path: Path) -> None:
+    proto = proto_of(TWO, v=noise(6, 4), w=noise(4, 2))
+    grams = grams_of(as_model(proto), tmp_path / "samples", FEEDS, halved=True)
+    x = np.concatenate([feed["x"] for feed in FEEDS])
+    hidden = np.maximum(x @ noise(6, 4), 0)
+    assert grams["v"].own[0] == pytest.approx(x.T @ x, rel=1e-4)
+    own, cross = grams["w"].own[0], grams["w"].cross
+    assert cross is not None
+    assert own == pytest.approx(hidden.T @ hidden / 4, rel=1e-4)
+    assert cross[0] == pytest.approx(hidden.T @ hidden / 2, rel=1e-4)
+    assert grams["w"].mean[0] == pytest.approx(hidden.sum(axis=0) / 2, rel=1e-4)
+    assert grams["w"].mean_before[0] == pytest.approx(hidden.sum(axis=0), rel=1e-4)
+
+
+def test_a_weight_that_is_read_twice_gets_both(tmp_path: Path) -> None:
+    body = "g (float[N,6] x) => (float[N,6] y) { a = MatMul(x, w) y = MatMul(a, w) }"
+    w = noise(6, 6) / 4
+    grams = grams_of(as_model(proto_of(body, w=w)), tmp_path / "samples", FEEDS, halved=True)
+    x = np.concatenate([feed["x"] for feed in FEEDS])
+    assert grams["w"].own[0] == pytest.approx(x.T @ x + w.T @ x.T @ x @ w, rel=1e-4, abs=1e-4)
+
+
+def test_recurrent_weights_see_the_states_that_others_left(tmp_path: Path) -> None:
+    body = "g (float[7,2,3] x) => (float y) { y, h = LSTM<hidden_size = 4>(x, w, r) }"
+    w, r = noise(1, 16, 3), noise(1, 16, 4, seed=1)
+    feeds = [{"x": noise(7, 2, 3, seed=seed)} for seed in range(2)]
+    grams = grams_of(as_model(proto_of(body, w=w, r=r)), tmp_path / "samples", feeds, halved=True)
+    own, cross = np.zeros((4, 4)), np.zeros((4, 4))
+    for feed in feeds:
+        states, now = (run(proto_of(body, w=each, r=r), **feed)[0][:-1, 0].reshape(-1, 4) for each in (w, w / 2))
+        own, cross = own + now.T @ now, cross + states.T @ now
+    assert grams["r"].own[0] == pytest.approx(own, rel=1e-4)
+    assert grams["r"].cross is not None
+    assert grams["r"].cross[0] == pytest.approx(cross, rel=1e-4)
+
+
+def test_what_nothing_is_known_of_has_a_reason(tmp_path: Path) -> None:
+    then = "c = Identity(w) z = MatMul(x, c)"
+    body = (
+        "g (float[N,6] x, bool b) => (float[N,4] y, float[1,4] k) { k = MatMul(o, w2) "
+        f"y = If(b) <then_branch = t () => (z) {{ {then} }}, else_branch = e () => (z) {{ {then} }}> }}"
+    )
+    model = as_model(proto_of(body, w=noise(6, 4), w2=noise(6, 4), o=noise(1, 6)))
+    feeds = [{**feed, "b": np.array(True)} for feed in FEEDS]
+    samples = CalibrationRun(model.clone(), samples_of(tmp_path / "samples", model, feeds))
+    said = {w.name: inputs for batch in samples.grams(model, find_weights(model)) for w, inputs in batch}
+    assert said["w"] == INSIDE
+    assert said["w2"] in (
+        "what it is multiplied by is the same for all inputs",
+        "MatMul multiplies it by nothing that can be looked at",
+    )
