@@ -17,6 +17,7 @@ import numpy as np
 from nncompress.numerics.balance import LEAST_BITS, balanced
 from nncompress.numerics.channels import blocks, channel_view, undo_view
 from nncompress.numerics.grid import Grid, Range, affine_parameters, grids_to_try
+from nncompress.numerics.half_quadratic import half_quadratic
 from nncompress.numerics.held import Held, Plain, Store
 from nncompress.numerics.importance import importance_view, weighted_sum
 from nncompress.numerics.refit import MOST_BITS, refitted
@@ -113,8 +114,9 @@ def quantize(
     """Codes for `weight` (float32 or float64, finite and within the range of float32), one scale for each index along
     `channel_axes`. `symmetric` as None: whichever is worth it. `dtype`: what the decoded values become at the end;
     None: that of `weight`. `kinds`: what scales may be stored as besides float32. `importance`: how often the squared
-    error of each value counts, broadcasting against `weight`; it decides then on range and zero points. `outputs`:
-    where inputs have one sign, the output to which each channel belongs (see `balanced`), without `importance`."""
+    error of each value counts, broadcasting against `weight`; it decides then on range (mse) and zero points.
+    `outputs`: where inputs have one sign, the output to which each channel belongs (see `balanced`), without
+    `importance` (mse)."""
     flat, kept_shape = channel_view(weight, channel_axes)
     half = dtype if dtype in _HALVES else None
     counts = None if importance is None else importance_view(importance, weight.shape, channel_axes)
@@ -123,6 +125,8 @@ def quantize(
         grids = [grid if grid.holds(flat) else refitted(flat, grid, counts) for grid in grids]
         if outputs is not None and counts is None and bits >= LEAST_BITS:
             grids = [balanced(flat, g, outputs) if g.symmetric and not g.holds(flat) else g for g in grids]
+    if range_ == "half-quadratic":
+        grids = [grid if grid.holds(flat) else half_quadratic(flat, grid) for grid in grids]
     tried = [_coded(flat, grid, half, kinds, counts) for grid in grids]
     made = tried[-1] if len(tried) > 1 and _worth_it(*tried) else tried[0]
     sums = made.sums

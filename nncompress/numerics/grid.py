@@ -12,7 +12,7 @@ import numpy as np
 from nncompress.numerics.clipping import mirrored, narrow_range, value_range
 from nncompress.numerics.scales import MOST_LOSS_DB, Kind, affordable, growth_db, pays_zero_points
 
-Range = Literal["minmax", "mse"]
+Range = Literal["minmax", "mse", "half-quadratic"]
 _LARGEST_FLOAT = float(np.finfo(np.float32).max) * (1 - 1e-6)
 _SAMPLED, _EXACT = 64, 1e-10  # values along each axis that are looked at, and what rounding to float leaves of them
 _MANY_NONZEROS = 0.9  # with more zeros, sparse layouts may pay, which take 0 for the code 0
@@ -73,7 +73,9 @@ def grids_to_try(
     def grid(symmetric: bool, range_: Range) -> Grid:
         ends = levels(bits, signed=signed, symmetric=symmetric)
         limits = mirrored(low, high) if symmetric else (low, high)
-        limits = narrow_range(flat, *limits, ends[1] - ends[0], importance) if range_ == "mse" else limits
+        if range_ != "minmax":
+            counts = importance if range_ == "mse" else None
+            limits = narrow_range(flat, *limits, ends[1] - ends[0], counts)
         return Grid(*ends, *limits, symmetric)
 
     def pays(shifted: Grid, plain: Grid) -> bool:

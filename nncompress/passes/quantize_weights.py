@@ -68,7 +68,8 @@ class QuantizeWeights(RuledPass):
     """one scale for each block of so many inputs of a channel, or the most below that which divide them; not given: for
     the whole channel"""
     range: Range = "mse"
-    """where values are clipped; mse: where the squared error is least; minmax: nowhere"""
+    """where values are clipped; mse: where the squared error is least; minmax: nowhere; half-quadratic: towards
+    the least sum of |error|^0.7, without data: more values are nearly exact, and more are clipped"""
     equalise: bool = True
     """a second scale along the input axis for weights with outliers there (symmetric int8 only)"""
     only_if_smaller: bool = field(default=True, metadata={"option": "--only-if-smaller/--even-if-larger"})

@@ -190,7 +190,7 @@ PASSES = st.one_of(
         dtype=st.sampled_from(["int8", "uint8"]),
         symmetric=st.booleans(),
         granularity=st.sampled_from(["channel", "tensor"]),
-        range=st.sampled_from(["mse", "minmax"]),
+        range=st.sampled_from(["mse", "minmax", "half-quadratic"]),
         only_if_smaller=st.booleans(),
     ),
     st.builds(PruneMagnitude, sparsity=SHARES, scope=st.sampled_from(["weight", "global"]), include=GLOBS),

@@ -111,7 +111,7 @@ def test_zero_is_exact_and_sums_of_squares_are_measured(
 
 def test_negating_a_weight_negates_its_symmetric_codes() -> None:
     weight = noise(20, 30)
-    for range_ in ("minmax", "mse"):
+    for range_ in ("minmax", "mse", "half-quadratic"):
         one, other = (made(w, (0,), range_=range_).affine.codes.load() for w in (weight, -weight))  # type: ignore[arg-type]
         assert np.array_equal(one, -other)
 
@@ -153,7 +153,7 @@ ODD = {
 
 
 @each_kind
-@pytest.mark.parametrize("range_", ["minmax", "mse"])
+@pytest.mark.parametrize("range_", ["minmax", "mse", "half-quadratic"])
 @pytest.mark.parametrize("name", list(ODD))
 def test_odd_weights_stay_finite_and_within_a_step(
     name: str, range_: affine.Range, signed: bool, symmetric: bool
@@ -169,7 +169,7 @@ def test_odd_weights_stay_finite_and_within_a_step(
 
 
 @pytest.mark.parametrize("shape", [(0,), (0, 4), (4, 0), (2, 0, 3)])
-@pytest.mark.parametrize("range_", ["minmax", "mse"])
+@pytest.mark.parametrize("range_", ["minmax", "mse", "half-quadratic"])
 def test_empty_weights_have_no_codes(shape: tuple[int, ...], range_: affine.Range) -> None:
     for axes in ((), (0,), tuple(range(len(shape)))):
         found = made(np.zeros(shape, np.float32), axes, range_=range_)
