@@ -19,6 +19,7 @@ from nncompress.model.cuts import Product, product_of
 from nncompress.model.model import INSIDE, Model
 from nncompress.model.network import Network
 from nncompress.model.weights import Weight
+from nncompress.numerics.blas_threads import one_blas_thread
 from nncompress.numerics.gram import Gram
 from nncompress.numerics.held import Store
 from nncompress.numerics.rows import Cut, evenly
@@ -27,8 +28,8 @@ from nncompress.progress import Announce, Stage
 from nncompress.runtime.blocks import BUDGET_BYTES, Activations, Block, CannotKeepError, kinds_of, run_block, start
 from nncompress.runtime.session import Part
 
-MOST_INPUTS = 6144  # of one Gram matrix: 0.3 GB
-_LEAST_ROWS, _ROWS_EACH, _MOST_ROWS = 8192, 8, 49152  # of a Gram matrix: so many for each of its inputs
+MOST_INPUTS = 6144  # of one Gram matrix, which takes 0.3 GB; more are taken in blocks
+_LEAST_ROWS, _ROWS_EACH, _MOST_ROWS = 8192, 4, 32768  # of a Gram matrix: so many for each of its inputs
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,7 @@ class Collector:
         activations.keep(request.live | set(block.seen))
         return kinds
 
+    @one_blas_thread()
     def _gram(self, request: Collect, cut: Cut) -> Gram | str:
         gram: Gram | None = None
         for index in range(self._count):
@@ -185,13 +187,11 @@ def _products(weight: Weight, model: Model, variable: set[str]) -> tuple[Product
     for use in weight.uses:
         if use.node.graph is not model.ir.graph:
             return INSIDE
-        product = product_of(weight, use)
+        product = product_of(weight, use, MOST_INPUTS)
         if isinstance(product, str):
             return product
         if product.data.value.name not in variable:
             return "what it is multiplied by is the same for all inputs"
-        if product.view.shape[2] > MOST_INPUTS:
-            return f"it has {product.view.shape[2]} inputs: products of more than {MOST_INPUTS} are not summed up"
         products.append(product)
     if len({product.view for product in products}) > 1:
         return "nodes that read it multiply along different axes"

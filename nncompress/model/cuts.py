@@ -20,7 +20,7 @@ import numpy as np
 from nncompress.model.multiplied import Data, data_of
 from nncompress.model.node_attributes import int_of, ints_of, text_of
 from nncompress.model.weights import Use, Weight
-from nncompress.numerics.rows import AlongAxis, Cut, Patches, StatesBefore
+from nncompress.numerics.rows import AlongAxis, Cut, InBlocks, Patches, StatesBefore
 
 _RECURRENT = 2  # operand of the recurrent weights
 _REVERSE = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}
@@ -37,6 +37,15 @@ class MatrixView:
     def of(self, array: np.ndarray) -> np.ndarray:
         """An array that broadcasts against nothing else: of as many elements as the weight."""
         return np.ascontiguousarray(array.reshape(self.split).transpose(self.order)).reshape(self.shape)
+
+    def in_blocks(self, axis: int, blocks: int) -> MatrixView:
+        """Of one group the same with blocks of inputs as groups: `axis` of `split` is the first along which inputs are
+        numbered."""
+        split = (*self.split[:axis], blocks, self.split[axis] // blocks, *self.split[axis + 1 :])
+        moved = [other + (other > axis) for other in self.order]
+        order = (axis, *(other + (other == axis) for other in moved))
+        _, outputs, inputs = self.shape
+        return MatrixView(split, order, (blocks, outputs, inputs // blocks))
 
     def undone(self, matrix: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         """The weight of that shape again."""
@@ -58,8 +67,21 @@ class Product:
         return isinstance(self.cut, StatesBefore)
 
 
-def product_of(weight: Weight, use: Use) -> Product | str:
-    """How the node multiplies; or why that cannot be said."""
+def product_of(weight: Weight, use: Use, most_inputs: int | None = None) -> Product | str:
+    """How the node multiplies; or why that cannot be said. With more inputs than `most_inputs`, blocks of them are a
+    group each: what those have to do with each other is left out."""
+    product = _product(weight, use)
+    if isinstance(product, str) or most_inputs is None or product.view.shape[2] <= most_inputs:
+        return product
+    view, axis = product.view, 1 if use.op in ("Conv", "ConvTranspose") else use.contraction_axes[0]
+    length, inputs = view.split[axis], view.shape[2]
+    blocks = next((n for n in range(2, length + 1) if length % n == 0 and inputs // n <= most_inputs), None)
+    if view.shape[0] != 1 or blocks is None:
+        return f"it has {inputs} inputs, which is too many"
+    return Product(product.data, InBlocks(product.cut, blocks), view.in_blocks(axis, blocks))
+
+
+def _product(weight: Weight, use: Use) -> Product | str:
     if use.kind == "recurrent" and use.index == _RECURRENT:
         return _recurrent(weight, use)
     data = data_of(use)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 _ROWS = 1024  # whose products are summed in float32
+_WIDE = 64  # inputs of a group
 
 
 @dataclass
@@ -33,7 +34,7 @@ class Gram:
         """Counts in rows x^ and the rows x beside them."""
         for start in range(0, now.shape[1], _ROWS):
             rows, others = now[:, start : start + _ROWS], before[:, start : start + _ROWS]
-            self.own += rows.transpose(0, 2, 1) @ rows
+            _add_squares(self.own, rows)
             if self.cross is not None:
                 self.cross += others.transpose(0, 2, 1) @ rows
         self.count += now.shape[1]
@@ -48,3 +49,12 @@ class Gram:
             self.count + other.count, self.own + other.own, mine + theirs if crossed else None,
             self.mean + other.mean, self.mean_before + other.mean_before,
         )  # fmt: skip
+
+
+def _add_squares(total: np.ndarray, rows: np.ndarray) -> None:
+    """Adds x^T x of each group; numpy computes half of it where it sees that both factors are the same matrix."""
+    if rows.shape[2] < _WIDE:
+        total += rows.transpose(0, 2, 1) @ rows
+        return
+    for own, matrix in zip(total, rows, strict=True):
+        own += matrix.T @ matrix

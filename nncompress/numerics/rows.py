@@ -133,6 +133,22 @@ class Patches:
         )
 
 
+@dataclass(frozen=True)
+class InBlocks:
+    """Other rows of one group, each cut into so many blocks of inputs, which are a group each."""
+
+    cut: Cut
+    blocks: int
+
+    def count(self, shape: tuple[int, ...]) -> int:
+        return self.cut.count(shape)
+
+    def take(self, array: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+        rows = self.cut.take(array, chosen)[0]
+        blocks: np.ndarray = rows.reshape(len(rows), self.blocks, -1).transpose(1, 0, 2)
+        return blocks
+
+
 def _padded(array: np.ndarray, pads: Sequence[tuple[int, int]]) -> np.ndarray:
     """With zeros before and behind the axes from the third on, and without what negative pads leave out."""
     inside: Index = tuple(slice(max(0, -first), d - max(0, -last)) for (first, last), d in zip(

@@ -122,7 +122,7 @@ def fed_back(quadratic: Quadratic, levels: Levels) -> np.ndarray:
     inputs = quadratic.r.shape[2]
     order = np.argsort(np.einsum("gjj->gj", quadratic.h).sum(axis=0), kind="stable")  # the last is rounded first
     lower = np.linalg.cholesky(quadratic.h[:, order[:, None], order])
-    y = np.linalg.solve(lower, quadratic.r[:, :, order].transpose(0, 2, 1)).transpose(0, 2, 1)
+    y = _solved(lower, quadratic.r[:, :, order].transpose(0, 2, 1)).transpose(0, 2, 1)
     q = np.empty_like(y)
     for end in range(inputs, 0, -_BLOCK):
         first = max(0, end - _BLOCK)
@@ -136,6 +136,16 @@ def fed_back(quadratic: Quadratic, levels: Levels) -> np.ndarray:
     back = np.empty_like(q)
     back[:, :, order] = q
     return back
+
+
+def _solved(lower: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """L^-1 right, row block by row block: a general solver would factorise L once more."""
+    found = np.empty_like(right)
+    for first in range(0, lower.shape[1], _BLOCK):
+        own = slice(first, first + _BLOCK)
+        rest = right[:, own] - lower[:, own, :first] @ found[:, :first]
+        found[:, own] = np.linalg.solve(lower[:, own, own], rest)
+    return found
 
 
 def descended(quadratic: Quadratic, q: np.ndarray, levels: Levels) -> np.ndarray:

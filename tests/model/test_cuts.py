@@ -53,6 +53,25 @@ def test_the_matrix_times_rows_is_the_result(case: str) -> None:
     assert np.array_equal(product.view.undone(product.view.of(weight.array()), weight.shape), weight.array())
 
 
+@pytest.mark.parametrize("case", ["Conv", "ConvTranspose", "MatMul", "Gemm", "Gemm, both turned"])
+def test_many_inputs_are_taken_in_blocks_that_add_up(case: str) -> None:
+    call, x_shape, w_shape = CASES[case]
+    proto = proto_of(f"g (float[{','.join(map(str, x_shape))}] x) => (float y) {{ y = {call} }}", w=noise(*w_shape))
+    (weight,) = find_weights(as_model(proto))
+    whole = product_of(weight, weight.uses[0])
+    assert not isinstance(whole, str)
+    parts = product_of(weight, weight.uses[0], whole.view.shape[2] // 2)
+    assert not isinstance(parts, str)
+    x = noise(*x_shape, seed=1)
+    sums = []
+    for product in (whole, parts):
+        rows = product.cut.take(x, np.arange(product.cut.count(x.shape)))
+        sums.append((product.view.of(weight.array()) @ rows.transpose(0, 2, 1)).sum(axis=0))
+    assert len(rows) == 2
+    assert sums[1] == pytest.approx(sums[0], abs=1e-5)
+    assert np.array_equal(parts.view.undone(parts.view.of(weight.array()), weight.shape), weight.array())
+
+
 @pytest.mark.parametrize("direction", ["forward", "reverse", "bidirectional"])
 def test_states_before_each_step(direction: str) -> None:
     """tanh(W x + R h) is the state after it."""
