@@ -2,12 +2,13 @@
 
 A matrix of rank r has r * cost parameters and loses its tail, sum of shares[r:]; left whole it has `whole` and loses
 nothing. Of these points of a matrix, those on the lower convex hull are taken in the order of their slopes, which is
-best for every number of parameters that it passes; what is left in the end is spent on single components.
+best for every number of parameters that is passed; a matrix that cannot be whole any more goes on by single components.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import heapq
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,32 +23,45 @@ class Choice:
     most: int  # the largest rank, at least 1; most * cost < whole
     whole: int  # parameters of the matrix as it is
 
+    def jump(self) -> tuple[int, float]:
+        """The rank from which on only all of it is worth more, and what that gains for each parameter."""
+        ranks = np.arange(1, self.most + 1)
+        tails = np.maximum(self.shares.sum() - np.cumsum(self.shares)[: self.most], 0)
+        slopes = tails / (self.whole - ranks * self.cost)
+        last = int(np.argmin(slopes))
+        return last + 1, float(slopes[last])
+
 
 def ranks_within(choices: Sequence[Choice], parameters: float) -> list[int | None]:
     """A rank of 1 or more for each; None: it stays whole. Ranks are 1 where even those have more parameters."""
     ranks: list[int | None] = [1] * len(choices)
     left = parameters - sum(choice.cost for choice in choices)
-    steps = [(*step, number) for number, choice in enumerate(choices) for step in _on_hull(choice)]
-    for _, cost, before, after, number in sorted(steps, key=lambda step: -step[0]):
-        if ranks[number] == before and cost <= left:
-            ranks[number], left = after, left - cost
-    singles = [
-        (choice.shares[rank] / choice.cost, choice.cost, rank, number)
-        for number, (choice, first) in enumerate(zip(choices, ranks, strict=True)) if first is not None
-        for rank in range(first, choice.most)
-    ]  # fmt: skip
-    for _, cost, before, number in sorted(singles, key=lambda step: -step[0]):
-        if ranks[number] == before and cost <= left:
-            ranks[number], left = before + 1, left - cost
+    jumps = [choice.jump() for choice in choices]
+    refused: set[int] = set()
+    queue: list[tuple[float, int]] = []
+
+    def queue_next(number: int) -> None:
+        """What matrix `number` gains next for each parameter."""
+        choice, rank = choices[number], ranks[number] or 0
+        if number not in refused and rank == jumps[number][0]:
+            heapq.heappush(queue, (-jumps[number][1], number))
+        elif rank < choice.most:
+            heapq.heappush(queue, (-float(choice.shares[rank]) / choice.cost, number))
+
+    for number in range(len(choices)):
+        queue_next(number)
+    while queue:
+        number = heapq.heappop(queue)[1]
+        choice, rank = choices[number], ranks[number] or 0
+        jumps_now = number not in refused and rank == jumps[number][0]
+        cost = choice.whole - rank * choice.cost if jumps_now else choice.cost
+        if cost <= left:
+            left -= cost
+            ranks[number] = None if jumps_now else rank + 1
+        elif jumps_now:
+            refused.add(number)
+        else:
+            continue
+        if ranks[number] is not None:
+            queue_next(number)
     return ranks
-
-
-def _on_hull(choice: Choice) -> Iterator[tuple[float, int, int, int | None]]:
-    """What is gained for each parameter, how many these are, the rank before and that after; steeper ones first."""
-    ranks = np.arange(1, choice.most + 1)
-    tails = np.maximum(choice.shares.sum() - np.cumsum(choice.shares)[: choice.most], 0)
-    slopes = tails / (choice.whole - ranks * choice.cost)
-    last = int(np.argmin(slopes)) + 1
-    for rank in range(1, last):
-        yield float(choice.shares[rank] / choice.cost), choice.cost, rank, rank + 1
-    yield float(slopes[last - 1]), choice.whole - last * choice.cost, last, None

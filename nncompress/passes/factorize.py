@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import onnx_ir as ir
@@ -24,7 +24,6 @@ from nncompress.passes.base import Stage, WeightPass, unfit
 from nncompress.passes.components import Components, components_of
 from nncompress.passes.context import Context
 from nncompress.passes.option_types import Share
-from nncompress.passes.parallel import in_parallel
 from nncompress.passes.second_order import Known, encoded_in_order
 from nncompress.passes.statistics import Needs
 from nncompress.results.record import Outcome, Rewritten, Skipped
@@ -35,15 +34,13 @@ _WORTH_MORE = "stays whole: its components are worth more than those of other we
 
 @dataclass(frozen=True, eq=False)
 class _Factors:
-    """A weight [K, N] as A B, a column of A and a row of B for each component."""
+    """What a weight becomes, as the operator reads it."""
 
     rank: int
-    a: Held  # [K, rank or more]
+    a: Held
     b: Held
-    svd: Spectrum
-    by_result: bool  # `svd` is of what it computes, not of its values
-    said: str
-    sqnr_db: float | None = None  # of the values
+    sqnr_db: float | None  # of the values
+    said: str  # for the detail of an outcome
 
 
 @dataclass(frozen=True)
@@ -96,16 +93,13 @@ class Factorize(WeightPass):
                 outcomes.append(Skipped(weight.name, self.name, reason))
             else:
                 able.append(weight)
-        found = encoded_in_order(
-            model, able, {}, lambda weight: True, lambda weight, known: self._factored(weight, known, context), context
-        )
-        factored = {id(weight): made for weight, made in found}  # of the network as it is, before anything changes
-        if self.keep is not None:
-            factored = self._within(able, factored)
+        ranks = self._ranks(model, able, context) if self.keep is not None else {}
         names = Names(model)
-        for weight, made in in_parallel(
-            able, lambda weight: _stored(weight, factored[id(weight)], context), context.threads
-        ):
+
+        def factored(weight: Weight, known: Known) -> str | _Factors:
+            return self._factored(weight, known, context, ranks.get(id(weight)))
+
+        for weight, made in encoded_in_order(model, able, {}, lambda weight: True, factored, context):
             if isinstance(made, str):
                 outcomes.append(Skipped(weight.name, self.name, made))
                 continue
@@ -114,56 +108,68 @@ class Factorize(WeightPass):
             outcomes.append(Rewritten(weight.name, self.name, f"{k}x{n} of rank {made.rank}{made.said}", made.sqnr_db))
         return outcomes
 
-    def _factored(self, weight: Weight, known: Known, context: Context) -> str | _Factors:
-        """The factors, with --keep of the largest rank that may be chosen; or the reason to leave the weight alone."""
+    def _ranks(self, model: Model, weights: Sequence[Weight], context: Context) -> dict[int, int | str]:
+        """By weight, the rank with which all together keep the share of the parameters; or why it stays whole."""
+        assert self.keep is not None
+
+        def spectrum_of(weight: Weight, known: Known) -> str | Spectrum:
+            matrix = as_matrix(weight, weight.array())
+            return unfit(matrix) or _unpaid(weight, 1) or components_of(matrix, known).svd
+
+        found = list(encoded_in_order(model, weights, {}, lambda weight: True, spectrum_of, context))
+        able = [(weight, svd) for weight, svd in found if isinstance(svd, Spectrum) and svd.energy > 0]
+        choices = [
+            Choice(svd.squared / svd.energy, sum(matrix_shape(weight)), largest_saving_rank(weight), weight.size)
+            for weight, svd in able
+        ]
+        ranks = ranks_within(choices, self.keep * sum(choice.whole for choice in choices))
+        return {id(weight): rank or _WORTH_MORE for (weight, _), rank in zip(able, ranks, strict=True)}
+
+    def _factored(
+        self, weight: Weight, known: Known, context: Context, chosen: int | str | None = None
+    ) -> str | _Factors:
+        """The factors, of the `chosen` rank if there is one; or the reason to leave the weight alone."""
+        if isinstance(chosen, str):
+            return chosen
         matrix = as_matrix(weight, weight.array())
-        reason = unfit(matrix)
+        wanted = chosen or self._given_rank(matrix.shape)
+        reason = unfit(matrix) or (None if wanted is None else _unpaid(weight, wanted))
         if reason:
             return reason
-        paying = largest_saving_rank(weight)
-        wanted = paying if self.keep is not None else self._given_rank(matrix.shape)
-        if wanted is not None and not 1 <= wanted <= paying:
-            return f"rank {max(wanted, 1)} would not pay; only up to {paying} would"
         found = components_of(matrix, known)
         if found.svd.energy == 0:
             return "all its values are zero"
-        rank = wanted if wanted is not None else found.svd.rank_for_energy(self._share())
+        rank = wanted or found.svd.rank_for_energy(self._share())
+        paying = largest_saving_rank(weight)
         if rank > paying:
             return f"needs rank {rank} for {self._share():.4g} of its energy; only up to {paying} would pay"
         if wanted is None and found.outputs is not None and not context.encodes:
             reason = _better_in_eight_bits(weight, found, rank)
             if reason:
                 return reason
-        a, b = map(context.store.hold, found.factors(rank))
-        return _Factors(rank, a, b, found.svd, found.outputs is not None, found.said)
-
-    def _within(self, weights: Sequence[Weight], factored: Mapping[int, str | _Factors]) -> dict[int, str | _Factors]:
-        """The ranks that together keep the share of the parameters."""
-        assert self.keep is not None
-        made = dict(factored)
-        able = [(weight, one) for weight in weights if isinstance(one := factored[id(weight)], _Factors)]
-        choices = [
-            Choice(one.svd.squared / one.svd.energy, sum(matrix_shape(weight)), one.rank, weight.size)
-            for weight, one in able
-        ]
-        ranks = ranks_within(choices, self.keep * sum(choice.whole for choice in choices))
-        for (weight, one), rank in zip(able, ranks, strict=True):
-            made[id(weight)] = replace(one, rank=rank) if rank else _WORTH_MORE
-        return made
+        return _stored(weight, found, rank, context)
 
     def _share(self) -> float:
         return 0.99 if self.energy is None else self.energy
 
     def _given_rank(self, shape: tuple[int, ...]) -> int | None:
+        """None: it follows from the components."""
+        if self.keep is not None:
+            return 1  # where nothing is known that could choose
         if self.ratio is not None:
             return max(1, int(self.ratio * shape[0] * shape[1] / (shape[0] + shape[1])))
         return self.rank
 
 
+def _unpaid(weight: Weight, rank: int) -> str | None:
+    """Why factors of that rank would not be smaller; None if they are."""
+    paying = largest_saving_rank(weight)
+    return f"rank {rank} would not pay; only up to {paying} would" if rank > paying else None
+
+
 def _better_in_eight_bits(weight: Weight, found: Components, rank: int) -> str | None:
     """Why integers would be better than factors of that rank; None if they would not."""
-    numbers = rank * sum(found.matrix.shape)
-    if numbers * weight.dtype.numpy().itemsize < weight.size:
+    if rank * sum(found.matrix.shape) * weight.dtype.numpy().itemsize < weight.size:
         return None
     lost, rounded = found.lost(rank), found.lost_in_eight_bits()
     if lost <= rounded:
@@ -174,19 +180,17 @@ def _better_in_eight_bits(weight: Weight, found: Components, rank: int) -> str |
     )
 
 
-def _stored(weight: Weight, factored: str | _Factors, context: Context) -> str | _Factors:
+def _stored(weight: Weight, found: Components, rank: int, context: Context) -> str | _Factors:
     """The factors as the operator reads them, of the type of the weight; or why they cannot be."""
-    if isinstance(factored, str):
-        return factored
-    rank, dtype = factored.rank, weight.dtype.numpy()
-    a, b = (factor.astype(dtype) for factor in (factored.a.load()[:, :rank], factored.b.load()[:rank]))
-    sqnr_db, limit = factored.svd.sqnr_db(rank), largest_finite(dtype)
-    if factored.by_result or dtype.itemsize == 2 or math.sqrt(factored.svd.energy) >= limit:
-        largest, sqnr_db = largest_and_sqnr_db(as_matrix(weight, weight.array()), a, b)
+    dtype = weight.dtype.numpy()
+    a, b = (factor.astype(dtype) for factor in found.factors(rank))
+    sqnr_db, limit = found.svd.sqnr_db(rank), largest_finite(dtype)
+    if found.outputs is not None or dtype.itemsize == 2 or math.sqrt(found.svd.energy) >= limit:
+        largest, sqnr_db = largest_and_sqnr_db(found.matrix, a, b)
         if largest > limit:
             return f"products of its factors would be more than {dtype.name} can hold"
     a, b = as_stored(weight, a, b)
-    return replace(factored, a=context.store.hold(a), b=context.store.hold(b), sqnr_db=sqnr_db)
+    return _Factors(rank, context.store.hold(a), context.store.hold(b), sqnr_db, found.said)
 
 
 def _replace(model: Model, weight: Weight, names: Names, made: _Factors) -> None:
