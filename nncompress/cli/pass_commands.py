@@ -64,6 +64,7 @@ PASS_COMMANDS = (
 
         Example: nncompress factorize model.onnx -o small.onnx --energy 0.9 --data eval.npz
         Example: nncompress factorize model.onnx -o small.onnx --include "fc2*" --rank 32
+        Example: nncompress factorize model.onnx -o small.onnx --keep 0.5 --calibration calib.npz
         """,
     ),
     PassCommand(

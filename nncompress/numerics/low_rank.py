@@ -56,6 +56,12 @@ def spectrum(matrix: np.ndarray) -> Spectrum:
 
 def factors(matrix: np.ndarray, svd: Spectrum, rank: int) -> tuple[np.ndarray, np.ndarray]:
     """A [m, rank] and B [rank, n] as float32 with A B the best approximation of that rank."""
+    a, b = exact_factors(matrix, svd, rank)
+    return np.ascontiguousarray(a, dtype=np.float32), np.ascontiguousarray(b, dtype=np.float32)
+
+
+def exact_factors(matrix: np.ndarray, svd: Spectrum, rank: int) -> tuple[np.ndarray, np.ndarray]:
+    """The same as float64."""
     tall = matrix.shape[0] > matrix.shape[1]
     wide = (matrix.T if tall else matrix).astype(np.float64)
     squared = svd.squared[:rank]
@@ -63,8 +69,7 @@ def factors(matrix: np.ndarray, svd: Spectrum, rank: int) -> tuple[np.ndarray, n
     null = squared <= _NULL * svd.squared[0]
     first = svd.vectors[:, :rank] * np.where(null, 0, root)
     second = (svd.vectors[:, :rank] / np.where(null, np.inf, root)).T @ wide
-    a, b = (second.T, first.T) if tall else (first, second)
-    return np.ascontiguousarray(a, dtype=np.float32), np.ascontiguousarray(b, dtype=np.float32)
+    return (second.T, first.T) if tall else (first, second)
 
 
 def largest_and_sqnr_db(matrix: np.ndarray, a: np.ndarray, b: np.ndarray) -> tuple[float, float | None]:

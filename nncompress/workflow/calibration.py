@@ -18,6 +18,7 @@ from nncompress.model.model import Model
 from nncompress.model.shapes import value_bytes
 from nncompress.passes import ALL_PASSES
 from nncompress.passes.base import Pass
+from nncompress.passes.components import BY_RESULT
 from nncompress.passes.correct_biases import CorrectBiases
 from nncompress.passes.second_order import SECOND_ORDER
 from nncompress.passes.statistics import BY_OUTPUT
@@ -156,6 +157,8 @@ def calibration_notes(
         done.append(
             f"codes of {format_counted(chosen, 'weight')} were chosen by what the weight computes ({SECOND_ORDER})"
         )
+    if chosen := sum(BY_RESULT in outcome.detail for outcome in rewritten):
+        done.append(f"factors of {format_counted(chosen, 'weight')} were chosen by what the weight computes")
     if any(step.needs.ranges for step in passes):
         done.append("activations were calibrated")
     if any(step.needs.means for step in passes):

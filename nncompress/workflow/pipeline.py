@@ -119,7 +119,11 @@ def apply_passes(
     if samples is not None:
         run = CalibrationRun(copy.clone(), samples, context.threads, cache or Cache())
         context = replace(context, calibration=run, moves_biases=any(current.needs for current in passes))
-    context = replace(context, spared=lambda weight: next(filter(None, (one.spares(weight) for one in passes)), None))
+    encodes = any(one.stage == Stage.ENCODINGS and not isinstance(one, StoreLossless) for one in passes)
+    context = replace(
+        context, encodes=encodes,
+        spared=lambda weight: next(filter(None, (one.spares(weight) for one in passes)), None),
+    )  # fmt: skip
     outcomes: list[Outcome] = [*normalised.rewritten]
     steps: list[SizeStep] = []
     idle: list[tuple[str, str]] = []

@@ -69,7 +69,7 @@ REFUSED = [
     ([*QUANTIZE, "--op-types", "Gemm,Cnv"], "no operator of type 'Cnv' reads a weight: those that read one are Gemm"),
     ([*QUANTIZE, "--op-types", ""], "no operator of type '' reads a weight: those that read one are Gemm"),
     ([*QUANTIZE, "--op-types", "Gem"], "no operator of type 'Gem' reads a weight (did you mean 'Gemm'?)"),
-    (["factorize", MLP, "-o", "OUT", "--rank", "3", "--ratio", "0.5"], "give one of rank, energy and ratio"),
+    (["factorize", MLP, "-o", "OUT", "--rank", "3", "--ratio", "0.5"], "give one of rank, energy, ratio and keep"),
     ([*RUN, "-p", "prun-magnitude"], "unknown pass 'prun-magnitude' (did you mean 'prune-magnitude'?)"),
     ([*RUN, "-p", "factorize:rnk=3"], "factorize: unknown option 'rnk' (did you mean 'rank'?)"),
     (

@@ -42,7 +42,7 @@ BAD_STEPS = [
     ("prune-magnitude:sparsity=nan", "sparsity must lie between 0 and 1, not at nan"),
     ("prune-magnitude:sparsity=0.5,threshold=1", "give a sparsity or a threshold, not both"),
     ("factorize:rank=0", "rank must be at least 1, not 0"),
-    ("factorize:rank=2,energy=0.9", "give one of rank, energy and ratio, not rank and energy"),
+    ("factorize:rank=2,energy=0.9", "give one of rank, energy, ratio and keep, not rank and energy"),
     ("factorize:energy=99", "energy must lie between 0 and 1, not at 99"),
 ]
 GOOD_RECIPE = """

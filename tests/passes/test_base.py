@@ -158,10 +158,13 @@ def test_a_model_without_weights_has_no_outcomes() -> None:
 @pytest.mark.parametrize(
     ("made", "problem"),
     [
-        (lambda: Factorize(rank=2, energy=0.9), "factorize: give one of rank, energy and ratio, not rank and energy"),
+        (
+            lambda: Factorize(rank=2, energy=0.9),
+            "factorize: give one of rank, energy, ratio and keep, not rank and energy",
+        ),
         (
             lambda: Factorize(rank=2, ratio=0.5, energy=0.9),
-            "give one of rank, energy and ratio, not rank and energy and ratio",
+            "give one of rank, energy, ratio and keep, not rank and energy and ratio",
         ),
         (lambda: Factorize(rank=0), "factorize: rank must be at least 1, not 0"),
         (lambda: Factorize(rank=-3), "rank must be at least 1, not -3"),

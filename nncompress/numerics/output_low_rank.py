@@ -1,0 +1,41 @@
+"""The best approximation of what a matrix computes, x W, by two thinner ones.
+
+    E|x W - x A B|^2 = |L^T W - L^T A B|^2,   H = E[x^T x] = L L^T
+
+is least for L^T A B = P_r S_r Q_r^T, P S Q^T the singular value decomposition of L^T W (Chen et al., 2021, "DRONE";
+Wang et al., 2024, "SVD-LLM"). Leaving component i out loses s_i^2 of the power of the outputs. Everything is float64.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nncompress.numerics.low_rank import Spectrum, exact_factors, spectrum
+from nncompress.numerics.second_order import Quadratic
+
+
+@dataclass(frozen=True, eq=False)
+class OutputSpectrum:
+    """Powers s_i^2 of the components of x W, largest first."""
+
+    svd: Spectrum  # of `seen`
+    seen: np.ndarray  # L^T W [K, N]
+    lower: np.ndarray  # L [K, K]
+
+    def factors(self, rank: int) -> tuple[np.ndarray, np.ndarray]:
+        """A [K, rank] and B [rank, N] as float32, column i of A as large as row i of B."""
+        seen, b = exact_factors(self.seen, self.svd, rank)
+        a = np.linalg.solve(self.lower.T, seen)
+        sizes = np.linalg.norm(a, axis=0), np.linalg.norm(b, axis=1)
+        there = (sizes[0] > 0) & (sizes[1] > 0)
+        root = np.sqrt(np.divide(sizes[1], sizes[0], out=np.ones(rank), where=there))
+        return np.ascontiguousarray(a * root, dtype=np.float32), np.ascontiguousarray(b / root[:, None], np.float32)
+
+
+def output_spectrum(quadratic: Quadratic) -> OutputSpectrum:
+    """Of the matrix [1, N, K] that `quadratic` is about."""
+    lower = np.linalg.cholesky(quadratic.h[0])
+    seen = np.linalg.solve(lower, quadratic.r[0].T)
+    return OutputSpectrum(spectrum(seen), seen, lower)
