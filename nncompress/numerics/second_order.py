@@ -57,20 +57,21 @@ class Quadratic:
 
 @dataclass(frozen=True)
 class Codes:
-    """The values step * (code - zero) with whole codes from `smallest` to `largest`. `step` and `zero` broadcast
-    against the matrix."""
+    """The values step * (code - zero) with whole codes from `smallest` to `largest`; 0 alone where they are `pruned`.
+    `step` and `zero` broadcast against the matrix."""
 
     step: np.ndarray
     zero: np.ndarray
     smallest: int
     largest: int
+    pruned: np.ndarray | None = None  # bool [groups, outputs, inputs]
 
     def nearest(self, values: np.ndarray, j: int) -> np.ndarray:
         """The values of column j [groups, outputs] that codes can have and that come nearest."""
         step, zero = self.step[..., j], self.zero[..., j]
         codes = np.clip(np.rint(values / step) + zero, self.smallest, self.largest)
         nearest: np.ndarray = (codes - zero) * step
-        return nearest
+        return nearest if self.pruned is None else np.where(self.pruned[..., j], 0.0, nearest)
 
 
 def fed_back(quadratic: Quadratic, codes: Codes) -> np.ndarray:

@@ -210,7 +210,8 @@ class QuantizeWeights(RuledPass):
         if weight.is_elementwise and self._is_short(integers.sqnr_db):
             return self._instead(weight, array, integers.sqnr_db, context)
         by_output = f", {BY_OUTPUT}" if known.importance is not None else ""
-        detail = f"{self._detail(weight, integers)}{by_output}{known.said}{said(apart)}"
+        by_products = known.said(SECOND_ORDER, "rounded to the nearest")
+        detail = f"{self._detail(weight, integers)}{by_output}{by_products}{said(apart)}"
         return Encoding(integers.affine, detail, integers.sqnr_db)
 
     def _reason_for_eight(self, weight: Weight, small: str | None) -> str | None:

@@ -19,8 +19,9 @@ from nncompress.passes.parallel import in_parallel
 from nncompress.passes.statistics import Inputs
 
 E = TypeVar("E")
-SECOND_ORDER = "gptq"
-"""What an outcome says of a weight whose codes follow from products of its inputs."""
+SECOND_ORDER, OBS, WANDA = "gptq", "obs", "wanda"
+CHOSEN = {SECOND_ORDER: "codes", OBS: "zeros", WANDA: "zeros"}
+"""What an outcome says of a weight of which products of its inputs chose something; and what that is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,12 +31,11 @@ class Known:
     importance: np.ndarray | None = None  # how often the squared error of each value counts
     inputs: Inputs | str | None = None  # for second order; or why there are none; None: not asked for
 
-    @property
-    def said(self) -> str:
-        """For the detail of an outcome."""
+    def said(self, method: str, instead: str) -> str:
+        """For the detail of an outcome: the method, or what was done instead and why."""
         if self.inputs is None:
             return ""
-        return f", {SECOND_ORDER}" if isinstance(self.inputs, Inputs) else f", rounded to the nearest: {self.inputs}"
+        return f", {method}" if isinstance(self.inputs, Inputs) else f", {instead}: {self.inputs}"
 
 
 def encoded_in_order(
@@ -71,8 +71,8 @@ def rounded_anew(array: np.ndarray, made: Quantized, inputs: Inputs, context: Co
 
     step = matrix(affine.scale if affine.input_scale is None else affine.scale * affine.input_scale)
     zero = matrix(np.zeros((1,) * len(shape)) if affine.zero_point is None else affine.zero_point)
-    codes = Codes(step, zero, *levels(affine.bits, signed=affine.signed, symmetric=made.symmetric))
     exact = view.of(array).astype(np.float64)
+    codes = Codes(step, zero, *levels(affine.bits, signed=affine.signed, symmetric=made.symmetric), exact == 0)
     quadratic = Quadratic.of(exact, inputs.gram)
     plain = view.of(affine.decode()).astype(np.float64)
     best = min((descended(quadratic, fed_back(quadratic, codes), codes), plain), key=quadratic.value)
