@@ -51,9 +51,10 @@ PASS_COMMANDS = (
     PassCommand(
         "prune",
         ("prune-magnitude",),
-        """Set the smallest weights to zero, and store zeros small.
+        """Set the smallest weights to zero, or with samples those that matter least, and store zeros small.
 
         Example: nncompress prune model.onnx -o small.onnx --sparsity 0.6 --data eval.npz
+        Example: nncompress prune model.onnx -o small.onnx --sparsity 0.7 --calibration calib.npz --data eval.npz
         Example: nncompress prune model.onnx -o small.onnx --include "fc*" --threshold 0.02 --min-cosine 0.99
         """,
     ),

@@ -43,21 +43,33 @@ def keep_largest(weight: np.ndarray, sparsity: float) -> Kept:
     drop = round(sparsity * weight.size)
     magnitude = np.abs(weight).reshape(-1)
     if drop == 0:
-        return _kept(weight, np.ones(weight.shape, bool))
+        return keep_where(weight, np.ones(weight.shape, bool))
     limit = np.partition(magnitude, drop - 1)[drop - 1]
     keep = magnitude > limit
     spare = magnitude.size - drop - int(np.count_nonzero(keep))  # ties at the limit that may stay
     if spare > 0:
         keep[np.flatnonzero(magnitude == limit)[:spare]] = True
-    return _kept(weight, keep.reshape(weight.shape))
+    return keep_where(weight, keep.reshape(weight.shape))
 
 
 def keep_above(weight: np.ndarray, threshold: float) -> Kept:
     """The weight with every value of magnitude below `threshold` set to zero."""
-    return _kept(weight, np.abs(weight) >= threshold)
+    return keep_where(weight, np.abs(weight) >= threshold)
 
 
-def _kept(weight: np.ndarray, keep: np.ndarray) -> Kept:
+def of_every(scores: np.ndarray, most: int, length: int) -> np.ndarray:
+    """True for the `most` largest of every `length` values along the last axis; of equal ones the earlier stay."""
+    count = scores.shape[-1]
+    padded = np.full((*scores.shape[:-1], -(-count // length) * length), -np.inf)
+    padded[..., :count] = scores
+    runs = padded.reshape(*scores.shape[:-1], -1, length)
+    keep = np.zeros(runs.shape, bool)
+    np.put_along_axis(keep, np.argsort(-runs, axis=-1, kind="stable")[..., :most], True, axis=-1)
+    return keep.reshape(padded.shape)[..., :count]
+
+
+def keep_where(weight: np.ndarray, keep: np.ndarray) -> Kept:
+    """The weight with every value set to zero where `keep`, bool of its shape, is not."""
     values = np.where(keep, weight, 0).astype(weight.dtype, copy=False)
     signal = float(np.sum(np.square(weight, dtype=np.float64)))
     noise = float(np.sum(np.square(weight[~keep], dtype=np.float64)))

@@ -30,7 +30,15 @@ from nncompress.passes.context import Context
 from nncompress.passes.encoding import Encoding, asked_grain, attached, block_problem, felt, in_half
 from nncompress.passes.rules import RuledPass
 from nncompress.passes.saturating import kept_apart, said
-from nncompress.passes.second_order import Known, Method, by_products, encoded_in_order, rounded_anew
+from nncompress.passes.second_order import (
+    SECOND_ORDER,
+    TO_NEAREST,
+    Known,
+    Method,
+    by_products,
+    encoded_in_order,
+    rounded_anew,
+)
 from nncompress.passes.small_constants import halved
 from nncompress.passes.statistics import BY_OUTPUT, Inputs, Needs
 from nncompress.results.record import Outcome, Rewritten
@@ -211,7 +219,7 @@ class QuantizeWeights(RuledPass):
         if weight.is_elementwise and self._is_short(integers.sqnr_db):
             return self._instead(weight, array, integers.sqnr_db, context)
         by_output = f", {BY_OUTPUT}" if known.importance is not None else ""
-        detail = f"{self._detail(weight, integers)}{by_output}{known.said}{said(apart)}"
+        detail = f"{self._detail(weight, integers)}{by_output}{known.said(SECOND_ORDER, TO_NEAREST)}{said(apart)}"
         return Encoding(integers.affine, detail, integers.sqnr_db)
 
     def _reason_for_eight(self, weight: Weight, small: str | None) -> str | None:

@@ -21,8 +21,10 @@ from nncompress.passes.statistics import Inputs
 
 E = TypeVar("E")
 Method = Literal["auto", "rtn", "gptq"]
-SECOND_ORDER: Method = "gptq"
-"""What an outcome says of a weight whose codes follow from products of its inputs."""
+SECOND_ORDER, OBS, WANDA = "gptq", "obs", "wanda"
+TO_NEAREST = "rounded to the nearest"
+CHOSEN = {SECOND_ORDER: "codes", OBS: "zeros", WANDA: "zeros"}
+"""What an outcome says of a weight of which products of its inputs chose something; and what that is."""
 
 
 def by_products(method: Method, bits: int) -> bool:
@@ -37,12 +39,11 @@ class Known:
     importance: np.ndarray | None = None  # how often the squared error of each value counts
     inputs: Inputs | str | None = None  # for second order; or why there are none; None: not asked for
 
-    @property
-    def said(self) -> str:
-        """For the detail of an outcome."""
+    def said(self, method: str, instead: str) -> str:
+        """For the detail of an outcome: the method, or what was done instead and why."""
         if self.inputs is None:
             return ""
-        return f", {SECOND_ORDER}" if isinstance(self.inputs, Inputs) else f", rounded to the nearest: {self.inputs}"
+        return f", {method}" if isinstance(self.inputs, Inputs) else f", {instead}: {self.inputs}"
 
 
 def encoded_in_order(

@@ -25,7 +25,15 @@ from nncompress.passes.context import Context
 from nncompress.passes.encoding import Encoding, asked_grain, attached, block_problem, felt
 from nncompress.passes.option_types import GroupSize
 from nncompress.passes.rules import RuledPass
-from nncompress.passes.second_order import Known, Method, by_products, encoded_in_order, shared_anew
+from nncompress.passes.second_order import (
+    SECOND_ORDER,
+    TO_NEAREST,
+    Known,
+    Method,
+    by_products,
+    encoded_in_order,
+    shared_anew,
+)
 from nncompress.passes.statistics import BY_OUTPUT, Inputs, Needs
 from nncompress.results.record import Outcome
 
@@ -105,7 +113,7 @@ class ShareWeights(RuledPass):
         scales = "" if codebook.scale is None else f", {codebook.scale.size} scales"
         tables = "" if codebook.group_axis is None else f" in each of {len(codebook.values)} groups of channels"
         by_output = "" if known.importance is None else f", {BY_OUTPUT}"
-        detail = f"{codebook.values.shape[-1]} values{tables}{scales}{by_output}{known.said}"
+        detail = f"{codebook.values.shape[-1]} values{tables}{scales}{by_output}{known.said(SECOND_ORDER, TO_NEAREST)}"
         return Encoding(codebook, detail, best.sqnr_db)
 
     def _best(self, weight: Weight, array: np.ndarray, importance: np.ndarray | None, context: Context) -> Shared:

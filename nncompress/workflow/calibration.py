@@ -20,7 +20,7 @@ from nncompress.passes import ALL_PASSES
 from nncompress.passes.base import Pass
 from nncompress.passes.components import BY_RESULT
 from nncompress.passes.correct_biases import CorrectBiases
-from nncompress.passes.second_order import SECOND_ORDER
+from nncompress.passes.second_order import CHOSEN
 from nncompress.passes.statistics import BY_OUTPUT
 from nncompress.results.record import Outcome, Rewritten
 from nncompress.results.units import format_counted
@@ -153,10 +153,10 @@ def calibration_notes(
     rewritten = [outcome for outcome in outcomes if isinstance(outcome, Rewritten)]
     if chosen := sum(BY_OUTPUT in outcome.detail for outcome in rewritten):
         done.append(f"range and zero points of {format_counted(chosen, 'weight')} were chosen {BY_OUTPUT}")
-    if chosen := sum(SECOND_ORDER in outcome.detail for outcome in rewritten):
-        done.append(
-            f"codes of {format_counted(chosen, 'weight')} were chosen by what the weight computes ({SECOND_ORDER})"
-        )
+    for method, things in CHOSEN.items():
+        if chosen := sum(f", {method}" in outcome.detail for outcome in rewritten):
+            counted = format_counted(chosen, "weight")
+            done.append(f"{things} of {counted} were chosen by what the weight computes ({method})")
     if chosen := sum(BY_RESULT in outcome.detail for outcome in rewritten):
         done.append(f"factors of {format_counted(chosen, 'weight')} were chosen by what the weight computes")
     if any(step.needs.ranges for step in passes):

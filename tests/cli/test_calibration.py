@@ -57,6 +57,8 @@ def test_the_other_commands_do_so_too(command: str, tmp_path: Path) -> None:
     report = report_of(command, mlp, "-o", out, "--force", *options, *CALIBRATED)
     assert report["passes"] == [*plain["passes"], "correct-biases"]
     assert relative_error(report) < relative_error(plain)
+    chosen = "weights were chosen by what the weight computes (obs)"
+    assert any(chosen in note for note in report["notes"]) == (command == "prune")
 
 
 def test_where_data_decide_nothing_there_is_what_there_is_without_calibration(tmp_path: Path) -> None:
