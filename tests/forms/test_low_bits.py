@@ -33,7 +33,7 @@ PASSES: dict[str, WeightPass] = {
     "normal-float": ShareWeights(scheme="normal-float", block=16, **ANY),  # type: ignore[arg-type]
     "powers of two": ShareWeights(scheme="power-of-two", granularity="tensor", **ANY),  # type: ignore[arg-type]
     "shared in blocks": ShareWeights(block=16, **ANY),  # type: ignore[arg-type]
-    **{f"groups share {bits}": ShareWeights(bits=bits, group_channels=17, **ANY) for bits in (1, 2, 3, 4, 5, 6)},  # type: ignore[arg-type]
+    **{f"groups share {bits}": ShareWeights(bits=bits, group_channels=17, **ANY) for bits in (1, 3, 4)},  # type: ignore[arg-type]
     "groups without scales": ShareWeights(granularity="tensor", group_channels=17, **ANY),  # type: ignore[arg-type]
     "groups with scales": ShareWeights(granularity="channel", group_channels=17, **ANY),  # type: ignore[arg-type]
     "groups in blocks": ShareWeights(block=16, group_channels=17, **ANY),  # type: ignore[arg-type]
