@@ -52,7 +52,8 @@ def _is_positive(value: ir.Value | None, most: int) -> bool:
         return all(_is_positive(part, most - 1) for part in node.inputs)
     if op == "Mul" and _is_gated(node):
         return True
-    return op in _JOINING and all(_is_positive(part, most // len(node.inputs)) for part in node.inputs)
+    left = min(most - 1, most // max(1, len(node.inputs)))
+    return op in _JOINING and all(_is_positive(part, left) for part in node.inputs)
 
 
 def _clips_below_zero(node: ir.Node) -> bool:
@@ -64,7 +65,7 @@ def _clips_below_zero(node: ir.Node) -> bool:
 
 def _is_gated(node: ir.Node) -> bool:
     """True for x * f(x) with f(x) between 0 and a positive number, and larger for larger x."""
-    return any(_comes_from(node.inputs[i], node.inputs[1 - i]) for i in (0, 1))
+    return len(node.inputs) == 2 and any(_comes_from(node.inputs[i], node.inputs[1 - i]) for i in (0, 1))
 
 
 def _comes_from(gate: ir.Value | None, data: ir.Value | None) -> bool:

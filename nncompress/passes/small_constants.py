@@ -61,7 +61,7 @@ def _error(reader: Reader, before: np.ndarray, after: np.ndarray) -> float:
         case "BatchNormalization", index if index in (_MEAN, _VARIANCE):
             variance = float_constant(operand(reader.node, _VARIANCE))
             epsilon = float_of(reader.node, "epsilon", EPSILON)
-            if variance is None or epsilon is None:
+            if variance is None or epsilon is None or variance.shape != before.shape or unfit(variance.numpy()):
                 return np.inf
             if index == _VARIANCE:
                 before, after = _deviation(before, epsilon), _deviation(after, epsilon)

@@ -12,6 +12,7 @@ CONSTANTS = {
     "o": np.float32(0), "six": np.float32(6), "three": np.float32(3), "minus": np.float32(-1),
     "shape": np.array([-1, 8], np.int64),
 }  # fmt: skip
+CHAIN = " ".join(f"a{number + 1} = Concat<axis=0>(a{number})" for number in range(2000))
 POSITIVE = {
     "relu": "d = Relu(x)",
     "clip": "d = Clip(x, o, six)",
@@ -30,6 +31,8 @@ OTHER = {
     "turned": "a = Relu(x) d = Mul(a, minus)",
     "a sum with others": "a = Relu(x) d = Add(a, x)",
     "gated by something else": "n = Neg(x) a = Sigmoid(n) d = Mul(x, a)",
+    "a product of one, as no runtime takes it": "a = Sigmoid(x) d = Mul(a)",
+    "the end of a long chain": f"a0 = Relu(x) {CHAIN} d = Identity(a2000)",
     "a square, whose root nobody looks for": "a = Add(x, three) d = Mul(x, a)",
 }
 
