@@ -31,7 +31,7 @@ OTHER = {
     "turned": "a = Relu(x) d = Mul(a, minus)",
     "a sum with others": "a = Relu(x) d = Add(a, x)",
     "gated by something else": "n = Neg(x) a = Sigmoid(n) d = Mul(x, a)",
-    "a product of one, as no runtime takes it": "a = Sigmoid(x) d = Mul(a)",
+    "a product of one, as no runtime takes it": "d = Mul(x)",
     "the end of a long chain": f"a0 = Relu(x) {CHAIN} d = Identity(a2000)",
     "a square, whose root nobody looks for": "a = Add(x, three) d = Mul(x, a)",
 }
