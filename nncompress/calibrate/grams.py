@@ -20,7 +20,7 @@ from nncompress.model.model import INSIDE, Model
 from nncompress.model.network import Network
 from nncompress.model.weights import Weight
 from nncompress.numerics.blas_threads import one_blas_thread
-from nncompress.numerics.gram import Gram
+from nncompress.numerics.gram import Gram, GramSum
 from nncompress.numerics.held import Store
 from nncompress.numerics.rows import Cut, evenly
 from nncompress.passes.statistics import Inputs
@@ -53,8 +53,8 @@ class Collect:
 class Collector:
     """Both networks with the activations that are still needed."""
 
-    def __init__(self, feeds: Feeds, announce: Announce) -> None:
-        self._announce = announce
+    def __init__(self, feeds: Feeds, threads: int, announce: Announce) -> None:
+        self._threads, self._announce = threads, announce
         announce("original", "reading calibration data for")
         original = start(feeds, Store(BUDGET_BYTES))
         now = Activations(original.store, dict(original.arrays))
@@ -82,13 +82,13 @@ class Collector:
                 activations.add(name, array, own)
 
         self._announce(block.part, doing.doing, doing.done, doing.total)
-        kinds = run_block(block, activations, self._count, look)
+        kinds = run_block(block, activations, self._count, look, self._threads)
         activations.keep(request.live | set(block.seen))
         return kinds
 
     @one_blas_thread()
     def _gram(self, request: Collect, cut: Cut) -> Gram | str:
-        gram: Gram | None = None
+        total: GramSum | None = None
         for index in range(self._count):
             now, before = (
                 self._networks[part].of([request.name], index)[request.name]
@@ -108,9 +108,10 @@ class Collector:
             others = _rows(cut, before, chosen) if request.crossed else rows
             if not (np.isfinite(rows).all() and np.isfinite(others).all()):
                 return "what it is multiplied by is not finite"
-            gram = gram or Gram.of(rows.shape[0], rows.shape[2], crossed=request.crossed)
-            gram.add(rows, others)
-        return gram or "what it is multiplied by is empty for every feed"
+            if total is None:
+                total = GramSum(rows.shape[0], rows.shape[2], crossed=request.crossed, threads=self._threads)
+            total.add(rows, others)
+        return total.total() if total is not None else "what it is multiplied by is empty for every feed"
 
 
 def _rows(cut: Cut, array: np.ndarray, chosen: np.ndarray) -> np.ndarray:
@@ -118,7 +119,7 @@ def _rows(cut: Cut, array: np.ndarray, chosen: np.ndarray) -> np.ndarray:
 
 
 def collected(
-    original: Model, model: Model, samples: Feeds, weights: Sequence[Weight]
+    original: Model, model: Model, samples: Feeds, weights: Sequence[Weight], threads: int
 ) -> Generator[list[tuple[Weight, Inputs | str]], None, None]:
     """See `passes.statistics.Calibration`."""
     route = _Route(original, model, weights)
@@ -126,7 +127,7 @@ def collected(
         yield route.excluded
     if not route.stops:
         return
-    with child_of(original, Collector, samples) as child:
+    with child_of(original, Collector, samples, threads) as child:
         walker = _Walker(route, child)
         for number in range(len(route.stops)):
             yield walker.stop(number)

@@ -15,7 +15,16 @@ from nncompress.numerics.held import Store
 from nncompress.numerics.moments import Moments, variance_of_mean
 from nncompress.passes.statistics import Deviation
 from nncompress.progress import Announce, Stage
-from nncompress.runtime.blocks import BUDGET_BYTES, Activations, Block, CannotKeepError, kinds_of, run_block, start
+from nncompress.runtime.blocks import (
+    BUDGET_BYTES,
+    Activations,
+    Block,
+    CannotKeepError,
+    Look,
+    kinds_of,
+    run_block,
+    start,
+)
 
 
 @dataclass(frozen=True)
@@ -54,8 +63,8 @@ Kinds = Mapping[str, Kind]
 class TwoNetworks:
     """Both networks with the activations that are still needed."""
 
-    def __init__(self, feeds: Feeds, announce: Announce) -> None:
-        self._announce = announce
+    def __init__(self, feeds: Feeds, threads: int, announce: Announce) -> None:
+        self._threads, self._announce = threads, announce
         announce("original", "reading calibration data for")
         self._original = start(feeds, Store(BUDGET_BYTES))
         self._now = Activations(self._original.store, dict(self._original.arrays))
@@ -77,17 +86,20 @@ class TwoNetworks:
     def _answer(self, request: Advance | Compare | CompareOutputs) -> Any:
         if isinstance(request, CompareOutputs):
             errors = _OutputErrors(self, request)
-            run_block(request.block, self._now, self._count, errors.add)
+            self._run(request.block, self._now, errors.add)
             return errors.worst()
         if isinstance(request, Advance):
-            return run_block(request.block, self._original, self._count, lambda index, results: self.go_on(request))
+            return self._run(request.block, self._original, lambda index, results: self.go_on(request))
         moved, alone = _Differences(self, request), _Differences(self, request)
-        kinds = run_block(request.block, self._now, self._count, moved.add)
-        run_block(request.alone, self._original, self._count, alone.add)
+        kinds = self._run(request.block, self._now, moved.add)
+        self._run(request.alone, self._original, alone.add)
         deviation = _deviation(moved, alone, self._signal(request.result))
         self._original.keep(request.live_original)
         self._now.keep(request.live_now)
         return kinds, deviation
+
+    def _run(self, block: Block, activations: Activations, look: Look) -> Kinds:
+        return run_block(block, activations, self._count, look, self._threads)
 
     def go_on(self, request: Advance | Compare | CompareOutputs) -> None:
         """A sign of life."""

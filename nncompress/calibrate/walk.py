@@ -68,7 +68,7 @@ class CalibrationRun:
         if self.made_up:
             yield [(weight, "the samples are made up") for weight in weights]
         else:
-            yield from collected(self.original, model, self.samples, weights)
+            yield from collected(self.original, model, self.samples, weights, self.threads)
 
     def inputs(self, model: Model, weights: Sequence[Weight]) -> list[np.ndarray | str]:
         """See `passes.statistics.Calibration`."""
@@ -105,7 +105,7 @@ class CalibrationRun:
         return measured_channels(model, self.samples, data, self.threads)
 
     def _two_networks(self) -> AbstractContextManager[Child]:
-        return child_of(self.original, TwoNetworks, self.samples)
+        return child_of(self.original, TwoNetworks, self.samples, self.threads)
 
 
 def _kinds(child: Child) -> Kinds:

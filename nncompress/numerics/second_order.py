@@ -7,23 +7,27 @@ H = L L^T and Y = R L^-T this is |Y - Q L|^2: rounding column by column from the
 those that are still free (Frantar et al., 2022, "GPTQ"; the same as Babai's nearest plane, Chen et al., 2025). Then
 each code in turn takes the value that is best for the others as they are, which can only lower the sum.
 
-Everything is batched over groups, and [groups, outputs, inputs].
+Everything is batched over groups, and [groups, outputs, inputs]; inside, matrices are turned, as columns are gone
+through one by one. No output has to do with another: they are cut into chunks, whose size does not depend on the number
+of threads, and so no digit does.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 
 from nncompress.numerics.gram import Gram
+from nncompress.numerics.threads import in_threads
 
 DAMPING = 0.02  # of the mean of the diagonal: what few samples do not show may still come
 SHRUNK = 0.1  # rows for each input that are as good as no relation between inputs at all
 CROSSED = 0.5
-_BLOCK = 128  # columns whose errors go on to the others in one product
-_SWEEPS, _LEAST_GAIN = 6, 0.02  # of what the best sweep gained
+_BLOCK = 64  # columns whose errors go on to the others in one product
+_CHUNK = 512  # outputs that a thread works on at a time
+_SWEEPS, _LEAST_GAIN = 3, 0.2  # of what the best sweep gained: later ones gain a hundredth of the first
 
 
 @dataclass(frozen=True)
@@ -38,22 +42,29 @@ class Quadratic:
         """For the matrix W as it was, which is to compute from its inputs now what it computed then: that share of the
         difference, `crossed`, that few samples can tell."""
         count = max(gram.count, 1)
-        now = gram.own / count
-        both = now if gram.cross is None else (1 - crossed) * now + crossed * (gram.cross / count)
-        inputs = now.shape[1]
+        inputs = gram.own.shape[1]
         keep = count / (count + SHRUNK * inputs)
         diagonal = np.arange(inputs)
-        level = now[:, diagonal, diagonal].mean(axis=1, keepdims=True)
-        own, exact = now[:, diagonal, diagonal], matrix.astype(np.float64)
-        more = DAMPING * np.where(level > 0, level, 1.0)
-        h, target = keep * now, keep * both
-        h[:, diagonal, diagonal] += (1 - keep) * own + more
-        target[:, diagonal, diagonal] += (1 - keep) * own + more
+        own, exact = gram.own[:, diagonal, diagonal] / count, matrix.astype(np.float64)
+        level = own.mean(axis=1, keepdims=True)
+        more = (1 - keep) * own + DAMPING * np.where(level > 0, level, 1.0)
+        h = gram.own * (keep / count)
+        h[:, diagonal, diagonal] += more
+        if gram.cross is None or crossed == 0:
+            return cls(h, exact @ h)
+        target = gram.cross * (crossed * keep / count)
+        target += (1 - crossed) * h
+        target[:, diagonal, diagonal] += crossed * more
         return cls(h, exact @ target)
 
     def value(self, q: np.ndarray) -> float:
         """Of values q, without the constant."""
-        return float(((q @ self.h - 2 * self.r) * q).sum())
+        return float(self.of_outputs(q).sum())
+
+    def of_outputs(self, q: np.ndarray) -> np.ndarray:
+        """The share of each output in that, [groups, outputs]."""
+        shares: np.ndarray = ((q @ self.h - 2 * self.r) * q).sum(axis=2)
+        return shares
 
 
 class Levels(Protocol):
@@ -63,11 +74,15 @@ class Levels(Protocol):
         """Of those of column j, the ones that come nearest to `values` [groups, outputs]."""
         ...
 
+    def part(self, outputs: slice) -> Levels:
+        """Those of some outputs, in float32."""
+        ...
+
 
 @dataclass(frozen=True)
 class Codes:
-    """The values step * (code - zero) with whole codes from `smallest` to `largest`. `step` and `zero` broadcast
-    against the matrix."""
+    """The values step * (code - zero) with whole codes from `smallest` to `largest`. `step` and `zero` are as large as
+    the matrix turned."""
 
     step: np.ndarray
     zero: np.ndarray
@@ -76,22 +91,29 @@ class Codes:
 
     def nearest(self, values: np.ndarray, j: int) -> np.ndarray:
         """See Levels."""
-        step, zero = self.step[..., j], self.zero[..., j]
-        codes = np.clip(np.rint(values / step) + zero, self.smallest, self.largest)
-        nearest: np.ndarray = (codes - zero) * step
+        step, zero = self.step[:, j], self.zero[:, j]
+        codes = np.rint(values / step)
+        codes += zero
+        np.minimum(np.maximum(codes, self.smallest, out=codes), self.largest, out=codes)
+        codes -= zero
+        nearest: np.ndarray = codes * step
         return nearest
+
+    def part(self, outputs: slice) -> Codes:
+        """See Levels."""
+        return replace(self, step=_part(self.step, outputs), zero=_part(self.zero, outputs))
 
 
 @dataclass(frozen=True)
 class Table:
-    """The values of a table [k], ascending, times `step`, which broadcasts against the matrix."""
+    """The values of a table [k], ascending, times `step`, which is as large as the matrix turned."""
 
     values: np.ndarray
     step: np.ndarray
 
     def nearest(self, values: np.ndarray, j: int) -> np.ndarray:
         """See Levels."""
-        step = self.step[..., j]
+        step = self.step[:, j]
         nearest: np.ndarray = self.values[self.places(values / step)] * step
         return nearest
 
@@ -99,76 +121,111 @@ class Table:
         """Where in the table the nearest to each of `ratios` stands."""
         return np.searchsorted((self.values[1:] + self.values[:-1]) / 2, ratios)
 
+    def part(self, outputs: slice) -> Table:
+        """See Levels."""
+        return Table(self.values.astype(np.float32), _part(self.step, outputs))
+
 
 @dataclass(frozen=True)
 class Pinned:
-    """Other levels, but where a matrix is `zero` nothing but 0: what was pruned stays so."""
+    """Other levels, but where a matrix is `zero`, turned, nothing but 0: what was pruned stays so."""
 
     levels: Levels
     zero: np.ndarray
 
     def nearest(self, values: np.ndarray, j: int) -> np.ndarray:
         """See Levels."""
-        return np.where(self.zero[..., j], 0.0, self.levels.nearest(values, j))
+        return np.where(self.zero[:, j], np.float32(0), self.levels.nearest(values, j))
+
+    def part(self, outputs: slice) -> Pinned:
+        """See Levels."""
+        return Pinned(self.levels.part(outputs), self.zero[:, :, outputs])
 
 
-def rounded(quadratic: Quadratic, levels: Levels, start: np.ndarray) -> np.ndarray:
-    """The values [groups, outputs, inputs] that leave least, as far as is found: never more than `start` does."""
-    return min((descended(quadratic, fed_back(quadratic, levels), levels), start), key=quadratic.value)
+def _part(turned: np.ndarray, outputs: slice) -> np.ndarray:
+    return np.ascontiguousarray(turned[:, :, outputs], dtype=np.float32)
 
 
-def fed_back(quadratic: Quadratic, levels: Levels) -> np.ndarray:
-    """Values rounded column by column, those first whose inputs are largest."""
-    inputs = quadratic.r.shape[2]
-    order = np.argsort(np.einsum("gjj->gj", quadratic.h).sum(axis=0), kind="stable")  # the last is rounded first
-    lower = np.linalg.cholesky(quadratic.h[:, order[:, None], order])
-    y = _solved(lower, quadratic.r[:, :, order].transpose(0, 2, 1)).transpose(0, 2, 1)
+def rounded(quadratic: Quadratic, levels: Levels, start: np.ndarray, threads: int = 1) -> np.ndarray:
+    """The values [groups, outputs, inputs] that leave least, as far as is found: of no output more than `start`."""
+    factor, h = Factor.of(quadratic.h, np.float32), quadratic.h.astype(np.float32)
+
+    def of_chunk(outputs: slice) -> np.ndarray:
+        own, first = Quadratic(quadratic.h, quadratic.r[:, outputs]), start[:, outputs]
+        part = levels.part(outputs)
+        made = descended(h, own.r, fed_back(factor, own.r, part), part).astype(np.float64)
+        better = own.of_outputs(made) < own.of_outputs(first)
+        return np.where(better[:, :, None], made, first)
+
+    chunks = [slice(place, place + _CHUNK) for place in range(0, start.shape[1], _CHUNK)]
+    return np.concatenate(in_threads(of_chunk, chunks, threads), axis=1)
+
+
+@dataclass(frozen=True)
+class Factor:
+    """H = L L^T with inputs in the order in which they are rounded, backwards: those last whose products are largest.
+
+    The decomposition is float64, and `lower` may be less.
+    """
+
+    order: np.ndarray
+    lower: np.ndarray
+
+    @classmethod
+    def of(cls, h: np.ndarray, dtype: type[np.floating]) -> Factor:
+        """That of H."""
+        order = np.argsort(np.einsum("gjj->gj", h).sum(axis=0), kind="stable")
+        return cls(order, np.linalg.cholesky(h[:, order[:, None], order]).astype(dtype, copy=False))
+
+    def solved(self, right: np.ndarray) -> np.ndarray:
+        """L^-1 right, row block by row block: a general solver would factorise L once more."""
+        found = np.empty_like(right)
+        for first in range(0, right.shape[1], _BLOCK):
+            own = slice(first, first + _BLOCK)
+            rest = right[:, own] - self.lower[:, own, :first] @ found[:, :first]
+            found[:, own] = np.linalg.solve(self.lower[:, own, own], rest)
+        return found
+
+
+def fed_back(factor: Factor, r: np.ndarray, levels: Levels) -> np.ndarray:
+    """Values rounded column by column, those first whose inputs are largest; of the type of the factor."""
+    order, lower = factor.order, factor.lower
+    y = factor.solved(_turned(r)[:, order].astype(lower.dtype, copy=False))
     q = np.empty_like(y)
-    for end in range(inputs, 0, -_BLOCK):
+    for end in range(len(order), 0, -_BLOCK):
         first = max(0, end - _BLOCK)
-        own = y[:, :, first:end].copy()
-        within = lower[:, first:end, first:end]
+        own, within = y[:, first:end], lower[:, first:end, first:end].copy()
         for j in range(end - first - 1, -1, -1):
-            values = levels.nearest(own[:, :, j] / within[:, None, j, j], order[first + j])
-            q[:, :, first + j] = values
-            own[:, :, :j] -= values[:, :, None] * within[:, None, j, :j]
-        y[:, :, :first] -= q[:, :, first:end] @ lower[:, first:end, :first]
-    back = np.empty_like(q)
-    back[:, :, order] = q
-    return back
+            values = levels.nearest(own[:, j] / within[:, j, j, None], order[first + j])
+            q[:, order[first + j]] = values
+            own[:, :j] -= within[:, j, :j, None] * values[:, None]
+        y[:, :first] -= lower[:, first:end, :first].transpose(0, 2, 1) @ q[:, order[first:end]]
+    return _turned(q)
 
 
-def _solved(lower: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """L^-1 right, row block by row block: a general solver would factorise L once more."""
-    found = np.empty_like(right)
-    for first in range(0, lower.shape[1], _BLOCK):
-        own = slice(first, first + _BLOCK)
-        rest = right[:, own] - lower[:, own, :first] @ found[:, :first]
-        found[:, own] = np.linalg.solve(lower[:, own, own], rest)
-    return found
-
-
-def descended(quadratic: Quadratic, q: np.ndarray, levels: Levels) -> np.ndarray:
-    """The values `q` after each in turn took the best level for the others, until little is gained."""
-    h, q = quadratic.h, q.copy()
-    inputs = q.shape[2]
-    slope = quadratic.r - q @ h  # half of what the sum falls by
-    diagonal = np.einsum("gjj->gj", h)
+def descended(h: np.ndarray, r: np.ndarray, q: np.ndarray, levels: Levels) -> np.ndarray:
+    """The values `q` after each in turn took what is best for the others, until little is gained; of the type of h."""
+    q, right = (_turned(matrix.astype(h.dtype, copy=False)) for matrix in (q, r))
+    slope = right - h @ q  # half of what the sum falls by
+    diagonal = np.einsum("gjj->gj", h)[:, :, None]
     most = 0.0
     for _ in range(_SWEEPS):
         gained = 0.0
-        for first in range(0, inputs, _BLOCK):
-            end = min(inputs, first + _BLOCK)
-            own, before = slope[:, :, first:end].copy(), q[:, :, first:end].copy()
-            for j in range(first, end):
-                old, down = q[:, :, j], own[:, :, j - first]
-                new = levels.nearest(old + down / diagonal[:, None, j], j)
-                moved = new - old
-                gained += float((moved * (2 * down - moved * diagonal[:, None, j])).sum())
-                q[:, :, j] = new
-                own -= moved[:, :, None] * h[:, None, j, first:end]
-            slope -= (q[:, :, first:end] - before) @ h[:, first:end, :]
+        for first in range(0, q.shape[1], _BLOCK):
+            block = slice(first, first + _BLOCK)
+            own, before, within = slope[:, block].copy(), q[:, block].copy(), h[:, block, block].copy()
+            for j in range(own.shape[1]):
+                old, down, weight = q[:, first + j], own[:, j].copy(), diagonal[:, first + j]
+                moved = levels.nearest(old + down / weight, first + j) - old
+                gained += float((moved * (2 * down - moved * weight)).sum())
+                old += moved
+                own -= within[:, j, :, None] * moved[:, None]
+            slope -= h[:, :, block] @ (q[:, block] - before)
         most = max(most, gained)
         if gained <= _LEAST_GAIN * most:
             break
-    return q
+    return _turned(q)
+
+
+def _turned(matrix: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(matrix.transpose(0, 2, 1))

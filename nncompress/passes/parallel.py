@@ -10,6 +10,7 @@ from typing import TypeVar
 from nncompress.errors import NoOutputError
 from nncompress.model.weights import Weight
 from nncompress.numerics.blas_threads import limit_new_thread
+from nncompress.numerics.threads import begun
 from nncompress.progress import at
 
 IN_FLIGHT_BYTES = 512 << 20  # weights that are read and worked on at the same time
@@ -43,20 +44,10 @@ def _in_order(weights: list[Weight], work: Callable[[Weight], T], threads: int) 
                 first, size, future = running.popleft()
                 in_flight -= size
                 yield first, future.result()
-            running.append((weight, needed, _started(pool, work, weight)))
+            running.append((weight, needed, begun(pool, work, weight)))
             in_flight += needed
         for first, _, future in running:
             yield first, future.result()
-
-
-def _started(pool: ThreadPoolExecutor, work: Callable[[Weight], T], weight: Weight) -> Future[T]:
-    """The work on a thread of the pool, or done at once where the system gives no thread."""
-    try:
-        return pool.submit(work, weight)
-    except RuntimeError:
-        done: Future[T] = Future()
-        done.set_result(work(weight))
-        return done
 
 
 def _with_enough_memory(work: Callable[[Weight], T]) -> Callable[[Weight], T]:

@@ -269,7 +269,7 @@ class QuantizeWeights(RuledPass):
         ):
             made = equalised(array, made, axis, quantized, dtype, importance)
         if isinstance(known.inputs, Inputs):
-            made = rounded_anew(array, made, known.inputs, context)
+            made = rounded_anew(array, made, known.inputs, known.threads, context.store)
         made, apart = kept_apart(weight, array, made, importance, context, self.cpu)
         return replace(made, affine=replace(made.affine, shape=weight.shape)), apart
 

@@ -108,7 +108,7 @@ class ShareWeights(RuledPass):
         if best.codebook.group_axis is not None and isinstance(known.inputs, Inputs):
             known = replace(known, inputs="groups of channels have tables of their own")
         if isinstance(known.inputs, Inputs):
-            best = shared_anew(array, best, known.inputs, context)
+            best = shared_anew(array, best, known.inputs, known.threads, context.store)
         codebook = replace(best.codebook, shape=weight.shape)
         scales = "" if codebook.scale is None else f", {codebook.scale.size} scales"
         tables = "" if codebook.group_axis is None else f" in each of {len(codebook.values)} groups of channels"

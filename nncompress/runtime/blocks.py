@@ -17,8 +17,9 @@ from nncompress.model.blocks import Kind, block_model
 from nncompress.model.model import Model
 from nncompress.model.network import Plan
 from nncompress.numerics.held import Held, Plain, Store
+from nncompress.numerics.threads import ahead
 from nncompress.onnx_file.write import write
-from nncompress.runtime.session import Part, open_session
+from nncompress.runtime.session import OutputArray, Part, open_session
 
 BUDGET_BYTES = 128 << 20  # of activations in memory
 
@@ -79,10 +80,12 @@ def start(feeds: Feeds, store: Store) -> Activations:
     return activations
 
 
-def run_block(
-    block: Block, activations: Activations, count: int, look: Callable[[int, dict[str, np.ndarray]], None]
-) -> dict[str, Kind]:
-    """Runs `block` on `count` feeds; what it keeps goes to `activations`, what it has to show to `look`.
+Look = Callable[[int, dict[str, np.ndarray]], None]
+"""What is done with results of a feed."""
+
+
+def run_block(block: Block, activations: Activations, count: int, look: Look, threads: int = 1) -> dict[str, Kind]:
+    """Runs `block` on `count` feeds, each on one thread; what it keeps goes to `activations`, what it shows to `look`.
 
     Returns what the kept values are like. Raises CannotKeepError, before anything runs, for one that numpy has no type
     for.
@@ -93,8 +96,12 @@ def run_block(
             raise CannotKeepError(f"{name!r} is a {session.outputs[name]}")
     stores = {name: activations.store.apart() for name in block.kept}
     kinds: dict[str, Kind] = {}
-    for index in range(count):
-        results = dict(zip(session.outputs, session.run(activations.of(block.inputs, index)), strict=True))
+
+    def run(index: int) -> list[OutputArray]:
+        return session.run(activations.of(block.inputs, index))
+
+    for index, outputs in enumerate(ahead(run, range(count), threads)):
+        results = dict(zip(session.outputs, outputs, strict=True))
         for name in block.kept:
             activations.add(name, results[name], stores[name])
             kinds[name] = _joined(kinds.get(name), results[name])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from nncompress.numerics.gram import Gram
+from nncompress.numerics.gram import GramSum
 from nncompress.numerics.low_rank import factors, spectrum
 from nncompress.numerics.output_low_rank import output_spectrum
 from nncompress.numerics.second_order import Quadratic
@@ -20,9 +20,9 @@ def quadratic_for(matrix: np.ndarray, seed: int = 5, *, crossed: bool = False) -
     """W [K, N] behind inputs that have much to do with each other."""
     inputs = matrix.shape[0]
     now, before = ((noise(1, 40, inputs, seed=s) @ noise(inputs, inputs, seed=seed)) for s in (seed + 1, seed + 2))
-    gram = Gram.of(1, inputs, crossed=crossed)
+    gram = GramSum(1, inputs, crossed=crossed)
     gram.add(now, now + before / 4 if crossed else now)
-    return Quadratic.of(matrix.T[None], gram)
+    return Quadratic.of(matrix.T[None], gram.total())
 
 
 def error(quadratic: Quadratic, matrix: np.ndarray, product: np.ndarray) -> float:

@@ -11,7 +11,7 @@ import pytest
 
 from nncompress.forms.form import Storing
 from nncompress.model.model import INSIDE
-from nncompress.numerics.gram import Gram
+from nncompress.numerics.gram import GramSum
 from nncompress.numerics.output_low_rank import output_spectrum
 from nncompress.numerics.second_order import Quadratic
 from nncompress.passes.base import Pass
@@ -82,9 +82,9 @@ def test_later_weights_make_up_for_earlier_ones(tmp_path: Path) -> None:
     made = applied(proto, [Factorize(rank=4, min_size=1)], tmp_path / "samples", feeds)
     a, b = (weight_named(made.model, name).array() for name in ("v.a0", "v.b0"))
     before, now = (np.concatenate([np.tanh(feed["x"] @ v) for feed in feeds])[None] for v in (TWO_WEIGHTS["v"], a @ b))
-    gram = Gram.of(1, 40, crossed=True)
+    gram = GramSum(1, 40, crossed=True)
     gram.add(now, before)
-    expected = output_spectrum(Quadratic.of(TWO_WEIGHTS["w"].T[None], gram)).factors(4)
+    expected = output_spectrum(Quadratic.of(TWO_WEIGHTS["w"].T[None], gram.total())).factors(4)
     found = [weight_named(made.model, name).array() for name in ("w.a0", "w.b0")]
     assert found[0] @ found[1] == pytest.approx(expected[0] @ expected[1], abs=1e-3)
 
