@@ -5,7 +5,7 @@ Both networks run in one child process, block by block; what was changed in a we
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Collection, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from nncompress.calibrate.measure import Kinds
 from nncompress.feeds.feeds import Feeds
 from nncompress.model.blocks import nodes_behind
 from nncompress.model.cuts import Product, product_of
+from nncompress.model.inside import inner_values
 from nncompress.model.model import INSIDE, Model
 from nncompress.model.network import Network
 from nncompress.model.weights import Weight
@@ -98,7 +99,7 @@ class Collector:
                 return f"what it is multiplied by is {now.dtype}, no float"
             if now.shape != before.shape:
                 return "what it is multiplied by has another shape than in the original"
-            count = cut.count(now.shape)
+            count = cut.count(now.shape) if now.size else 0
             if not count:
                 continue
             inputs = cut.take(now, np.arange(1)).shape[-1]
@@ -151,48 +152,58 @@ class _Route:
         self.excluded: list[tuple[Weight, Inputs | str]] = []
         self.products: dict[int, tuple[Product, ...]] = {}
         values = self.now.values()
-        variable = self.now.variable(values)
+        self.inside = inner_values(model)
+        known = {*self.now.variable(values), *self.inside}
         able: list[Weight] = []
         for weight in weights:
-            products = _products(weight, model, variable)
+            products = _products(weight, model, known)
             if isinstance(products, str):
                 self.excluded.append((weight, products))
             else:
                 self.products[id(weight.value)] = products
                 able.append(weight)
         names = {name for weight in able for name in self.names(weight)}
-        order = {id(node): place for place, node in enumerate(nodes_behind([values[name] for name in names], ()))}
-        self._places = {name: order.get(id(values[name].producer()), -1) for name in names}
-        self.stops = [self._stop(name, able) for name in sorted(names, key=self._place)]
-        random = self.now.random(names)
-        self.crossed = {name for name in names if name in self.original.values() and name not in random}
+        order = nodes_behind([values[self.main(name)] for name in names], ())
+        numbers = {id(node): number for number, node in enumerate(order)}
+        self._places = {
+            name: (
+                numbers.get(id(values[self.main(name)].producer()), -1),
+                self.inside[name].place if name in self.inside else -1, name,
+            )
+            for name in names
+        }  # fmt: skip
+        self.stops = [self._stop(name, able) for name in sorted(names, key=self._places.__getitem__)]
+        before = self.original.values()
+        there, random = {*before, *inner_values(original)}, self.now.random([self.main(name) for name in names])
+        self.crossed = {n for n in names if n in there and self.main(n) in before and self.main(n) not in random}
+
+    def main(self, name: str) -> str:
+        """The value of the main graph with which that is computed: itself, or a result of the If in which it lies."""
+        inner = self.inside.get(name)
+        return name if inner is None else str(inner.holder.outputs[0].name)
 
     def names(self, weight: Weight) -> list[str]:
         """Of the values that it is multiplied by."""
         return [str(product.data.value.name) for product in self.products[id(weight.value)]]
 
-    def _place(self, name: str) -> tuple[int, str]:
-        return self._places[name], name
-
     def _stop(self, name: str, weights: Iterable[Weight]) -> _Stop:
         here = [weight for weight in weights if name in self.names(weight)]
         products = [product for weight in here for product in self.products[id(weight.value)]]
         own = [product for product in products if product.data.value.name == name]
-        again = any(product.recurs for product in own)
-        ending = (weight for weight in here if max(self.names(weight), key=self._place) == name)
+        again = name in self.inside or any(product.recurs for product in own)
+        ending = (weight for weight in here if max(self.names(weight), key=self._places.__getitem__) == name)
         return _Stop(name, tuple(dict.fromkeys(product.cut for product in own)), tuple(ending), again)
 
 
-def _products(weight: Weight, model: Model, variable: set[str]) -> tuple[Product, ...] | str:
+def _products(weight: Weight, model: Model, known: Collection[str]) -> tuple[Product, ...] | str:
     products = []
     for use in weight.uses:
-        if use.node.graph is not model.ir.graph:
-            return INSIDE
         product = product_of(weight, use, MOST_INPUTS)
         if isinstance(product, str):
             return product
-        if product.data.value.name not in variable:
-            return "what it is multiplied by is the same for all inputs"
+        if product.data.value.name not in known:
+            inside = product.data.value.graph is not model.ir.graph
+            return INSIDE if inside else "what it is multiplied by is the same for all inputs"
         products.append(product)
     if len({product.view for product in products}) > 1:
         return "nodes that read it multiply along different axes"
@@ -212,11 +223,9 @@ class _Walker:
         """What the weights are multiplied by of which all is known now."""
         route, stop = self._route, self._route.stops[number]
         doing = Stage(f"calibrating block {number + 1} of {len(route.stops)} of", number, len(route.stops))
-        later = [other.name for other in route.stops[number + 1 :]]
+        later = [route.main(other.name) for other in route.stops[number + 1 :]]
         reason = self._advanced(route.now, "result", stop, later, doing)
-        crossed = stop.name in route.crossed and not self._advanced(
-            route.original, "original", stop, [name for name in later if name in route.crossed], doing
-        )
+        crossed = stop.name in route.crossed and not self._advanced(route.original, "original", stop, later, doing)
         count = len(stop.cuts)
         grams = [reason] * count if reason else self._child.ask(Collect(stop.name, stop.cuts, crossed))
         self._grams |= {(stop.name, cut): gram for cut, gram in zip(stop.cuts, grams, strict=True)}
@@ -227,8 +236,10 @@ class _Walker:
 
     def _advanced(self, network: Network, part: Part, stop: _Stop, later: Sequence[str], doing: Stage) -> str | None:
         """None, or why that value cannot be had."""
-        again = network.values()[stop.name].producer() if stop.again and part == "result" else None
-        plan = network.plan([stop.name], later, again)
+        main = self._route.main(stop.name)
+        repeated = stop.again and (part == "result" or main != stop.name)
+        again = network.values()[main].producer() if repeated else None
+        plan = network.plan([main], later, again)
         if plan.obstacle is not None:
             return f"calibration cannot stop there: {plan.obstacle}"
         seen = [] if again is None else [stop.name]

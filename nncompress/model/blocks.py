@@ -14,6 +14,7 @@ import onnx_ir as ir
 
 from nncompress.model.constants import constant_tensor
 from nncompress.model.freeze import INITIALIZERS_FROM_IR
+from nncompress.model.inside import show
 from nncompress.model.model import Model
 
 RANDOM = frozenset(
@@ -106,15 +107,18 @@ def obstacle_to_carry(value: ir.Value) -> str | None:
 
 
 def block_model(model: Model, nodes: list[ir.Node], inputs: Mapping[str, Kind], outputs: Collection[str]) -> Model:
-    """A model of these nodes, in topological order, that shares the tensors of `model`."""
+    """A model of these nodes, in topological order, that shares the tensors of `model`; `outputs` may lie inside an
+    If."""
     results = {value.name: value for node in nodes for value in node.outputs}
+    inside = [name for name in outputs if name not in results]
     read = {value.name: value for node in nodes for value in reads_of(node)}
     constants = [value for name, value in read.items() if name not in inputs and value.is_initializer()]
     view = ir.GraphView(
-        [read[name] for name in inputs], [results[name] for name in outputs], nodes=nodes, initializers=constants,
-        opset_imports=model.ir.graph.opset_imports, name="block",
+        [read[name] for name in inputs], [results[name] for name in outputs if name in results], nodes=nodes,
+        initializers=constants, opset_imports=model.ir.graph.opset_imports, name="block",
     )  # fmt: skip
     graph = view.clone()
+    graph.outputs.extend(show(graph, name) for name in inside)
     for value, kind in zip(graph.inputs, inputs.values(), strict=True):
         dtype = ir.DataType.STRING if kind.dtype is None else ir.DataType.from_numpy(kind.dtype)
         value.type = ir.TensorType(dtype)

@@ -78,14 +78,36 @@ def test_recurrent_weights_see_the_states_that_others_left(tmp_path: Path) -> No
     assert grams["r"].cross[0] == pytest.approx(cross, rel=1e-4)
 
 
-def test_what_nothing_is_known_of_has_a_reason(tmp_path: Path) -> None:
-    then = "c = Identity(w) z = MatMul(x, c)"
+@pytest.mark.parametrize("nested", [False, True])
+def test_inside_an_if_only_what_ran_counts(nested: bool, tmp_path: Path) -> None:
+    then, other = "a = MatMul(x, v) h = Relu(a) z = MatMul(h, w)", "o = MatMul(x, u)"
+    if nested:
+        otherwise = "else_branch = j () => (q) { q = MatMul(x, u) }"
+        then = f"t = If(b) <then_branch = i () => (p) {{ {then} p = Neg(z) }}, {otherwise}>"
+        other = "o = Identity(x2)"
+    result = "t" if nested else "z"
     body = (
-        "g (float[N,6] x, bool b) => (float[N,4] y, float[1,4] k) { k = MatMul(o, w2) "
-        f"y = If(b) <then_branch = t () => (z) {{ {then} }}, else_branch = e () => (z) {{ {then} }}> }}"
+        "g (float[N,6] x, float[N,2] x2, bool b) => (float[N,2] y) "
+        f"{{ y = If(b) <then_branch = m () => ({result}) {{ {then} }}, else_branch = e () => (o) {{ {other} }}> }}"
     )
-    model = as_model(proto_of(body, w=noise(6, 4), w2=noise(6, 4), o=noise(1, 6)))
-    feeds = [{**feed, "b": np.array(True)} for feed in FEEDS]
+    feeds = [{**feed, "x2": noise(20, 2), "b": np.array(place > 0)} for place, feed in enumerate(FEEDS)]
+    model = as_model(proto_of(body, v=noise(6, 4), w=noise(4, 2), u=noise(6, 2)))
+    grams = grams_of(model, tmp_path / "samples", feeds, halved=True)
+    hidden = np.maximum(np.concatenate([feed["x"] for feed in feeds[1:]]) @ noise(6, 4), 0)
+    assert grams["w"].count == 40
+    assert grams["w"].own[0] == pytest.approx(hidden.T @ hidden / 4, rel=1e-4)
+    assert grams["w"].cross is not None
+    assert grams["w"].cross[0] == pytest.approx(hidden.T @ hidden / 2, rel=1e-4)
+
+
+def test_what_nothing_is_known_of_has_a_reason(tmp_path: Path) -> None:
+    body = (
+        "g (float[N,6] x, float[N,6] s, int64 n, bool b) => (float[N,6] y, float[1,4] k) { k = MatMul(o, w2) "
+        "y = Loop(n, b, s) <body = r (int64 i, bool c, float[N,6] f) => (bool d, float[N,6] z) "
+        "{ d = Identity(c) t = Tanh(f) z = MatMul(t, w) }> }"
+    )
+    model = as_model(proto_of(body, w=noise(6, 6), w2=noise(6, 4), o=noise(1, 6)))
+    feeds = [{**feed, "s": feed["x"], "n": np.array(2), "b": np.array(True)} for feed in FEEDS]
     samples = CalibrationRun(model.clone(), samples_of(tmp_path / "samples", model, feeds))
     said = {w.name: inputs for batch in samples.grams(model, find_weights(model)) for w, inputs in batch}
     assert said["w"] == INSIDE

@@ -96,6 +96,16 @@ def test_an_energy_asks_for_the_rank_that_it_does_without_samples(tmp_path: Path
     assert BY_RESULT in said(made.outcomes)["w"]
 
 
+def test_a_bias_makes_up_for_the_mean(tmp_path: Path) -> None:
+    body = "g (float[N,24] x) => (float[N,40] y) { y = Gemm<alpha = 0.5, transB = 1>(x, w, b) }"
+    proto = proto_of(body, w=noise(40, 24), b=noise(40))
+    feeds = [{"x": sample["x"] + 3} for sample in feeds_of("MatMul", 8)]
+    made = applied(proto, [Factorize(rank=3, min_size=1)], tmp_path / "samples", feeds)
+    moved = sum(run(made.model, **feed)[0] - run(proto, **feed)[0] for feed in feeds).mean(axis=0)
+    assert np.abs(moved).max() < 1e-3
+    assert error(made, proto, feeds) > 1
+
+
 def test_all_together_keep_the_share_and_lose_less_than_each_by_itself(tmp_path: Path) -> None:
     low = ((noise(24, 3) @ noise(3, 40, seed=1)) / 5 + 0.01 * noise(24, 40, seed=2)).astype(np.float32)
     proto, feeds = proto_of(TWO, v=low, w=TWO_WEIGHTS["w"]), feeds_of("MatMul", 8)
@@ -141,11 +151,11 @@ def test_it_leaves_to_integers_what_is_better_in_them(tmp_path: Path) -> None:
 
 
 def test_what_nothing_is_known_of_goes_by_its_values(tmp_path: Path) -> None:
-    then = "z = MatMul(x, w)"
     body = (
-        "g (float[N,24] x, bool b) => (float[N,40] y) "
-        f"{{ y = If(b) <then_branch = t () => (z) {{ {then} }}, else_branch = e () => (z) {{ {then} }}> }}"
+        "g (float[N,24] x, float[N,24] s, int64 n, bool b) => (float[N,24] y) "
+        "{ y = Loop(n, b, s) <body = r (int64 i, bool c, float[N,24] f) => (bool d, float[N,24] z) "
+        "{ d = Identity(c) t = Tanh(f) z = MatMul(t, w) }> }"
     )
-    feeds = [{**feed, "b": np.array(True)} for feed in feeds_of("MatMul", 2)]
-    made = applied(proto_of(body, w=noise(24, 40)), [Factorize(rank=5, min_size=1)], tmp_path / "samples", feeds)
-    assert said(made.outcomes) == {"w": f"24x40 of rank 5, by its values: {INSIDE}"}
+    feeds = [{**feed, "s": feed["x"], "n": np.array(2), "b": np.array(True)} for feed in feeds_of("MatMul", 2)]
+    made = applied(proto_of(body, w=noise(24, 24)), [Factorize(rank=5, min_size=1)], tmp_path / "samples", feeds)
+    assert said(made.outcomes) == {"w": f"24x24 of rank 5, by its values: {INSIDE}"}

@@ -1,0 +1,97 @@
+"""Values inside the graphs of If nodes: which there are, and how a block shows them as results of its own.
+
+y = If(c) <then_branch = { v = ..., y' }, else_branch = { y'' }>
+y, v = If(c) <then_branch = { v' = ..., y', v' }, else_branch = { y'', an empty tensor }>
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+from nncompress.model.model import Model, op_name
+
+
+@dataclass(frozen=True)
+class Inner:
+    """A result of a node inside an If."""
+
+    holder: ir.Node  # the outermost If, in the main graph
+    place: int  # among all that the holder has inside
+    value: ir.Value
+
+
+def inner_values(model: Model) -> dict[str, Inner]:
+    """By name; without what lies inside other nodes (Loop, Scan), and without names that mean several values."""
+    counts = Counter(result.name for scope in model.scopes() for node in scope for result in node.outputs)
+    found: dict[str, Inner] = {}
+    for holder in model.ir.graph:
+        for place, value in enumerate(_results(holder)):
+            if value.name and counts[value.name] == 1:
+                found[value.name] = Inner(holder, place, value)
+    return found
+
+
+def _branches(node: ir.Node) -> list[ir.Graph]:
+    if op_name(node) != "If":
+        return []
+    graphs = (attribute for attribute in node.attributes.values() if attribute.type == ir.AttributeType.GRAPH)
+    return [attribute.as_graph() for attribute in graphs if not attribute.is_ref()]
+
+
+def _results(node: ir.Node) -> Iterator[ir.Value]:
+    """Of all nodes inside, each behind those in whose graphs it reads."""
+    for graph in _branches(node):
+        for inside in graph:
+            yield from _results(inside)
+            yield from inside.outputs
+
+
+def show(graph: ir.Graph, name: str) -> ir.Value:
+    """Makes the value inside an If of `graph` a result of that If, under its name; empty where that does not run."""
+    shown = _shown(graph, name, 0)
+    assert shown is not None, "somebody has seen it there"
+    return shown
+
+
+def _shown(nodes: Iterable[ir.Node], name: str, depth: int) -> ir.Value | None:
+    for node in nodes:
+        for graph in _branches(node):
+            value = next((result for inside in graph for result in inside.outputs if result.name == name), None)
+            if value is not None:
+                value.name = f"{name}.inside"
+            else:
+                value = _shown(graph, name, depth + 1)
+            if value is not None:
+                return _handed_out(node, graph, value, name if depth == 0 else f"{name}.{depth}")
+    return None
+
+
+def _handed_out(node: ir.Node, graph: ir.Graph, value: ir.Value, name: str) -> ir.Value:
+    """The value in one of the graphs of an If as its last result."""
+    dtype = _dtype(value)
+    for branch in _branches(node):
+        if branch is graph:
+            branch.outputs.append(value)
+            continue
+        empty = ir.Value(name=f"{name}.empty", type=ir.TensorType(dtype))
+        tensor = ir.Attr("value", ir.AttributeType.TENSOR, ir.Tensor(np.zeros(0, dtype.numpy())))
+        branch.append(ir.Node("", "Constant", [], [tensor], outputs=[empty]))
+        branch.outputs.append(empty)
+    node.resize_outputs(len(node.outputs) + 1)
+    result = node.outputs[-1]
+    result.name, result.type = name, ir.TensorType(dtype)
+    return result
+
+
+def _dtype(value: ir.Value) -> ir.DataType:
+    """Its type, or that of the constants which it meets."""
+    if value.dtype is not None:
+        return value.dtype
+    others = (other for use in value.uses() for other in use.node.inputs if other is not None)
+    return next((other.dtype for other in others if other.dtype is not None and other.dtype.is_floating_point()),
+        ir.DataType.FLOAT)  # fmt: skip
