@@ -39,6 +39,7 @@ matrix: $(STAMP) ## The quick tests on the oldest and newest versions, on every 
 bench: $(STAMP) ## Measure compression, speed, memory, growth, and how often a file is slower than itself (bench/)
 	$(BIN)/python bench/bench.py
 	$(BIN)/python -m bench.scaling
+	$(BIN)/python -m bench.calibrated
 	$(BIN)/python -m bench.same_file
 
 samples: $(STAMP) ## Train the sample models again (downloads torch)

@@ -74,18 +74,19 @@ def _shown(nodes: Iterable[ir.Node], name: str, depth: int) -> ir.Value | None:
 def _handed_out(node: ir.Node, graph: ir.Graph, value: ir.Value, name: str) -> ir.Value:
     """The value in one of the graphs of an If as its last result."""
     dtype = _dtype(value)
-    for branch in _branches(node):
-        if branch is graph:
-            branch.outputs.append(value)
-            continue
-        empty = ir.Value(name=f"{name}.empty", type=ir.TensorType(dtype))
-        tensor = ir.Attr("value", ir.AttributeType.TENSOR, ir.Tensor(np.zeros(0, dtype.numpy())))
-        branch.append(ir.Node("", "Constant", [], [tensor], outputs=[empty]))
-        branch.outputs.append(empty)
+    for place, branch in enumerate(_branches(node)):
+        result = ir.Value(name=f"{name}.shown{place}", type=ir.TensorType(dtype))
+        if branch is graph:  # a node, as it may be a result of the branch already
+            made = ir.Node("", "Identity", [value], outputs=[result])
+        else:
+            empty = ir.Attr("value", ir.AttributeType.TENSOR, ir.Tensor(np.zeros(0, dtype.numpy())))
+            made = ir.Node("", "Constant", [], [empty], outputs=[result])
+        branch.append(made)
+        branch.outputs.append(result)
     node.resize_outputs(len(node.outputs) + 1)
-    result = node.outputs[-1]
-    result.name, result.type = name, ir.TensorType(dtype)
-    return result
+    shown = node.outputs[-1]
+    shown.name, shown.type = name, ir.TensorType(dtype)
+    return shown
 
 
 def _dtype(value: ir.Value) -> ir.DataType:

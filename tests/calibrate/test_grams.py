@@ -100,6 +100,19 @@ def test_inside_an_if_only_what_ran_counts(nested: bool, tmp_path: Path) -> None
     assert grams["w"].cross[0] == pytest.approx(hidden.T @ hidden / 2, rel=1e-4)
 
 
+def test_a_result_of_an_if_is_known_inside_it_as_well(tmp_path: Path) -> None:
+    body = (
+        "g (float[N,6] x, bool b) => (float[N,6] k, float[N,2] y) { k, y = If(b) "
+        "<then_branch = m () => (h, z) { h = Relu(x) z = MatMul(h, w) }, "
+        "else_branch = e () => (o, p) { o = Neg(x) p = MatMul(o, u) }> }"
+    )
+    feeds = [{**feed, "b": np.array(place > 0)} for place, feed in enumerate(FEEDS)]
+    grams = grams_of(as_model(proto_of(body, w=noise(6, 2), u=noise(6, 2))), tmp_path / "samples", feeds)
+    hidden = np.maximum(np.concatenate([feed["x"] for feed in feeds[1:]]), 0)
+    assert grams["w"].own[0] == pytest.approx(hidden.T @ hidden, rel=1e-4)
+    assert grams["u"].own[0] == pytest.approx(feeds[0]["x"].T @ feeds[0]["x"], rel=1e-4)
+
+
 def test_what_nothing_is_known_of_has_a_reason(tmp_path: Path) -> None:
     body = (
         "g (float[N,6] x, float[N,6] s, int64 n, bool b) => (float[N,6] y, float[1,4] k) { k = MatMul(o, w2) "
