@@ -7,10 +7,14 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
+import pytest
+import typer
 from onnx import TensorProto, helper, numpy_helper
 from typer.testing import CliRunner
 
@@ -45,9 +49,20 @@ class Ended:
 
 
 def nncompress(*arguments: object) -> Ended:
-    """Runs the command line in this process."""
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    return Ended(result.exit_code, result.stdout, result.stderr)
+    """Runs the command line in this process, which always ends by SystemExit."""
+    with CliRunner().isolation() as (stdout, stderr, _):
+        with pytest.raises(SystemExit) as ended:
+            commands().main([str(argument) for argument in arguments], prog_name="nncompress")
+        sys.stdout.flush()
+        sys.stderr.flush()
+        texts = (stream.getvalue().decode().replace("\r\n", "\n") for stream in (stdout, stderr))
+        return Ended(int(ended.value.code or 0), *texts)
+
+
+@cache
+def commands() -> Any:
+    """All commands. To make them takes 50 ms; a process does it once, too."""
+    return typer.main.get_command(app)
 
 
 def nncompress_process(

@@ -3,6 +3,7 @@
 import ast
 import dataclasses
 import inspect
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -53,13 +54,6 @@ LEAST_SQNR_DB = {
     CorrectBiases: 25.0,
 }  # of the outputs of the sample models
 each_pass = pytest.mark.parametrize("kind", ALL_PASSES, ids=lambda kind: kind.name)
-each_sample = pytest.mark.parametrize(
-    "path",
-    [
-        pytest.param(path, marks=pytest.mark.slow if "transformer" in path.name else ()) for path in SAMPLES
-    ],  # most weights
-    ids=lambda path: path.parent.name + "/" + path.name,
-)
 
 
 def feeds(path: Path) -> dict[str, np.ndarray]:
@@ -69,16 +63,56 @@ def feeds(path: Path) -> dict[str, np.ndarray]:
         return {name: arrays[name][:64]}
 
 
-@pytest.fixture(autouse=True)
-def _models_run_here(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module", autouse=True)
+def _models_run_here() -> Iterator[None]:
     """Statistics take a process of their own otherwise, and a second each time."""
-    monkeypatch.setattr(child, "_in_process", True)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(child, "_in_process", True)
+        yield
 
 
 def strong(model: Model, kind: type[Pass], threads: int = 1) -> Compressed:
     """What the pass makes of the model, on made-up samples where it needs some."""
     samples = synthesise_choices(model.ir, seed=0)[0] if any(step.needs for step in STRONG[kind]) else None
     return compress_graph(model, STRONG[kind], threads=threads, samples=samples)
+
+
+@dataclasses.dataclass(frozen=True)
+class Made:
+    """What a pass makes of a sample model, and the bytes of what it was given before and after."""
+
+    path: Path
+    kind: type[Pass]
+    compressed: Compressed
+    file: Path
+    given: tuple[tuple[bytes, bytes], tuple[bytes, bytes]]
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(
+            (path, kind),
+            id=f"{path.parent.name}/{path.name}-{kind.name}",
+            marks=pytest.mark.slow if "transformer" in path.name else (),  # most weights
+        )
+        for path in SAMPLES
+        for kind in ALL_PASSES
+    ],
+)
+def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    path, kind = request.param
+    model = load(path)
+
+    def given() -> tuple[bytes, bytes]:
+        return proto_from(model).SerializeToString(deterministic=True), path.read_bytes()
+
+    before = given()
+    compressed = strong(model, kind)
+    after = given()
+    return Made(
+        path, kind, compressed, file_of(compressed.model, tmp_path_factory.mktemp("made") / "o.onnx"), (before, after)
+    )
 
 
 def test_every_pass_has_options_at_which_it_is_tested() -> None:
@@ -135,56 +169,36 @@ def test_it_prints_nothing_and_runs_no_model(kind: type[Pass]) -> None:
 
 
 # ------------------------------------------------------------------------------------------------ behaviour
-@each_pass
-@each_sample
-def test_its_result_is_valid_and_close_to_the_original(tmp_path: Path, path: Path, kind: type[Pass]) -> None:
-    model = load(path)
-    compressed = strong(model, kind)
-    made = file_of(compressed.model, tmp_path / "o.onnx")
-    onnx.checker.check_model(str(made), full_check=True)
-    for before, after in zip(run(path, **feeds(path)), run(made, **feeds(path)), strict=True):
+def test_its_result_is_valid_and_close_to_the_original(made: Made) -> None:
+    onnx.checker.check_model(str(made.file), full_check=True)
+    feed = feeds(made.path)
+    for before, after in zip(run(made.path, **feed), run(made.file, **feed), strict=True):
         assert (before.dtype, before.shape) == (after.dtype, after.shape)
         error = np.sum((before.astype(np.float64) - after) ** 2)
         signal = np.sum(before.astype(np.float64) ** 2)
-        assert error == 0 or 10 * np.log10(signal / error) >= LEAST_SQNR_DB[kind]
+        assert error == 0 or 10 * np.log10(signal / error) >= LEAST_SQNR_DB[made.kind]
 
 
-@each_pass
-@each_sample
-def test_inputs_and_outputs_keep_names_types_and_order(tmp_path: Path, path: Path, kind: type[Pass]) -> None:
-    made = session(file_of(strong(load(path), kind).model, tmp_path / "o.onnx"))
-    original = session(path)
+def test_inputs_and_outputs_keep_names_types_and_order(made: Made) -> None:
+    sessions = session(made.path), session(made.file)
     for get in ("get_inputs", "get_outputs"):
-        before, after = ([(i.name, i.type, i.shape) for i in getattr(s, get)()] for s in (original, made))
+        before, after = ([(i.name, i.type, i.shape) for i in getattr(s, get)()] for s in sessions)
         assert before == after
 
 
-@each_pass
-@each_sample
-def test_it_leaves_the_model_that_it_is_given_alone(tmp_path: Path, path: Path, kind: type[Pass]) -> None:
-    model = load(path)
-    before, bytes_before = proto_from(model).SerializeToString(deterministic=True), path.read_bytes()
-    strong(model, kind)
-    assert proto_from(model).SerializeToString(deterministic=True) == before
-    assert path.read_bytes() == bytes_before
+def test_it_leaves_the_model_that_it_is_given_alone(made: Made) -> None:
+    before, after = made.given
+    assert before == after
 
 
 @pytest.mark.slow
-@each_pass
-@each_sample
-def test_the_same_model_gives_the_same_bytes_with_any_number_of_threads(
-    tmp_path: Path, path: Path, kind: type[Pass]
-) -> None:
-    made = {
-        file_of(strong(load(path), kind, threads).model, tmp_path / f"{threads}").read_bytes() for threads in (1, 3)
-    }
-    assert len(made) == 1
+def test_the_same_model_gives_the_same_bytes_with_any_number_of_threads(made: Made, tmp_path: Path) -> None:
+    again = file_of(strong(load(made.path), made.kind, threads=3).model, tmp_path / "o.onnx")
+    assert again.read_bytes() == made.file.read_bytes()
 
 
-@each_pass
-@each_sample
-def test_every_weight_gets_an_outcome_and_every_skip_a_reason(path: Path, kind: type[Pass]) -> None:
-    compressed = strong(load(path), kind)
+def test_every_weight_gets_an_outcome_and_every_skip_a_reason(made: Made) -> None:
+    kind, compressed = made.kind, made.compressed
     assert compressed.changed
     weights = [line for line in compressed.lines if line.kind == "weight"]
     for line in weights:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -34,9 +34,6 @@ PLANS: dict[str, list[Pass]] = {
 LEAST_RATIO = {"quantize": 2.8, "quantize-asymmetric": 2.8, "prune": 1.4, "factorize": 1.03, "all-three": 3.5}
 WITHOUT_MATRICES = "digits_lstm.onnx"  # an LSTM cannot be split into two nodes, and the classifier is too small
 each_sample = pytest.mark.parametrize("sample", SAMPLE_DATA)
-each_sample_and_plan = pytest.mark.parametrize(
-    ("sample", "plan"), [(s, p) for s in SAMPLE_DATA for p in PLANS if (s, p) != (WITHOUT_MATRICES, "factorize")]
-)
 
 
 def compress(sample: str, plan: Sequence[Pass], target: Path, **writing: object) -> Report:
@@ -74,16 +71,36 @@ def labels_of(data: Path) -> np.ndarray:
         return arrays["labels"]
 
 
+@dataclass(frozen=True)
+class Made:
+    """A sample model, what a plan made of it, and what the report says."""
+
+    source: Path
+    data: Path
+    plan: str
+    target: Path
+    report: Report
+
+
+@pytest.fixture(
+    scope="module",
+    params=[(s, p) for s in SAMPLE_DATA for p in PLANS if (s, p) != (WITHOUT_MATRICES, "factorize")],
+    ids="-".join,
+)
+def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    sample, plan = request.param
+    target = tmp_path_factory.mktemp("made") / "small.onnx"
+    return Made(SAMPLES / sample, SAMPLE_DATA[sample], plan, target, compress(sample, PLANS[plan], target))
+
+
 @pytest.mark.slow
-@each_sample_and_plan
-def test_the_ledger_adds_up_to_the_files_and_the_report_is_true(sample: str, plan: str, tmp_path: Path) -> None:
-    source, target, data = SAMPLES / sample, tmp_path / "small.onnx", SAMPLE_DATA[sample]
-    report = compress(sample, PLANS[plan], target)
+def test_the_ledger_adds_up_to_the_files_and_the_report_is_true(made: Made) -> None:
+    source, target, data, report = made.source, made.target, made.data, made.report
     before, after = report.comparison.reference, report.comparison.candidate
 
     assert sum(line.bytes_before for line in report.ledger) == before.file_bytes == bytes_of(source)
     assert sum(line.bytes_after for line in report.ledger) == after.file_bytes == bytes_of(target)
-    assert before.file_bytes / after.file_bytes > LEAST_RATIO[plan]
+    assert before.file_bytes / after.file_bytes > LEAST_RATIO[made.plan]
     assert (before.path, after.path) == (str(source), str(target))
     assert after.sha256 == hashlib.sha256(target.read_bytes()).hexdigest()
     assert before.sha256 == hashlib.sha256(source.read_bytes()).hexdigest()
@@ -106,9 +123,8 @@ def test_the_ledger_adds_up_to_the_files_and_the_report_is_true(sample: str, pla
 
 
 @pytest.mark.slow
-@each_sample_and_plan
-def test_every_weight_was_rewritten_or_says_why_not(sample: str, plan: str, tmp_path: Path) -> None:
-    report = compress(sample, PLANS[plan], tmp_path / "small.onnx")
+def test_every_weight_was_rewritten_or_says_why_not(made: Made) -> None:
+    report = made.report
     weights = [line for line in report.ledger if line.kind == "weight"]
     assert any(isinstance(o, Rewritten) for line in weights for o in line.outcomes)
     for line in weights:
