@@ -77,3 +77,13 @@ def test_importing_the_package_imports_no_large_library() -> None:
         [sys.executable, "-c", program], env=plain_environment(), capture_output=True, text=True, check=True
     )
     assert not {name.partition(".")[0] for name in ended.stdout.split()} & HEAVY
+
+
+@pytest.mark.parametrize(
+    "module", ["calibrate.collector", "calibrate.measure", "calibrate.spreads", "validate.in_child"]
+)
+def test_what_runs_models_in_a_child_imports_nothing_that_reads_them(module: str) -> None:
+    program = f"import sys, nncompress.{module}; print(*sys.modules)"
+    modules = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    assert "numpy" in modules
+    assert not {"onnx", "onnx_ir", "sympy"} & set(modules)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from nncompress.errors import InputError, NoOutputError
+from nncompress.model.blocks import block_model
 from nncompress.model.model import Model
 from nncompress.model.network import Network, Plan
+from nncompress.onnx_file.write import write
 from nncompress.progress import Stage
-from nncompress.runtime.blocks import Block, write_block
+from nncompress.runtime.blocks import Block
 from nncompress.runtime.child import ModelCall, serve_in_child
 from nncompress.runtime.session import Part
 
@@ -43,7 +45,7 @@ class Child:
     def written(self, network: Network, part: Part, plan: Plan, seen: Sequence[str] = ()) -> Block:
         """The planned block in a file."""
         self._count += 1
-        return write_block(network.model, part, plan, seen, self._folder / f"{self._count}.onnx")
+        return written_block(network.model, part, plan, seen, self._folder / f"{self._count}.onnx")
 
     def answer(self, request: Request) -> Any:
         """What the child says; the files that it read are gone then."""
@@ -68,3 +70,9 @@ def child_of(model: Model, served: Callable[..., Callable[[Any], Any]], *argumen
     task = ModelCall(served, arguments, path, path)
     with tempfile.TemporaryDirectory(prefix="nncompress-") as folder, serve_in_child(task) as child:
         yield Child(child.ask, path, Path(folder))
+
+
+def written_block(model: Model, part: Part, plan: Plan, seen: Collection[str], path: Path) -> Block:
+    """The planned block in the new file `path`; a large one has a data file beside it."""
+    write(block_model(model, plan.nodes, plan.inputs, [*plan.kept, *seen]), path, lasting=False)
+    return Block(path, part, tuple(plan.inputs), tuple(plan.kept), tuple(seen))

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 
 from nncompress.feeds.feeds import Feeds
-from nncompress.model.blocks import Kind
+from nncompress.model.kind import Kind
 from nncompress.numerics.held import Store
-from nncompress.numerics.moments import Moments, variance_of_mean
-from nncompress.passes.statistics import Deviation
+from nncompress.numerics.moments import Deviation, Moments, variance_of_mean
 from nncompress.progress import Announce, Stage
 from nncompress.runtime.blocks import (
     BUDGET_BYTES,

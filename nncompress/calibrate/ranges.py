@@ -11,7 +11,8 @@ from nncompress.calibrate.in_child import child_of
 from nncompress.calibrate.spreads import Sum, SummingUp, SumUp
 from nncompress.feeds.fed import input_specs
 from nncompress.feeds.feeds import Feeds
-from nncompress.model.blocks import Kind, nodes_behind, obstacle_to_carry
+from nncompress.model.blocks import nodes_behind, obstacle_to_carry
+from nncompress.model.kind import Kind
 from nncompress.model.model import INSIDE, Model
 from nncompress.model.network import Network
 from nncompress.model.shapes import value_bytes

@@ -21,7 +21,8 @@ from nncompress.calibrate.inputs import measured_squares
 from nncompress.calibrate.measure import Advance, Compare, CompareOutputs, Kinds, TwoNetworks
 from nncompress.calibrate.ranges import measured_ranges
 from nncompress.feeds.feeds import Feeds
-from nncompress.model.blocks import Kind, nodes_behind
+from nncompress.model.blocks import nodes_behind
+from nncompress.model.kind import Kind
 from nncompress.model.linear import Linear
 from nncompress.model.model import INSIDE, Model
 from nncompress.model.multiplied import Data
@@ -29,7 +30,8 @@ from nncompress.model.network import Network
 from nncompress.model.weights import Weight
 from nncompress.numerics.estimators import Estimator
 from nncompress.numerics.migration import Channels
-from nncompress.passes.statistics import ActivationRange, Deviation, Inputs, Needs
+from nncompress.numerics.moments import Deviation
+from nncompress.passes.statistics import ActivationRange, Inputs, Needs
 from nncompress.progress import Stage
 
 

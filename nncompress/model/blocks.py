@@ -7,14 +7,13 @@ with graphs of its own, or one that calls a function, is one step like any other
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
-import numpy as np
 import onnx_ir as ir
 
 from nncompress.model.constants import constant_tensor
 from nncompress.model.freeze import INITIALIZERS_FROM_IR
 from nncompress.model.inside import show
+from nncompress.model.kind import Kind
 from nncompress.model.model import Model
 
 RANDOM = frozenset(
@@ -24,14 +23,6 @@ _HANDS_OUT_OTHERS = frozenset(("SequenceEmpty", "SequenceConstruct", "SequenceIn
 _HANDS_OUT_OTHERS |= {"SplitToSequence", "SequenceMap", "Optional", "OptionalGetElement"}
 _PYTHON_LACKS = {"BFLOAT16", "FLOAT8E4M3FN", "FLOAT8E4M3FNUZ", "FLOAT8E5M2", "FLOAT8E5M2FNUZ", "FLOAT8E8M0"}
 _PYTHON_LACKS |= {"FLOAT4E2M1", "INT4", "UINT4", "INT2", "UINT2"}
-
-
-@dataclass(frozen=True)
-class Kind:
-    """What an array is like; None where it differs, or for texts."""
-
-    dtype: np.dtype | None
-    rank: int | None
 
 
 def reads_of(node: ir.Node) -> list[ir.Value]:

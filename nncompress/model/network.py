@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 import onnx_ir as ir
 
 from nncompress.model.blocks import (
-    Kind,
     constant_nodes,
     draws_random_numbers,
     names_read,
@@ -16,6 +15,7 @@ from nncompress.model.blocks import (
     obstacle_to_carry,
     reads_of,
 )
+from nncompress.model.kind import Kind
 from nncompress.model.model import Model
 
 

@@ -35,12 +35,6 @@ class Gram:
             self.mean + other.mean, self.mean_before + other.mean_before,
         )  # fmt: skip
 
-    def centred(self) -> Gram:
-        """Of what is left of the rows without their means: a bias makes up for those."""
-        count, now, before = max(self.count, 1), self.mean, self.mean_before
-        cross = None if self.cross is None else self.cross - before[:, :, None] * (now[:, None] / count)
-        return replace(self, own=self.own - now[:, :, None] * (now[:, None] / count), cross=cross)
-
 
 class GramSum:
     """A Gram that grows. Which threads there are changes no digit: each sums up panels of its own."""

@@ -10,6 +10,7 @@ M2, the sum of squared deviations from the mean, never comes out of two large su
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -77,3 +78,13 @@ def shrunk(mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
     with np.errstate(divide="ignore", invalid="ignore"):
         share = np.maximum(0, 1 - variance / np.square(mean))
         return np.where(np.isfinite(mean) & (mean != 0), mean * np.where(np.isfinite(share), share, 0), 0)
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """How the result of one node moved: the original's minus what it is now, channel by channel."""
+
+    moved: Moments  # by its own weights and by all that comes before it
+    variance: np.ndarray  # of the mean of `moved`, as feeds differ [channels]
+    alone: Moments  # by its own weights alone: on the inputs that it has in the original
+    signal: float  # sum of the squares of the original result

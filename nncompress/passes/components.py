@@ -27,19 +27,10 @@ class Components:
     outputs: OutputSpectrum | None  # None: by its values
     h: np.ndarray | None  # [K, K], what outputs are measured with
     said: str  # for the detail of an outcome
-    means: tuple[np.ndarray, np.ndarray] | None = None  # of x [K], before and now, where a bias makes up for them
 
     def factors(self, rank: int) -> tuple[np.ndarray, np.ndarray]:
         """A [K, rank] and B [rank, N] as float32."""
         return factors(self.matrix, self.svd, rank) if self.outputs is None else self.outputs.factors(rank)
-
-    def moved(self, a: np.ndarray, b: np.ndarray) -> np.ndarray | None:
-        """What is to be added to all rows of x A B [N]; None: nothing makes up for means."""
-        if self.means is None:
-            return None
-        before, now = self.means
-        moved: np.ndarray = before @ self.matrix - (now @ a.astype(np.float64)) @ b.astype(np.float64)
-        return moved
 
     def lost(self, rank: int) -> float:
         """|error| / |original| of outputs, or of the values."""
@@ -53,13 +44,11 @@ class Components:
         return float(np.sqrt(max(((self.h @ error) * error).sum(), 0) / self.svd.energy))
 
 
-def components_of(matrix: np.ndarray, known: Known, *, has_bias: bool = False) -> Components:
-    """Of a finite weight [K, N], of whose inputs that is known; where there is a bias, it makes up for means."""
+def components_of(matrix: np.ndarray, known: Known) -> Components:
+    """Of a finite weight [K, N], of whose inputs that is known."""
     if not isinstance(known.inputs, Inputs):
         said = "" if known.inputs is None else f", by its values: {known.inputs}"
         return Components(matrix, spectrum(matrix), None, None, said)
-    gram = known.inputs.gram
-    quadratic = Quadratic.of(matrix.T[None], gram.centred() if has_bias else gram)
+    quadratic = Quadratic.of(matrix.T[None], known.inputs.gram)
     outputs = output_spectrum(quadratic)
-    means = (gram.mean_before[0] / gram.count, gram.mean[0] / gram.count) if has_bias else None
-    return Components(matrix, outputs.svd, outputs, quadratic.h[0], f", {BY_RESULT}", means)
+    return Components(matrix, outputs.svd, outputs, quadratic.h[0], f", {BY_RESULT}")

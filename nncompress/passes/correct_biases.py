@@ -22,11 +22,11 @@ from nncompress.model.edit import Names
 from nncompress.model.linear import Bias, Linear, find_linears, move_bias
 from nncompress.model.model import Model
 from nncompress.model.weights import Weight
-from nncompress.numerics.moments import shrunk
+from nncompress.numerics.moments import Deviation, shrunk
 from nncompress.numerics.sqnr import decibels
 from nncompress.passes.base import Stage, WeightPass
 from nncompress.passes.context import Context
-from nncompress.passes.statistics import Calibration, Deviation, Needs
+from nncompress.passes.statistics import Calibration, Needs
 from nncompress.results.record import Outcome, Rewritten, Skipped
 
 

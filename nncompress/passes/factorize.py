@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-import numpy as np
 import onnx_ir as ir
 
 from nncompress.forms.factors import largest_saving_rank
 from nncompress.model.edit import Draft, Names, put_instead
 from nncompress.model.lineage import inherit_origin
-from nncompress.model.linear import Bias, find_linears, move_bias
 from nncompress.model.model import Model
-from nncompress.model.node_attributes import float_of
 from nncompress.model.split import as_matrix, as_stored, factor_shapes, matrix_shape, obstacle, split_readers
 from nncompress.model.tensors import lazy
 from nncompress.model.weights import Weight
@@ -44,7 +41,6 @@ class _Factors:
     b: Held
     sqnr_db: float | None  # of the values
     said: str  # for the detail of an outcome
-    moved: np.ndarray | None  # what its bias has to make up for
 
 
 @dataclass(frozen=True)
@@ -97,34 +93,28 @@ class Factorize(WeightPass):
                 outcomes.append(Skipped(weight.name, self.name, reason))
             else:
                 able.append(weight)
-        biases = _biases(model, able)
-        ranks = self._ranks(model, able, biases, context) if self.keep is not None else {}
+        ranks = self._ranks(model, able, context) if self.keep is not None else {}
         names = Names(model)
 
         def factored(weight: Weight, known: Known) -> str | _Factors:
-            return self._factored(weight, known, context, biases.get(id(weight)), ranks.get(id(weight)))
+            return self._factored(weight, known, context, ranks.get(id(weight)))
 
         for weight, made in encoded_in_order(model, able, {}, lambda weight: True, factored, context):
             if isinstance(made, str):
                 outcomes.append(Skipped(weight.name, self.name, made))
                 continue
             _replace(model, weight, names, made)
-            if made.moved is not None:
-                move_bias(model, biases[id(weight)], made.moved, names)
             k, n = matrix_shape(weight)
             outcomes.append(Rewritten(weight.name, self.name, f"{k}x{n} of rank {made.rank}{made.said}", made.sqnr_db))
         return outcomes
 
-    def _ranks(
-        self, model: Model, weights: Sequence[Weight], biases: Mapping[int, Bias], context: Context
-    ) -> dict[int, int | str]:
+    def _ranks(self, model: Model, weights: Sequence[Weight], context: Context) -> dict[int, int | str]:
         """By weight, the rank with which all together keep the share of the parameters; or why it stays whole."""
         assert self.keep is not None
 
         def spectrum_of(weight: Weight, known: Known) -> str | Spectrum:
             matrix = as_matrix(weight, weight.array())
-            found = unfit(matrix) or _unpaid(weight, 1)
-            return found or components_of(matrix, known, has_bias=id(weight) in biases).svd
+            return unfit(matrix) or _unpaid(weight, 1) or components_of(matrix, known).svd
 
         found = list(encoded_in_order(model, weights, {}, lambda weight: True, spectrum_of, context))
         able = [(weight, svd) for weight, svd in found if isinstance(svd, Spectrum) and svd.energy > 0]
@@ -136,7 +126,7 @@ class Factorize(WeightPass):
         return {id(weight): rank or _WORTH_MORE for (weight, _), rank in zip(able, ranks, strict=True)}
 
     def _factored(
-        self, weight: Weight, known: Known, context: Context, bias: Bias | None, chosen: int | str | None = None
+        self, weight: Weight, known: Known, context: Context, chosen: int | str | None = None
     ) -> str | _Factors:
         """The factors, of the `chosen` rank if there is one; or the reason to leave the weight alone."""
         if isinstance(chosen, str):
@@ -146,7 +136,7 @@ class Factorize(WeightPass):
         reason = unfit(matrix) or (None if wanted is None else _unpaid(weight, wanted))
         if reason:
             return reason
-        found = components_of(matrix, known, has_bias=bias is not None)
+        found = components_of(matrix, known)
         if found.svd.energy == 0:
             return "all its values are zero"
         rank = wanted or (found.svd if found.outputs is None else spectrum(matrix)).rank_for_energy(self._share())
@@ -157,7 +147,7 @@ class Factorize(WeightPass):
             reason = _better_in_eight_bits(weight, found, rank)
             if reason:
                 return reason
-        return _stored(weight, found, rank, bias, context)
+        return _stored(weight, found, rank, context)
 
     def _share(self) -> float:
         return 0.99 if self.energy is None else self.energy
@@ -190,18 +180,7 @@ def _better_in_eight_bits(weight: Weight, found: Components, rank: int) -> str |
     )
 
 
-def _biases(model: Model, weights: Sequence[Weight]) -> dict[int, Bias]:
-    """By weight, what can be added to the results of the one node that reads it."""
-    found: dict[int, Bias] = {}
-    by_value = {id(weight.value): weight for weight in weights if len(weight.uses) == 1}
-    for linear in find_linears(model):
-        weight = by_value.get(id(linear.weights[0].value)) if len(linear.weights) == 1 else None
-        if weight is not None and isinstance(linear.bias, Bias) and _times(weight) is not None:
-            found[id(weight)] = linear.bias
-    return found
-
-
-def _stored(weight: Weight, found: Components, rank: int, bias: Bias | None, context: Context) -> str | _Factors:
+def _stored(weight: Weight, found: Components, rank: int, context: Context) -> str | _Factors:
     """The factors as the operator reads them, of the type of the weight; or why they cannot be."""
     dtype = weight.dtype.numpy()
     a, b = (factor.astype(dtype) for factor in found.factors(rank))
@@ -210,19 +189,8 @@ def _stored(weight: Weight, found: Components, rank: int, bias: Bias | None, con
         largest, sqnr_db = largest_and_sqnr_db(found.matrix, a, b)
         if largest > limit:
             return f"products of its factors would be more than {dtype.name} can hold"
-    moved = found.moved(a, b)
-    if moved is not None and bias is not None:
-        moved = moved * (_times(weight) or 0.0)
-        if not np.isfinite(bias.moved(moved)).all():
-            return f"its bias would be more than {bias.dtype} can hold"
     a, b = as_stored(weight, a, b)
-    return _Factors(rank, context.store.hold(a), context.store.hold(b), sqnr_db, found.said, moved)
-
-
-def _times(weight: Weight) -> float | None:
-    """What its node multiplies the product by; None: callers of a function decide."""
-    node = weight.uses[0].node
-    return float_of(node, "alpha", 1.0) if node.op_type == "Gemm" else 1.0
+    return _Factors(rank, context.store.hold(a), context.store.hold(b), sqnr_db, found.said)
 
 
 def _replace(model: Model, weight: Weight, names: Names, made: _Factors) -> None:

@@ -20,7 +20,7 @@ from nncompress.model.weights import Weight
 from nncompress.numerics.estimators import Estimator
 from nncompress.numerics.gram import Gram
 from nncompress.numerics.migration import Channels
-from nncompress.numerics.moments import Moments
+from nncompress.numerics.moments import Deviation
 
 BY_OUTPUT = "by output error"
 """What an outcome says of a weight of which statistics of its inputs decided something."""
@@ -45,16 +45,6 @@ class Needs:
 
     def __bool__(self) -> bool:
         return self.means or self.ranges or self.inputs or self.channels or self.grams
-
-
-@dataclass(frozen=True)
-class Deviation:
-    """How the result of one node moved: the original's minus what it is now, channel by channel."""
-
-    moved: Moments  # by its own weights and by all that comes before it
-    variance: np.ndarray  # of the mean of `moved`, as feeds differ [channels]
-    alone: Moments  # by its own weights alone: on the inputs that it has in the original
-    signal: float  # sum of the squares of the original result
 
 
 @dataclass(frozen=True, eq=False)

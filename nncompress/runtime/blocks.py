@@ -13,12 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from nncompress.feeds.feeds import Feeds
-from nncompress.model.blocks import Kind, block_model
-from nncompress.model.model import Model
-from nncompress.model.network import Plan
+from nncompress.model.kind import Kind
 from nncompress.numerics.held import Held, Plain, Store
 from nncompress.numerics.threads import ahead
-from nncompress.onnx_file.write import write
 from nncompress.runtime.session import OutputArray, Part, open_session
 
 BUDGET_BYTES = 128 << 20  # of activations in memory
@@ -41,12 +38,6 @@ class Block:
     inputs: tuple[str, ...]
     kept: tuple[str, ...]
     seen: tuple[str, ...] = ()  # other results, which are looked at as they come
-
-
-def write_block(model: Model, part: Part, plan: Plan, seen: Collection[str], path: Path) -> Block:
-    """The planned block in the new file `path`; a large one has a data file beside it."""
-    write(block_model(model, plan.nodes, plan.inputs, [*plan.kept, *seen]), path, lasting=False)
-    return Block(path, part, tuple(plan.inputs), tuple(plan.kept), tuple(seen))
 
 
 @dataclass

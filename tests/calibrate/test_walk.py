@@ -19,7 +19,8 @@ from nncompress.model.encoding import set_constant
 from nncompress.model.linear import find_linears
 from nncompress.model.model import Model
 from nncompress.model.tensors import lazy
-from nncompress.passes.statistics import Deviation, Needs
+from nncompress.numerics.moments import Deviation
+from nncompress.passes.statistics import Needs
 from nncompress.runtime import child
 from tests.calibrate.samples import samples_of
 from tests.models import as_model, noise, proto_from, proto_of, session

@@ -96,16 +96,6 @@ def test_an_energy_asks_for_the_rank_that_it_does_without_samples(tmp_path: Path
     assert BY_RESULT in said(made.outcomes)["w"]
 
 
-def test_a_bias_makes_up_for_the_mean(tmp_path: Path) -> None:
-    body = "g (float[N,24] x) => (float[N,40] y) { y = Gemm<alpha = 0.5, transB = 1>(x, w, b) }"
-    proto = proto_of(body, w=noise(40, 24), b=noise(40))
-    feeds = [{"x": sample["x"] + 3} for sample in feeds_of("MatMul", 8)]
-    made = applied(proto, [Factorize(rank=3, min_size=1)], tmp_path / "samples", feeds)
-    moved = sum(run(made.model, **feed)[0] - run(proto, **feed)[0] for feed in feeds).mean(axis=0)
-    assert np.abs(moved).max() < 1e-3
-    assert error(made, proto, feeds) > 1
-
-
 def test_all_together_keep_the_share_and_lose_less_than_each_by_itself(tmp_path: Path) -> None:
     low = ((noise(24, 3) @ noise(3, 40, seed=1)) / 5 + 0.01 * noise(24, 40, seed=2)).astype(np.float32)
     proto, feeds = proto_of(TWO, v=low, w=TWO_WEIGHTS["w"]), feeds_of("MatMul", 8)
