@@ -17,6 +17,7 @@ from nncompress.model.cuts import Product, product_of
 from nncompress.model.inside import inner_values
 from nncompress.model.model import INSIDE, Model
 from nncompress.model.network import Network
+from nncompress.model.states import named_states
 from nncompress.model.weights import Weight
 from nncompress.numerics.gram import Gram
 from nncompress.numerics.rows import Cut
@@ -31,15 +32,16 @@ def collected(
     original: Model, model: Model, samples: Feeds, weights: Sequence[Weight], threads: int
 ) -> Generator[list[tuple[Weight, Inputs | str]], None, None]:
     """See `passes.statistics.Calibration`."""
-    route = _Route(original, model, weights)
-    if route.excluded:
-        yield route.excluded
-    if not route.stops:
-        return
-    with child_of(original, Collector, samples, threads) as child:
-        walker = _Walker(route, child)
-        for number in range(len(route.stops)):
-            yield walker.stop(number)
+    with named_states([original, model]):
+        route = _Route(original, model, weights)
+        if route.excluded:
+            yield route.excluded
+        if not route.stops:
+            return
+        with child_of(original, Collector, samples, threads) as child:
+            walker = _Walker(route, child)
+            for number in range(len(route.stops)):
+                yield walker.stop(number)
 
 
 @dataclass(frozen=True)

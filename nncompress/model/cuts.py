@@ -107,8 +107,8 @@ def _recurrent(weight: Weight, use: Use) -> Product | str:
     turned = _REVERSE.get(text_of(node, "direction") or "forward")
     if not use.direct or turned is None or int_of(node, "layout", 0) != 0 or len(weight.shape) != 3:
         return "its recurrence is not known in full"
-    if not states.name or not (states.uses() or states.is_graph_output()):
-        return f"nothing reads the states of the {use.op} but the last one"
+    if not states.name:
+        return f"the states of the {use.op} have no name"
     if use.op == "GRU" and not int_of(node, "linear_before_reset", 0):
         return "the reset gate changes the states before they are multiplied by it"
     return Product(Data(states, -1), StatesBefore(turned), MatrixView(weight.shape, (0, 1, 2), weight.shape))

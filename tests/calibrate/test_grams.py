@@ -64,11 +64,16 @@ def test_a_weight_that_is_read_twice_gets_both(tmp_path: Path) -> None:
     assert grams["w"].own[0] == pytest.approx(x.T @ x + w.T @ x.T @ x @ w, rel=1e-4, abs=1e-4)
 
 
-def test_recurrent_weights_see_the_states_that_others_left(tmp_path: Path) -> None:
+@pytest.mark.parametrize("results", ["(float y) { y, h", "(float h) { y, h", "(float h) { , h"])
+def test_recurrent_weights_see_the_states_that_others_left(results: str, tmp_path: Path) -> None:
     body = "g (float[7,2,3] x) => (float y) { y, h = LSTM<hidden_size = 4>(x, w, r) }"
+    other = f"g (float[7,2,3] x) => {results} = LSTM<hidden_size = 4>(x, w, r) }}"
     w, r = noise(1, 16, 3), noise(1, 16, 4, seed=1)
     feeds = [{"x": noise(7, 2, 3, seed=seed)} for seed in range(2)]
-    grams = grams_of(as_model(proto_of(body, w=w, r=r)), tmp_path / "samples", feeds, halved=True)
+    model = as_model(proto_of(other, w=w, r=r))
+    names = [result.name for node in model.ir.graph for result in node.outputs]
+    grams = grams_of(model, tmp_path / "samples", feeds, halved=True)
+    assert [result.name for node in model.ir.graph for result in node.outputs] == names
     own, cross = np.zeros((4, 4)), np.zeros((4, 4))
     for feed in feeds:
         states, now = (run(proto_of(body, w=each, r=r), **feed)[0][:-1, 0].reshape(-1, 4) for each in (w, w / 2))
