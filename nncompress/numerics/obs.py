@@ -67,14 +67,29 @@ def _largest(scores: np.ndarray, drop: int) -> np.ndarray:
     return stays.reshape(scores.shape)
 
 
-def wanda(quadratic: Quadratic, matrix: np.ndarray, mask: Mask) -> np.ndarray:
-    """The values with zeros where |w_j| sqrt(H_jj) is small."""
-    return np.where(mask(np.abs(matrix) * _input_scale(quadratic), 1.0), matrix, 0.0)
+def scored(matrix: np.ndarray, scale: np.ndarray, mask: Mask) -> np.ndarray:
+    """The values with zeros where |w_j| times the scale of its input is small."""
+    return np.where(mask(np.abs(matrix) * scale, 1.0), matrix, 0.0)
+
+
+def by_input(quadratic: Quadratic) -> np.ndarray:
+    """sqrt(H_jj), as in Wanda, [groups, 1, inputs]."""
+    scale: np.ndarray = np.sqrt(np.einsum("gjj->gj", quadratic.h))[:, None]
+    return scale
+
+
+def by_entropy(quadratic: Quadratic) -> np.ndarray:
+    """sqrt(-y_j log(y_j / sum y)), y = H_jj: what an input adds to the entropy of how power is shared out among all,
+    [groups, 1, inputs]. It grows with y_j as long as that is less than 1 / e of the sum, so that up to there the order
+    of inputs is that of `by_input`, with less between large and small ones."""
+    y = np.einsum("gjj->gj", quadratic.h)[:, None]
+    scale: np.ndarray = np.sqrt(np.maximum(-y * np.log(y / y.sum(axis=2, keepdims=True)), 0))
+    return scale
 
 
 def pruned(quadratic: Quadratic, matrix: np.ndarray, mask: Mask) -> np.ndarray:
     """Other values with as many zeros, which come in steps, from `matrix`."""
-    scale = _input_scale(quadratic)
+    scale = by_input(quadratic)
     h = (quadratic.h / (scale * scale.transpose(0, 2, 1))).astype(np.float32)  # to choose the mask, it will do
     r, x = (quadratic.r / scale).astype(np.float32), (matrix * scale).astype(np.float32)
     inputs = np.arange(h.shape[1])
@@ -88,12 +103,6 @@ def pruned(quadratic: Quadratic, matrix: np.ndarray, mask: Mask) -> np.ndarray:
         u += x - z
         x = (r + _RHO * (z - u)) @ inverse
     return fitted(quadratic, z / scale, stays)
-
-
-def _input_scale(quadratic: Quadratic) -> np.ndarray:
-    """sqrt(H_jj), [groups, 1, inputs]."""
-    scale: np.ndarray = np.sqrt(np.einsum("gjj->gj", quadratic.h))[:, None]
-    return scale
 
 
 def fitted(quadratic: Quadratic, start: np.ndarray, stays: np.ndarray) -> np.ndarray:

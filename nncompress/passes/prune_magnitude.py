@@ -47,9 +47,10 @@ class PruneMagnitude(WeightPass):
     data, by what they are multiplied by as well); weight: each of them; global: all together, by plain magnitude"""
     pattern: str | None = field(default=None, metadata={"metavar": "N:M"})
     """at most N of every M values along the inputs are not zero, such as 2:4; instead of a share"""
-    method: Literal["auto", "magnitude", "wanda", "obs"] = "auto"
-    """which values become zero; magnitude: the smallest; wanda: in each output the smallest times what they are
-    multiplied by; obs: zeros come in steps, and what stays makes up for them, weight by weight in the order of the
+    method: Literal["auto", "magnitude", "wanda", "entropy", "obs"] = "auto"
+    """which values become zero; magnitude: the smallest; wanda: in each output the smallest times the root mean square
+    of what they are multiplied by; entropy: times the root of what that adds to the entropy of how power is shared out
+    among inputs; obs: zeros come in steps, and what stays makes up for them, weight by weight in the order of the
     graph, each against the network as it is by then. auto: obs where there are calibration data, else magnitude"""
     min_size: int = 1024
     """leave weights with fewer elements alone"""

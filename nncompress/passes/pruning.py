@@ -11,7 +11,7 @@ from nncompress.model.weights import Weight
 from nncompress.numerics import obs
 from nncompress.numerics.magnitude import Kept, keep_where, of_every
 from nncompress.numerics.second_order import Quadratic
-from nncompress.passes.second_order import OBS
+from nncompress.passes.second_order import ENTROPY, OBS
 from nncompress.passes.statistics import Inputs
 
 
@@ -70,7 +70,8 @@ def pruned_by_output(
         made = obs.pruned(quadratic, exact, mask)
         best = min((made, view.of(plain.values).astype(np.float64)), key=quadratic.value)
     else:
-        best = obs.wanda(quadratic, exact, mask)
+        scale = obs.by_entropy(quadratic) if method == ENTROPY else obs.by_input(quadratic)
+        best = obs.scored(exact, scale, mask)
     values = view.undone(best, array.shape).astype(array.dtype)
     noise = float(np.square(values - array.astype(np.float64)).sum())
     return replace(plain, values=values, nonzeros=int(np.count_nonzero(values)), noise=noise)

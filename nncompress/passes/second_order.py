@@ -22,9 +22,9 @@ from nncompress.passes.statistics import Inputs
 
 E = TypeVar("E")
 Method = Literal["auto", "rtn", "gptq"]
-SECOND_ORDER, OBS, WANDA = "gptq", "obs", "wanda"
+SECOND_ORDER, OBS, WANDA, ENTROPY = "gptq", "obs", "wanda", "entropy"
 TO_NEAREST = "rounded to the nearest"
-CHOSEN = {SECOND_ORDER: "codes", OBS: "zeros", WANDA: "zeros"}
+CHOSEN = {SECOND_ORDER: "codes", OBS: "zeros", WANDA: "zeros", ENTROPY: "zeros"}
 """What an outcome says of a weight of which products of its inputs chose something; and what that is."""
 
 

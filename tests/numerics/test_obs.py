@@ -62,7 +62,7 @@ def test_it_finds_masks_near_the_best_of_all() -> None:
         masks = (np.isin(np.arange(6), own)[None, None] for own in itertools.combinations(range(6), 3))
         losses["best"].append(min(loss(quadratic, best_for(quadratic, stays)) for stays in masks))
         losses["made"].append(loss(quadratic, obs.pruned(quadratic, matrix, mask)))
-        losses["wanda"].append(loss(quadratic, obs.wanda(quadratic, matrix, mask)))
+        losses["wanda"].append(loss(quadratic, obs.scored(matrix, obs.by_input(quadratic), mask)))
         losses["magnitude"].append(loss(quadratic, magnitude_of(matrix, mask)))
     assert all(made >= best * (1 - 1e-6) for made, best in zip(losses["made"], losses["best"], strict=True))
     sums = {name: sum(each) for name, each in losses.items()}
@@ -106,3 +106,11 @@ def test_zeros_come_in_steps() -> None:
 def test_of_a_run_the_largest_stay_and_a_short_one_has_as_many() -> None:
     stays = of_every(np.array([[3.0, 1, 2, 1, 5, 5, 4], [0, 0, 0, 0, 1, 2, 3]]), 2, 4)
     assert stays.astype(int).tolist() == [[1, 0, 1, 0, 1, 1, 0], [1, 1, 0, 0, 0, 1, 1]]
+
+
+def test_entropy_scores_inputs_by_their_share_of_the_power() -> None:
+    powers = np.array([0.0625, 0.0625, 0.125, 0.25, 0.5])
+    quadratic = Quadratic(np.diag(powers)[None], np.zeros((1, 1, 5)))
+    scores = np.square(obs.by_entropy(quadratic))[0, 0]
+    assert scores == pytest.approx(powers * np.log(2) * [4, 4, 3, 2, 1])
+    assert np.square(obs.by_input(quadratic))[0, 0] == pytest.approx(powers)

@@ -54,7 +54,7 @@ def test_outputs_on_other_samples_are_closer(case: str, options: dict[str, str],
     assert errors["obs"] < 0.7 * errors["magnitude"]
 
 
-@pytest.mark.parametrize("method", ["magnitude", "wanda", "obs"])
+@pytest.mark.parametrize("method", ["magnitude", "wanda", "entropy", "obs"])
 @pytest.mark.parametrize("case", CASES)
 def test_a_pattern_runs_along_the_channels_of_the_inputs(case: str, method: str, tmp_path: Path) -> None:
     made = applied(
