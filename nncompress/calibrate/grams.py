@@ -63,7 +63,9 @@ class _Route:
         self.products: dict[int, tuple[Product, ...]] = {}
         values = self.now.values()
         self.inside = inner_values(model)
-        known = {*self.now.variable(values), *self.inside}
+        variable = self.now.variable(values)
+        known = {id(value) for name, value in values.items() if name in variable}
+        known |= {id(inner.value) for inner in self.inside.values()}
         able: list[Weight] = []
         for weight in weights:
             products = _products(weight, model, known)
@@ -90,7 +92,7 @@ class _Route:
     def main(self, name: str) -> str:
         """The value of the main graph with which that is computed: itself, or a result of the If in which it lies."""
         inner = self.inside.get(name)
-        return name if inner is None else str(inner.holder.outputs[0].name)
+        return name if inner is None else inner.result
 
     def names(self, weight: Weight) -> list[str]:
         """Of the values that it is multiplied by."""
@@ -105,15 +107,15 @@ class _Route:
         return _Stop(name, tuple(dict.fromkeys(product.cut for product in own)), tuple(ending), again)
 
 
-def _products(weight: Weight, model: Model, known: Collection[str]) -> tuple[Product, ...] | str:
+def _products(weight: Weight, model: Model, known: Collection[int]) -> tuple[Product, ...] | str:
     products = []
     for use in weight.uses:
         product = product_of(weight, use, MOST_INPUTS)
         if isinstance(product, str):
             return product
-        if product.data.value.name not in known:
-            inside = product.data.value.graph is not model.ir.graph
-            return INSIDE if inside else "what it is multiplied by is the same for all inputs"
+        data = product.data.value
+        if id(data) not in known:
+            return "what it is multiplied by is the same for all inputs" if data.graph is model.ir.graph else INSIDE
         products.append(product)
     if len({product.view for product in products}) > 1:
         return "nodes that read it multiply along different axes"

@@ -20,8 +20,8 @@ from nncompress.model.model import Model, op_name
 class Inner:
     """A result of a node inside an If."""
 
-    holder: ir.Node  # the outermost If, in the main graph
-    place: int  # among all that the holder has inside
+    result: str  # of the outermost If, in the main graph
+    place: int  # among all that this If has inside
     value: ir.Value
 
 
@@ -29,10 +29,11 @@ def inner_values(model: Model) -> dict[str, Inner]:
     """By name; without what lies inside other nodes (Loop, Scan), and without names that mean several values."""
     counts = Counter(result.name for scope in model.scopes() for node in scope for result in node.outputs)
     found: dict[str, Inner] = {}
-    for holder in model.ir.graph:
-        for place, value in enumerate(_results(holder)):
-            if value.name and counts[value.name] == 1:
-                found[value.name] = Inner(holder, place, value)
+    for node in model.ir.graph:
+        result = next((result.name for result in node.outputs if result.name), None)
+        for place, value in enumerate(_results(node) if result else ()):
+            if result and value.name and counts[value.name] == 1:
+                found[value.name] = Inner(result, place, value)
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnx_ir as ir
 import pytest
 
@@ -116,6 +117,21 @@ def test_a_result_of_an_if_is_known_inside_it_as_well(tmp_path: Path) -> None:
     hidden = np.maximum(np.concatenate([feed["x"] for feed in feeds[1:]]), 0)
     assert grams["w"].own[0] == pytest.approx(hidden.T @ hidden, rel=1e-4)
     assert grams["u"].own[0] == pytest.approx(feeds[0]["x"].T @ feeds[0]["x"], rel=1e-4)
+
+
+def test_a_value_inside_a_function_is_none_of_the_graph_that_has_its_name(tmp_path: Path) -> None:
+    proto = onnx.parser.parse_model(
+        """<ir_version: 8, opset_import: ["" : 17, "own" : 1]>
+        g (float[N,6] x) => (float[N,6] y) { h = Neg(x) k = MatMul(h, v) y = own.f(k) }
+        <domain: "own", opset_import: ["" : 17]>
+        f (a) => (b) { h = Relu(a) w = Constant<value = float[6,1] {1, 2, 3, 4, 5, 6}>() b = MatMul(h, w) }"""
+    )
+    proto.graph.initializer.append(onnx.numpy_helper.from_array(noise(6, 6), "v"))
+    model = as_model(proto)
+    samples = CalibrationRun(model.clone(), samples_of(tmp_path / "samples", model, FEEDS))
+    said = {w.name: inputs for batch in samples.grams(model, find_weights(model)) for w, inputs in batch}
+    assert isinstance(said.pop("v"), Inputs)
+    assert list(said.values()) == [INSIDE]
 
 
 def test_what_nothing_is_known_of_has_a_reason(tmp_path: Path) -> None:
