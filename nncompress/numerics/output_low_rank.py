@@ -22,12 +22,13 @@ class OutputSpectrum:
 
     svd: Spectrum  # of `seen`
     seen: np.ndarray  # L^T W [K, N]
-    lower: np.ndarray  # L [K, K]
+    lower: np.ndarray  # L [blocks, k, k]: what blocks of inputs have to do with each other is not known
 
     def factors(self, rank: int) -> tuple[np.ndarray, np.ndarray]:
         """A [K, rank] and B [rank, N] as float32, column i of A as large as row i of B."""
         seen, b = exact_factors(self.seen, self.svd, rank)
-        a = np.linalg.solve(self.lower.T, seen)
+        blocks, inputs, _ = self.lower.shape
+        a = np.linalg.solve(self.lower.transpose(0, 2, 1), seen.reshape(blocks, inputs, rank)).reshape(-1, rank)
         sizes = np.linalg.norm(a, axis=0), np.linalg.norm(b, axis=1)
         there = (sizes[0] > 0) & (sizes[1] > 0)
         root = np.sqrt(np.divide(sizes[1], sizes[0], out=np.ones(rank), where=there))
@@ -35,7 +36,7 @@ class OutputSpectrum:
 
 
 def output_spectrum(quadratic: Quadratic) -> OutputSpectrum:
-    """Of the matrix [1, N, K] that `quadratic` is about."""
-    lower = np.linalg.cholesky(quadratic.h[0])
-    seen = np.linalg.solve(lower, quadratic.r[0].T)
+    """Of the matrix [blocks, N, k] that `quadratic` is about, K inputs in one or several blocks."""
+    lower = np.linalg.cholesky(quadratic.h)
+    seen = np.linalg.solve(lower, quadratic.r.transpose(0, 2, 1)).reshape(-1, quadratic.r.shape[1])
     return OutputSpectrum(spectrum(seen), seen, lower)

@@ -25,7 +25,7 @@ class Components:
     matrix: np.ndarray
     svd: Spectrum  # of the values, or of the outputs
     outputs: OutputSpectrum | None  # None: by its values
-    h: np.ndarray | None  # [K, K], what outputs are measured with
+    h: np.ndarray | None  # [blocks, k, k], what outputs are measured with
     said: str  # for the detail of an outcome
 
     def factors(self, rank: int) -> tuple[np.ndarray, np.ndarray]:
@@ -41,7 +41,8 @@ class Components:
         assert self.h is not None, "outputs are known"
         made = quantize(self.matrix, (1,), bits=8, signed=True, symmetric=True, range_="mse", store=Store())
         error = self.matrix.astype(np.float64) - made.affine.decode()
-        return float(np.sqrt(max(((self.h @ error) * error).sum(), 0) / self.svd.energy))
+        error = _in_blocks(error, len(self.h))
+        return float(np.sqrt(max(((error @ self.h) * error).sum(), 0) / self.svd.energy))
 
 
 def components_of(matrix: np.ndarray, known: Known) -> Components:
@@ -49,6 +50,12 @@ def components_of(matrix: np.ndarray, known: Known) -> Components:
     if not isinstance(known.inputs, Inputs):
         said = "" if known.inputs is None else f", by its values: {known.inputs}"
         return Components(matrix, spectrum(matrix), None, None, said)
-    quadratic = Quadratic.of(matrix.T[None], known.inputs.gram)
+    gram = known.inputs.gram
+    quadratic = Quadratic.of(_in_blocks(matrix, len(gram.own)), gram)
     outputs = output_spectrum(quadratic)
-    return Components(matrix, outputs.svd, outputs, quadratic.h[0], f", {BY_RESULT}")
+    return Components(matrix, outputs.svd, outputs, quadratic.h, f", {BY_RESULT}")
+
+
+def _in_blocks(matrix: np.ndarray, blocks: int) -> np.ndarray:
+    """A matrix [K, N] as [blocks, N, k]."""
+    return matrix.reshape(blocks, -1, matrix.shape[1]).transpose(0, 2, 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -20,7 +20,7 @@ from nncompress.passes.base import Stage, WeightPass, unfit
 from nncompress.passes.context import Context
 from nncompress.passes.encoding import felt
 from nncompress.passes.option_types import Share
-from nncompress.passes.pruning import Pattern, kept_in_pattern, pruned_by_output
+from nncompress.passes.pruning import Pattern, cut_apart, kept_in_pattern, pruned_by_output
 from nncompress.passes.second_order import OBS, Known, encoded_in_order
 from nncompress.passes.statistics import Inputs, Needs
 from nncompress.results.record import Outcome, Rewritten, Skipped
@@ -158,6 +158,8 @@ class PruneMagnitude(WeightPass):
             return plain
         if plain.nonzeros == plain.nonzeros_before:
             return plain, ""
+        if pattern is not None and isinstance(known.inputs, Inputs):
+            known = replace(known, inputs=cut_apart(weight, known.inputs.view, pattern) or known.inputs)
         method = OBS if self.method == "auto" else self.method
         said = known.said(method, "by magnitude")
         if isinstance(known.inputs, Inputs):

@@ -53,6 +53,16 @@ def _input_axis(weight: Weight) -> int | None:
     return axes[0] if len(axes) == 1 else None
 
 
+def cut_apart(weight: Weight, view: MatrixView, pattern: Pattern) -> str | None:
+    """Why the pattern cannot follow from products of inputs: they are taken in blocks (see model/cuts.py), across whose
+    ends it would run. None if it can."""
+    axis = _input_axis(weight)
+    channels = _runs(view, weight).shape[1]
+    if axis is None or channels == weight.shape[axis] or channels % pattern.length == 0:
+        return None
+    return f"its inputs are taken in blocks of {channels}, which are no multiple of {pattern.length}"
+
+
 def pruned_by_output(
     weight: Weight, array: np.ndarray, plain: Kept, inputs: Inputs, method: str, pattern: Pattern | None
 ) -> Kept:

@@ -82,3 +82,17 @@ def test_ranks_beyond_the_rank_of_the_matrix_stay_finite() -> None:
     assert np.isfinite(a).all()
     assert np.isfinite(b).all()
     assert np.allclose(a @ b, matrix, atol=1e-4)
+
+
+def test_blocks_of_inputs_are_a_matrix_with_nothing_between_them() -> None:
+    matrix, parts = noise(12, 7), [quadratic_for(noise(4, 7, seed=place), place) for place in range(3)]
+    h = np.zeros((1, 12, 12))
+    for place, part in enumerate(parts):
+        h[0, 4 * place : 4 * place + 4, 4 * place : 4 * place + 4] = part.h[0]
+    exact = matrix.T[None].astype(np.float64)
+    whole = output_spectrum(Quadratic(h, exact @ h))
+    blocks = np.concatenate([part.h for part in parts])
+    found = output_spectrum(Quadratic(blocks, matrix.reshape(3, 4, 7).transpose(0, 2, 1) @ blocks))
+    assert found.svd.squared == pytest.approx(whole.svd.squared)
+    ours, theirs = found.factors(3), whole.factors(3)
+    assert ours[0] @ ours[1] == pytest.approx(theirs[0] @ theirs[1], abs=1e-5)

@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import pytest
 
+from nncompress.calibrate import grams
 from nncompress.errors import UsageError
 from nncompress.forms.form import Storing
 from nncompress.passes.base import Pass
@@ -54,9 +55,13 @@ def test_outputs_on_other_samples_are_closer(case: str, options: dict[str, str],
     assert errors["obs"] < 0.7 * errors["magnitude"]
 
 
+@pytest.mark.parametrize("most", [6144, 4])
 @pytest.mark.parametrize("method", ["magnitude", "wanda", "entropy", "obs"])
 @pytest.mark.parametrize("case", CASES)
-def test_a_pattern_runs_along_the_channels_of_the_inputs(case: str, method: str, tmp_path: Path) -> None:
+def test_a_pattern_runs_along_the_channels_of_the_inputs(
+    case: str, method: str, most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grams, "MOST_INPUTS", most)
     made = applied(
         model_of(case), [PruneMagnitude(pattern="1:3", method=method, **ALL)], tmp_path / "x", feeds_of(case, 2)
     )
