@@ -238,7 +238,7 @@ VALUE_PASSES = st.tuples(
 ).map(lambda parts: [one for part in parts for one in part]).filter(bool)  # fmt: skip
 SIZES = st.fixed_dictionaries({name: st.integers(1, 12) for name in "abc"})
 few = settings(
-    max_examples=20, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow], database=None
+    max_examples=16, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow], database=None
 )
 
 

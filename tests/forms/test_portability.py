@@ -27,7 +27,11 @@ NOT_IN_OPENVINO = ("`dequantize`, 2 bits, opset 25",)  # 2026.4 has no type for 
 
 
 @pytest.mark.parametrize("opset", OPSETS)
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.form)
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(case, marks=pytest.mark.slow if "groups" in case.form else ()) for case in CASES],  # 2 s each
+    ids=lambda case: case.form,
+)
 def test_every_form_runs_the_same_everywhere(case: Case, opset: int, tmp_path: Path) -> None:
     path = made(case, opset, tmp_path / "m.onnx")
     expected = in_onnxruntime(path)
