@@ -45,7 +45,7 @@ class Child:
     def written(self, network: Network, part: Part, plan: Plan, seen: Sequence[str] = ()) -> Block:
         """The planned block in a file."""
         self._count += 1
-        return written_block(network.model, part, plan, seen, self._folder / f"{self._count}.onnx")
+        return write_block(network.model, part, plan, seen, self._folder / f"{self._count}.onnx")
 
     def answer(self, request: Request) -> Any:
         """What the child says; the files that it read are gone then."""
@@ -72,7 +72,7 @@ def child_of(model: Model, served: Callable[..., Callable[[Any], Any]], *argumen
         yield Child(child.ask, path, Path(folder))
 
 
-def written_block(model: Model, part: Part, plan: Plan, seen: Collection[str], path: Path) -> Block:
+def write_block(model: Model, part: Part, plan: Plan, seen: Collection[str], path: Path) -> Block:
     """The planned block in the new file `path`; a large one has a data file beside it."""
     write(block_model(model, plan.nodes, plan.inputs, [*plan.kept, *seen]), path, lasting=False)
     return Block(path, part, tuple(plan.inputs), tuple(plan.kept), tuple(seen))

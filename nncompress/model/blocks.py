@@ -109,13 +109,15 @@ def block_model(model: Model, nodes: list[ir.Node], inputs: Mapping[str, Kind], 
         initializers=constants, opset_imports=model.ir.graph.opset_imports, name="block",
     )  # fmt: skip
     graph = view.clone()
-    graph.outputs.extend(show(graph, name) for name in inside)
     for value, kind in zip(graph.inputs, inputs.values(), strict=True):
         dtype = ir.DataType.STRING if kind.dtype is None else ir.DataType.from_numpy(kind.dtype)
         value.type = ir.TensorType(dtype)
         value.shape = None if kind.rank is None else ir.Shape([None] * kind.rank)
     version = max(model.ir.ir_version, INITIALIZERS_FROM_IR)
-    return Model(ir.Model(graph, ir_version=version, functions=tuple(model.ir.functions.values())))
+    block = Model(ir.Model(graph, ir_version=version, functions=tuple(model.ir.functions.values())))
+    if inside:
+        graph.outputs.extend(show(block, inside))
+    return block
 
 
 def _producer(value: ir.Value, there: Collection[str]) -> ir.Node | None:

@@ -1,18 +1,19 @@
 """Values inside the graphs of If nodes: which there are, and how a block shows them as results of its own.
 
 y = If(c) <then_branch = { v = ..., y' }, else_branch = { y'' }>
-y, v = If(c) <then_branch = { v' = ..., y', v' }, else_branch = { y'', an empty tensor }>
+y, v = If(c) <then_branch = { v' = ..., y', Identity(v') }, else_branch = { y'', an empty tensor }>
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
 
+from nncompress.model.edit import Names
 from nncompress.model.model import Model, op_name
 
 
@@ -28,13 +29,13 @@ class Inner:
 def inner_values(model: Model) -> dict[str, Inner]:
     """By name; without what lies inside other nodes (Loop, Scan), and without names that mean several values."""
     counts = Counter(result.name for scope in model.scopes() for node in scope for result in node.outputs)
-    found: dict[str, Inner] = {}
+    inner: dict[str, Inner] = {}
     for node in model.ir.graph:
         result = next((result.name for result in node.outputs if result.name), None)
         for place, value in enumerate(_results(node) if result else ()):
             if result and value.name and counts[value.name] == 1:
-                found[value.name] = Inner(result, place, value)
-    return found
+                inner[value.name] = Inner(result, place, value)
+    return inner
 
 
 def _branches(node: ir.Node) -> list[ir.Graph]:
@@ -52,37 +53,37 @@ def _results(node: ir.Node) -> Iterator[ir.Value]:
             yield from inside.outputs
 
 
-def show(graph: ir.Graph, name: str) -> ir.Value:
-    """Makes the value inside an If of `graph` a result of that If, under its name; empty where that does not run."""
-    shown = _shown(graph, name, 0)
-    assert shown is not None, "somebody has seen it there"
-    return shown
+def show(model: Model, names: Sequence[str]) -> list[ir.Value]:
+    """Makes values inside Ifs of the main graph results of those, under their names; empty where they do not run."""
+    free = Names(model)
+    shown = [_shown(model.ir.graph, name, name, free) for name in names]
+    return [value for value in shown if value is not None]
 
 
-def _shown(nodes: Iterable[ir.Node], name: str, depth: int) -> ir.Value | None:
+def _shown(nodes: Iterable[ir.Node], name: str, shown_as: str, free: Names) -> ir.Value | None:
     for node in nodes:
         for graph in _branches(node):
             value = next((result for inside in graph for result in inside.outputs if result.name == name), None)
             if value is not None:
-                value.name = f"{name}.inside"
+                value.name = free.new("inside")
             else:
-                value = _shown(graph, name, depth + 1)
+                value = _shown(graph, name, free.new("shown"), free)
             if value is not None:
-                return _handed_out(node, graph, value, name if depth == 0 else f"{name}.{depth}")
+                return _handed_out(node, graph, value, shown_as, free)
     return None
 
 
-def _handed_out(node: ir.Node, graph: ir.Graph, value: ir.Value, name: str) -> ir.Value:
+def _handed_out(node: ir.Node, graph: ir.Graph, value: ir.Value, name: str, free: Names) -> ir.Value:
     """The value in one of the graphs of an If as its last result."""
     dtype = _dtype(value)
-    for place, branch in enumerate(_branches(node)):
-        result = ir.Value(name=f"{name}.shown{place}", type=ir.TensorType(dtype))
+    for branch in _branches(node):
+        result = ir.Value(name=free.new("shown"), type=ir.TensorType(dtype))
         if branch is graph:  # a node, as it may be a result of the branch already
-            made = ir.Node("", "Identity", [value], outputs=[result])
+            producer = ir.Node("", "Identity", [value], outputs=[result])
         else:
             empty = ir.Attr("value", ir.AttributeType.TENSOR, ir.Tensor(np.zeros(0, dtype.numpy())))
-            made = ir.Node("", "Constant", [], [empty], outputs=[result])
-        branch.append(made)
+            producer = ir.Node("", "Constant", [], [empty], outputs=[result])
+        branch.append(producer)
         branch.outputs.append(result)
     node.resize_outputs(len(node.outputs) + 1)
     shown = node.outputs[-1]
@@ -94,6 +95,5 @@ def _dtype(value: ir.Value) -> ir.DataType:
     """Its type, or that of the constants which it meets."""
     if value.dtype is not None:
         return value.dtype
-    others = (other for use in value.uses() for other in use.node.inputs if other is not None)
-    return next((other.dtype for other in others if other.dtype is not None and other.dtype.is_floating_point()),
-        ir.DataType.FLOAT)  # fmt: skip
+    met = [other.dtype for use in value.uses() for other in use.node.inputs if other is not None]
+    return next((dtype for dtype in met if dtype is not None and dtype.is_floating_point()), ir.DataType.FLOAT)

@@ -50,7 +50,7 @@ class Quadratic:
         more = (1 - keep) * own + DAMPING * np.where(level > 0, level, 1.0)
         h = gram.own * (keep / count)
         h[:, diagonal, diagonal] += more
-        if gram.cross is None or crossed == 0:
+        if gram.cross is None:
             return cls(h, exact @ h)
         target = gram.cross * (crossed * keep / count)
         target += (1 - crossed) * h
@@ -179,12 +179,12 @@ class Factor:
 
     def solved(self, right: np.ndarray) -> np.ndarray:
         """L^-1 right, row block by row block: a general solver would factorise L once more."""
-        found = np.empty_like(right)
+        solution = np.empty_like(right)
         for first in range(0, right.shape[1], _BLOCK):
             own = slice(first, first + _BLOCK)
-            rest = right[:, own] - self.lower[:, own, :first] @ found[:, :first]
-            found[:, own] = np.linalg.solve(self.lower[:, own, own], rest)
-        return found
+            rest = right[:, own] - self.lower[:, own, :first] @ solution[:, :first]
+            solution[:, own] = np.linalg.solve(self.lower[:, own, own], rest)
+        return solution
 
 
 def fed_back(factor: Factor, r: np.ndarray, levels: Levels) -> np.ndarray:

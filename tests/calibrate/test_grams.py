@@ -106,6 +106,24 @@ def test_inside_an_if_only_what_ran_counts(nested: bool, tmp_path: Path) -> None
     assert grams["w"].cross[0] == pytest.approx(hidden.T @ hidden / 2, rel=1e-4)
 
 
+def test_names_that_are_made_meanwhile_are_those_of_nothing_else(tmp_path: Path) -> None:
+    body = (
+        "g (float[N,6] shown0, float[5,1,6] inside0, bool b) => (float[N,2] y, float h) { "
+        "y = If(b) <then_branch = m () => (z) { h0 = Relu(shown0) z = MatMul(h0, w) }, "
+        "else_branch = e () => (shown1) { shown1 = MatMul(shown0, u) }> "
+        ", h = LSTM<hidden_size = 4>(inside0, k, r) }"
+    )
+    constants = {"w": noise(6, 2), "u": noise(6, 2), "k": noise(1, 16, 6), "r": noise(1, 16, 4)}
+    proto = proto_of(body, **constants)
+    proto.graph.node.append(onnx.helper.make_node("Neg", ["h"], ["h.states"]))
+    feeds = [
+        {"shown0": feed["x"], "inside0": noise(5, 1, 6, seed=place), "b": np.array(place > 0)}
+        for place, feed in enumerate(FEEDS)
+    ]
+    grams = grams_of(as_model(proto), tmp_path / "samples", feeds)
+    assert {name: gram.count for name, gram in grams.items()} == {"w": 40, "u": 60, "k": 15, "r": 12}
+
+
 def test_a_result_of_an_if_is_known_inside_it_as_well(tmp_path: Path) -> None:
     body = (
         "g (float[N,6] x, bool b) => (float[N,6] k, float[N,2] y) { k, y = If(b) "

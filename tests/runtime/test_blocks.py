@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nncompress.calibrate.in_child import written_block
+from nncompress.calibrate.in_child import write_block
 from nncompress.model.kind import Kind
 from nncompress.model.network import Network
 from nncompress.numerics.held import Store
@@ -26,13 +26,13 @@ def test_a_block_runs_over_all_feeds_and_keeps_what_it_is_told_to(tmp_path: Path
     network = Network(model, kinds_of(activations))
     assert network.there == {"x": Kind(np.dtype(np.float32), 2)}
     plan = network.plan(["a"], ["y"])
-    block = written_block(model, "original", plan, (), tmp_path / "1.onnx")
+    block = write_block(model, "original", plan, (), tmp_path / "1.onnx")
     assert run_block(block, activations, 3, lambda index, results: None) == {"a": Kind(np.dtype(np.float32), 2)}
     network.follow(plan, {"a": Kind(np.dtype(np.float32), 2)})
     activations.keep(plan.live)
     assert list(activations.arrays) == ["a"]
     seen: list[np.ndarray] = []
-    last = written_block(model, "result", network.apart("y", network.there), ("y",), tmp_path / "2.onnx")
+    last = write_block(model, "result", network.apart("y", network.there), ("y",), tmp_path / "2.onnx")
     run_block(last, activations, 3, lambda index, results: seen.append(results["y"]))
     for x, y in zip(feeds, seen, strict=True):
         assert y == pytest.approx(-(x @ noise(3, 2)), abs=1e-6)
