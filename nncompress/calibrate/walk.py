@@ -6,7 +6,7 @@ result was measured is computed again by the next block, for it may have been ch
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import cast
@@ -78,18 +78,18 @@ class CalibrationRun:
             return ["the samples are made up"] * len(weights)
         return measured_squares(model, self.samples, weights, self.threads)
 
-    def output_errors(self, models: Sequence[Model]) -> list[float]:
+    def output_errors(self, models: Iterable[Model]) -> list[float]:
         """See `passes.statistics.Calibration`."""
         original = Network(self.original)
         outputs = original.outputs()
         if not outputs:
-            return [0.0] * len(models)
+            return [0.0 for _ in models]
         with self._two_networks() as child:
             original.there = dict(_kinds(child))
             inputs, plan = dict(original.there), original.plan(outputs, outputs)
             kinds = child.answer(Advance(child.written(original, "original", plan), Stage("running")))
             if isinstance(kinds, str):  # they cannot be kept, and so not be compared
-                return [0.0] * len(models)
+                return [0.0 for _ in models]
             original.follow(plan, kinds)
             errors = []
             for model in models:

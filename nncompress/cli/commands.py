@@ -10,6 +10,7 @@ import typer
 
 from nncompress.cli import interrupts
 from nncompress.cli.app import app, guarded
+from nncompress.cli.auto import auto
 from nncompress.cli.bench import bench
 from nncompress.cli.check import check
 from nncompress.cli.compare import compare
@@ -30,6 +31,7 @@ from nncompress.cli.verify import verify
 ALL_COMMANDS: tuple[Callable[..., None], ...] = (
     inspect,
     *map(pass_command, PASS_COMMANDS),
+    auto,
     run,
     sweep,
     sensitivity,

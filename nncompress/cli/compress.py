@@ -32,6 +32,7 @@ from nncompress.errors import UsageError, printable
 
 if TYPE_CHECKING:
     from nncompress.passes.base import Pass
+    from nncompress.workflow.compress import Choosing
 
 
 def pass_command(entry: PassCommand) -> Callable[..., None]:
@@ -44,7 +45,7 @@ def pass_command(entry: PassCommand) -> Callable[..., None]:
     ) -> None:  # fmt: skip
         passes = passes_of(entry.passes, options, entry.on_request, fast=write.aim == "speed")
         passes += corrections(calibration)
-        _compress(entry.name, source, out, passes, calibration, proof, limits, write, report, invocation)
+        compress(entry.name, source, out, passes, calibration, proof, limits, write, report, invocation)
 
     command.__name__, command.__doc__ = entry.name, entry.help
     command.__annotations__["options"] = kind
@@ -105,14 +106,15 @@ def run(
     if steps and changes:
         raise UsageError("--set changes a recipe, and there is none: write it into the -p option")
     passes = [parse_step(step) for step in steps] if steps else load_recipe(paths[0], changes or ()).steps
-    _compress("run", paths[-1], out, passes, calibration, proof, limits, write, report, invocation, read=paths[:-1])
+    compress("run", paths[-1], out, passes, calibration, proof, limits, write, report, invocation, read=paths[:-1])
 
 
-def _compress(
+def compress(
     command: str, source: Path, target: Path | None, passes: Sequence[Pass], calibration: CalibrationOptions,
     proof: ProofOptions, limits: LimitOptions, write: WriteOptions, report: ReportOptions, invocation: Invocation,
-    read: Sequence[Path] = (),
+    read: Sequence[Path] = (), choosing: Choosing | None = None,
 ) -> None:  # fmt: skip
+    """Compresses, writes what was asked for, and ends with the exit code of the verdict."""
     from nncompress.cli.from_options import calibrating_of, limit_sources, limits_of, proof_of, target_of, writing_of
     from nncompress.cli.inputs import data_files, inputs_of
     from nncompress.cli.outputs import check_reports, finish, require_free, write_files, write_text
@@ -143,7 +145,7 @@ def _compress(
     result = compress_file(
         source, where, passes, command=command, proof=proving, writing=writing, limits=gates,
         calibrating=calibrating_of(calibration), limit_sources=limit_sources(invocation.sources),
-        settled=settled,
+        settled=settled, choosing=choosing,
     )  # fmt: skip
     hide()
     end_work()  # an interrupt could no longer leave nothing behind

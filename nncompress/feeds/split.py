@@ -30,6 +30,24 @@ def split(feeds: Feeds) -> tuple[Feeds, Feeds]:
     return feeds.some(calibrating), others
 
 
+def halves(feeds: Feeds, seed: int = 0) -> tuple[Feeds, Feeds]:
+    """Two halves with their labels: one to search on, and one to judge what was found. Chance decides which feed is in
+    which, the same way each time: their order may mean something. Raises UsageError for one feed."""
+    feeds = feeds.finer(1) if len(feeds) < 2 else feeds
+    if len(feeds) < 2:
+        raise UsageError(f"{feeds.origin} has one feed, which cannot both guide a search and judge its result")
+    order = np.random.default_rng(seed).permutation(len(feeds))
+    parts = sorted(order[: len(feeds) // 2].tolist()), sorted(order[len(feeds) // 2 :].tolist())
+    first, second = (
+        replace(
+            feeds, indices=tuple(feeds.indices[place] for place in part),
+            labels=None if feeds.labels is None else _labels_of(feeds, feeds.labels, part),
+        )
+        for part in parts
+    )  # fmt: skip
+    return first, second
+
+
 def every(count: int) -> int:
     """How far those that calibrate are apart, of so many feeds."""
     return max(EVERY, -(-count // MOST))

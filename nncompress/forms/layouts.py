@@ -68,6 +68,22 @@ class Layout:
         return self.size_bytes + self.node_bytes
 
 
+def expected_cost(size: int, bits: int, nonzeros: int, opset: int) -> int:
+    """Bytes in the file of the cheapest layout of so many codes, zeros among them lying anywhere: an expectation, for
+    where there are no codes yet."""
+    packs = bits < 8 and opset >= LEAST_PACKED_OPSET
+    numbers = Numbers(np.dtype(np.int8), opset, bits if packs else None)
+    costs = [numbers.size_bytes(size) + numbers.node_bytes]
+    if 0 < nonzeros < size and opset >= LEAST_OPSET["sparse-gaps"]:
+        nodes = SPARSE_NODE_BYTES + numbers.node_bytes
+        costs.append(_places(numbers, 1).size_bytes(size) + numbers.size_bytes(nonzeros + 1) + nodes)
+        for width in GAP_BITS:
+            bridged = 1 - (1 - nonzeros / size) ** (2**width - 1)
+            entries, distances = math.ceil(nonzeros / bridged), _places(numbers, width)
+            costs.append(distances.size_bytes(entries) + numbers.size_bytes(entries) + nodes + distances.node_bytes)
+    return min(costs)
+
+
 def cheapest_layout(payload: Payload, opset: int) -> Layout:
     """The smallest layout that the opset allows, nodes counted in."""
     numbers, nonzeros = payload.numbers(opset), payload.nonzeros

@@ -9,7 +9,7 @@ equalise.py). Everything works on blocks that fit a processor's cache.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import ml_dtypes
 import numpy as np
@@ -95,6 +95,13 @@ class Quantized:
     def sqnr_db(self) -> float | None:
         """10 log10(signal / noise); None where nothing was lost."""
         return decibels(self.signal, self.noise)
+
+
+def against(weight: np.ndarray, made: Quantized) -> Quantized:
+    """The same, judged by `weight`, the values that there were before others took their place."""
+    exact = weight.astype(np.float64)
+    noise = float(np.square(exact - made.affine.decode().reshape(weight.shape)).sum())
+    return replace(made, signal=float(np.square(exact).sum()), noise=noise, weighted_noise=noise)
 
 
 def quantize(

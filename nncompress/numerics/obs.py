@@ -18,9 +18,11 @@ Everything is batched over groups, and [groups, outputs, inputs].
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
+from nncompress.numerics.inverse import inverse
 from nncompress.numerics.magnitude import of_every
 from nncompress.numerics.second_order import Quadratic
 
@@ -62,9 +64,15 @@ def smallest_of_runs(columns: np.ndarray, most: int, length: int) -> Mask:
 
 def _largest(scores: np.ndarray, drop: int) -> np.ndarray:
     """True but for the `drop` smallest; of equal ones the later go."""
-    stays = np.ones(scores.size, bool)
-    stays[np.argsort(-scores.reshape(-1), kind="stable")[scores.size - drop :]] = False
-    return stays.reshape(scores.shape)
+    flat = scores.reshape(-1)
+    if drop <= 0:
+        return np.ones(scores.shape, bool)
+    limit = np.partition(flat, drop - 1)[drop - 1]
+    stays = flat > limit
+    spare = flat.size - drop - int(np.count_nonzero(stays))  # ties at the limit that may stay
+    stays[np.flatnonzero(flat == limit)[:spare]] = True
+    kept: np.ndarray = stays.reshape(scores.shape)
+    return kept
 
 
 def scored(matrix: np.ndarray, scale: np.ndarray, mask: Mask) -> np.ndarray:
@@ -87,21 +95,36 @@ def by_entropy(quadratic: Quadratic) -> np.ndarray:
     return scale
 
 
-def pruned(quadratic: Quadratic, matrix: np.ndarray, mask: Mask) -> np.ndarray:
-    """Other values with as many zeros, which come in steps, from `matrix`."""
-    scale = by_input(quadratic)
-    h = (quadratic.h / (scale * scale.transpose(0, 2, 1))).astype(np.float32)  # to choose the mask, it will do
+@dataclass(frozen=True)
+class Scaled:
+    """`scale` sqrt(H_jj) [groups, 1, inputs], and `solving` (H + rho I)^-1 of the scaled H: for any number of zeros the
+    same."""
+
+    scale: np.ndarray
+    solving: np.ndarray
+
+    @classmethod
+    def of(cls, quadratic: Quadratic) -> Scaled:
+        """Those of H."""
+        scale = by_input(quadratic)
+        h = (quadratic.h / (scale * scale.transpose(0, 2, 1))).astype(np.float32)  # to choose the mask, it will do
+        inputs = np.arange(h.shape[1])
+        h[:, inputs, inputs] += _RHO
+        return cls(scale, inverse(h))
+
+
+def pruned(quadratic: Quadratic, matrix: np.ndarray, mask: Mask, scaled: Scaled | None = None) -> np.ndarray:
+    """Other values with as many zeros, which come in steps, from `matrix`. `scaled`: that of H, if it is known."""
+    scaled = scaled or Scaled.of(quadratic)
+    scale = scaled.scale
     r, x = (quadratic.r / scale).astype(np.float32), (matrix * scale).astype(np.float32)
-    inputs = np.arange(h.shape[1])
-    h[:, inputs, inputs] += _RHO
-    inverse = np.linalg.inv(h)
     z, u, stays = x, np.zeros_like(x), np.ones(x.shape, bool)
     for step in range(1, _GROWING + _FIXED + 1):
         if step <= _GROWING:
             stays = mask(np.abs(x + u), 1 - (1 - step / _GROWING) ** 3)
         z = np.where(stays, x + u, 0)
         u += x - z
-        x = (r + _RHO * (z - u)) @ inverse
+        x = (r + _RHO * (z - u)) @ scaled.solving
     return fitted(quadratic, z / scale, stays)
 
 

@@ -146,9 +146,12 @@ def _part(turned: np.ndarray, outputs: slice) -> np.ndarray:
     return np.ascontiguousarray(turned[:, :, outputs], dtype=np.float32)
 
 
-def rounded(quadratic: Quadratic, levels: Levels, start: np.ndarray, threads: int = 1) -> np.ndarray:
-    """The values [groups, outputs, inputs] that leave least, as far as is found: of no output more than `start`."""
-    factor, h = Factor.of(quadratic.h, np.float32), quadratic.h.astype(np.float32)
+def rounded(
+    quadratic: Quadratic, levels: Levels, start: np.ndarray, threads: int = 1, factor: Factor | None = None
+) -> np.ndarray:
+    """The values [groups, outputs, inputs] that leave least, as far as is found: of no output more than `start`.
+    `factor`: that of H in float32, if it is known."""
+    factor, h = factor or Factor.of(quadratic.h, np.float32), quadratic.h.astype(np.float32)
 
     def of_chunk(outputs: slice) -> np.ndarray:
         own, first = Quadratic(quadratic.h, quadratic.r[:, outputs]), start[:, outputs]

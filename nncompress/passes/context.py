@@ -23,6 +23,7 @@ class Context:
     threads: int = 1
     draft: bool = False  # nobody keeps the result: statistics that passes could do without are left out
     calibration: Calibration | None = None  # None: there are no calibration data
+    adds_in_16_bits: bool = False  # this processor does so with products of 8-bit integers, and the sums saturate
     moves_biases: bool = False  # a pass that needs calibration data may do so
     encodes: bool = False  # a pass stores weights in fewer bits
     spared: Callable[[Weight], str | None] = lambda weight: None  # why a pass makes no integers of it, where one may

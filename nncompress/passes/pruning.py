@@ -9,9 +9,9 @@ import numpy as np
 from nncompress.model.cuts import MatrixView
 from nncompress.model.weights import Weight
 from nncompress.numerics import obs
-from nncompress.numerics.magnitude import Kept, keep_where, of_every
+from nncompress.numerics.magnitude import Kept, keep_largest, keep_where, of_every
 from nncompress.numerics.second_order import Quadratic
-from nncompress.passes.second_order import ENTROPY, OBS
+from nncompress.passes.second_order import ENTROPY, OBS, Known
 from nncompress.passes.statistics import Inputs
 
 
@@ -85,6 +85,14 @@ def pruned_by_output(
     values = view.undone(best, array.shape).astype(array.dtype)
     noise = float(np.square(values - array.astype(np.float64)).sum())
     return replace(plain, values=values, nonzeros=int(np.count_nonzero(values)), noise=noise)
+
+
+def thinned(weight: Weight, array: np.ndarray, share: float, known: Known) -> np.ndarray:
+    """The weight with that share of zeros, which move least of what it computes where its inputs are known."""
+    plain = keep_largest(array, share)
+    if plain.nonzeros < plain.nonzeros_before and isinstance(known.inputs, Inputs):
+        return pruned_by_output(weight, array, plain, known.inputs, OBS, None).values
+    return plain.values
 
 
 def _runs(view: MatrixView, weight: Weight) -> np.ndarray:

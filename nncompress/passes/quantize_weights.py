@@ -19,15 +19,18 @@ from nncompress.model.model import Model
 from nncompress.model.one_sign import fed_one_sign
 from nncompress.model.small_constants import find_small_constants
 from nncompress.model.weights import Weight
-from nncompress.numerics.affine import Quantized, quantize
+from nncompress.numerics.affine import Quantized, against, quantize
 from nncompress.numerics.equalise import equalised
 from nncompress.numerics.grid import Range
 from nncompress.numerics.half import HALVES
 from nncompress.numerics.saturation import KeptApart
 from nncompress.numerics.scales import Kind
+from nncompress.numerics.second_order import CROSSED
 from nncompress.passes.base import Stage, unfit
 from nncompress.passes.context import Context
 from nncompress.passes.encoding import Encoding, asked_grain, attached, block_problem, felt, in_half
+from nncompress.passes.option_types import Share
+from nncompress.passes.pruning import thinned
 from nncompress.passes.rules import RuledPass
 from nncompress.passes.saturating import kept_apart, said
 from nncompress.passes.second_order import (
@@ -40,11 +43,11 @@ from nncompress.passes.second_order import (
     rounded_anew,
 )
 from nncompress.passes.small_constants import halved
+from nncompress.passes.smallest import Gentler, smallest
 from nncompress.passes.statistics import BY_OUTPUT, Inputs, Needs
 from nncompress.results.record import Outcome, Rewritten
 
-_OF_INTEGERS = ("bits", "block", "symmetric", "granularity", "scales", "range", "method", "cpu")
-_SMALLEST_SHARE, _SMALL_SHARE = 0.001, 0.03  # of the bytes of all weights
+_OF_INTEGERS = ("bits", "sparsity", "block", "symmetric", "granularity", "scales", "range", "method", "cpu")
 _ONE_OF_THE_SMALLEST = "one of the smallest (--smallest same)"
 
 
@@ -60,6 +63,10 @@ class QuantizeWeights(RuledPass):
     bits: Literal[2, 3, 4, 5, 6, 7, 8] = 8
     """bits of one integer; fewer than 8 are packed without gaps (form folded, opset 11), 4 and 2 may be types of their
     own (form dequantize, opset 21 and 25)"""
+    sparsity: Share = field(default=0.0, metadata={"metavar": "SHARE"})
+    """share of the values of each weight that become zero before the others are rounded, 0 to 1 or in percent: with
+    calibration data those without which the others can best make up for the rest (obs), and these do; else the
+    smallest. Stored as a mask or as distances. Not of tables and constants that are used as they are"""
     dtype: Literal["int8", "uint8", "float16", "bfloat16"] = "int8"
     """type of the stored numbers"""
     symmetric: bool | None = field(default=None, metadata={"option": "--symmetric/--asymmetric"})
@@ -109,6 +116,8 @@ class QuantizeWeights(RuledPass):
         wrong = block_problem(self.block, self.granularity)
         if wrong:
             return wrong
+        if not 0 <= self.sparsity < 1:
+            return f"sparsity must be from 0 to below 1, not {self.sparsity}"
         changed = [name for name in _OF_INTEGERS if getattr(self, name) != getattr(type(self), name)]
         if self.dtype in HALVES and changed:
             return f"{' and '.join(changed)}: only for integers, and {self.dtype} is none"
@@ -119,7 +128,7 @@ class QuantizeWeights(RuledPass):
         integers = [variant for variant in self.variants() if variant.dtype not in HALVES]
         return Needs(
             inputs=any(variant.symmetric is None or variant.range == "mse" for variant in integers),
-            grams=any(by_products(variant.method, variant.bits) for variant in integers),
+            grams=any(by_products(variant.method, variant.bits) or variant.sparsity for variant in integers),
         )
 
     def spares(self, weight: Weight) -> str | None:
@@ -172,7 +181,9 @@ class QuantizeWeights(RuledPass):
         own = self.of(weight)
         if own.dtype in HALVES or weight.is_elementwise or weight.name in small:
             return False
-        return by_products(own.method, own.bits if preferred_form(weight.value) is None else 8)
+        if preferred_form(weight.value) is not None:
+            return by_products(own.method, 8)
+        return by_products(own.method, own.bits) or own.sparsity > 0
 
     def _small_constants(self, model: Model, context: Context) -> list[Outcome]:
         """What is stored in half precision of the constants that are no weights."""
@@ -182,25 +193,15 @@ class QuantizeWeights(RuledPass):
         found = [small for small in find_small_constants(model) if taking._reason_against(small.constant) is None]
         return halved(found, self.small_constants, self.elementwise_db, self.name, context)
 
-    def _smallest(self, weights: Sequence[Weight], context: Context) -> dict[str, Literal["float16", "8 bits"]]:
+    def _smallest(self, weights: Sequence[Weight], context: Context) -> dict[str, Gentler]:
         """Names of those that together make up so little that more bits cost next to nothing, and in what they are."""
         if self.smallest == "same" or self.dtype in HALVES:
             return {}
-        total = sum(weight.tensor.nbytes for weight in weights)
-        weights = [weight for weight in weights if self.rule_of(weight) is None]
-        halves = 0.0 if context.storing.form == "dequantize" else _SMALLEST_SHARE * total
-        others = 0.0 if self.bits == 8 else _SMALL_SHARE * total
-        found: dict[str, Literal["float16", "8 bits"]] = {}
-        for weight in sorted(weights, key=lambda weight: (weight.tensor.nbytes, weight.name)):
-            halves, others = halves - weight.tensor.nbytes, others - weight.tensor.nbytes
-            if max(halves, others) < 0:
-                break
-            if preferred_form(weight.value) is None:
-                found[weight.name] = "float16" if halves >= 0 else "8 bits"
-        return found
+        among = [weight for weight in weights if self.rule_of(weight) is None]
+        return smallest(weights, among, halves=context.storing.form != "dequantize", eights=self.bits < 8)
 
     def _encoded(
-        self, weight: Weight, context: Context, known: Known, *, small: Literal["float16", "8 bits"] | None = None
+        self, weight: Weight, context: Context, known: Known, *, small: Gentler | None = None
     ) -> str | Encoding:
         """What it becomes; or the reason to leave it alone."""
         array = weight.array()
@@ -211,7 +212,7 @@ class QuantizeWeights(RuledPass):
             return in_half(weight, array, self.dtype, context)
         why = self._reason_for_eight(weight, small) if self.bits < 8 else None
         if why is not None:
-            made = replace(self, bits=8, block=None, smallest="same")._encoded(weight, context, known)
+            made = replace(self, bits=8, sparsity=0.0, block=None, smallest="same")._encoded(weight, context, known)
             return made if isinstance(made, str) else replace(made, detail=f"{made.detail}: {why}")
         if small and not isinstance(half := in_half(weight, array, "float16", context), str):
             return replace(half, detail=f"float16: {_ONE_OF_THE_SMALLEST}")
@@ -247,11 +248,14 @@ class QuantizeWeights(RuledPass):
     ) -> tuple[Quantized, KeptApart]:
         """Its codes, and what it took that sums do not saturate."""
         dtype, grain, signed = weight.dtype.numpy(), self._grain(weight), self.dtype == "int8"
-        storing = context.storing.of(weight)
+        storing, exact = context.storing.of(weight), array
         standard = storing.takes_plain_scales
+        thins = self._thins(weight)
+        if thins:
+            array = thinned(weight, array, self.sparsity, known)
         quantized = functools.partial(
             quantize, channel_axes=grain.channel_axes, bits=self.bits, signed=signed, range_=self.range,
-            symmetric=True if self.symmetric is None and standard else self.symmetric, store=context.store,
+            symmetric=True if self.symmetric is None and (standard or thins) else self.symmetric, store=context.store,
             kinds=() if standard or weight.is_elementwise else self._kinds(storing.opset),
         )  # fmt: skip
         array, axis = array.reshape(grain.shape), grain.input_axis
@@ -268,10 +272,17 @@ class QuantizeWeights(RuledPass):
             and axis is not None
         ):
             made = equalised(array, made, axis, quantized, dtype, importance)
-        if isinstance(known.inputs, Inputs):
-            made = rounded_anew(array, made, known.inputs, known.threads, context.store)
+        if isinstance(known.inputs, Inputs) and by_products(self.method, self.bits):
+            crossed = 0.0 if thins else CROSSED  # what is left made up for that already
+            made = rounded_anew(array, made, known.inputs, known.threads, context.store, crossed)
+        if thins:
+            made = against(exact, made)
         made, apart = kept_apart(weight, array, made, importance, context, self.cpu)
         return replace(made, affine=replace(made.affine, shape=weight.shape)), apart
+
+    def _thins(self, weight: Weight) -> bool:
+        """Whether some of its values become zero."""
+        return self.sparsity > 0 and not weight.is_elementwise and preferred_form(weight.value) is None
 
     def _grain(self, weight: Weight) -> Grain:
         return asked_grain(weight, self.granularity, None if weight.is_elementwise else self.block)
@@ -291,4 +302,5 @@ class QuantizeWeights(RuledPass):
         kind = self.dtype if self.bits == 8 else f"{self.bits} bits"
         elements = weight.size // made.affine.scale.size
         grain = f"per block of {elements}" if elements <= (self.block or 0) else grain
+        kind += f", {1 - made.affine.nonzeros / weight.size:.0%} zeros" if self._thins(weight) else ""
         return f"{kind}, {'symmetric' if made.symmetric else 'asymmetric'}, {grain}{second}"

@@ -24,13 +24,14 @@ def kept_apart(
     context: Context,
     cpu: str,
 ) -> tuple[Quantized, KeptApart]:
-    """Codes for sums of two products in 16 bits, where there will be any: safe (portable), or counted (native)."""
+    """Codes for sums of two products in 16 bits, where there will be any: safe (portable, or where this processor
+    adds so), or counted."""
     form = preferred_form(weight.value) or ("integer" if context.storing.form == "integer" else None)
     in_integers = form in _MULTIPLIED and cheapest(weight, made.affine, context.storing).form.name == form
     if not made.affine.signed or not in_integers:
         return made, KeptApart()
     orders = tuple(filter(None, dict.fromkeys(summed_axes(use) for use in weight.uses)))
-    if cpu == "native":
+    if cpu == "native" and not context.adds_in_16_bits:
         return made, pairs_left(made.affine.codes.load(), orders)
     return without_saturation(array, made, orders, context.store, importance)
 

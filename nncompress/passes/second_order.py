@@ -14,7 +14,7 @@ from nncompress.model.weights import Weight
 from nncompress.numerics.affine import Affine, Quantized
 from nncompress.numerics.grid import levels
 from nncompress.numerics.held import Store
-from nncompress.numerics.second_order import Codes, Levels, Pinned, Quadratic, Table, rounded
+from nncompress.numerics.second_order import CROSSED, Codes, Levels, Pinned, Quadratic, Table, rounded
 from nncompress.numerics.shared import Shared
 from nncompress.passes.context import Context
 from nncompress.passes.parallel import in_parallel
@@ -72,14 +72,16 @@ def encoded_in_order(
         yield from in_parallel([weight for weight, _ in batch], with_known, context.threads)
 
 
-def rounded_anew(array: np.ndarray, made: Quantized, inputs: Inputs, threads: int, store: Store) -> Quantized:
+def rounded_anew(
+    array: np.ndarray, made: Quantized, inputs: Inputs, threads: int, store: Store, crossed: float = CROSSED
+) -> Quantized:
     """The same scales and zero points with the codes that leave most of what `array`, of the shape of the codes,
-    computes: never worse on the samples than the codes that are there."""
+    computes: never worse on the samples than the codes that are there. `crossed`: see Quadratic.of."""
     affine = made.affine
     scale = affine.scale if affine.input_scale is None else affine.scale * affine.input_scale
     step, zero = _matrix(scale, affine.codes_shape, inputs), _matrix(_zero_of(affine), affine.codes_shape, inputs)
     codes = Codes(step, zero, *levels(affine.bits, signed=affine.signed, symmetric=made.symmetric))
-    best, noise = _rounded(array, affine.decode(), codes, inputs, threads)
+    best, noise = _rounded(array, affine.decode(), codes, inputs, threads, crossed)
     whole = inputs.view.undone(np.rint(best / _turned(step)) + _turned(zero), affine.codes_shape).astype(
         affine.code_type
     )
@@ -100,12 +102,14 @@ def shared_anew(array: np.ndarray, made: Shared, inputs: Inputs, threads: int, s
 
 
 def _rounded(
-    array: np.ndarray, start: np.ndarray, levels: Levels, inputs: Inputs, threads: int
+    array: np.ndarray, start: np.ndarray, levels: Levels, inputs: Inputs, threads: int, crossed: float = CROSSED
 ) -> tuple[np.ndarray, float]:
     """The best values as a matrix, and the sum of the squares of what is lost."""
     exact, first = inputs.view.of(array).astype(np.float64), inputs.view.of(start).astype(np.float64)
     pinned = Pinned(levels, _turned((exact == 0) & (first == 0)))
-    best = rounded(Quadratic.of(exact, inputs.gram), pinned if pinned.zero.any() else levels, first, threads)
+    best = rounded(
+        Quadratic.of(exact, inputs.gram, crossed=crossed), pinned if pinned.zero.any() else levels, first, threads
+    )
     return best, float(np.square(best - exact).sum())
 
 

@@ -6,7 +6,7 @@ A statistic that a pass comes to need is a field of `Needs`, an accumulator in n
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -98,7 +98,7 @@ class Calibration(Protocol):
         """For each of `weights` the mean squares of what it is multiplied by in `model`, broadcasting against it; or
         the reason why they are not known."""
 
-    def output_errors(self, models: Sequence[Model]) -> list[float]:
+    def output_errors(self, models: Iterable[Model]) -> list[float]:
         """Of each state of the model |difference| / |original|, of the output where that is largest."""
 
     def ranges(self, model: Model, names: Sequence[str], estimator: Estimator) -> Mapping[str, ActivationRange | str]:

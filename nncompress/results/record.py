@@ -126,6 +126,7 @@ class Fidelity:
     identical: bool  # every element equal in all feeds
     nothing_finite: bool = False  # of floats, no element that is finite in both: nothing was measured
     samples: Samples | None = None  # None: not measured
+    top1_rows: int | None = None  # that top1_agreement is a share of
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
 from datetime import UTC, datetime
@@ -34,6 +35,13 @@ def environment() -> Environment:
         cores=os.cpu_count() or 1,
         made_at=_now().strftime("%Y-%m-%dT%H:%M:%SZ"),
     )
+
+
+@functools.cache
+def adds_in_16_bits() -> bool:
+    """True for an x86 processor without VNNI, on which sums of two products of 8-bit integers saturate."""
+    _, flags = _cpu()
+    return "avx2" in flags and not flags & {"avx512_vnni", "avx_vnni"}
 
 
 def _now() -> datetime:

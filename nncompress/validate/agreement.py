@@ -80,13 +80,14 @@ class Agreement:
             return Fidelity(None, None, None, None, share, identical, samples=samples)
         if total["finite"] == 0:
             return Fidelity(None, None, None, None, None, identical, nothing_finite=True, samples=samples)
-        top1 = total["same_top"] / total["tops"] if total["tops"] else None
+        rows = int(total["tops"]) or None
+        top1 = total["same_top"] / total["tops"] if rows else None
         if total["rr"] == 0:
-            return Fidelity(None, None, None, total["largest"], top1, identical, samples=samples)
+            return Fidelity(None, None, None, total["largest"], top1, identical, samples=samples, top1_rows=rows)
         relative = math.sqrt(total["ee"] / total["rr"])
         sqnr = 10 * math.log10(total["rr"] / total["ee"]) if total["ee"] > 0 else None
         cosine = 1.0 if identical else _cosine(total)
-        return Fidelity(cosine, sqnr, relative, total["largest"], top1, identical, samples=samples)
+        return Fidelity(cosine, sqnr, relative, total["largest"], top1, identical, samples=samples, top1_rows=rows)
 
     def _table(self) -> Table:
         if len(self._tables) > 1:

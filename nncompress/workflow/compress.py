@@ -35,6 +35,8 @@ from nncompress.workflow.proof import Opened, Proof, Stopwatch, _complaint, chec
 from nncompress.workflow.raised_check import SameOutputs
 from nncompress.workflow.trials import Trials
 
+Choosing = Callable[[Sequence[Pass], Trials, Limits], Chosen]
+
 
 @dataclass(frozen=True)
 class Writing:
@@ -59,16 +61,18 @@ def compress_file(
     source: Path, target: Path, passes: Sequence[Pass], *, command: str,
     proof: Proof = Proof(), writing: Writing = Writing(), limits: Limits = Limits(),
     calibrating: Calibrating = Calibrating(), limit_sources: Mapping[str, str] = MappingProxyType({}),
-    settled: Callable[[tuple[Pass, ...]], None] | None = None,
+    settled: Callable[[tuple[Pass, ...]], None] | None = None, choosing: Choosing | None = None,
 ) -> Report:  # fmt: skip
     """Compresses `source` to `target`. The report says if a gate failed, and then nothing is kept unless asked for.
-    `limit_sources`: {limit: the file that set it}; `settled` is told the passes with what was to be measured decided.
+    `limit_sources`: {limit: the file that set it}; `choosing` decides what the passes leave to be measured; `settled`
+    is told the passes that were decided on.
 
     Raises UsageError, InputError (source or data), NoOutputError (nothing changed, larger, refused by a runtime).
     """
     watch, here = Stopwatch(), environment()
     check_passes(passes, calibrated=calibrating.samples is not None or proof.data is not None)
-    labelled = replace(limits, max_drop=None) if is_mixed(passes) else limits  # which does without
+    choosing = choosing or (choose if is_mixed(passes) else None)
+    labelled = limits if choosing is None else replace(limits, max_drop=None)  # which does without
     check_limits(labelled, proof, limit_sources)
     with ExitStack() as stack:
         with watch.stage("load"):
@@ -82,7 +86,8 @@ def compress_file(
             proved = proved if samples is None or samples.proof is None else proved.on(samples.proof)
         with watch.stage("compress"), _hashed_meanwhile(original):
             trials = _trials(writing, proved, samples)
-            chosen = choose(passes, trials, limits) if is_mixed(passes) else Chosen(tuple(passes))
+            chosen = Chosen(tuple(passes)) if choosing is None else choosing(passes, trials, limits)
+            proved = proved if chosen.proof is None else proved.on(chosen.proof)
             if settled is not None:
                 settled(chosen.passes)
             compressed = _made(original, chosen, trials, writing)
@@ -103,7 +108,7 @@ def compress_file(
             original.check_in_place()  # onnxruntime has opened it by its path
         lines = with_graph_line(compressed.lines, reference.file_bytes, candidate.file_bytes, compressed.outcomes)
         comparison = Comparison(reference, candidate, run)
-        requests = replace(_requests(writing, compressed, samples), chosen=is_mixed(passes))
+        requests = replace(_requests(writing, compressed, samples), chosen=choosing is not None)
         verdict = judge(comparison, limits, lines, writing.aim, requests, limit_sources)
         written = not writing.dry_run and (verdict.level != "fail" or writing.keep_failed)
         if written:
@@ -128,7 +133,7 @@ def _trials(writing: Writing, proved: Opened, samples: Samples | None) -> Trials
 
 def _made(original: Model, chosen: Chosen, trials: Trials, writing: Writing) -> Compressed:
     """The result as it is written."""
-    compressed = with_reasons(trials.compressed(chosen.passes), chosen.reasons)
+    compressed = with_reasons(trials.compressed(chosen.passes), chosen)
     _require_change(original, compressed, ["names alone are no reason for another file"] if writing.strip else [])
     if writing.strip:
         strip(compressed.model)

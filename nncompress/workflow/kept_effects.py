@@ -44,15 +44,16 @@ def key_of_trials(trials: Trials) -> str:
     assert feeds is not None, "trials are run"
     files = [file.sha256() for file in trials.proved.model.files]
     how = [trials.form, trials.target, list(proof.metrics), proof.metric_output, here.nncompress, here.onnxruntime]
-    return _digest([files, digest_of_all(feeds), how])
+    return digest_of_parts([files, digest_of_all(feeds), how])
 
 
 def key_of_passes(of_trials: str, passes: Sequence[Pass]) -> str:
     """SHA-256 of one of the trials."""
-    return _digest([of_trials, [described(step) for step in passes]])
+    return digest_of_parts([of_trials, [described(step) for step in passes]])
 
 
-def _digest(content: object) -> str:
+def digest_of_parts(content: object) -> str:
+    """SHA-256 of what JSON can say."""
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 

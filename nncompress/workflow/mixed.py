@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from nncompress.errors import NoOutputError, UsageError, need_not_repeat
+from nncompress.feeds.feeds import Feeds
 from nncompress.model.units import Unit, find_units, microseconds_by_unit
 from nncompress.passes.base import Pass, Stage
 from nncompress.passes.quantize_activations import QuantizeActivations
@@ -41,6 +42,8 @@ class Chosen:
     passes: tuple[Pass, ...]
     reasons: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    by: str = QuantizeActivations.name  # the pass that the reasons are about
+    proof: Feeds | None = None  # on which the result has to prove itself; None: on all
 
 
 def is_mixed(passes: Iterable[Pass]) -> bool:
@@ -59,11 +62,12 @@ def choose(passes: Sequence[Pass], trials: Trials, limits: Limits) -> Chosen:
     return Chosen((*search.passes_of(best.mix), *corrections), reasons, (search.note(best),))
 
 
-def with_reasons(compressed: Compressed, reasons: Mapping[str, str]) -> Compressed:
-    """The same where the ledger says of each weight why it is multiplied so."""
+def with_reasons(compressed: Compressed, chosen: Chosen) -> Compressed:
+    """The same where the ledger says of each weight why it is multiplied or stored so."""
+    reasons = chosen.reasons
 
     def explained(outcome: Outcome) -> Outcome:
-        reason = reasons.get(outcome.subject) if outcome.by == QuantizeActivations.name else None
+        reason = reasons.get(outcome.subject) if outcome.by == chosen.by else None
         if reason is None:
             return outcome
         return replace(outcome, reason=reason) if isinstance(outcome, Skipped) else replace(
@@ -72,9 +76,9 @@ def with_reasons(compressed: Compressed, reasons: Mapping[str, str]) -> Compress
 
     def all_of(line: LedgerLine) -> tuple[Outcome, ...]:
         outcomes = tuple(map(explained, line.outcomes))
-        if line.name not in reasons or any(outcome.by == QuantizeActivations.name for outcome in outcomes):
+        if line.name not in reasons or any(outcome.by == chosen.by for outcome in outcomes):
             return outcomes
-        return (Skipped(line.name, QuantizeActivations.name, reasons[line.name]), *outcomes)
+        return (Skipped(line.name, chosen.by, reasons[line.name]), *outcomes)
 
     lines = (replace(line, outcomes=all_of(line)) for line in compressed.lines)
     return replace(compressed, lines=tuple(lines), outcomes=tuple(map(explained, compressed.outcomes)))

@@ -31,6 +31,7 @@ from nncompress.results.record import LedgerLine, Outcome, Rewritten, SizeStep, 
 from nncompress.results.rules.on_requests import KeptOpset
 from nncompress.results.units import format_counted
 from nncompress.results.weight_values import WeightValues
+from nncompress.runtime.environment import adds_in_16_bits
 from nncompress.workflow.chain_error import chain_errors
 from nncompress.workflow.ledger import GRAPH, OTHER_CONSTANTS, Ledger, output_error
 from nncompress.workflow.prepare import Prepared, Preparing, prepare, with_constants
@@ -92,7 +93,7 @@ def compress_graph(
     check_passes(passes, calibrated=samples is not None)
     prepared = prepare(model, passes, form, preparing)
     storing = Storing(prepared.model.opset, form, target, keep_metadata=keep_metadata)
-    context = Context(storing, threads=threads, draft=draft)
+    context = Context(storing, threads=threads, draft=draft, adds_in_16_bits=adds_in_16_bits())
     applied = apply_passes(prepared.model, passes, context, samples=samples, cache=cache)
     if not applied.changed:
         frozen = with_constants(model, preparing) if preparing.freeze_inputs else Prepared(model)

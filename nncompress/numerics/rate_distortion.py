@@ -1,0 +1,153 @@
+"""What a matrix would lose of what it computes with fewer bits and more zeros: measured on a part of its outputs.
+
+No output has to do with another but in where zeros go, so that a part of them stands for all. With W the matrix, H the
+products of its inputs, and Z and Q what pruning and rounding make of it,
+
+    loss = tr((Q - W) H (Q - W)^T) / tr(W H W^T).
+
+What error feedback gains over rounding to the nearest is measured with 3 bits, and taken to be the same with others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from nncompress.numerics.affine import Quantized, quantize
+from nncompress.numerics.gram import Gram
+from nncompress.numerics.grid import levels
+from nncompress.numerics.held import Store
+from nncompress.numerics.obs import Scaled, pruned, smallest_of_all
+from nncompress.numerics.second_order import Codes, Factor, Pinned, Quadratic, rounded
+
+_OUTPUTS = 64  # of all groups together
+_PROBED_BITS, _PROBED_ZEROS = 3, 0.7
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A way to store a matrix: integers of so many bits, of which a share was made zero before."""
+
+    bits: int
+    sparsity: float
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What that loses, the share of its codes that are not zero, and whether it needs zero points."""
+
+    kind: Kind
+    loss: float
+    density: float
+    shifted: bool
+
+
+def losses(matrix: np.ndarray, gram: Gram | None, kinds: Sequence[Kind]) -> list[Loss]:
+    """Of `matrix` [groups, outputs, inputs] in each way. Without `gram`, inputs count as much as each other, and codes
+    are the nearest ones."""
+    part = _Part.of(matrix.astype(np.float64), gram)
+    if part.signal <= 0:
+        return [Loss(kind, 0.0, 1.0, shifted=False) for kind in kinds]
+    found = []
+    for sparsity in sorted({kind.sparsity for kind in kinds}):
+        thin = part.thinned(sparsity)
+        lost, gain = part.error(thin), part.gain(sparsity)
+        for bits in sorted({kind.bits for kind in kinds if kind.sparsity == sparsity}):
+            made, values = part.nearest(thin, bits, sparse=sparsity > 0)
+            whole = lost + gain * max(part.error(values) - lost, 0.0)
+            density = float(np.count_nonzero(values) / values.size)
+            found.append(Loss(Kind(bits, sparsity), whole / part.signal, density, made.affine.zero_point is not None))
+    return found
+
+
+def error_share(matrix: np.ndarray, other: np.ndarray, gram: Gram | None) -> float:
+    """The loss of `other` in the place of `matrix`."""
+    whole = _Part(matrix.astype(np.float64), gram)
+    return whole.error(other.astype(np.float64)) / whole.signal if whole.signal > 0 else 0.0
+
+
+class _Part:
+    """Some outputs of a matrix, and what is known of its inputs."""
+
+    def __init__(self, matrix: np.ndarray, gram: Gram | None) -> None:
+        self._matrix = matrix
+        self._quadratic = None if gram is None else Quadratic.of(matrix, gram, crossed=0.0)
+        self._scaled: Scaled | None = None
+        self._factor: Factor | None = None
+        self._gains: dict[bool, float] = {}
+        self.signal = self.error(np.zeros_like(matrix))
+
+    @classmethod
+    def of(cls, matrix: np.ndarray, gram: Gram | None) -> _Part:
+        """An even selection."""
+        groups, outputs, _ = matrix.shape
+        some = _evenly(groups, _OUTPUTS)
+        own = None if gram is None else Gram(
+            gram.count, gram.own[some], None, gram.mean[some], gram.mean_before[some]
+        )  # fmt: skip
+        return cls(matrix[some][:, _evenly(outputs, max(1, _OUTPUTS // len(some)))], own)
+
+    def error(self, other: np.ndarray) -> float:
+        moved = other - self._matrix
+        return float((moved * (moved if self._quadratic is None else moved @ self._quadratic.h)).sum())
+
+    def thinned(self, sparsity: float) -> np.ndarray:
+        """With that share of zeros, and the others as they make up best for them."""
+        if sparsity == 0 or self._quadratic is None:
+            return self._matrix
+        self._scaled = self._scaled or Scaled.of(self._quadratic)
+        mask = smallest_of_all(round(sparsity * self._matrix.size))
+        return pruned(self._quadratic, self._matrix, mask, self._scaled)
+
+    def nearest(self, thin: np.ndarray, bits: int, *, sparse: bool) -> tuple[Quantized, np.ndarray]:
+        """Rounded to the nearest, and the values of that."""
+        groups, outputs, inputs = thin.shape
+        rows, importance = thin.reshape(groups * outputs, inputs).astype(np.float32), None
+        if self._quadratic is not None:
+            each = np.einsum("gjj->gj", self._quadratic.h)
+            importance = np.repeat(each, outputs, axis=0).astype(np.float32)
+        made = quantize(
+            rows, (0,), bits=bits, signed=True, symmetric=True if sparse else None, range_="mse", store=Store(),
+            importance=importance,
+        )  # fmt: skip
+        return made, made.affine.decode().reshape(thin.shape).astype(np.float64)
+
+    def gain(self, sparsity: float) -> float:
+        """What error feedback leaves of the error of rounding to the nearest."""
+        quadratic, sparse = self._quadratic, sparsity > 0
+        if quadratic is None:
+            return 1.0
+        if sparse not in self._gains:
+            thin = self.thinned(_PROBED_ZEROS if sparse else 0.0)
+            made, values = self.nearest(thin, _PROBED_BITS, sparse=sparse)
+            self._factor = self._factor or Factor.of(quadratic.h, np.float32)
+            own = Quadratic(quadratic.h, thin @ quadratic.h)
+            best = rounded(own, _codes_of(made, thin), values, factor=self._factor)
+            lost = self.error(thin)
+            before, after = self.error(values) - lost, self.error(best) - lost
+            self._gains[sparse] = min(max(after / before, 0.0), 1.0) if before > 0 else 1.0
+        return self._gains[sparse]
+
+
+def _codes_of(made: Quantized, thin: np.ndarray) -> Codes | Pinned:
+    affine = made.affine
+    zero = np.zeros(1) if affine.zero_point is None else affine.zero_point.astype(np.float64)
+    step, shift = (
+        np.broadcast_to(each, affine.codes_shape).reshape(thin.shape).transpose(0, 2, 1)
+        for each in (affine.scale.astype(np.float64), zero)
+    )
+    codes = Codes(step, shift, *levels(affine.bits, signed=True, symmetric=made.symmetric))
+    zeros = (thin == 0).transpose(0, 2, 1)
+    return Pinned(codes, zeros) if zeros.any() else codes
+
+
+def _evenly(count: int, most: int) -> np.ndarray:
+    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(np.intp))
+
+
+def kinds_of(bits: Iterable[int], sparse_bits: Iterable[int], shares: Iterable[float]) -> list[Kind]:
+    """Dense ones, and those with zeros."""
+    shares = list(shares)
+    return [*(Kind(b, 0.0) for b in bits), *(Kind(b, share) for b in sparse_bits for share in shares)]

@@ -1,0 +1,85 @@
+"""What a search measured: what each weight may become, and whole models; kept between searches as JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+
+from pydantic import TypeAdapter, ValidationError
+
+from nncompress.errors import InputError
+from nncompress.results.spent import Losses
+from nncompress.results.units import format_counted, format_share
+
+SEARCH_SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Rate:
+    """One way to store a weight."""
+
+    bits: int  # 16: half precision
+    sparsity: float  # share of zeros that are made
+    size_bytes: int  # in the file, expected
+    loss: float  # squared relative error of the outputs that it alone is expected to cause
+
+    @property
+    def options(self) -> tuple[tuple[str, object], ...]:
+        """Of the pass that stores it so."""
+        if self.bits == 16:
+            return (("dtype", "float16"),)
+        zeros = (("sparsity", self.sparsity),) if self.sparsity else ()
+        return (("bits", self.bits), *zeros)
+
+    def __str__(self) -> str:
+        """For people."""
+        if self.bits == 16:
+            return "float16"
+        zeros = f" and {format_share(self.sparsity)} zeros" if self.sparsity else ""
+        return f"{format_counted(self.bits, 'bit')}{zeros}"
+
+
+@dataclass(frozen=True)
+class Rated:
+    """A weight with what it may become, the smallest first."""
+
+    name: str
+    size_bytes: int  # as it is
+    rates: tuple[Rate, ...]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A whole model that was built and run."""
+
+    size_bytes: int
+    losses: Losses
+
+
+@dataclass(frozen=True)
+class Searched:
+    """All that was measured, by SHA-256 of all that bears on it."""
+
+    rates: dict[str, tuple[Rated, ...]] = field(default_factory=dict)
+    models: dict[str, Measured] = field(default_factory=dict)
+
+
+_SEARCHED: TypeAdapter[Searched] = TypeAdapter(Searched)
+
+
+def searched_json(searched: Searched) -> str:
+    """What read_searched reads."""
+    return json.dumps({"schema_version": SEARCH_SCHEMA_VERSION, "search": asdict(searched)}) + "\n"
+
+
+def read_searched(text: str) -> Searched:
+    """Raises InputError for anything that searched_json did not write."""
+    try:
+        tree = json.loads(text)
+        if not isinstance(tree, dict) or tree.get("schema_version") != SEARCH_SCHEMA_VERSION:
+            raise InputError("nothing that a search of this nncompress has measured")
+        return _SEARCHED.validate_python(tree.get("search"))
+    except ValidationError as error:
+        raise InputError("what a search has measured is damaged") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"not JSON: {error}") from error

@@ -1,0 +1,278 @@
+"""Chooses for each weight how it is stored: the smallest model that loses no more than it may, or the best of a size.
+
+What each weight may become, and what that is expected to lose, is measured once (see rates.py), and kept in a file that
+is named. A knapsack makes of it the smallest mix for any expected loss. Mixes are built as they will be in the end and run
+on one half of the data, and the expected loss that is as much as allowed is found by bisection; on the other half the
+result has to prove itself.
+"""
+
+from __future__ import annotations
+
+import glob
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from nncompress.errors import NoOutputError, UsageError
+from nncompress.feeds.feeds import Feeds
+from nncompress.feeds.split import halves
+from nncompress.numerics.allocation import cheapest_within
+from nncompress.onnx_file.write import written_bytes
+from nncompress.passes.base import Pass, Stage
+from nncompress.passes.quantize_weights import QuantizeWeights
+from nncompress.passes.rules import Rule
+from nncompress.progress import at
+from nncompress.results.limits import Limits
+from nncompress.results.searched import Measured, Rate, Rated
+from nncompress.results.spent import UNLABELLED_ERROR, Losses
+from nncompress.results.units import format_bytes, format_counted, format_share
+from nncompress.workflow.kept_search import KeptSearch
+from nncompress.workflow.mixed import Chosen
+from nncompress.workflow.rates import measured_rates
+from nncompress.workflow.trials import Trials
+
+_MOST_TRIED, _MOST_JUDGED = 9, 3
+_FIRST_ERROR = 2 * UNLABELLED_ERROR  # that the first mix is expected to have
+_CLOSE = 1.15  # expected losses squared that are as good as the same
+_FARTHEST = 16.0  # from one mix to the next
+_LEAST_SAVED = 0.005  # of the size, for which another mix is built
+_NEAR_SIZE, _MOST_SIZES = 0.99, 4
+
+
+@dataclass(frozen=True)
+class Searching:
+    """How a search is done."""
+
+    seconds: float = math.inf
+    kept: KeptSearch = field(default_factory=KeptSearch)
+    stops: Callable[[], bool] = lambda: False  # asked to end with the best so far
+
+
+@dataclass(frozen=True)
+class Mix:
+    """A rate for each weight, by its number."""
+
+    rates: tuple[Rate, ...]
+
+    @property
+    def expected(self) -> float:
+        """Squared relative error of the outputs."""
+        return sum(rate.loss for rate in self.rates)
+
+    @property
+    def size_bytes(self) -> int:
+        """Of the weights, expected."""
+        return sum(rate.size_bytes for rate in self.rates)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A mix that was built and run: how much of the limits it spends (1: all), and its size in a file."""
+
+    mix: Mix
+    spent: float
+    size_bytes: int
+
+    @property
+    def holds(self) -> bool:
+        return self.spent <= 1
+
+
+def choose_smallest(passes: Sequence[Pass], trials: Trials, limits: Limits, searching: Searching) -> Chosen:
+    """Passes with a rule for each weight. `passes`: one QuantizeWeights, and corrections after it.
+
+    Raises UsageError where nothing says what may be lost, or there are no data.
+    """
+    _check(trials, limits)
+    proved = trials.proved
+    assert proved.feeds is not None, "checked"
+    searched, judged = halves(proved.feeds)
+    quiet = replace(proved.proof, seconds=0.0, exact=False)
+    search = _Search(passes, replace(trials, proved=proved.on(searched, quiet)), limits, searching)
+    best = search.of_size(limits.max_size) if _bounds_size_alone(limits) else search.smallest()
+    best = search.judged(best, replace(trials, proved=proved.on(judged, quiet)))
+    return Chosen(
+        search.passes_of(best.mix), search.reasons(best.mix), (search.note(best, searched, judged),),
+        by=QuantizeWeights.name, proof=judged,
+    )  # fmt: skip
+
+
+def _check(trials: Trials, limits: Limits) -> None:
+    if trials.proved.session is None or trials.proved.feeds is None or trials.samples is None:
+        raise UsageError("auto runs models to choose: leave out --no-validate")
+    if trials.proved.feeds.synthetic:
+        raise UsageError("auto needs --data: samples on which it is measured what is lost")
+    if trials.samples.synthetic:
+        raise UsageError("auto needs real samples to calibrate on, not made-up ones: name them with --calibration")
+    if not (_bounds_loss(limits) or limits.max_size is not None):
+        raise UsageError('auto needs a limit to keep, such as --max-drop "0.5 %", --min-sqnr 30 or --max-size "2 MB"')
+
+
+def _bounds_loss(limits: Limits) -> bool:
+    return limits.max_drop is not None or limits.min_sqnr is not None or limits.min_cosine is not None
+
+
+def _bounds_size_alone(limits: Limits) -> bool:
+    return limits.max_size is not None and not _bounds_loss(limits)
+
+
+class _Search:
+    """What was tried."""
+
+    def __init__(self, passes: Sequence[Pass], trials: Trials, limits: Limits, searching: Searching) -> None:
+        self._started = time.monotonic()
+        (self._step,) = (step for step in passes if isinstance(step, QuantizeWeights))
+        self._after = tuple(step for step in passes if step.stage == Stage.CORRECTIONS)
+        self._trials, self._limits, self._searching = trials, limits, searching
+        self._rated = searching.kept.rates(trials, self._step, lambda: measured_rates(trials, self._step))
+        if not self._rated:
+            raise NoOutputError("nothing could be compressed: it has no weights that are stored as floats")
+        self._tried: list[Found] = []
+        self._longest = 0.0
+
+    # -------------------------------------------------------------------------------------------- searches
+    def smallest(self) -> Found:
+        """The smallest that was found to keep the limits; where none does, the one that spends least of them."""
+        low: float | None = None  # expected loss, squared, that is allowed
+        high: float | None = None  # that is not
+        target = _FIRST_ERROR**2
+        while len(self._tried) < _MOST_TRIED:
+            mix = self._within(target)
+            found = self._try(mix)
+            low, high = (max(low or 0.0, mix.expected), high) if found.holds else (low, min(high or math.inf, target))
+            next_target = self._next(found, low, high)
+            if next_target is None or self._is_over():
+                break
+            target = next_target
+        holding = [found for found in self._tried if found.holds]
+        if not holding:
+            return min(self._tried, key=lambda found: (found.spent, found.size_bytes))
+        return min(holding, key=lambda found: found.size_bytes)
+
+    def of_size(self, most: int | None) -> Found:
+        """The one of least expected loss that is no larger."""
+        assert most is not None, "the caller has seen to it"
+        besides = 0  # bytes of the file that are no weights, as far as is known
+        for _ in range(_MOST_SIZES):
+            found = self._try(self._of_bytes(most - besides))
+            besides += found.size_bytes - found.mix.size_bytes - besides
+            if _NEAR_SIZE * most <= found.size_bytes <= most or self._is_over():
+                break
+        fitting = [found for found in self._tried if found.size_bytes <= most]
+        if not fitting:
+            return min(self._tried, key=lambda found: found.size_bytes)
+        return min(fitting, key=lambda found: found.mix.expected)
+
+    def judged(self, best: Found, judging: Trials) -> Found:
+        """`best`, or the next larger that keeps the limits on the other data as well; where none does, the one that
+        spends least of them."""
+        tried = [found for found in self._tried if found.holds and found.size_bytes > best.size_bytes]
+        ranked = [best, *sorted(tried, key=lambda found: found.size_bytes)][:_MOST_JUDGED]
+        judged: list[tuple[float, int]] = []
+        for number, found in enumerate(ranked):
+            at("judging the best on the other half of the data")
+            spends = self._measured(found.mix, judging).losses.spent(self._limits)
+            if spends <= 1 or not _bounds_loss(self._limits):
+                return found
+            judged.append((spends, number))
+        return ranked[min(judged)[1]]
+
+    def _next(self, found: Found, low: float | None, high: float | None) -> float | None:
+        """The expected loss of the next mix; None where that would be none that is worth it."""
+        if low is None or high is None:
+            if (found.holds and self._is_extreme(found.mix, 0)) or (
+                not found.holds and self._is_extreme(found.mix, -1)
+            ):
+                return None
+            step = _FARTHEST if found.spent <= 0 else min(max((0.95 / found.spent) ** 2, 1 / _FARTHEST), _FARTHEST)
+            return found.mix.expected * (max(step, 2.0) if found.holds else min(step, 0.5))
+        middle = math.sqrt(low * high)
+        smaller, larger = self._within(high).size_bytes, self._within(low).size_bytes
+        if high < _CLOSE * low or larger - smaller < _LEAST_SAVED * larger:
+            return None
+        return middle
+
+    def _is_extreme(self, mix: Mix, place: int) -> bool:
+        """True for the smallest (0) or the largest (-1) rate of every weight."""
+        return all(rate is rated.rates[place] for rate, rated in zip(mix.rates, self._rated, strict=True))
+
+    def _is_over(self) -> bool:
+        left = self._searching.seconds - (time.monotonic() - self._started)
+        return self._searching.stops() or left < self._longest
+
+    # -------------------------------------------------------------------------------------------- mixes
+    def _within(self, expected: float) -> Mix:
+        """The smallest of no more expected loss."""
+        return self._best(lambda rate: rate.size_bytes, lambda rate: rate.loss, expected)
+
+    def _of_bytes(self, most: float) -> Mix:
+        """The one of least expected loss of so many bytes."""
+        return self._best(lambda rate: rate.loss, lambda rate: rate.size_bytes, most)
+
+    def _best(self, cost: Callable[[Rate], float], use: Callable[[Rate], float], budget: float) -> Mix:
+        costs = [[cost(rate) for rate in rated.rates] for rated in self._rated]
+        uses = [[use(rate) for rate in rated.rates] for rated in self._rated]
+        places = cheapest_within(costs, uses, budget)
+        return Mix(tuple(rated.rates[place] for rated, place in zip(self._rated, places, strict=True)))
+
+    def passes_of(self, mix: Mix) -> tuple[Pass, ...]:
+        """With a rule for each weight."""
+        rules = (
+            Rule(glob.escape(rated.name), options=rate.options)
+            for rated, rate in zip(self._rated, mix.rates, strict=True)
+        )
+        return (replace(self._step, rules=(*rules, *self._step.rules)), *self._after)
+
+    def _try(self, mix: Mix) -> Found:
+        """Builds and runs it; one that was tried before, maybe in another run, is not run again."""
+        at(f"trying model {len(self._tried) + 1}{self._so_far()}")
+        started = time.monotonic()
+        measured = self._measured(mix, self._trials)
+        found = Found(mix, measured.losses.spent(self._limits), measured.size_bytes)
+        self._tried.append(found)
+        self._longest = max(self._longest, time.monotonic() - started)
+        return found
+
+    def _measured(self, mix: Mix, trials: Trials) -> Measured:
+        passes = self.passes_of(mix)
+        return self._searching.kept.model(trials, passes, lambda: _measured(trials, passes))
+
+    # -------------------------------------------------------------------------------------------- words
+    def _so_far(self) -> str:
+        holding = [found.size_bytes for found in self._tried if found.holds]
+        return f", {format_bytes(min(holding))} so far" if holding else ""
+
+    def reasons(self, mix: Mix) -> Mapping[str, str]:
+        """For each weight what was chosen, and what the next smaller choice would save and lose."""
+        total = mix.expected
+        return {
+            rated.name: _reason(rated, rate, total) for rated, rate in zip(self._rated, mix.rates, strict=True)
+        }  # fmt: skip
+
+    def note(self, best: Found, searched: Feeds, judged: Feeds) -> str:
+        """What was done, in a sentence."""
+        how = (
+            f"the best of {format_counted(len(self._tried), 'model')} that {'was' if len(self._tried) == 1 else 'were'}"
+        )
+        where = f"tried on {len(searched)} feeds of {searched.origin}; the other {len(judged)} prove the result"
+        spends = (
+            f"spends {format_share(best.spent)} of what it may lose there" if math.isfinite(best.spent) else "fails"
+        )
+        return f"{how} {where}: {spends}, {format_bytes(best.size_bytes)}"
+
+
+def _measured(trials: Trials, passes: Sequence[Pass]) -> Measured:
+    compressed = trials.compressed(passes)
+    return Measured(written_bytes(compressed.model), Losses.of(trials.run(compressed.model)))
+
+
+def _reason(rated: Rated, rate: Rate, total: float) -> str:
+    place = rated.rates.index(rate)
+    share = f"{format_share(rate.loss / total)} of the expected loss" if total > 0 else "nothing lost"
+    if place == 0:
+        return f"{share}; there is no smaller choice"
+    smaller = rated.rates[place - 1]
+    saved = format_bytes(rate.size_bytes - smaller.size_bytes)
+    more = f"{(total - rate.loss + smaller.loss) / total:.2f}x the expected loss" if total > 0 else "some loss"
+    return f"{share}; {smaller} would save {saved} for {more}"

@@ -1,0 +1,63 @@
+"""What a search has measured, kept in a file as it comes: another search goes on from there, with other limits too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from nncompress.errors import InputError
+from nncompress.feeds.feeds import digest_of_all
+from nncompress.files.places import status_of
+from nncompress.files.texts import read_text, write_whole
+from nncompress.passes.base import Pass
+from nncompress.results.searched import Measured, Rated, Searched, read_searched, searched_json
+from nncompress.workflow.kept_effects import digest_of_parts, key_of_passes, key_of_trials
+from nncompress.workflow.trials import Trials
+
+
+class KeptSearch:
+    """Without a file nothing is kept beyond one search."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        """Reads the file at `path`, if there is one. Raises InputError for one that is something else."""
+        self.taken = 0  # figures that were there
+        self._path = path
+        self._searched = Searched() if path is None or status_of(path) is None else _read(path)
+        self._keys: dict[int, str] = {}
+
+    def rates(self, trials: Trials, step: Pass, measure: Callable[[], list[Rated]]) -> list[Rated]:
+        """What `measure` finds out of the weights, unless it is known."""
+        key = key_of_passes(self._key(trials), [step])
+        known = self._searched.rates.get(key)
+        self.taken += known is not None
+        if known is None:
+            known = self._searched.rates[key] = tuple(measure())
+            self._write()
+        return list(known)
+
+    def model(self, trials: Trials, passes: Sequence[Pass], measure: Callable[[], Measured]) -> Measured:
+        """The same of a whole model."""
+        key = key_of_passes(self._key(trials), passes)
+        known = self._searched.models.get(key)
+        self.taken += known is not None
+        if known is None:
+            known = self._searched.models[key] = measure()
+            self._write()
+        return known
+
+    def _key(self, trials: Trials) -> str:
+        if id(trials) not in self._keys:
+            assert trials.samples is not None, "it is calibrated"
+            self._keys[id(trials)] = digest_of_parts([key_of_trials(trials), digest_of_all(trials.samples)])
+        return self._keys[id(trials)]
+
+    def _write(self) -> None:
+        if self._path is not None:
+            write_whole(self._path, searched_json(self._searched))
+
+
+def _read(path: Path) -> Searched:
+    try:
+        return read_searched(read_text(path))
+    except InputError as error:
+        raise InputError(f"cannot resume from {path}: {error}; name a new file, or delete this one") from error

@@ -1,0 +1,145 @@
+"""Measures what each weight may become: one walk through the original for what it computes, one run for what it does.
+
+The first tells, from the products of a weight's inputs, what share of its own result each way to store it loses; the
+second how much of that reaches the outputs, from a run in which that weight alone is rounded. Errors of several weights
+are as good as independent, so that squares add up.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+from nncompress.calibrate.cache import Cache
+from nncompress.calibrate.walk import CalibrationRun
+from nncompress.feeds.feeds import Feeds
+from nncompress.forms.layouts import expected_cost
+from nncompress.model.cuts import MatrixView
+from nncompress.model.encoding import set_values
+from nncompress.model.grain import grain_of
+from nncompress.model.model import Model
+from nncompress.model.normalise import normalise
+from nncompress.model.weights import Weight
+from nncompress.numerics.affine import quantize
+from nncompress.numerics.blas_threads import one_blas_thread
+from nncompress.numerics.held import Held, Store
+from nncompress.numerics.rate_distortion import Loss, error_share, kinds_of, losses
+from nncompress.passes.base import unfit
+from nncompress.passes.parallel import in_parallel
+from nncompress.passes.quantize_weights import QuantizeWeights
+from nncompress.passes.statistics import Inputs
+from nncompress.progress import counted
+from nncompress.results.searched import Rate, Rated
+from nncompress.workflow.pipeline import simplify
+from nncompress.workflow.prepare import prepare
+from nncompress.workflow.trials import Trials
+
+_BITS, _SPARSE_BITS = (2, 3, 4, 5, 6, 8), (3, 4)
+_ZEROS = (0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.93, 0.96)
+_DENSE, _ALL = kinds_of(_BITS, (), ()), kinds_of(_BITS, _SPARSE_BITS, _ZEROS)
+_PROBED_BITS = 3  # with which one weight alone is run
+_MOST_FEEDS = 16
+_NODE_BYTES, _SCALE_BYTES = 150, 2  # of decoding; of the scale of a channel
+_HALF_LOSS = 2.0**-24  # of float16, relative and squared, about
+
+
+@dataclass(frozen=True)
+class _Looked:
+    """What is known of a weight after the walk."""
+
+    found: list[Loss]
+    channels: int
+    probe: Held  # the values of the weight, rounded
+    lost: float  # by the probe, of what the weight computes
+
+
+@one_blas_thread()
+def measured_rates(trials: Trials, step: QuantizeWeights) -> list[Rated]:
+    """Every weight that `step` may store in fewer bits, in the order of the graph."""
+    assert trials.samples is not None, "it is calibrated"
+    prepared = prepare(trials.proved.model, [step], trials.form, trials.preparing)
+    model = prepared.model.clone()
+    simplify(model)
+    normalise(model)
+    few = _few(trials.samples)
+    run = CalibrationRun(model.clone(), few, trials.threads, trials.cache or Cache())
+    weights, _ = step.select(model)
+    weights = [weight for weight in weights if not weight.is_elementwise and unfit(weight.array()) is None]
+    store = Store()
+    looked: dict[int, _Looked] = {}
+    for batch in run.grams(model, weights):
+        known = {id(weight): inputs for weight, inputs in batch}
+
+        def look(weight: Weight, known: dict[int, Inputs | str] = known) -> _Looked:
+            return _looked(weight, known[id(weight)], store)
+
+        looked |= {id(w): each for w, each in in_parallel([w for w, _ in batch], look, trials.threads)}
+    effects = _effects(model, run, weights, looked)
+    return [
+        _rated(weight, looked[id(weight)], effect, model.opset) for weight, effect in zip(weights, effects, strict=True)
+    ]
+
+
+def _few(samples: Feeds) -> Feeds:
+    return samples.some(slice(0, None, max(1, -(-len(samples) // _MOST_FEEDS))))
+
+
+def _looked(weight: Weight, inputs: Inputs | str, store: Store) -> _Looked:
+    array = weight.array()
+    view, gram = (_rows(weight), None) if isinstance(inputs, str) else (inputs.view, inputs.gram)
+    matrix = view.of(array)
+    groups, outputs, count = matrix.shape
+    rows = matrix.reshape(groups * outputs, count).astype(np.float32)
+    made = quantize(rows, (0,), bits=_PROBED_BITS, signed=True, symmetric=None, range_="mse", store=Store())
+    probe = made.affine.decode().reshape(matrix.shape)
+    values = store.hold(view.undone(probe, weight.shape).astype(weight.dtype.numpy(), copy=False))
+    kinds = _DENSE if gram is None else _ALL
+    return _Looked(losses(matrix, gram, kinds), groups * outputs, values, error_share(matrix, probe, gram))
+
+
+def _rows(weight: Weight) -> MatrixView:
+    """A row for each channel, of a weight of which it is not known what multiplies it."""
+    shape, channel_axes = weight.shape, grain_of(weight).channel_axes
+    axes = channel_axes if grain_of(weight).shape == shape else ()
+    rest = tuple(axis for axis in range(len(shape)) if axis not in axes)
+    channels = math.prod(shape[axis] for axis in axes)
+    return MatrixView(shape, (*axes, *rest), (1, channels, weight.size // channels))
+
+
+def _effects(
+    model: Model, run: CalibrationRun, weights: Sequence[Weight], looked: Mapping[int, _Looked]
+) -> Iterator[float]:
+    """For each weight, the squared relative error of the outputs for each of what it computes."""
+
+    def each() -> Iterator[Model]:
+        for weight in counted("measuring weights", weights, len(weights)):
+            exact = weight.tensor
+            set_values(weight, ir.Tensor(looked[id(weight)].probe.load(), name=weight.name))
+            yield model
+            set_values(weight, exact)
+
+    for weight, error in zip(weights, run.output_errors(each()), strict=True):
+        lost = looked[id(weight)].lost
+        yield error**2 / lost if lost > 0 else 0.0
+
+
+def _rated(weight: Weight, looked: _Looked, effect: float, opset: int) -> Rated:
+    rates = [Rate(16, 0.0, 2 * weight.size + _NODE_BYTES, effect * _HALF_LOSS)]
+    for found in looked.found:
+        size = expected_cost(weight.size, found.kind.bits, round(found.density * weight.size), opset)
+        scales = looked.channels * (_SCALE_BYTES + found.shifted)
+        rates.append(Rate(found.kind.bits, found.kind.sparsity, size + scales + _NODE_BYTES, effect * found.loss))
+    return Rated(weight.name, weight.tensor.nbytes, tuple(undominated(rates)))
+
+
+def undominated(rates: Iterable[Rate]) -> list[Rate]:
+    """Those that lose less than all that are no larger, the smallest first."""
+    kept: list[Rate] = []
+    for rate in sorted(rates, key=lambda rate: (rate.size_bytes, rate.loss)):
+        if not kept or rate.loss < kept[-1].loss:
+            kept.append(rate)
+    return kept
