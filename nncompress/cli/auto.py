@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from nncompress.cli.calibration_options import CorrectionOptions
 from nncompress.cli.compress import compress
+from nncompress.cli.interrupts import end_work
 from nncompress.cli.options import (
     LimitOptions,
     ProofOptions,
@@ -17,12 +19,19 @@ from nncompress.cli.options import (
     TargetOption,
     WriteOptions,
     option,
+    shared_values,
 )
+from nncompress.cli.pass_options import corrections
+from nncompress.cli.printing import say, say_sections
+from nncompress.cli.progress import hide
 from nncompress.cli.with_options import Invocation, with_options
-from nncompress.errors import UsageError
+from nncompress.errors import UsageError, printable
 
 if TYPE_CHECKING:
     from nncompress.passes.base import Pass
+    from nncompress.results.record import Report
+    from nncompress.workflow.auto import Searching
+    from nncompress.workflow.compress import Choosing
 
 _TIME = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?) ?(s|m|min|h)", re.ASCII)
 _SECONDS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
@@ -38,8 +47,13 @@ class SearchOptions:
     ] = "10m"  # fmt: skip
     resume: Annotated[
         Path | None,
-        option("--resume", group="Search", metavar="FILE", text="Keep in FILE what is measured, and take what is there: "
-               "the same command goes on where it was interrupted, and other limits need no new measurements."),
+        option("--resume", group="Search", metavar="FILE", text="Keep in FILE what is measured, and take what is "
+               "there: the same command goes on where it was interrupted, and other limits need little new."),
+    ] = None  # fmt: skip
+    front: Annotated[
+        Path | None,
+        option("--front", group="Search", metavar="DIR", text="Instead of one model, write those from close to the "
+               "original to very small that no other dominates, each with its recipe, and front.html and front.json."),
     ] = None  # fmt: skip
 
 
@@ -54,10 +68,9 @@ def auto(
 
     Example: nncompress auto model.onnx -o small.onnx --data eval.npz --max-drop "0.5 %" --save-recipe small.toml
     Example: nncompress auto model.onnx -o small.onnx --data eval --calibration calib --max-size "2 MB" --time 5m
-    Example: nncompress auto model.onnx -o fast.onnx --data eval --calibration calib --for speed --max-drop "0.5 %"
+    Example: nncompress auto model.onnx --front models --data eval.npz
     """
     from nncompress.cli.outputs import STDOUT
-    from nncompress.passes.correct_biases import CorrectBiases
     from nncompress.passes.quantize_weights import QuantizeWeights
     from nncompress.workflow.auto import Searching, choose_smallest
     from nncompress.workflow.kept_search import KeptSearch
@@ -68,12 +81,56 @@ def auto(
     if search.resume == STDOUT:
         raise UsageError("--resume needs a file that is read the next time, not stdout")
     searching = Searching(seconds, KeptSearch(search.resume))
-    passes: list[Pass] = [QuantizeWeights(method="gptq"), *([CorrectBiases()] if calibration.correct_biases else [])]
+    passes: list[Pass] = [QuantizeWeights(method="gptq"), *corrections(calibration)]
+    if search.front is not None:
+        if out is not None:
+            raise UsageError("-o names one model, and --front writes several: leave one of them out")
+        _front(source, search.front, searching, passes, calibration, proof, write, invocation)
+        return
 
     def choosing(given: Any, trials: Any, within: Any) -> Any:
         return choose_smallest(given, trials, within, searching)
 
     compress("auto", source, out, passes, calibration, proof, limits, write, report, invocation, choosing=choosing)
+
+
+def _front(
+    source: Path, folder: Path, searching: Searching, passes: Sequence[Pass], calibration: CorrectionOptions,
+    proof: ProofOptions, write: WriteOptions, invocation: Invocation,
+) -> None:  # fmt: skip
+    """Writes the models, their recipes and what shows them all; prints the table."""
+    from nncompress.cli.from_options import calibrating_of, proof_of, writing_of
+    from nncompress.cli.inputs import data_files, inputs_of
+    from nncompress.cli.outputs import write_text
+    from nncompress.config.recipe import recipe_text
+    from nncompress.report.formats import rendered
+    from nncompress.report.results_text import results_sections
+    from nncompress.workflow.compress import compress_file
+    from nncompress.workflow.front import build_front
+
+    read = inputs_of([source], [*data_files(proof, calibration), *invocation.config])
+    if any(read.holds(path) for path in (folder, folder / "front.json", folder / "front.html")):
+        raise UsageError(f"--front {folder} is an input of this command: name another folder")
+    proving, writing = proof_of(proof, validate=write.validate), writing_of(write)
+
+    def compress(path: Path, choosing: Choosing) -> tuple[Report, tuple[Pass, ...]]:
+        done: list[Pass] = []
+        report = compress_file(
+            source, path, passes, command="auto", proof=proving, writing=writing, choosing=choosing,
+            calibrating=calibrating_of(calibration), settled=done.extend,
+        )  # fmt: skip
+        return report, tuple(done)
+
+    points, results, foreseen = build_front(folder, source.stem, searching, compress)
+    hide()
+    end_work()
+    for point in points:
+        recipe = point.path.with_suffix(".toml")
+        write_text(recipe, recipe_text(point.passes, shared_values(calibration, proof, write), recipe))
+    for kind in ("html", "json"):
+        write_text(folder / f"front.{kind}", rendered(results, kind))
+    say_sections(*results_sections(results))
+    say(printable(f"{len(points)} models in {folder}, each with its recipe for nncompress run; {foreseen}"))
 
 
 def _seconds(text: str) -> float:

@@ -7,7 +7,7 @@ from nncompress.forms.form import Storing
 from nncompress.model.edit import Editor
 from nncompress.model.encoding import encoded_of
 from nncompress.model.model import Model
-from nncompress.model.weights import all_constants
+from nncompress.model.weights import Weight, all_constants
 
 
 def store(model: Model, storing: Storing) -> dict[int, tuple[str, Choice]]:
@@ -16,8 +16,16 @@ def store(model: Model, storing: Storing) -> dict[int, tuple[str, Choice]]:
     stored: dict[int, tuple[str, Choice]] = {}
     for weight in all_constants(model):
         encoded = encoded_of(weight)
-        if encoded is not None:
+        if encoded is not None and _is_there(weight):
             choice = cheapest(weight, encoded, storing)
             stored[id(weight.value)] = (weight.name, choice)
             choice.form.write(editor, weight, encoded, choice.layout)
     return stored
+
+
+def _is_there(weight: Weight) -> bool:
+    """False for a bias that the form of a weight before it has taken away, and stored in its own way."""
+    producer = weight.value.producer()
+    if producer is not None:
+        return producer.graph is not None
+    return weight.scope.initializers.get(weight.name) is weight.value  # type: ignore[union-attr]

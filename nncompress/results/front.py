@@ -64,11 +64,12 @@ class Results:
         return "fail" if "fail" in levels else "warn" if "warn" in levels else "pass"
 
 
-def results_of(reports: Sequence[Report], missing: Sequence[NoResult] = ()) -> Results:
-    """The reports in the order given, and the trials that made none."""
+def results_of(reports: Sequence[Report], missing: Sequence[NoResult] = (), *, by_outputs: bool = False) -> Results:
+    """The reports in the order given, and the trials that made none. `by_outputs`: closeness is that of the outputs
+    also where there is a task metric, which on few samples moves by chance."""
     rows = [_result(report) for report in reports]
     metrics = {(row.metric, row.metric_is_share) for row in rows}
-    by_metric = len(metrics) == 1 and (None, None) not in metrics
+    by_metric = len(metrics) == 1 and (None, None) not in metrics and not by_outputs
     rows = [replace(row, loss=_loss(row, by_metric=by_metric)) for row in rows]
     front = [replace(row, on_front=_is_on_front(row, rows)) for row in rows]
     loss = _loss_of(*metrics.pop()) if by_metric else "1 - cosine of the worst output"

@@ -170,6 +170,7 @@ class TaskMetric:
     higher_is_better: bool = True
     is_share: bool = True  # a share of 1, shown in percent; False: any figure, compared by its relative change
     classes: tuple[ClassMetric, ...] = ()  # those that have samples; () where there are no classes
+    drop_interval: tuple[float, float] | None = None  # 95 % of the drop; None: not known sample by sample
 
     @property
     def drop(self) -> float:

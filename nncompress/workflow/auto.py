@@ -1,9 +1,9 @@
 """Chooses for each weight how it is stored: the smallest model that loses no more than it may, or the best of a size.
 
 What each weight may become, and what that is expected to lose, is measured once (see rates.py), and kept in a file that
-is named. A knapsack makes of it the smallest mix for any expected loss. Mixes are built as they will be in the end and run
-on one half of the data, and the expected loss that is as much as allowed is found by bisection; on the other half the
-result has to prove itself.
+is named. A knapsack makes of it the smallest mix for any expected loss. Mixes are built as they will be in the end and
+run on one half of the data, and the expected loss that is as much as allowed is found by bisection; on the other half
+the result has to prove itself.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ _CLOSE = 1.15  # expected losses squared that are as good as the same
 _FARTHEST = 16.0  # from one mix to the next
 _LEAST_SAVED = 0.005  # of the size, for which another mix is built
 _NEAR_SIZE, _MOST_SIZES = 0.99, 4
+_ALONG, _LEAST_EXPECTED, _HARDLY_ALIKE = 80, 1e-9, 0.5  # mixes to choose from; squared, and relative error
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def choose_smallest(passes: Sequence[Pass], trials: Trials, limits: Limits, sear
     assert proved.feeds is not None, "checked"
     searched, judged = halves(proved.feeds)
     quiet = replace(proved.proof, seconds=0.0, exact=False)
-    search = _Search(passes, replace(trials, proved=proved.on(searched, quiet)), limits, searching)
+    search = Search(passes, replace(trials, proved=proved.on(searched, quiet)), limits, searching)
     best = search.of_size(limits.max_size) if _bounds_size_alone(limits) else search.smallest()
     best = search.judged(best, replace(trials, proved=proved.on(judged, quiet)))
     return Chosen(
@@ -117,7 +118,7 @@ def _bounds_size_alone(limits: Limits) -> bool:
     return limits.max_size is not None and not _bounds_loss(limits)
 
 
-class _Search:
+class Search:
     """What was tried."""
 
     def __init__(self, passes: Sequence[Pass], trials: Trials, limits: Limits, searching: Searching) -> None:
@@ -201,6 +202,16 @@ class _Search:
         left = self._searching.seconds - (time.monotonic() - self._started)
         return self._searching.stops() or left < self._longest
 
+    def along(self, count: int) -> list[Mix]:
+        """So many mixes, the largest first, in equal ratios of size: from the least loss to so much that outputs are
+        hardly like the original's."""
+        least = sum(min(rate.loss for rate in rated.rates) for rated in self._rated)
+        ratio = (_HARDLY_ALIKE**2 / max(least, _LEAST_EXPECTED)) ** (1 / (_ALONG - 1))
+        mixes = [self._within(max(least, _LEAST_EXPECTED) * ratio**place) for place in range(_ALONG)]
+        first, last = math.log(mixes[0].size_bytes), math.log(mixes[-1].size_bytes)
+        wanted = [first + (last - first) * place / (count - 1) for place in range(count)]
+        return list(dict.fromkeys(_nearest(mixes, size) for size in wanted))
+
     # -------------------------------------------------------------------------------------------- mixes
     def _within(self, expected: float) -> Mix:
         """The smallest of no more expected loss."""
@@ -265,6 +276,10 @@ class _Search:
 def _measured(trials: Trials, passes: Sequence[Pass]) -> Measured:
     compressed = trials.compressed(passes)
     return Measured(written_bytes(compressed.model), Losses.of(trials.run(compressed.model)))
+
+
+def _nearest(mixes: Sequence[Mix], log_size: float) -> Mix:
+    return min(mixes, key=lambda mix: abs(math.log(mix.size_bytes) - log_size))
 
 
 def _reason(rated: Rated, rate: Rate, total: float) -> str:

@@ -71,6 +71,7 @@ def compress_file(
     """
     watch, here = Stopwatch(), environment()
     check_passes(passes, calibrated=calibrating.samples is not None or proof.data is not None)
+    searched = choosing is not None
     choosing = choosing or (choose if is_mixed(passes) else None)
     labelled = limits if choosing is None else replace(limits, max_drop=None)  # which does without
     check_limits(labelled, proof, limit_sources)
@@ -108,7 +109,7 @@ def compress_file(
             original.check_in_place()  # onnxruntime has opened it by its path
         lines = with_graph_line(compressed.lines, reference.file_bytes, candidate.file_bytes, compressed.outcomes)
         comparison = Comparison(reference, candidate, run)
-        requests = replace(_requests(writing, compressed, samples), chosen=choosing is not None)
+        requests = replace(_requests(writing, compressed, samples), chosen=choosing is not None, searched=searched)
         verdict = judge(comparison, limits, lines, writing.aim, requests, limit_sources)
         written = not writing.dry_run and (verdict.level != "fail" or writing.keep_failed)
         if written:

@@ -10,7 +10,9 @@ from nncompress.feeds.feeds import digest_of_all
 from nncompress.files.places import status_of
 from nncompress.files.texts import read_text, write_whole
 from nncompress.passes.base import Pass
+from nncompress.passes.spec import described
 from nncompress.results.searched import Measured, Rated, Searched, read_searched, searched_json
+from nncompress.runtime.environment import environment
 from nncompress.workflow.kept_effects import digest_of_parts, key_of_passes, key_of_trials
 from nncompress.workflow.trials import Trials
 
@@ -23,11 +25,21 @@ class KeptSearch:
         self.taken = 0  # figures that were there
         self._path = path
         self._searched = Searched() if path is None or status_of(path) is None else _read(path)
-        self._keys: dict[int, str] = {}
+        self._last: tuple[Trials, str] | None = None  # and their key
 
     def rates(self, trials: Trials, step: Pass, measure: Callable[[], list[Rated]]) -> list[Rated]:
         """What `measure` finds out of the weights, unless it is known."""
-        key = key_of_passes(self._key(trials), [step])
+        assert trials.samples is not None, "it is calibrated"
+        of_model = [file.sha256() for file in trials.proved.model.files]
+        parts = [
+            of_model,
+            digest_of_all(trials.samples),
+            trials.form,
+            trials.target,
+            described(step),
+            environment().nncompress,
+        ]
+        key = digest_of_parts(parts)
         known = self._searched.rates.get(key)
         self.taken += known is not None
         if known is None:
@@ -46,10 +58,11 @@ class KeptSearch:
         return known
 
     def _key(self, trials: Trials) -> str:
-        if id(trials) not in self._keys:
+        if self._last is None or self._last[0] is not trials:
             assert trials.samples is not None, "it is calibrated"
-            self._keys[id(trials)] = digest_of_parts([key_of_trials(trials), digest_of_all(trials.samples)])
-        return self._keys[id(trials)]
+            key = digest_of_parts([key_of_trials(trials), digest_of_all(trials.samples)])
+            self._last = (trials, key)
+        return self._last[1]
 
     def _write(self) -> None:
         if self._path is not None:

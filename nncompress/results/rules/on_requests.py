@@ -35,6 +35,7 @@ class Requests:
     kept_opset: KeptOpset | None = None
     made_up_calibration: bool = False
     chosen: bool = False  # by measurement, within the loss that is allowed
+    searched: bool = False  # among many: what was measured has to be more than luck
 
 
 def request_rules(requests: Requests, ledger: Sequence[LedgerLine]) -> list[RuleResult]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from nncompress.results.record import OutputComparison, Run
 from nncompress.results.rules.rule import NOTHING_RUN, WHEN_COMPRESSING, Remedies, ruled, unmeasured
 from nncompress.results.units import NOT_MEASURED, as_typed, format_drop, format_metric, format_share
@@ -90,6 +92,27 @@ def drop_rule(run: Run | None, max_drop: float | None, remedies: Remedies = WHEN
     )
     limit_text = f"<= {as_typed(format_drop(limit, is_share=share))}"
     return ruled("drop", level, figure, limit_text, remedies.gentler, metric.drop, limit)
+
+
+def promise_rule(run: Run, max_drop: float) -> RuleResult | None:
+    """Whether the samples are enough to promise what was measured on them: a warning unless all of the 95 % interval of
+    each drop is within the limit. None where there is no task metric."""
+    unknown = [metric.name for metric in run.metrics if metric.drop_interval is None]
+    known = [(metric.drop_interval, metric) for metric in run.metrics if metric.drop_interval is not None]
+    limit = f"<= {as_typed(format_share(max_drop))} for all of the 95 % interval"
+    if unknown:
+        advice = f"what {unknown[0]} is of each sample is not known: a drop of it may be chance, and so may none"
+        return ruled("promise", "warn", f"no interval of {', '.join(unknown)}", limit, advice, None, max_drop)
+    if not known:
+        return None
+    (low, high), metric = max(known, key=lambda each: each[0][1])
+    ends = " to ".join(format_drop(end, is_share=metric.is_share) for end in (low, high))
+    figure = f"{metric.name}: {ends} lost ({metric.samples} samples)"
+    middle, around = (low + high) / 2, (high - low) / 2
+    more = math.ceil(metric.samples * (around / (max_drop - middle)) ** 2) if middle < max_drop else None
+    enough = f"some {more:,} samples could" if more else "more samples, or a gentler limit, could"
+    advice = f"{metric.samples} samples are too few to promise it: {enough}"
+    return ruled("promise", "pass" if high <= max_drop + ROUNDING else "warn", figure, limit, advice, high, max_drop)
 
 
 def agreement_rule(run: Run | None, max_drop: float) -> RuleResult:

@@ -25,6 +25,7 @@ from nncompress.results.rules.on_runs import (
     interface_rule,
     latency_rule,
     not_validated_rule,
+    promise_rule,
     random_rule,
 )
 from nncompress.results.rules.rule import WHEN_COMPARING, WHEN_COMPRESSING, Remedies
@@ -53,6 +54,7 @@ def judge(
         random_rule(run, remedies),
         *fidelity_rules(run, limits, ledger or (), remedies),
         _loss_rule(run, limits, requests, remedies),
+        _promise_rule(run, limits, requests),
         latency_rule(run, limits.max_latency_ratio, remedies),
         data_rule(run, remedies, fidelity_demanded=demands_fidelity(limits)),
         not_validated_rule(run),
@@ -65,6 +67,13 @@ def _loss_rule(run: Run | None, limits: Limits, requests: Requests, remedies: Re
     if requests.chosen and limits.max_drop is not None and run is not None and not run.metrics:
         return agreement_rule(run, limits.max_drop)
     return drop_rule(run, limits.max_drop, remedies)
+
+
+def _promise_rule(run: Run | None, limits: Limits, requests: Requests) -> RuleResult | None:
+    """Where a search found the result."""
+    if not requests.searched or limits.max_drop is None or run is None:
+        return None
+    return promise_rule(run, limits.max_drop)
 
 
 def with_sources(rules: Iterable[RuleResult], sources: Mapping[str, str]) -> tuple[RuleResult, ...]:

@@ -11,6 +11,7 @@ from nncompress.feeds.hints import one_hot_hint
 from nncompress.feeds.labels import class_numbers
 from nncompress.feeds.specs import Array, Feed
 from nncompress.results.record import ClassMetric, TaskMetric
+from nncompress.validate.metrics.paired import interval_of, resampled
 
 _MOST_FOR_TOP5 = 5  # with more classes than that, top-5 says something
 _F1 = "f1"
@@ -93,12 +94,22 @@ class Classification:
         if name == _F1:
             ours, theirs = (_f1_by_class(answers.best, labels, self._classes) for answers in (reference, candidate))
             values = [float(np.nanmean(scores)) for scores in (ours, theirs)]
+            interval = resampled(len(labels), lambda some: self._f1_drop(reference, candidate, labels, some))
         else:
             k = int(name.removeprefix("top-"))
             hits = [answers.rank < k for answers in (reference, candidate)]
             ours, theirs = (_share_by_class(hit, labels, self._classes) for hit in hits)
             values = [float(np.count_nonzero(hit) / len(labels)) for hit in hits]
-        return TaskMetric(name, values[0], values[1], len(labels), classes=_by_class(labels, ours, theirs))
+            interval = interval_of(hits[0].astype(np.float64) - hits[1])
+        classes = _by_class(labels, ours, theirs)
+        return TaskMetric(name, values[0], values[1], len(labels), classes=classes, drop_interval=interval)
+
+    def _f1_drop(self, reference: _Answers, candidate: _Answers, labels: Array, some: Array) -> float:
+        ours, theirs = (
+            np.nanmean(_f1_by_class(answers.best[some], labels[some], self._classes))
+            for answers in (reference, candidate)
+        )
+        return float(ours - theirs)
 
 
 class _Answers:

@@ -16,6 +16,7 @@ from nncompress.errors import InputError
 from nncompress.feeds.labels import class_numbers
 from nncompress.feeds.specs import Array, Feed
 from nncompress.results.record import TaskMetric
+from nncompress.validate.metrics.paired import interval_of
 
 _BLOCK = 1024  # rows of similarities at a time
 _TIE = 1e-6
@@ -43,15 +44,16 @@ class Retrieval:
         if count < self._k + 2:
             raise InputError(f"{name} needs at least {self._k + 2} samples, there are {count}")
         if self._labels is None:
-            share = _same_neighbours(ours, theirs, self._k)
-            return (TaskMetric(name, 1.0, share, count),)
+            found = _same_neighbours(ours, theirs, self._k)
+            return (TaskMetric(name, 1.0, float(found.mean()), count, drop_interval=interval_of(1 - found)),)
         if len(self._labels) != count:
             raise InputError(f"{len(self._labels)} labels for {count} samples of output {self.output!r}")
         label_counts = np.bincount(np.unique(self._labels, return_inverse=True)[1])
         if not (label_counts > 1).any():
             raise InputError(f"no label occurs twice: leave the labels out, and {name} asks for the same neighbours")
-        shares = [_own_label_share(rows, self._labels, self._k) for rows in (ours, theirs)]
-        return (TaskMetric(name, shares[0], shares[1], int(label_counts[label_counts > 1].sum())),)
+        found, others = (_own_label_found(rows, self._labels, self._k) for rows in (ours, theirs))
+        interval = interval_of(found - others)
+        return (TaskMetric(name, float(found.mean()), float(others.mean()), len(found), drop_interval=interval),)
 
     def _pooled(self, output: Array, feed: Feed) -> Array:
         if output.ndim == 2:
@@ -91,21 +93,23 @@ def _nearest(similarity: Array, k: int) -> Array:
     return np.argpartition(-similarity, k - 1, axis=1)[:, :k]
 
 
-def _same_neighbours(ours: Array, theirs: Array, k: int) -> float:
-    hits = 0
+def _same_neighbours(ours: Array, theirs: Array, k: int) -> Array:
+    """The share of each sample's k nearest that are found [N]."""
+    hits = []
     for (_, reference), (_, candidate) in zip(_similarities(ours), _similarities(theirs), strict=True):
         limit = np.partition(reference, -k, axis=1)[:, -k][:, None]
         close = np.take_along_axis(reference, _nearest(candidate, k), axis=1)
-        hits += int(np.count_nonzero(close >= limit - _TIE))
-    return hits / (k * len(ours))
+        hits.append(np.count_nonzero(close >= limit - _TIE, axis=1))
+    return np.concatenate(hits) / k
 
 
-def _own_label_share(rows: Array, labels: Array, k: int) -> float:
+def _own_label_found(rows: Array, labels: Array, k: int) -> Array:
+    """Whether each sample whose label occurs again is near one of that (1 or 0)."""
     _, inverse, counts = np.unique(labels, return_inverse=True, return_counts=True)
     repeated = counts[inverse] > 1
-    hits = 0
+    hits = []
     for start, similarity in _similarities(rows):
         stop = start + len(similarity)
         near = labels[_nearest(similarity, k)] == labels[start:stop, None]
-        hits += int(np.count_nonzero(near.any(axis=1) & repeated[start:stop]))
-    return hits / int(np.count_nonzero(repeated))
+        hits.append(near.any(axis=1)[repeated[start:stop]])
+    return np.concatenate(hits).astype(np.float64)

@@ -9,6 +9,7 @@ import numpy as np
 from nncompress.errors import InputError
 from nncompress.feeds.specs import Array, Feed
 from nncompress.results.record import TaskMetric
+from nncompress.validate.metrics.paired import interval_of
 
 _BLANK = 0
 Decoder = Callable[[Array, Array], Array]
@@ -43,7 +44,7 @@ class SequenceErrors:
         self._decode = decode
         self._used = 0
         self._tokens = 0
-        self._errors = [0, 0]
+        self._errors: tuple[list[int], list[int]] = ([], [])  # of each sample
 
     def add(self, reference: Mapping[str, Array], candidate: Mapping[str, Array], feed: Feed) -> None:
         """Scores [batch, T, tokens] (or [T, batch, tokens]), or token numbers [batch, T]."""
@@ -57,7 +58,7 @@ class SequenceErrors:
             self._used += 1
             self._tokens += len(truth)
             for place, tokens in enumerate((ours, theirs)):
-                self._errors[place] += edit_distance(self._decode(tokens, labels), truth)
+                self._errors[place].append(edit_distance(self._decode(tokens, labels), truth))
 
     def finish(self) -> tuple[TaskMetric, ...]:
         """Lower is better; above 1 where a model says far too much."""
@@ -65,8 +66,10 @@ class SequenceErrors:
             raise InputError(f"{len(self._labels)} labels for {self._used} samples of output {self.output!r}")
         if self._tokens == 0:
             raise InputError("all labels are negative: there is nothing to count")
-        ours, theirs = (errors / self._tokens for errors in self._errors)
-        return (TaskMetric(self._name, ours, theirs, self._used, higher_is_better=False),)
+        both = np.array(self._errors, np.float64)
+        ours, theirs = (both.sum(axis=1) / self._tokens).tolist()
+        interval = interval_of((both[1] - both[0]) * self._used / self._tokens)
+        return (TaskMetric(self._name, ours, theirs, self._used, higher_is_better=False, drop_interval=interval),)
 
     def _best(self, output: Array, batch: int) -> Array:
         """[batch, T]"""

@@ -1,0 +1,90 @@
+"""Builds models along the Pareto front of size and closeness, each of them proved; those that none dominates stay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from nncompress.errors import NoOutputError, reason
+from nncompress.passes.base import Pass
+from nncompress.passes.quantize_weights import QuantizeWeights
+from nncompress.results.front import Results, results_of
+from nncompress.results.limits import Limits
+from nncompress.results.record import Report
+from nncompress.results.worst import worst_sqnr_db
+from nncompress.workflow.auto import Mix, Search, Searching
+from nncompress.workflow.mixed import Chosen
+from nncompress.workflow.trials import Trials
+
+MODELS = 12  # that are built, of which some may be dominated
+LEAST = 8
+
+Compress = Callable[[Path, Callable[[Sequence[Pass], Trials, Limits], Chosen]], tuple[Report, tuple[Pass, ...]]]
+"""(where to, what decides on the passes) -> the report, and those passes."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One model of the front."""
+
+    path: Path
+    passes: tuple[Pass, ...]
+    expected: float  # relative error of the outputs
+    report: Report
+
+    @property
+    def error(self) -> float | None:
+        """Relative error of the worst output as it was measured."""
+        run = self.report.comparison.run
+        sqnr = None if run is None else worst_sqnr_db(run)
+        return None if sqnr is None else float(10 ** (-sqnr.value / 20))
+
+
+def build_front(folder: Path, stem: str, searching: Searching, compress: Compress) -> tuple[list[Point], Results, str]:
+    """The models that none dominates, from the largest, in files of `folder`; all that were tried as results; and how
+    well losses were foreseen. Raises NoOutputError where the folder cannot be written to."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise NoOutputError(f"cannot write to {folder}: {reason(error)}") from error
+    points: list[Point] = []
+    for number in range(MODELS):
+        path = folder / f"{stem}-{number + 1:02}.onnx"
+        mixes: list[Mix] = []
+
+        def decide(
+            passes: Sequence[Pass], trials: Trials, limits: Limits, number: int = number, mixes: list[Mix] = mixes
+        ) -> Chosen:
+            search = Search(passes, trials, limits, searching)
+            along = search.along(MODELS)
+            mix = along[min(number, len(along) - 1)]
+            mixes.append(mix)
+            return Chosen(search.passes_of(mix), search.reasons(mix), by=QuantizeWeights.name)
+
+        report, passes = compress(path, decide)
+        points.append(Point(path, passes, mixes[0].expected ** 0.5, report))
+        if searching.stops():
+            break
+    results = results_of([point.report for point in points], by_outputs=True)
+    kept = [point for point, result in zip(points, results.results, strict=True) if result.on_front]
+    for point in points:
+        if point not in kept:
+            point.path.unlink(missing_ok=True)
+    return kept, replace(results, unsatisfied=()), _foreseen(points)
+
+
+def _foreseen(points: Sequence[Point]) -> str:
+    known = [(point.expected, point.error) for point in points if point.error is not None]
+    ranks = [_ranks([each[place] or 0.0 for each in known]) for place in (0, 1)]
+    count = len(known)
+    if count < 3:
+        return f"{count} models were measured, too few to say how well their losses were foreseen"
+    squares = sum((first - second) ** 2 for first, second in zip(*ranks, strict=True))
+    correlation = 1 - 6 * squares / (count * (count**2 - 1))
+    return f"expected and measured errors of {count} models: rank correlation {correlation:.3f}"
+
+
+def _ranks(values: Sequence[float]) -> list[int]:
+    order = sorted(range(len(values)), key=lambda place: values[place])
+    return [order.index(place) for place in range(len(values))]
