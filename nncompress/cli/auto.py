@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from nncompress.cli.calibration_options import CorrectionOptions
 from nncompress.cli.compress import compress
-from nncompress.cli.interrupts import end_work
+from nncompress.cli.interrupts import ask_first, end_work
 from nncompress.cli.options import (
     LimitOptions,
     ProofOptions,
@@ -62,17 +62,20 @@ def auto(
     source: SourceArgument, *, out: TargetOption = None, search: SearchOptions, calibration: CorrectionOptions,
     proof: ProofOptions, limits: LimitOptions, write: WriteOptions, report: ReportOptions, invocation: Invocation,
 ) -> None:  # fmt: skip
-    """Find the smallest model that keeps the limits: bits and zeros for each weight, by what they do to the outputs.
+    """Find the smallest or fastest model that keeps the limits: what to do with each weight, by what the outputs lose.
 
     Half of --data guides the search, and the other half proves the result.
 
     Example: nncompress auto model.onnx -o small.onnx --data eval.npz --max-drop "0.5 %" --save-recipe small.toml
     Example: nncompress auto model.onnx -o small.onnx --data eval --calibration calib --max-size "2 MB" --time 5m
+    Example: nncompress auto model.onnx -o fast.onnx --data eval.npz --max-drop "0.5 %" --for speed
     Example: nncompress auto model.onnx --front models --data eval.npz
     """
     from nncompress.cli.outputs import STDOUT
+    from nncompress.passes.quantize_activations import QuantizeActivations
     from nncompress.passes.quantize_weights import QuantizeWeights
     from nncompress.workflow.auto import Searching, choose_smallest
+    from nncompress.workflow.fastest import choose_fastest
     from nncompress.workflow.kept_search import KeptSearch
 
     seconds = _seconds(search.time)
@@ -80,18 +83,29 @@ def auto(
         raise UsageError("auto needs --data: samples on which it is measured what is lost")
     if search.resume == STDOUT:
         raise UsageError("--resume needs a file that is read the next time, not stdout")
-    searching = Searching(seconds, KeptSearch(search.resume))
-    passes: list[Pass] = [QuantizeWeights(method="gptq"), *corrections(calibration)]
+    searching = Searching(seconds, KeptSearch(search.resume), ask_first())
+    fast = _is_fast(write.aim)
+    first: list[Pass] = [QuantizeActivations(activations="mixed"), QuantizeWeights()]
+    passes = [*(first if fast else [QuantizeWeights(method="gptq")]), *corrections(calibration)]
     if search.front is not None:
+        if fast:
+            raise UsageError("--front is of size and closeness: leave --for speed out")
         if out is not None:
             raise UsageError("-o names one model, and --front writes several: leave one of them out")
         _front(source, search.front, searching, passes, calibration, proof, write, invocation)
         return
 
     def choosing(given: Any, trials: Any, within: Any) -> Any:
-        return choose_smallest(given, trials, within, searching)
+        return (choose_fastest if fast else choose_smallest)(given, trials, within, searching)
 
     compress("auto", source, out, passes, calibration, proof, limits, write, report, invocation, choosing=choosing)
+
+
+def _is_fast(aim: str) -> bool:
+    """Raises UsageError for what there is no search for."""
+    if aim not in ("size", "speed"):
+        raise UsageError(f"--for {aim}: auto looks for the smallest model (size) or the fastest (speed)")
+    return aim == "speed"
 
 
 def _front(

@@ -24,6 +24,7 @@ _COMPRESSING = {
 EXITS: dict[str, dict[int, str]] = {  # of every command, what is its own
     "inspect": {0: "done", **_FOUND_WRONG},
     **{command.name: _COMPRESSING for command in PASS_COMMANDS},
+    "auto": _COMPRESSING,
     "run": _COMPRESSING,
     "sweep": {
         0: "each model has a result that passes, up to warnings",

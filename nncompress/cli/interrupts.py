@@ -12,8 +12,10 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from types import FrameType
 
+_ASKED = b"nncompress: ends with the best so far, once this model is measured (again: at once, with nothing)\n"
 MESSAGE = "interrupted; nothing was left behind"
 TIDY_S = 20.0  # after that, another signal ends the process at once
 _NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -24,6 +26,7 @@ class _State:
     taken_over = False
     works = False  # a command is at work, and has not been told to end
     number = 0  # of the signal that told it to
+    gentle, asked = False, False  # the first interrupt asks the work to come to an end; and it has
     ends_s = 0.0  # when, or when the work was done; 0: neither
 
 
@@ -38,6 +41,7 @@ def take_over() -> None:
 def begin_work() -> None:
     """From now on a signal raises KeyboardInterrupt, or SystemExit."""
     _State.works, _State.number, _State.ends_s = True, 0, 0.0
+    _State.gentle = _State.asked = False
     if not _State.taken_over:
         return  # this is somebody else's process
     sys.unraisablehook = _could_not_be_raised
@@ -45,6 +49,13 @@ def begin_work() -> None:
     for number in _NUMBERS:
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _came)
+
+
+def ask_first() -> Callable[[], bool]:
+    """From now on the first interrupt raises nothing: what is returned tells then that it came. The next one ends the
+    work as ever."""
+    _State.gentle = True
+    return lambda: _State.asked
 
 
 def end_work() -> None:
@@ -67,6 +78,10 @@ def ignore() -> None:
 
 
 def _came(number: int, frame: FrameType | None) -> None:
+    if _State.works and _State.gentle and not _State.asked and number == signal.SIGINT:
+        _State.asked = True
+        os.write(2, _ASKED)
+        return
     if _State.works:
         _State.number = number
         _raise_unless_importing(frame)

@@ -76,7 +76,7 @@ COMMANDS: Mapping[str, str] = {
     **dict.fromkeys(("quant", "quantization", "int8", "calibrate"), "quantize"),
     **dict.fromkeys(("test", "lint", "gate", "budget"), "check"),
     **dict.fromkeys(("config", "setup", "new"), "init"),
-    **dict.fromkeys(("grid", "search", "tune", "auto"), "sweep"),
+    **dict.fromkeys(("grid", "search", "tune"), "auto, or sweep for recipes of yours"),
     **dict.fromkeys(("env", "environment", "diagnose"), "doctor"),
     **dict.fromkeys(("apply", "pipeline", "exec"), "run"),
     **dict.fromkeys(("hash", "checksum"), "verify"),

@@ -14,7 +14,7 @@ _PANEL = 512
 
 
 def inverse(h: np.ndarray) -> np.ndarray:
-    """H^-1 of positive definite matrices [groups, n, n], of their type, exactly symmetric."""
+    """H^-1 of positive definite matrices [groups, n, n], of their type."""
     factor = _inverse_factor(h)
     out = np.empty_like(h)
     for start in range(0, h.shape[-1], _PANEL):

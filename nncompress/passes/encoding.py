@@ -9,6 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from nncompress.forms.choice import cheapest, obstacle, saves
+from nncompress.forms.narrow import BFLOAT16_FROM_OPSET
 from nncompress.model.encoding import attach, preferred_form
 from nncompress.model.grain import Grain, grain_of, in_blocks, per_tensor
 from nncompress.model.model import Model
@@ -16,6 +17,7 @@ from nncompress.model.weights import Weight
 from nncompress.numerics.encoded import Encoded
 from nncompress.numerics.half import HALVES, rounded_to_half
 from nncompress.numerics.importance import importance_of
+from nncompress.numerics.scales import Kind
 from nncompress.passes.context import Context
 from nncompress.results.record import Outcome, Rewritten, Skipped
 
@@ -68,6 +70,15 @@ def felt(model: Model, weights: Sequence[Weight], context: Context) -> dict[ir.V
     squares = zip(weights, context.calibration.inputs(model, weights), strict=True)
     found = ((weight, importance_of(known)) for weight, known in squares if not isinstance(known, str))
     return {weight.value: importance for weight, importance in found if importance is not None}
+
+
+def kinds_of_scales(granularity: str, scales: str, opset: int) -> tuple[Kind, ...]:
+    """What scales may be stored as besides float32."""
+    one: tuple[Kind, ...] = ("one",) if granularity == "auto" else ()
+    if scales == "float32":
+        return one
+    halves: tuple[Kind, ...] = ("float16", "bfloat16") if opset >= BFLOAT16_FROM_OPSET else ("float16",)
+    return (*one, "uint8", *halves)
 
 
 def block_problem(block: int | None, granularity: str) -> str | None:

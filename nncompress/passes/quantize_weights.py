@@ -24,11 +24,10 @@ from nncompress.numerics.equalise import equalised
 from nncompress.numerics.grid import Range
 from nncompress.numerics.half import HALVES
 from nncompress.numerics.saturation import KeptApart
-from nncompress.numerics.scales import Kind
 from nncompress.numerics.second_order import CROSSED
 from nncompress.passes.base import Stage, unfit
 from nncompress.passes.context import Context
-from nncompress.passes.encoding import Encoding, asked_grain, attached, block_problem, felt, in_half
+from nncompress.passes.encoding import Encoding, asked_grain, attached, block_problem, felt, in_half, kinds_of_scales
 from nncompress.passes.option_types import Share
 from nncompress.passes.pruning import thinned
 from nncompress.passes.rules import RuledPass
@@ -253,10 +252,12 @@ class QuantizeWeights(RuledPass):
         thins = self._thins(weight)
         if thins:
             array = thinned(weight, array, self.sparsity, known)
+        plain = standard or weight.is_elementwise
+        kinds = () if plain else kinds_of_scales(self.granularity, self.scales, storing.opset)
         quantized = functools.partial(
             quantize, channel_axes=grain.channel_axes, bits=self.bits, signed=signed, range_=self.range,
             symmetric=True if self.symmetric is None and (standard or thins) else self.symmetric, store=context.store,
-            kinds=() if standard or weight.is_elementwise else self._kinds(storing.opset),
+            kinds=kinds,
         )  # fmt: skip
         array, axis = array.reshape(grain.shape), grain.input_axis
         importance = None if known.importance is None else grain.fitted(known.importance)
@@ -286,14 +287,6 @@ class QuantizeWeights(RuledPass):
 
     def _grain(self, weight: Weight) -> Grain:
         return asked_grain(weight, self.granularity, None if weight.is_elementwise else self.block)
-
-    def _kinds(self, opset: int) -> tuple[Kind, ...]:
-        """What scales may be stored as besides float32."""
-        one: tuple[Kind, ...] = ("one",) if self.granularity == "auto" else ()
-        if self.scales == "float32":
-            return one
-        halves: tuple[Kind, ...] = ("float16", "bfloat16") if opset >= BFLOAT16_FROM_OPSET else ("float16",)
-        return (*one, "uint8", *halves)
 
     def _detail(self, weight: Weight, made: Quantized) -> str:
         axes = weight.channel_axes if made.affine.scale.size > 1 else ()

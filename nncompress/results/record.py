@@ -16,7 +16,6 @@ from nncompress.results.weight_values import WeightValues
 SCHEMA_VERSION = 2
 
 
-# ------------------------------------------------------------------------------------------------ what passes did
 @dataclass(frozen=True)
 class Rewritten:
     """A pass changed this."""
@@ -66,7 +65,6 @@ class SizeStep:
     size_bytes: int
 
 
-# ------------------------------------------------------------------------------------------------ how it compares
 @dataclass(frozen=True)
 class FileFacts:
     """What one model file is."""

@@ -13,7 +13,8 @@ from nncompress.results.worst import largest_drop, worst_cosine, worst_sqnr_db
 UNLABELLED_ERROR = 0.05
 """Relative error of outputs that is allowed where a drop is limited, and nothing says which answers are right ..."""
 LARGEST_ERROR = 10 ** (-10 / 20)
-"""... unless as few answers change as the task metric may drop: then up to this, 10 dB."""
+"""... unless as few answers change as the task metric may drop: then up to this, 10 dB. It bounds what metrics allow,
+too: of outputs that are farther from the original's, no metric on some samples says what others will come to."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Losses:
 
     def _of_drop(self, most: float) -> float:
         if self.drop is not None:
-            return _quotient(max(self.drop, 0.0), most)
+            return max(_quotient(max(self.drop, 0.0), most), self.error / LARGEST_ERROR)
         by_error = self.error / UNLABELLED_ERROR
         if self.changed is None:
             return by_error

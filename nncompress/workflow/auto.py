@@ -27,12 +27,13 @@ from nncompress.results.limits import Limits
 from nncompress.results.searched import Measured, Rate, Rated
 from nncompress.results.spent import UNLABELLED_ERROR, Losses
 from nncompress.results.units import format_bytes, format_counted, format_share
+from nncompress.workflow.chosen import Chosen
 from nncompress.workflow.kept_search import KeptSearch
-from nncompress.workflow.mixed import Chosen
 from nncompress.workflow.rates import measured_rates
 from nncompress.workflow.trials import Trials
 
 _MOST_TRIED, _MOST_JUDGED = 9, 3
+_GENTLER = 4.0  # in expected loss, squared, where the other data refuse what was found
 _FIRST_ERROR = 2 * UNLABELLED_ERROR  # that the first mix is expected to have
 _CLOSE = 1.15  # expected losses squared that are as good as the same
 _FARTHEST = 16.0  # from one mix to the next
@@ -85,7 +86,7 @@ def choose_smallest(passes: Sequence[Pass], trials: Trials, limits: Limits, sear
 
     Raises UsageError where nothing says what may be lost, or there are no data.
     """
-    _check(trials, limits)
+    check_searchable(trials, limits)
     proved = trials.proved
     assert proved.feeds is not None, "checked"
     searched, judged = halves(proved.feeds)
@@ -99,7 +100,8 @@ def choose_smallest(passes: Sequence[Pass], trials: Trials, limits: Limits, sear
     )  # fmt: skip
 
 
-def _check(trials: Trials, limits: Limits) -> None:
+def check_searchable(trials: Trials, limits: Limits) -> None:
+    """Raises UsageError where nothing says what may be lost, or nothing can be measured."""
     if trials.proved.session is None or trials.proved.feeds is None or trials.samples is None:
         raise UsageError("auto runs models to choose: leave out --no-validate")
     if trials.proved.feeds.synthetic:
@@ -166,18 +168,21 @@ class Search:
         return min(fitting, key=lambda found: found.mix.expected)
 
     def judged(self, best: Found, judging: Trials) -> Found:
-        """`best`, or the next larger that keeps the limits on the other data as well; where none does, the one that
-        spends least of them."""
-        tried = [found for found in self._tried if found.holds and found.size_bytes > best.size_bytes]
-        ranked = [best, *sorted(tried, key=lambda found: found.size_bytes)][:_MOST_JUDGED]
-        judged: list[tuple[float, int]] = []
-        for number, found in enumerate(ranked):
+        """`best`, or the next larger that keeps the limits on the other data as well: of those that were tried, or then
+        of ones that are expected to lose less and less; where none does, the one that spends least of them."""
+        larger = [found for found in self._tried if found.holds and found.size_bytes > best.size_bytes]
+        waiting = [best, *sorted(larger, key=lambda found: found.size_bytes)][:_MOST_JUDGED]
+        judged: list[tuple[float, int, Found]] = []
+        while waiting:
             at("judging the best on the other half of the data")
+            found = waiting.pop(0)
             spends = self._measured(found.mix, judging).losses.spent(self._limits)
+            judged.append((spends, found.size_bytes, found))
             if spends <= 1 or not _bounds_loss(self._limits):
                 return found
-            judged.append((spends, number))
-        return ranked[min(judged)[1]]
+            if not waiting and len(judged) < _MOST_TRIED and not (self._is_extreme(found.mix, -1) or self._is_over()):
+                waiting.append(self._try(self._within(found.mix.expected / _GENTLER)))
+        return min(judged, key=lambda each: each[:2])[2]
 
     def _next(self, found: Found, low: float | None, high: float | None) -> float | None:
         """The expected loss of the next mix; None where that would be none that is worth it."""

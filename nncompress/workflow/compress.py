@@ -27,8 +27,9 @@ from nncompress.results.rules.on_requests import Requests
 from nncompress.results.rules.verdict import judge
 from nncompress.runtime.environment import environment
 from nncompress.workflow.calibration import Calibrating, Samples, calibration_notes, samples_for
+from nncompress.workflow.chosen import Chosen, with_reasons
 from nncompress.workflow.ledger import with_graph_line
-from nncompress.workflow.mixed import Chosen, choose, is_mixed, with_reasons
+from nncompress.workflow.mixed import choose, is_mixed
 from nncompress.workflow.pipeline import Compressed, check_passes
 from nncompress.workflow.prepare import Preparing
 from nncompress.workflow.proof import Opened, Proof, Stopwatch, _complaint, check_limits, opened, with_libraries
@@ -64,15 +65,13 @@ def compress_file(
     settled: Callable[[tuple[Pass, ...]], None] | None = None, choosing: Choosing | None = None,
 ) -> Report:  # fmt: skip
     """Compresses `source` to `target`. The report says if a gate failed, and then nothing is kept unless asked for.
-    `limit_sources`: {limit: the file that set it}; `choosing` decides what the passes leave to be measured; `settled`
-    is told the passes that were decided on.
+    `limit_sources`: {limit: its file}; `choosing` decides what is left to be measured; `settled` is told the passes.
 
     Raises UsageError, InputError (source or data), NoOutputError (nothing changed, larger, refused by a runtime).
     """
     watch, here = Stopwatch(), environment()
     check_passes(passes, calibrated=calibrating.samples is not None or proof.data is not None)
-    searched = choosing is not None
-    choosing = choosing or (choose if is_mixed(passes) else None)
+    searched, choosing = choosing is not None, choosing or (choose if is_mixed(passes) else None)
     labelled = limits if choosing is None else replace(limits, max_drop=None)  # which does without
     check_limits(labelled, proof, limit_sources)
     with ExitStack() as stack:
@@ -109,7 +108,7 @@ def compress_file(
             original.check_in_place()  # onnxruntime has opened it by its path
         lines = with_graph_line(compressed.lines, reference.file_bytes, candidate.file_bytes, compressed.outcomes)
         comparison = Comparison(reference, candidate, run)
-        requests = replace(_requests(writing, compressed, samples), chosen=choosing is not None, searched=searched)
+        requests = _requests(writing, compressed, samples, choosing is not None, searched)
         verdict = judge(comparison, limits, lines, writing.aim, requests, limit_sources)
         written = not writing.dry_run and (verdict.level != "fail" or writing.keep_failed)
         if written:
@@ -141,10 +140,13 @@ def _made(original: Model, chosen: Chosen, trials: Trials, writing: Writing) -> 
     return compressed
 
 
-def _requests(writing: Writing, compressed: Compressed, samples: Samples | None) -> Requests:
+def _requests(
+    writing: Writing, compressed: Compressed, samples: Samples | None, chosen: bool, searched: bool
+) -> Requests:
     asked = None if writing.form == DEFAULT_FORM else writing.form
     made_up = samples is not None and samples.feeds.synthetic
-    return Requests(asked, compressed.idle, compressed.kept_opset, made_up)
+    idle = () if searched else compressed.idle  # nobody asked for each step
+    return Requests(asked, idle, compressed.kept_opset, made_up, chosen, searched)
 
 
 # ------------------------------------------------------------------------------------------------ what may be written

@@ -14,7 +14,7 @@ from nncompress.results.limits import Limits
 from nncompress.results.record import Report
 from nncompress.results.worst import worst_sqnr_db
 from nncompress.workflow.auto import Mix, Search, Searching
-from nncompress.workflow.mixed import Chosen
+from nncompress.workflow.chosen import Chosen
 from nncompress.workflow.trials import Trials
 
 MODELS = 12  # that are built, of which some may be dominated

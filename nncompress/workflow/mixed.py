@@ -12,17 +12,17 @@ from __future__ import annotations
 import glob
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from nncompress.errors import NoOutputError, UsageError, need_not_repeat
-from nncompress.feeds.feeds import Feeds
 from nncompress.model.units import Unit, find_units, microseconds_by_unit
 from nncompress.passes.base import Pass, Stage
 from nncompress.passes.quantize_activations import QuantizeActivations
 from nncompress.progress import at, counted
 from nncompress.results.limits import Limits
-from nncompress.results.record import LedgerLine, Outcome, Rewritten, Run, Skipped
+from nncompress.results.record import Rewritten, Run, Skipped
 from nncompress.results.units import format_counted, format_db
+from nncompress.workflow.chosen import Chosen
 from nncompress.workflow.mixes import Mix, Tried, Way, allows, loss_of
 from nncompress.workflow.pipeline import Compressed, simplify
 from nncompress.workflow.trials import Trials, narrowed
@@ -33,17 +33,6 @@ _NOTICED = 0.01  # of the time of all units
 _MOST_FEEDS, _FEW_FEEDS = 16, 4
 _MOST_HALVINGS, _MOST_ADDED = 12, 6
 _MARGIN = 0.97  # what is not faster by that is not taken
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """Passes that say it for each weight, and why: {name of a weight: reason}."""
-
-    passes: tuple[Pass, ...]
-    reasons: Mapping[str, str] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-    by: str = QuantizeActivations.name  # the pass that the reasons are about
-    proof: Feeds | None = None  # on which the result has to prove itself; None: on all
 
 
 def is_mixed(passes: Iterable[Pass]) -> bool:
@@ -60,28 +49,6 @@ def choose(passes: Sequence[Pass], trials: Trials, limits: Limits) -> Chosen:
     best = search.best()
     reasons = search.reasons(best.mix, search.costs(best.mix))
     return Chosen((*search.passes_of(best.mix), *corrections), reasons, (search.note(best),))
-
-
-def with_reasons(compressed: Compressed, chosen: Chosen) -> Compressed:
-    """The same where the ledger says of each weight why it is multiplied or stored so."""
-    reasons = chosen.reasons
-
-    def explained(outcome: Outcome) -> Outcome:
-        reason = reasons.get(outcome.subject) if outcome.by == chosen.by else None
-        if reason is None:
-            return outcome
-        return replace(outcome, reason=reason) if isinstance(outcome, Skipped) else replace(
-            outcome, detail=f"{outcome.detail}; {reason}"
-        )  # fmt: skip
-
-    def all_of(line: LedgerLine) -> tuple[Outcome, ...]:
-        outcomes = tuple(map(explained, line.outcomes))
-        if line.name not in reasons or any(outcome.by == chosen.by for outcome in outcomes):
-            return outcomes
-        return (Skipped(line.name, chosen.by, reasons[line.name]), *outcomes)
-
-    lines = (replace(line, outcomes=all_of(line)) for line in compressed.lines)
-    return replace(compressed, lines=tuple(lines), outcomes=tuple(map(explained, compressed.outcomes)))
 
 
 def _on_samples(trials: Trials) -> Trials:

@@ -44,6 +44,7 @@ _DENSE, _ALL = kinds_of(_BITS, (), ()), kinds_of(_BITS, _SPARSE_BITS, _ZEROS)
 _PROBED_BITS = 3  # with which one weight alone is run
 _MOST_FEEDS = 16
 _NODE_BYTES, _SCALE_BYTES = 150, 2  # of decoding; of the scale of a channel
+_NONE = 1e-12  # an effect that is rounding
 _HALF_LOSS = 2.0**-24  # of float16, relative and squared, about
 
 
@@ -78,7 +79,7 @@ def measured_rates(trials: Trials, step: QuantizeWeights) -> list[Rated]:
             return _looked(weight, known[id(weight)], store)
 
         looked |= {id(w): each for w, each in in_parallel([w for w, _ in batch], look, trials.threads)}
-    effects = _effects(model, run, weights, looked)
+    effects = _with_unused(list(_effects(model, run, weights, looked)))
     return [
         _rated(weight, looked[id(weight)], effect, model.opset) for weight, effect in zip(weights, effects, strict=True)
     ]
@@ -125,6 +126,14 @@ def _effects(
     for weight, error in zip(weights, run.output_errors(each()), strict=True):
         lost = looked[id(weight)].lost
         yield error**2 / lost if lost > 0 else 0.0
+
+
+def _with_unused(effects: Sequence[float]) -> list[float]:
+    """Where no sample makes use of a weight, as in a branch that none of them takes, it has the effect of the others:
+    half of those have more."""
+    known = sorted(effect for effect in effects if effect > _NONE)
+    typical = known[len(known) // 2] if known else 1.0
+    return [effect if effect > _NONE else typical for effect in effects]
 
 
 def _rated(weight: Weight, looked: _Looked, effect: float, opset: int) -> Rated:

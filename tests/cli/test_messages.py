@@ -17,7 +17,7 @@ REFUSED = [
     (["quantize", "-o", "OUT"], "missing argument 'MODEL'; see nncompress quantize -h"),
     (["compare", MLP], "missing argument 'CAND'; see nncompress compare -h"),
     ([*QUANTIZE, "--min-cosin", 0.9], "no such option: --min-cosin (Possible options: --min-cosine"),
-    ([*QUANTIZE, "--sparsity", 0.5], "no such option: --sparsity"),
+    ([*QUANTIZE, "--rank", 5], "no such option: --rank"),
     ([*QUANTIZE, "--min-size", "many"], "--min-size must be a whole number, not 'many'"),
     (
         [*QUANTIZE, "extra.onnx"],

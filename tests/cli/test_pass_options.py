@@ -98,7 +98,7 @@ def test_what_is_given_becomes_fields_of_every_pass_that_has_them() -> None:
     names = ("quantize-weights", "prune-magnitude")
     given = pass_options(names)(min_size=3, include=["a", "b"], symmetric=False, sparsity=0.25, exclude=[])
     first, second = passes_of(names, given)
-    assert first == QuantizeWeights(min_size=3, include=("a", "b"), symmetric=False)
+    assert first == QuantizeWeights(min_size=3, include=("a", "b"), symmetric=False, sparsity=0.25)
     assert second == pass_named("prune-magnitude")(min_size=3, include=("a", "b"), sparsity=0.25)  # type: ignore[call-arg]
 
 

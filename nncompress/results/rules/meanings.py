@@ -25,6 +25,7 @@ MEANINGS = {
     "sample-cosine": "The cosine of the worst sample meets the limit.",
     "sample-sqnr": "The SQNR of the worst sample meets the limit.",
     "drop": "No task metric loses more than the limit.",
+    "promise": "The samples are enough to promise that no task metric loses more than the limit.",
     "metric": "Each task metric reaches the limit.",
     "max-metric": "No task metric exceeds the limit.",
     "latency-ratio": "Latency stays within the limit.",

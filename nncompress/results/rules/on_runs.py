@@ -108,9 +108,8 @@ def promise_rule(run: Run, max_drop: float) -> RuleResult | None:
     (low, high), metric = max(known, key=lambda each: each[0][1])
     ends = " to ".join(format_drop(end, is_share=metric.is_share) for end in (low, high))
     figure = f"{metric.name}: {ends} lost ({metric.samples} samples)"
-    middle, around = (low + high) / 2, (high - low) / 2
-    more = math.ceil(metric.samples * (around / (max_drop - middle)) ** 2) if middle < max_drop else None
-    enough = f"some {more:,} samples could" if more else "more samples, or a gentler limit, could"
+    more = math.ceil(metric.samples * ((high - low) / max_drop) ** 2) if max_drop > 0 else None  # half the limit around
+    enough = f"some {more:,} could, where half as much is lost" if more else "no number of them could"
     advice = f"{metric.samples} samples are too few to promise it: {enough}"
     return ruled("promise", "pass" if high <= max_drop + ROUNDING else "warn", figure, limit, advice, high, max_drop)
 

@@ -1,0 +1,135 @@
+"""auto: what is found keeps the limits, is what its recipe makes, promises no more than the data can, and goes on."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from tests.support import IMAGES, MLP, SAMPLES, Ended, last_line, nncompress, one_line
+
+CALIBRATION = SAMPLES / "data/image_calibration.npz"
+GIVEN = ("--data", IMAGES, "--calibration", CALIBRATION, "--seconds", 0)
+
+
+class Made(NamedTuple):
+    folder: Path
+    ended: Ended
+
+    @property
+    def report(self) -> dict:  # type: ignore[type-arg]
+        tree: dict = json.loads((self.folder / "s.json").read_text())  # type: ignore[type-arg]
+        return tree
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    folder = tmp_path_factory.mktemp("auto")
+    files = ("--resume", folder / "s.search", "--save-recipe", folder / "s.toml", "--json", folder / "s.json")
+    limits = ("--min-sqnr", 20, "--min-cosine", 0.99)
+    return Made(folder, nncompress("auto", MLP, "-o", folder / "s.onnx", *GIVEN, *limits, *files, "--verbose"))
+
+
+def test_it_is_small_and_keeps_the_limits_on_data_that_guided_nothing(made: Made) -> None:
+    assert made.ended.exit_code == 0
+    report = made.report
+    assert report["summary"]["bytes_after"] < report["summary"]["bytes_before"] / 10  # 4 bits: 7.8 times
+    assert report["comparison"]["run"]["outputs"][0]["deployed"]["sqnr_db"] >= 20
+    assert report["comparison"]["run"]["feeds"]["count"] == 7  # of 13
+    assert any("tried on 6 feeds" in note and "the other 7 prove the result" in note for note in report["notes"])
+
+
+def test_each_weight_says_what_the_next_smaller_choice_would_cost(made: Made) -> None:
+    for line in (line for line in made.report["ledger"] if line["kind"] == "weight"):
+        (detail,) = (o["detail"] for o in line["outcomes"] if o["by"] == "quantize-weights")
+        assert "of the expected loss" in detail
+        assert "would save" in detail or "no smaller choice" in detail
+
+
+def test_the_recipe_makes_the_same_bytes(made: Made, tmp_path: Path) -> None:
+    steps = tomllib.loads((made.folder / "s.toml").read_text())["steps"]
+    assert [rule["match"] for rule in steps[0]["rules"]] == ["fc1.weight", "fc2.weight", "fc3.weight"]
+    assert nncompress("run", made.folder / "s.toml", MLP, "-o", tmp_path / "r.onnx", "-q").exit_code == 0
+    assert (tmp_path / "r.onnx").read_bytes() == (made.folder / "s.onnx").read_bytes()
+
+
+def test_a_second_search_takes_what_was_measured_and_finds_the_same(made: Made, tmp_path: Path) -> None:
+    kept = (made.folder / "s.search").read_bytes()
+    limits = ("--min-sqnr", 20, "--min-cosine", 0.99, "--resume", made.folder / "s.search")
+    assert nncompress("auto", MLP, "-o", tmp_path / "s.onnx", *GIVEN, *limits).exit_code == 0
+    assert (made.folder / "s.search").read_bytes() == kept  # nothing was measured anew
+    assert (tmp_path / "s.onnx").read_bytes() == (made.folder / "s.onnx").read_bytes()
+
+
+def test_an_impossible_budget_fails_with_the_nearest_that_there_is(made: Made, tmp_path: Path) -> None:
+    limits = ("--min-sqnr", 20, "--max-size", "2 kB", "--resume", made.folder / "s.search")
+    ended = nncompress("auto", MLP, "-o", tmp_path / "s.onnx", *GIVEN, *limits)
+    assert ended.exit_code == 1
+    assert "failed: max-size" in last_line(ended.stdout)
+    assert not (tmp_path / "s.onnx").exists()
+
+
+def test_a_size_alone_gets_the_closest_model_of_that_size(made: Made, tmp_path: Path) -> None:
+    limits = ("--max-size", "40 kB", "--resume", made.folder / "s.search")
+    assert nncompress("auto", MLP, "-o", tmp_path / "s.onnx", *GIVEN, *limits).exit_code == 0
+    assert 36_000 < (tmp_path / "s.onnx").stat().st_size <= 40_000
+
+
+def test_thirty_samples_promise_nothing(made: Made, tmp_path: Path) -> None:
+    with np.load(IMAGES) as data:
+        np.savez(tmp_path / "few.npz", **{name: data[name][:30] for name in data.files})
+    given = ("--data", tmp_path / "few.npz", "--calibration", CALIBRATION, "--seconds", 0, "--max-drop", "0.5 %")
+    ended = nncompress(
+        "auto", MLP, "-o", tmp_path / "s.onnx", *given, "--time", "1s", "--resume", made.folder / "few.search",
+        "--json", tmp_path / "s.json", "--keep-failed",
+    )  # fmt: skip
+    assert ended.exit_code in (0, 1)
+    rules = {rule["rule"]: rule for rule in json.loads((tmp_path / "s.json").read_text())["verdict"]["rules"]}
+    assert rules["promise"]["level"] == "warn"
+    assert "too few to promise it" in rules["promise"]["advice"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--max-drop", "1 %"], "auto needs --data"),
+        (GIVEN, "auto needs a limit to keep"),
+        ([*GIVEN, "--max-drop", "1 %", "--time", "soon"], "--time 'soon' is no time such as 90s"),
+        ([*GIVEN, "--max-drop", "1 %", "--resume", "-"], "--resume needs a file"),
+        ([*GIVEN, "--max-drop", "1 %", "--for", "accuracy"], "smallest model (size) or the fastest (speed)"),
+        ([*GIVEN, "--max-drop", "1 %", "--no-validate"], "leave out --no-validate"),
+        ([*GIVEN, "--front", "models", "-o", "s.onnx"], "leave one of them out"),
+        ([*GIVEN, "--front", "models", "--for", "speed"], "leave --for speed out"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_before_the_work(
+    options: list[object], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ended = nncompress("auto", MLP, *([] if "--front" in options else ["-o", "s.onnx"]), *options)
+    assert ended.exit_code == 2
+    assert message in one_line(ended.stderr)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_front_has_models_of_many_sizes_each_with_its_recipe(made: Made, tmp_path: Path) -> None:
+    folder = tmp_path / "front"
+    ended = nncompress("auto", MLP, "--front", folder, *GIVEN, "--resume", made.folder / "s.search")
+    assert ended.exit_code == 0
+    models = sorted(folder.glob("*.onnx"))
+    sizes = [path.stat().st_size for path in models]
+    assert len(models) >= 8
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[-1] < sizes[0] / 8
+    tree = json.loads((folder / "front.json").read_text())
+    cosines = [row["worst_cosine"] for row in tree["results"] if row["on_front"]]
+    assert cosines == sorted(cosines, reverse=True)
+    assert nncompress("run", models[3].with_suffix(".toml"), MLP, "-o", tmp_path / "r.onnx", "-q").exit_code == 0
+    assert (tmp_path / "r.onnx").read_bytes() == models[3].read_bytes()
+    correlation = float(ended.stdout.rsplit("rank correlation ", 1)[1].split()[0])
+    assert correlation >= 0.9

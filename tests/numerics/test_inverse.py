@@ -1,0 +1,19 @@
+"""Inverses by blocks, against those of numpy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from nncompress.numerics.inverse import inverse
+
+
+@pytest.mark.parametrize("count", [1, 3, 256, 257, 700])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_it_is_the_inverse(count: int, dtype: type[np.floating]) -> None:
+    rows = np.random.default_rng(count).standard_normal((2, 2 * count + 8, count))
+    h = (rows.transpose(0, 2, 1) @ rows / rows.shape[1] + np.eye(count)).astype(dtype)
+    found = inverse(h)
+    assert found.dtype == dtype
+    tolerance = 100 * float(np.finfo(dtype).eps)  # the condition is below 10, sums are of up to 700 products
+    assert np.abs(found @ h - np.eye(count)).max() < tolerance

@@ -1,0 +1,46 @@
+"""What a matrix is expected to lose, against what it loses when it is really rounded."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from nncompress.numerics.rate_distortion import Kind, error_share, losses
+from nncompress.numerics.second_order import Quadratic
+from tests.numerics.test_second_order import gram_of, related
+
+MATRIX = np.random.default_rng(0).standard_normal((1, 40, 24))
+GRAM = gram_of(related(300, 24, seed=1))
+
+
+def test_the_share_of_an_error_is_that_of_the_definition() -> None:
+    other = MATRIX + 0.1 * np.random.default_rng(1).standard_normal(MATRIX.shape)
+    h = Quadratic.of(MATRIX, GRAM).h[0]
+    moved = (other - MATRIX)[0]
+    share = np.trace(moved @ h @ moved.T) / np.trace(MATRIX[0] @ h @ MATRIX[0].T)
+    assert error_share(MATRIX, other, GRAM) == pytest.approx(share, rel=1e-9)
+    plain = np.square(moved).sum() / np.square(MATRIX).sum()
+    assert error_share(MATRIX, other, None) == pytest.approx(plain, rel=1e-12)
+
+
+def test_fewer_bits_and_more_zeros_lose_more() -> None:
+    by_bits = losses(MATRIX, GRAM, [Kind(bits, 0.0) for bits in (2, 3, 4, 6, 8)])
+    assert all(first.loss > 2 * second.loss for first, second in pairwise(by_bits))
+    by_zeros = losses(MATRIX, GRAM, [Kind(4, share) for share in (0.3, 0.6, 0.9)])
+    assert all(first.loss < second.loss for first, second in pairwise(by_zeros))
+    assert all(each.density <= 1 - each.kind.sparsity + 1e-3 for each in by_zeros)
+
+
+def test_what_inputs_make_up_for_is_not_lost() -> None:
+    dense, sparse = Kind(3, 0.0), Kind(4, 0.5)
+    known = {each.kind: each.loss for each in losses(MATRIX, GRAM, [dense, sparse])}
+    plain = {each.kind: each.loss for each in losses(MATRIX, None, [dense])}
+    assert known[dense] < plain[dense]
+    magnitude = np.where(np.abs(MATRIX) >= np.median(np.abs(MATRIX)), MATRIX, 0)
+    assert known[sparse] < error_share(MATRIX, magnitude, GRAM)
+
+
+def test_a_matrix_of_zeros_loses_nothing() -> None:
+    assert losses(np.zeros((1, 3, 4)), None, [Kind(2, 0.0)])[0].loss == 0
