@@ -35,9 +35,9 @@ from nncompress.workflow.trials import Trials
 _MOST_TRIED, _MOST_JUDGED = 9, 3
 _GENTLER = 4.0  # in expected loss, squared, where the other data refuse what was found
 _FIRST_ERROR = 2 * UNLABELLED_ERROR  # that the first mix is expected to have
-_CLOSE = 1.15  # expected losses squared that are as good as the same
+_CLOSE = 1.3  # expected losses squared that are as good as the same
 _FARTHEST = 16.0  # from one mix to the next
-_LEAST_SAVED = 0.005  # of the size, for which another mix is built
+_LEAST_SAVED = 0.02  # of the size, for which another mix is built
 _NEAR_SIZE, _MOST_SIZES = 0.99, 4
 _ALONG, _LEAST_EXPECTED, _HARDLY_ALIKE = 80, 1e-9, 0.5  # mixes to choose from; squared, and relative error
 

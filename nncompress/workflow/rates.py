@@ -42,7 +42,7 @@ _BITS, _SPARSE_BITS = (2, 3, 4, 5, 6, 8), (3, 4)
 _ZEROS = (0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.93, 0.96)
 _DENSE, _ALL = kinds_of(_BITS, (), ()), kinds_of(_BITS, _SPARSE_BITS, _ZEROS)
 _PROBED_BITS = 3  # with which one weight alone is run
-_MOST_FEEDS = 16
+_MOST_FEEDS, _MOST_RUN = 16, 8  # that are walked through, and run for each weight
 _NODE_BYTES, _SCALE_BYTES = 150, 2  # of decoding; of the scale of a channel
 _NONE = 1e-12  # an effect that is rounding
 _HALF_LOSS = 2.0**-24  # of float16, relative and squared, about
@@ -66,8 +66,10 @@ def measured_rates(trials: Trials, step: QuantizeWeights) -> list[Rated]:
     model = prepared.model.clone()
     simplify(model)
     normalise(model)
-    few = _few(trials.samples)
-    run = CalibrationRun(model.clone(), few, trials.threads, trials.cache or Cache())
+    run, quick = (
+        CalibrationRun(model.clone(), _few(trials.samples, most), trials.threads, trials.cache or Cache())
+        for most in (_MOST_FEEDS, _MOST_RUN)
+    )
     weights, _ = step.select(model)
     weights = [weight for weight in weights if not weight.is_elementwise and unfit(weight.array()) is None]
     store = Store()
@@ -79,14 +81,14 @@ def measured_rates(trials: Trials, step: QuantizeWeights) -> list[Rated]:
             return _looked(weight, known[id(weight)], store)
 
         looked |= {id(w): each for w, each in in_parallel([w for w, _ in batch], look, trials.threads)}
-    effects = _with_unused(list(_effects(model, run, weights, looked)))
+    effects = _with_unused(list(_effects(model, quick, weights, looked)))
     return [
         _rated(weight, looked[id(weight)], effect, model.opset) for weight, effect in zip(weights, effects, strict=True)
     ]
 
 
-def _few(samples: Feeds) -> Feeds:
-    return samples.some(slice(0, None, max(1, -(-len(samples) // _MOST_FEEDS))))
+def _few(samples: Feeds, most: int) -> Feeds:
+    return samples.some(slice(0, None, max(1, -(-len(samples) // most))))
 
 
 def _looked(weight: Weight, inputs: Inputs | str, store: Store) -> _Looked:
