@@ -1,7 +1,6 @@
 """The plain result types of a run: what was done to each weight, how the result compares, and the verdict.
 
-Everything here is frozen, has no behaviour beyond derived figures, and is what the renderers read and what the
-JSON report holds. Units end the names: bytes, ms, db. `None` means "not measured", never zero.
+Frozen, with derived figures alone: what renderers read, and what JSON holds. `None` means "not measured", never zero.
 """
 
 from __future__ import annotations
@@ -125,6 +124,7 @@ class Fidelity:
     nothing_finite: bool = False  # of floats, no element that is finite in both: nothing was measured
     samples: Samples | None = None  # None: not measured
     top1_rows: int | None = None  # that top1_agreement is a share of
+    edited: tuple[float, int] | None = None  # of sequences: edits, as a share of so many tokens (see sequences.py)
 
 
 @dataclass(frozen=True)

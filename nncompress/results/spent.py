@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from nncompress.results.limits import Limits
 from nncompress.results.record import Run
 from nncompress.results.rules.on_fidelity import FAIL_COSINE
-from nncompress.results.worst import largest_drop, worst_cosine, worst_sqnr_db
+from nncompress.results.worst import answers_changed, largest_drop, worst_cosine, worst_sqnr_db
 
 UNLABELLED_ERROR = 0.05
 """Relative error of outputs that is allowed where a drop is limited, and nothing says which answers are right ..."""
@@ -59,13 +59,8 @@ class Losses:
 def changed_at_most(run: Run) -> float | None:
     """The share of answers that are other ones, with one more of two more that are: few answers prove little. None
     where no output gives answers."""
-    shares = []
-    for output in run.outputs:
-        fidelity = output.deployed
-        if fidelity is not None and fidelity.top1_agreement is not None and fidelity.top1_rows is not None:
-            changed = (1 - fidelity.top1_agreement) * fidelity.top1_rows
-            shares.append((changed + 1) / (fidelity.top1_rows + 2))
-    return max(shares, default=None)
+    changed = filter(None, map(answers_changed, run.outputs))
+    return max(((share * count + 1) / (count + 2) for share, count in changed), default=None)
 
 
 def _quotient(used: float, most: float) -> float:

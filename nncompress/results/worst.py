@@ -71,6 +71,19 @@ def counting(run: Run) -> list[OutputComparison]:
     return [output for output in run.outputs if not (is_discrete(output) or output.random or is_trivial(output))]
 
 
+def answers_changed(output: OutputComparison) -> tuple[float, int] | None:
+    """The share of answers that are other ones, and how many there are: what a sequence says, or the largest elements
+    of rows. None for an output that has none."""
+    fidelity = output.deployed
+    if fidelity is None or output.random:
+        return None
+    if fidelity.edited is not None:
+        return fidelity.edited
+    if fidelity.top1_agreement is None or not fidelity.top1_rows:
+        return None
+    return 1 - fidelity.top1_agreement, fidelity.top1_rows
+
+
 def is_trivial(output: OutputComparison) -> bool:
     """True for an output that is the same whatever goes in, in both models."""
     fidelity = output.deployed

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from nncompress.errors import NoOutputError
 from nncompress.feeds.sizes import batch_sizes
 from nncompress.feeds.specs import Array, Feed
-from nncompress.results.record import OutputComparison, TaskMetric
+from nncompress.results.record import Fidelity, OutputComparison, TaskMetric
 from nncompress.runtime.session import OutputArray, Session
 from nncompress.validate.agreement import Agreement
 from nncompress.validate.metrics.choice import Metric, make_metrics
+from nncompress.validate.sequences import Sequences
 from nncompress.validate.structure import as_array
 
 _ROUNDING_DB = 60.0  # between two runs of one model: what threads change by adding up in another order
@@ -43,6 +44,7 @@ class Tally:
         self._deployed, self._exact, self._itself = (
             {name: Agreement(feed_names) for name in self._ours} for _ in range(3)
         )
+        self._sequences = {name: Sequences() for name in self._ours}
         self._ran_exact = self._ran_again = False
         self._problems = _interface_problems(reference, candidate)
         self._notes: dict[str, None] = {}
@@ -62,6 +64,9 @@ class Tally:
         ours, theirs = self._named(reference, candidate)
         self._notes |= dict.fromkeys(notes)
         self._agree(self._deployed, ours, theirs, feed)
+        for name, sequences in self._sequences.items():
+            if name in theirs:
+                sequences.add(ours[name], theirs[name], feed)
         comparable = [m for m in self._metrics if m.output is None or _alike(ours, theirs, m.output)]
         if len(comparable) < len(self._metrics):
             self._notes[_NOT_COMPARABLE] = None
@@ -118,6 +123,10 @@ class Tally:
     def metrics(self) -> tuple[TaskMetric, ...]:
         return tuple(figure for metric in self._metrics for figure in metric.finish())
 
+    def _with_edits(self, name: str, fidelity: Fidelity | None) -> Fidelity | None:
+        edited = self._sequences[name].edited()
+        return fidelity if fidelity is None or edited is None else replace(fidelity, edited=edited)
+
     def _named(
         self, reference: Sequence[OutputArray], candidate: Sequence[OutputArray]
     ) -> tuple[dict[str, OutputArray], dict[str, OutputArray]]:
@@ -137,7 +146,7 @@ class Tally:
             problem,
             deployed.nonfinite_reference,
             deployed.nonfinite_candidate,
-            deployed.fidelity(),
+            self._with_edits(name, deployed.fidelity()),
             None if exact_fidelity == deployed.fidelity() else exact_fidelity,
             random,
             itself.fidelity() if self._ran_again else None,

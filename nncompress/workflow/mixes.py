@@ -10,7 +10,7 @@ from typing import Literal
 from nncompress.model.units import Unit
 from nncompress.results.limits import Limits
 from nncompress.results.record import Run
-from nncompress.results.worst import worst_cosine, worst_sqnr_db
+from nncompress.results.worst import answers_changed, worst_cosine, worst_sqnr_db
 
 Way = Literal["float", "dynamic", "static"]
 Mix = Mapping[Unit, Way]
@@ -51,11 +51,10 @@ class Tried:
 def loss_of(run: Run) -> Loss:
     """That of the worst outputs."""
     sqnr, cosine = worst_sqnr_db(run), worst_cosine(run)
-    shares = (output.deployed.top1_agreement for output in run.outputs if output.deployed is not None)
-    known = [share for share in shares if share is not None]
+    known = [changed[0] for changed in map(answers_changed, run.outputs) if changed is not None]
     return Loss(
         math.inf if sqnr is None else sqnr.value, 1.0 if cosine is None else cosine.value,
-        1 - min(known) if known else None,
+        max(known, default=None),
     )  # fmt: skip
 
 

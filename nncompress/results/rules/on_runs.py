@@ -8,7 +8,7 @@ from nncompress.results.record import OutputComparison, Run
 from nncompress.results.rules.rule import NOTHING_RUN, WHEN_COMPRESSING, Remedies, ruled, unmeasured
 from nncompress.results.units import NOT_MEASURED, as_typed, format_drop, format_metric, format_share
 from nncompress.results.verdict import Level, RuleResult
-from nncompress.results.worst import format_equal, is_discrete, is_trivial, largest_drop, sample_count
+from nncompress.results.worst import answers_changed, format_equal, is_discrete, is_trivial, largest_drop, sample_count
 
 DEFAULT_DROP = 0.01  # one point
 DEFAULT_LATENCY_RATIO = 1.10
@@ -118,12 +118,11 @@ def agreement_rule(run: Run | None, max_drop: float) -> RuleResult:
     """In place of a drop where the loss that is allowed steered a choice and there are no labels: a warning unless no
     more answers than that are other ones, for an answer that is another one need not be worse."""
     limit = f"<= {as_typed(format_share(max_drop))}"
-    shares = [o.deployed.top1_agreement for o in run.outputs if o.deployed and not o.random] if run else []
-    known = [share for share in shares if share is not None]
+    known = [changed[0] for changed in map(answers_changed, run.outputs if run else ()) if changed is not None]
     advice = "there are no labels to say which answers are right: name them with --labels NPZ, or give --metric"
     if not known:
         return ruled("drop", "warn", NOT_MEASURED, limit, advice, None, max_drop)
-    changed = 1 - min(known)
+    changed = max(known)
     level: Level = "pass" if changed <= max_drop + ROUNDING else "warn"
     return ruled(
         "drop", level, f"no labels: {format_share(changed)} of answers changed", limit, advice, changed, max_drop
