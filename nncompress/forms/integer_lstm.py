@@ -43,6 +43,11 @@ def unsuitable(weight: Weight, storing: Storing) -> str | None:
     return None
 
 
+def may_be_integer(weight: Weight, storing: Storing) -> bool:
+    """True for a matrix that can be one where the other matrix becomes one as well."""
+    return is_of_lstm(weight) and unsuitable(weight, storing) is None
+
+
 def obstacle(weight: Weight, affine: Affine) -> str | None:
     """Why it cannot be one as it is encoded."""
     node, index = weight.uses[0].node, weight.uses[0].index

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from nncompress.forms.choice import cheapest
+from nncompress.forms.integer_lstm import may_be_integer
 from nncompress.model.encoding import preferred_form
 from nncompress.model.multiplied import summed_axes
 from nncompress.model.weights import Weight
@@ -28,6 +29,8 @@ def kept_apart(
     adds so), or counted."""
     form = preferred_form(weight.value) or ("integer" if context.storing.form == "integer" else None)
     in_integers = form in _MULTIPLIED and cheapest(weight, made.affine, context.storing).form.name == form
+    waits = form == "integer" and may_be_integer(weight, context.storing)  # for the other matrix of its LSTM
+    in_integers = in_integers or waits
     if not made.affine.signed or not in_integers:
         return made, KeptApart()
     orders = tuple(filter(None, dict.fromkeys(summed_axes(use) for use in weight.uses)))

