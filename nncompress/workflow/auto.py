@@ -27,6 +27,7 @@ from nncompress.results.limits import Limits
 from nncompress.results.searched import Measured, Rate, Rated
 from nncompress.results.spent import UNLABELLED_ERROR, Losses
 from nncompress.results.units import format_bytes, format_counted, format_share
+from nncompress.workflow.bracket import Bracket
 from nncompress.workflow.chosen import Chosen
 from nncompress.workflow.kept_search import KeptSearch
 from nncompress.workflow.rates import measured_rates
@@ -36,7 +37,6 @@ _MOST_TRIED, _MOST_JUDGED = 9, 3
 _GENTLER = 4.0  # in expected loss, squared, where the other data refuse what was found
 _FIRST_ERROR = 2 * UNLABELLED_ERROR  # that the first mix is expected to have
 _CLOSE = 1.3  # expected losses squared that are as good as the same
-_FARTHEST = 16.0  # from one mix to the next
 _LEAST_SAVED = 0.02  # of the size, for which another mix is built
 _NEAR_SIZE, _MOST_SIZES = 0.99, 4
 _ALONG, _LEAST_EXPECTED, _HARDLY_ALIKE = 80, 1e-9, 0.5  # mixes to choose from; squared, and relative error
@@ -137,17 +137,13 @@ class Search:
     # -------------------------------------------------------------------------------------------- searches
     def smallest(self) -> Found:
         """The smallest that was found to keep the limits; where none does, the one that spends least of them."""
-        low: float | None = None  # expected loss, squared, that is allowed
-        high: float | None = None  # that is not
-        target = _FIRST_ERROR**2
+        bracket, target = Bracket(), _FIRST_ERROR**2
         while len(self._tried) < _MOST_TRIED:
-            mix = self._within(target)
-            found = self._try(mix)
-            low, high = (max(low or 0.0, mix.expected), high) if found.holds else (low, min(high or math.inf, target))
-            next_target = self._next(found, low, high)
-            if next_target is None or self._is_over():
+            found = self._try(self._within(target))
+            bracket = bracket.with_(found.mix.expected, found.spent)
+            if self._is_over() or self._is_enough(found, bracket):
                 break
-            target = next_target
+            target = bracket.next_target()
         holding = [found for found in self._tried if found.holds]
         if not holding:
             return min(self._tried, key=lambda found: (found.spent, found.size_bytes))
@@ -159,7 +155,7 @@ class Search:
         besides = 0  # bytes of the file that are no weights, as far as is known
         for _ in range(_MOST_SIZES):
             found = self._try(self._of_bytes(most - besides))
-            besides += found.size_bytes - found.mix.size_bytes - besides
+            besides = found.size_bytes - found.mix.size_bytes
             if _NEAR_SIZE * most <= found.size_bytes <= most or self._is_over():
                 break
         fitting = [found for found in self._tried if found.size_bytes <= most]
@@ -184,20 +180,13 @@ class Search:
                 waiting.append(self._try(self._within(found.mix.expected / _GENTLER)))
         return min(judged, key=lambda each: each[:2])[2]
 
-    def _next(self, found: Found, low: float | None, high: float | None) -> float | None:
-        """The expected loss of the next mix; None where that would be none that is worth it."""
+    def _is_enough(self, found: Found, bracket: Bracket) -> bool:
+        """True where another mix would not be worth it."""
+        low, high = bracket.low, bracket.high
         if low is None or high is None:
-            if (found.holds and self._is_extreme(found.mix, 0)) or (
-                not found.holds and self._is_extreme(found.mix, -1)
-            ):
-                return None
-            step = _FARTHEST if found.spent <= 0 else min(max((0.95 / found.spent) ** 2, 1 / _FARTHEST), _FARTHEST)
-            return found.mix.expected * (max(step, 2.0) if found.holds else min(step, 0.5))
-        middle = math.sqrt(low * high)
-        smaller, larger = self._within(high).size_bytes, self._within(low).size_bytes
-        if high < _CLOSE * low or larger - smaller < _LEAST_SAVED * larger:
-            return None
-        return middle
+            return self._is_extreme(found.mix, 0 if found.holds else -1)
+        smaller, larger = self._within(high.expected).size_bytes, self._within(low.expected).size_bytes
+        return high.expected < _CLOSE * low.expected or larger - smaller < _LEAST_SAVED * larger
 
     def _is_extreme(self, mix: Mix, place: int) -> bool:
         """True for the smallest (0) or the largest (-1) rate of every weight."""

@@ -1,0 +1,50 @@
+"""Finds the expected loss at which as much is spent as may be: by steps outwards, then between two ends."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+_FARTHEST = 16.0  # from one expected loss to the next
+_AIM = 0.95  # of what may be spent
+_LEAST_PART, _LEAST_SPENT = 0.15, 0.2  # of the way between both ends; from which on what is spent tells where to look
+
+
+@dataclass(frozen=True)
+class End:
+    """An expected loss (squared), and what was spent with it (1: all that may be)."""
+
+    expected: float
+    spent: float
+
+
+@dataclass(frozen=True)
+class Bracket:
+    """The largest expected loss that is known to be allowed, and the least that is known not to be."""
+
+    low: End | None = None
+    high: End | None = None
+
+    def with_(self, expected: float, spent: float) -> Bracket:
+        """One more that is known."""
+        end = End(expected, spent)
+        if spent <= 1:
+            return Bracket(end if self.low is None or expected > self.low.expected else self.low, self.high)
+        return Bracket(self.low, end if self.high is None or expected < self.high.expected else self.high)
+
+    @property
+    def is_closed(self) -> bool:
+        return self.low is not None and self.high is not None
+
+    def next_target(self) -> float:
+        """Where to look next. Errors grow with the root of the expected loss."""
+        if self.low is None or self.high is None:
+            end = self.low or self.high
+            assert end is not None, "something is known"
+            step = _FARTHEST if end.spent <= 0 else min(max((_AIM / end.spent) ** 2, 1 / _FARTHEST), _FARTHEST)
+            return end.expected * (max(step, 2.0) if end is self.low else min(step, 0.5))
+        part = 0.5
+        if self.low.spent > _LEAST_SPENT and math.isfinite(self.high.spent):
+            part = math.log(1 / self.low.spent) / math.log(self.high.spent / self.low.spent)
+        part = min(max(part, _LEAST_PART), 1 - _LEAST_PART)
+        return self.low.expected * math.pow(self.high.expected / self.low.expected, part)
