@@ -68,6 +68,15 @@ def error_share(matrix: np.ndarray, other: np.ndarray, gram: Gram | None) -> flo
     return whole.error(other.astype(np.float64)) / whole.signal if whole.signal > 0 else 0.0
 
 
+def centred(matrix: np.ndarray, other: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """`other` moved by as little as possible to where the results of inputs with this mean [groups, inputs], or any
+    multiple of it, are those of `matrix`."""
+    length = np.square(mean).sum(axis=1)[:, None, None]
+    moved = (other - matrix) @ mean[:, :, None]
+    share = np.divide(moved, length, out=np.zeros_like(moved), where=length > 0)
+    return other - share * mean[:, None]
+
+
 class _Part:
     """Some outputs of a matrix, and what is known of its inputs."""
 

@@ -27,7 +27,7 @@ from nncompress.model.weights import Weight
 from nncompress.numerics.affine import quantize
 from nncompress.numerics.blas_threads import one_blas_thread
 from nncompress.numerics.held import Held, Store
-from nncompress.numerics.rate_distortion import Loss, error_share, kinds_of, losses
+from nncompress.numerics.rate_distortion import Loss, centred, error_share, kinds_of, losses
 from nncompress.passes.base import unfit
 from nncompress.passes.parallel import in_parallel
 from nncompress.passes.quantize_weights import QuantizeWeights
@@ -99,6 +99,8 @@ def _looked(weight: Weight, inputs: Inputs | str, store: Store) -> _Looked:
     rows = matrix.reshape(groups * outputs, count).astype(np.float32)
     made = quantize(rows, (0,), bits=_PROBED_BITS, signed=True, symmetric=None, range_="mse", store=Store())
     probe = made.affine.decode().reshape(matrix.shape)
+    if gram is not None:  # a mean that moves goes on as no other error does, and is none where codes are chosen
+        probe = centred(matrix, probe, gram.mean)
     values = store.hold(view.undone(probe, weight.shape).astype(weight.dtype.numpy(), copy=False))
     kinds = _DENSE if gram is None else _ALL
     return _Looked(losses(matrix, gram, kinds), groups * outputs, values, error_share(matrix, probe, gram))

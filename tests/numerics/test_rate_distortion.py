@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from nncompress.numerics.rate_distortion import Kind, error_share, losses
+from nncompress.numerics.rate_distortion import Kind, centred, error_share, losses
 from nncompress.numerics.second_order import Quadratic
 from tests.numerics.test_second_order import gram_of, related
 
@@ -44,3 +44,12 @@ def test_what_inputs_make_up_for_is_not_lost() -> None:
 
 def test_a_matrix_of_zeros_loses_nothing() -> None:
     assert losses(np.zeros((1, 3, 4)), None, [Kind(2, 0.0)])[0].loss == 0
+
+
+def test_a_centred_matrix_computes_the_same_from_the_mean() -> None:
+    mean = np.random.default_rng(2).standard_normal((1, 24))
+    other = np.round(MATRIX)
+    moved = centred(MATRIX, other, mean)
+    assert np.allclose(moved @ mean[0], MATRIX @ mean[0])
+    assert np.linalg.matrix_rank(moved[0] - other[0]) == 1
+    assert np.array_equal(centred(MATRIX, other, np.zeros((1, 24))), other)
