@@ -74,7 +74,8 @@ def centred(matrix: np.ndarray, other: np.ndarray, mean: np.ndarray) -> np.ndarr
     length = np.square(mean).sum(axis=1)[:, None, None]
     moved = (other - matrix) @ mean[:, :, None]
     share = np.divide(moved, length, out=np.zeros_like(moved), where=length > 0)
-    return other - share * mean[:, None]
+    centred_: np.ndarray = other - share * mean[:, None]
+    return centred_
 
 
 class _Part:

@@ -30,6 +30,7 @@ from nncompress.results.units import format_bytes, format_counted, format_share
 from nncompress.workflow.bracket import Bracket
 from nncompress.workflow.chosen import Chosen
 from nncompress.workflow.kept_search import KeptSearch
+from nncompress.workflow.pipeline import Compressed
 from nncompress.workflow.rates import measured_rates
 from nncompress.workflow.trials import Trials
 
@@ -96,7 +97,7 @@ def choose_smallest(passes: Sequence[Pass], trials: Trials, limits: Limits, sear
     best = search.judged(best, replace(trials, proved=proved.on(judged, quiet)))
     return Chosen(
         search.passes_of(best.mix), search.reasons(best.mix), (search.note(best, searched, judged),),
-        by=QuantizeWeights.name, proof=judged,
+        by=QuantizeWeights.name, proof=judged, made=search.built(best.mix),
     )  # fmt: skip
 
 
@@ -133,6 +134,7 @@ class Search:
             raise NoOutputError("nothing could be compressed: it has no weights that are stored as floats")
         self._tried: list[Found] = []
         self._longest = 0.0
+        self._built: dict[Mix, Compressed] = {}  # which takes less memory than the model, each
 
     # -------------------------------------------------------------------------------------------- searches
     def smallest(self) -> Found:
@@ -240,8 +242,17 @@ class Search:
         return found
 
     def _measured(self, mix: Mix, trials: Trials) -> Measured:
-        passes = self.passes_of(mix)
-        return self._searching.kept.model(trials, passes, lambda: _measured(trials, passes))
+        def measure() -> Measured:
+            model = self.built(mix).model
+            return Measured(written_bytes(model), Losses.of(trials.run(model)))
+
+        return self._searching.kept.model(trials, self.passes_of(mix), measure)
+
+    def built(self, mix: Mix) -> Compressed:
+        """What its passes make."""
+        if mix not in self._built:
+            self._built[mix] = self._trials.compressed(self.passes_of(mix))
+        return self._built[mix]
 
     # -------------------------------------------------------------------------------------------- words
     def _so_far(self) -> str:
@@ -265,11 +276,6 @@ class Search:
             f"spends {format_share(best.spent)} of what it may lose there" if math.isfinite(best.spent) else "fails"
         )
         return f"{how} {where}: {spends}, {format_bytes(best.size_bytes)}"
-
-
-def _measured(trials: Trials, passes: Sequence[Pass]) -> Measured:
-    compressed = trials.compressed(passes)
-    return Measured(written_bytes(compressed.model), Losses.of(trials.run(compressed.model)))
 
 
 def _nearest(mixes: Sequence[Mix], log_size: float) -> Mix:

@@ -21,6 +21,7 @@ class Chosen:
     notes: tuple[str, ...] = ()
     by: str = QuantizeActivations.name  # the pass that the reasons are about
     proof: Feeds | None = None  # on which the result has to prove itself; None: on all
+    made: Compressed | None = None  # what the passes make, if that is known
 
 
 def with_reasons(compressed: Compressed, chosen: Chosen) -> Compressed:

@@ -133,7 +133,7 @@ def _trials(writing: Writing, proved: Opened, samples: Samples | None) -> Trials
 
 def _made(original: Model, chosen: Chosen, trials: Trials, writing: Writing) -> Compressed:
     """The result as it is written."""
-    compressed = with_reasons(trials.compressed(chosen.passes), chosen)
+    compressed = with_reasons(chosen.made or trials.compressed(chosen.passes), chosen)
     _require_change(original, compressed, ["names alone are no reason for another file"] if writing.strip else [])
     if writing.strip:
         strip(compressed.model)
