@@ -22,7 +22,7 @@ from nncompress.numerics.held import Store
 from nncompress.numerics.obs import Scaled, pruned, smallest_of_all
 from nncompress.numerics.second_order import Codes, Factor, Pinned, Quadratic, rounded
 
-_OUTPUTS = 64  # of all groups together
+_FEWEST, _MOST, _WEIGHTS = 16, 64, 1 << 16  # outputs of all groups together: those of so many weights
 _PROBED_BITS, _PROBED_ZEROS = 3, 0.7
 
 
@@ -92,12 +92,13 @@ class _Part:
     @classmethod
     def of(cls, matrix: np.ndarray, gram: Gram | None) -> _Part:
         """An even selection."""
-        groups, outputs, _ = matrix.shape
-        some = _evenly(groups, _OUTPUTS)
+        groups, outputs, inputs = matrix.shape
+        most = min(max(_WEIGHTS // inputs, _FEWEST), _MOST)
+        some = _evenly(groups, most)
         own = None if gram is None else Gram(
             gram.count, gram.own[some], None, gram.mean[some], gram.mean_before[some]
         )  # fmt: skip
-        return cls(matrix[some][:, _evenly(outputs, max(1, _OUTPUTS // len(some)))], own)
+        return cls(matrix[some][:, _evenly(outputs, max(1, most // len(some)))], own)
 
     def error(self, other: np.ndarray) -> float:
         moved = other - self._matrix
@@ -109,7 +110,8 @@ class _Part:
             return self._matrix
         self._scaled = self._scaled or Scaled.of(self._quadratic)
         mask = smallest_of_all(round(sparsity * self._matrix.size))
-        return pruned(self._quadratic, self._matrix, mask, self._scaled)
+        light = Quadratic(*(part.astype(np.float32) for part in (self._quadratic.h, self._quadratic.r)))
+        return pruned(light, self._matrix.astype(np.float32), mask, self._scaled).astype(np.float64)
 
     def nearest(self, thin: np.ndarray, bits: int, *, sparse: bool) -> tuple[Quantized, np.ndarray]:
         """Rounded to the nearest, and the values of that."""
