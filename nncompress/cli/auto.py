@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from nncompress.cli.calibration_options import CorrectionOptions
+from nncompress.cli.calibration_options import CalibrationOptions
 from nncompress.cli.compress import compress
 from nncompress.cli.interrupts import ask_first, end_work
 from nncompress.cli.options import (
@@ -21,7 +21,6 @@ from nncompress.cli.options import (
     option,
     shared_values,
 )
-from nncompress.cli.pass_options import corrections
 from nncompress.cli.printing import say, say_sections
 from nncompress.cli.progress import hide
 from nncompress.cli.with_options import Invocation, with_options
@@ -57,9 +56,9 @@ class SearchOptions:
     ] = None  # fmt: skip
 
 
-@with_options(SearchOptions, CorrectionOptions, ProofOptions, LimitOptions, WriteOptions, ReportOptions)
+@with_options(SearchOptions, CalibrationOptions, ProofOptions, LimitOptions, WriteOptions, ReportOptions)
 def auto(
-    source: SourceArgument, *, out: TargetOption = None, search: SearchOptions, calibration: CorrectionOptions,
+    source: SourceArgument, *, out: TargetOption = None, search: SearchOptions, calibration: CalibrationOptions,
     proof: ProofOptions, limits: LimitOptions, write: WriteOptions, report: ReportOptions, invocation: Invocation,
 ) -> None:  # fmt: skip
     """Find the smallest or fastest model that keeps the limits: what to do with each weight, by what the outputs lose.
@@ -72,6 +71,7 @@ def auto(
     Example: nncompress auto model.onnx --front models --data eval.npz
     """
     from nncompress.cli.outputs import STDOUT
+    from nncompress.passes.correct_biases import CorrectBiases
     from nncompress.passes.quantize_activations import QuantizeActivations
     from nncompress.passes.quantize_weights import QuantizeWeights
     from nncompress.workflow.auto import Searching, choose_smallest
@@ -85,8 +85,9 @@ def auto(
         raise UsageError("--resume needs a file that is read the next time, not stdout")
     searching = Searching(seconds, KeptSearch(search.resume), ask_first())
     fast = _is_fast(write.aim)
-    first: list[Pass] = [QuantizeActivations(activations="mixed"), QuantizeWeights()]
-    passes = [*(first if fast else [QuantizeWeights(method="gptq")]), *corrections(calibration)]
+    passes: list[Pass] = [QuantizeWeights(method="gptq")]  # after which there is little for biases to correct
+    if fast:
+        passes = [QuantizeActivations(activations="mixed"), QuantizeWeights(), CorrectBiases()]
     if search.front is not None:
         if fast:
             raise UsageError("--front is of size and closeness: leave --for speed out")
@@ -109,7 +110,7 @@ def _is_fast(aim: str) -> bool:
 
 
 def _front(
-    source: Path, folder: Path, searching: Searching, passes: Sequence[Pass], calibration: CorrectionOptions,
+    source: Path, folder: Path, searching: Searching, passes: Sequence[Pass], calibration: CalibrationOptions,
     proof: ProofOptions, write: WriteOptions, invocation: Invocation,
 ) -> None:  # fmt: skip
     """Writes the models, their recipes and what shows them all; prints the table."""
