@@ -14,7 +14,6 @@ from nncompress.forms import bits_of, needed_opset
 from nncompress.forms.form import DEFAULT_FORM
 from nncompress.forms.narrow import BFLOAT16_FROM_OPSET
 from nncompress.model.encoding import preferred_form
-from nncompress.model.grain import Grain
 from nncompress.model.model import Model
 from nncompress.model.one_sign import fed_one_sign
 from nncompress.model.small_constants import find_small_constants
@@ -92,9 +91,10 @@ class QuantizeWeights(RuledPass):
     """type of biases, parameters of normalisation and constants that are added, multiplied or the like with what layers
     compute, where that saves bytes and leaves --elementwise-db, in form folded; no biases that a later pass moves"""
     method: Method = "auto"
-    """how codes are chosen: each value rounded to the nearest (rtn); or, where there are calibration data, so that what
-    the weight computes moves least (gptq): what rounding one value loses, those make up for that are rounded after it,
-    weight by weight in the order of the graph, each against the network as it is by then. auto: gptq below 8 bits"""
+    """how codes are chosen: each value rounded to the nearest (rtn); or, with calibration data, so that what the weight
+    computes moves least (gptq): what rounding one value loses, those make up for that are rounded after it, weight by
+    weight in the order of the graph, each against the network as it is by then. auto: gptq below 8 bits where there are
+    data"""
     smallest: Literal["float16", "same"] = "float16"
     """the smallest weights, which together make up 0.1 % of all, as float16, and with fewer than 8 bits those that make
     up 3 % in 8 bits (form dequantize has no float16): each may do as much damage as a large one, and they save next to
@@ -121,6 +121,10 @@ class QuantizeWeights(RuledPass):
         if self.dtype in HALVES and changed:
             return f"{' and '.join(changed)}: only for integers, and {self.dtype} is none"
         return super().problem()
+
+    @property
+    def needs(self) -> Needs:
+        return Needs(grams=any(variant.method == SECOND_ORDER for variant in self.variants()))
 
     @property
     def uses(self) -> Needs:
@@ -246,7 +250,8 @@ class QuantizeWeights(RuledPass):
         self, weight: Weight, array: np.ndarray, context: Context, known: Known
     ) -> tuple[Quantized, KeptApart]:
         """Its codes, and what it took that sums do not saturate."""
-        dtype, grain, signed = weight.dtype.numpy(), self._grain(weight), self.dtype == "int8"
+        dtype, signed = weight.dtype.numpy(), self.dtype == "int8"
+        grain = asked_grain(weight, self.granularity, None if weight.is_elementwise else self.block)
         storing, exact = context.storing.of(weight), array
         standard = storing.takes_plain_scales
         thins = self._thins(weight)
@@ -264,14 +269,8 @@ class QuantizeWeights(RuledPass):
         balances = bool(grain.channel_axes) and fed_one_sign(weight)
         made = quantized(array, dtype=dtype, importance=importance, outputs=grain.outputs if balances else None)
         plain = not storing.takes_input_scales or preferred_form(weight.value) is not None
-        if (
-            self.equalise
-            and not self.block
-            and not plain
-            and signed
-            and self.symmetric is not False
-            and axis is not None
-        ):
+        balanced = self.equalise and not self.block and signed and self.symmetric is not False
+        if balanced and not plain and axis is not None:
             made = equalised(array, made, axis, quantized, dtype, importance)
         if isinstance(known.inputs, Inputs) and by_products(self.method, self.bits):
             crossed = 0.0 if thins else CROSSED  # what is left made up for that already
@@ -284,9 +283,6 @@ class QuantizeWeights(RuledPass):
     def _thins(self, weight: Weight) -> bool:
         """Whether some of its values become zero."""
         return self.sparsity > 0 and not weight.is_elementwise and preferred_form(weight.value) is None
-
-    def _grain(self, weight: Weight) -> Grain:
-        return asked_grain(weight, self.granularity, None if weight.is_elementwise else self.block)
 
     def _detail(self, weight: Weight, made: Quantized) -> str:
         axes = weight.channel_axes if made.affine.scale.size > 1 else ()

@@ -119,7 +119,7 @@ def apply_passes(
     normalised = normalise(copy)
     if samples is not None:
         run = CalibrationRun(copy.clone(), samples, context.threads, cache or Cache())
-        context = replace(context, calibration=run, moves_biases=any(current.needs for current in passes))
+        context = replace(context, calibration=run, moves_biases=any(current.needs.means for current in passes))
     encodes = any(one.stage == Stage.ENCODINGS and not isinstance(one, StoreLossless) for one in passes)
     context = replace(
         context, encodes=encodes,
