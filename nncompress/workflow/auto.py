@@ -27,7 +27,7 @@ from nncompress.results.limits import Limits
 from nncompress.results.searched import Measured, Rate, Rated
 from nncompress.results.spent import UNLABELLED_ERROR, Losses
 from nncompress.results.units import format_bytes, format_counted, format_share
-from nncompress.workflow.bracket import Bracket
+from nncompress.workflow.bracket import Bracket, gentler
 from nncompress.workflow.chosen import Chosen
 from nncompress.workflow.kept_search import KeptSearch
 from nncompress.workflow.pipeline import Compressed
@@ -35,7 +35,6 @@ from nncompress.workflow.rates import measured_rates
 from nncompress.workflow.trials import Trials
 
 _MOST_TRIED, _MOST_JUDGED = 9, 3
-_GENTLER = 4.0  # in expected loss, squared, where the other data refuse what was found
 _FIRST_ERROR = 2 * UNLABELLED_ERROR  # that the first mix is expected to have
 _CLOSE = 1.3  # expected losses squared that are as good as the same
 _LEAST_SAVED = 0.02  # of the size, for which another mix is built
@@ -179,7 +178,7 @@ class Search:
             if spends <= 1 or not _bounds_loss(self._limits):
                 return found
             if not waiting and len(judged) < _MOST_TRIED and not (self._is_extreme(found.mix, -1) or self._is_over()):
-                waiting.append(self._try(self._within(found.mix.expected / _GENTLER)))
+                waiting.append(self._try(self._within(found.mix.expected * gentler(spends))))
         return min(judged, key=lambda each: each[:2])[2]
 
     def _is_enough(self, found: Found, bracket: Bracket) -> bool:
