@@ -38,10 +38,6 @@ class Bracket:
             return Bracket(end if self.low is None or expected > self.low.expected else self.low, self.high)
         return Bracket(self.low, end if self.high is None or expected < self.high.expected else self.high)
 
-    @property
-    def is_closed(self) -> bool:
-        return self.low is not None and self.high is not None
-
     def next_target(self) -> float:
         """Where to look next. Errors grow with the root of the expected loss."""
         if self.low is None or self.high is None:
