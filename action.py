@@ -14,6 +14,7 @@ import sys
 WITH_SUMMARY = {
     "quantize",
     "share",
+    "auto",
     "binarize",
     "prune",
     "factorize",
