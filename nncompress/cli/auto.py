@@ -66,7 +66,7 @@ def auto(
     Half of --data guides the search, and the other half proves the result.
 
     Example: nncompress auto model.onnx -o small.onnx --data eval.npz --max-drop "0.5 %" --save-recipe small.toml
-    Example: nncompress auto model.onnx -o small.onnx --data eval.npz --calibration calib.npz --max-size "2 MB" --time 5m
+    Example: nncompress auto model.onnx -o small.onnx --data eval.npz --calibration calib.npz --max-size "2 MB"
     Example: nncompress auto model.onnx -o fast.onnx --data eval.npz --max-drop "0.5 %" --for speed
     Example: nncompress auto model.onnx --front models --data eval.npz
     """
