@@ -73,6 +73,7 @@ def test_an_impossible_budget_fails_with_the_nearest_that_there_is(made: Made, t
     assert not (tmp_path / "s.onnx").exists()
 
 
+@pytest.mark.slow
 def test_a_size_alone_gets_the_closest_model_of_that_size(made: Made, tmp_path: Path) -> None:
     limits = ("--max-size", "40 kB", "--resume", made.folder / "s.search")
     assert nncompress("auto", MLP, "-o", tmp_path / "s.onnx", *GIVEN, *limits).exit_code == 0
