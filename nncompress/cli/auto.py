@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,8 +23,10 @@ from nncompress.cli.options import (
 )
 from nncompress.cli.printing import say, say_sections
 from nncompress.cli.progress import hide
+from nncompress.cli.settings import COMMAND_LINE
 from nncompress.cli.with_options import Invocation, with_options
 from nncompress.errors import UsageError, printable
+from nncompress.results.limits import Limits, names_of
 
 if TYPE_CHECKING:
     from nncompress.passes.base import Pass
@@ -83,8 +85,10 @@ def auto(
         raise UsageError("auto needs --data: samples on which it is measured what is lost")
     if search.resume == STDOUT:
         raise UsageError("--resume needs a file that is read the next time, not stdout")
-    searching = Searching(seconds, KeptSearch(search.resume), ask_first())
     fast = _is_fast(write.aim)
+    if fast and search.resume is not None:
+        raise UsageError("--resume is of the search for the smallest model: leave it out with --for speed")
+    searching = Searching(seconds) if fast else Searching(seconds, KeptSearch(search.resume), ask_first())
     passes: list[Pass] = [QuantizeWeights(method="gptq")]  # after which there is little for biases to correct
     if fast:
         passes = [QuantizeActivations(activations="mixed"), QuantizeWeights(), CorrectBiases()]
@@ -93,13 +97,15 @@ def auto(
             raise UsageError("--front is of size and closeness: leave --for speed out")
         if out is not None:
             raise UsageError("-o names one model, and --front writes several: leave one of them out")
+        _refuse_unused(invocation, write, report)
         _front(source, search.front, searching, passes, calibration, proof, write, invocation)
         return
 
     def choosing(given: Any, trials: Any, within: Any) -> Any:
         return (choose_fastest if fast else choose_smallest)(given, trials, within, searching)
 
-    compress("auto", source, out, passes, calibration, proof, limits, write, report, invocation, choosing=choosing)
+    compress("auto", source, out, passes, calibration, proof, limits, write, report, invocation,
+             choosing=choosing, kept=search.resume)  # fmt: skip
 
 
 def _is_fast(aim: str) -> bool:
@@ -109,6 +115,17 @@ def _is_fast(aim: str) -> bool:
     return aim == "speed"
 
 
+def _refuse_unused(invocation: Invocation, write: WriteOptions, report: ReportOptions) -> None:
+    """Raises UsageError for an option that a front has no use for; limits of a configuration are left to others."""
+    unused = [name for name in names_of(Limits) if invocation.sources.get(name) == COMMAND_LINE]
+    of_one = ("dry_run", "save_recipe", "if_changed", "keep_failed", "validate")
+    unused += [name for name in of_one if getattr(write, name) != getattr(WriteOptions(), name)]
+    unused += [field.name for field in fields(report) if getattr(report, field.name) != field.default]
+    if unused:
+        spelled = "no-validate" if unused[0] == "validate" else unused[0].replace("_", "-")
+        raise UsageError(f"--{spelled} is of one model, and --front writes several: leave it out")
+
+
 def _front(
     source: Path, folder: Path, searching: Searching, passes: Sequence[Pass], calibration: CalibrationOptions,
     proof: ProofOptions, write: WriteOptions, invocation: Invocation,
@@ -116,16 +133,18 @@ def _front(
     """Writes the models, their recipes and what shows them all; prints the table."""
     from nncompress.cli.from_options import calibrating_of, proof_of, writing_of
     from nncompress.cli.inputs import data_files, inputs_of
-    from nncompress.cli.outputs import write_text
+    from nncompress.cli.outputs import require_free, write_text
     from nncompress.config.recipe import recipe_text
     from nncompress.report.formats import rendered
     from nncompress.report.results_text import results_sections
     from nncompress.workflow.compress import compress_file
-    from nncompress.workflow.front import build_front
+    from nncompress.workflow.front import MODELS, build_front, model_path
 
     read = inputs_of([source], [*data_files(proof, calibration), *invocation.config])
     if any(read.holds(path) for path in (folder, folder / "front.json", folder / "front.html")):
         raise UsageError(f"--front {folder} is an input of this command: name another folder")
+    for place in range(MODELS):
+        require_free(model_path(folder, source.stem, place).with_suffix(".toml"), force=write.force)
     proving, writing = proof_of(proof, validate=write.validate), writing_of(write)
 
     def compress(path: Path, choosing: Choosing) -> tuple[Report, tuple[Pass, ...]]:

@@ -112,9 +112,9 @@ def run(
 def compress(
     command: str, source: Path, target: Path | None, passes: Sequence[Pass], calibration: CalibrationOptions,
     proof: ProofOptions, limits: LimitOptions, write: WriteOptions, report: ReportOptions, invocation: Invocation,
-    read: Sequence[Path] = (), choosing: Choosing | None = None,
+    read: Sequence[Path] = (), choosing: Choosing | None = None, kept: Path | None = None,
 ) -> None:  # fmt: skip
-    """Compresses, writes what was asked for, and ends with the exit code of the verdict."""
+    """Compresses, writes what was asked for, and ends with the exit code of the verdict. `kept`: by a search."""
     from nncompress.cli.from_options import calibrating_of, limit_sources, limits_of, proof_of, target_of, writing_of
     from nncompress.cli.inputs import data_files, inputs_of
     from nncompress.cli.outputs import check_reports, finish, require_free, write_files, write_text
@@ -125,7 +125,7 @@ def compress(
     writing, proving, gates = writing_of(write), proof_of(proof, validate=write.validate), limits_of(limits)
     where = target_of(target, source)
     others = [*data_files(proof, calibration), *read, *invocation.config]
-    check_reports(report, inputs_of([source], others), [where], {"--save-recipe": write.save_recipe})
+    check_reports(report, inputs_of([source], others), [where], {"--save-recipe": write.save_recipe, "--resume": kept})
     if inputs_of((), others).holds(where):
         raise UsageError(f"{where} is an input of this command: inputs are never modified, name another output")
     if write.save_recipe is not None:
@@ -151,6 +151,8 @@ def compress(
     end_work()  # an interrupt could no longer leave nothing behind
     if write.save_recipe is not None:
         values = shared_values(calibration, proof, limits, write)
+        if result.comparison.run is not None and not result.comparison.run.metrics:
+            values.pop("max_drop", None)  # which steered a choice that is made, and needs labels otherwise
         write_text(write.save_recipe, recipe_text(done, values, write.save_recipe))
     notes = ("dry run: nothing was written",) if write.dry_run else ()
     finish(replace(result, options=options, notes=(*result.notes, *notes)), report)

@@ -20,7 +20,7 @@ import onnx_ir as ir
 
 from nncompress.forms.numbers import INDEX_BYTES, LEAST_PACKED_OPSET, Numbers
 from nncompress.model.edit import Draft
-from nncompress.numerics.held import Held
+from nncompress.numerics.held import Held, Plain
 from nncompress.numerics.sparse import GAP_BITS, entries_with_gaps, gaps_and_values, mask_and_values
 
 LARGEST_FOLDED_BYTES = 1 << 30  # onnxruntime folds no constant beyond that, and would decode at every inference
@@ -71,17 +71,15 @@ class Layout:
 def expected_cost(size: int, bits: int, nonzeros: int, opset: int) -> int:
     """Bytes in the file of the cheapest layout of so many codes, zeros among them lying anywhere: an expectation, for
     where there are no codes yet."""
-    packs = bits < 8 and opset >= LEAST_PACKED_OPSET
-    numbers = Numbers(np.dtype(np.int8), opset, bits if packs else None)
-    costs = [numbers.size_bytes(size) + numbers.node_bytes]
+    payload = Payload(Plain(np.zeros(0, np.int8)), (size,), np.dtype(np.int8), nonzeros, bits)
+    numbers = payload.numbers(opset)
+    layouts = [_dense_layout(payload, numbers)]
     if 0 < nonzeros < size and opset >= LEAST_OPSET["sparse-gaps"]:
-        nodes = SPARSE_NODE_BYTES + numbers.node_bytes
-        costs.append(_places(numbers, 1).size_bytes(size) + numbers.size_bytes(nonzeros + 1) + nodes)
+        layouts.append(_mask_layout(payload, numbers, nonzeros))
         for width in GAP_BITS:
             bridged = 1 - (1 - nonzeros / size) ** (2**width - 1)
-            entries, distances = math.ceil(nonzeros / bridged), _places(numbers, width)
-            costs.append(distances.size_bytes(entries) + numbers.size_bytes(entries) + nodes + distances.node_bytes)
-    return min(costs)
+            layouts.append(_gaps_layout(payload, numbers, math.ceil(nonzeros / bridged), width))
+    return min(layout.cost for layout in layouts)
 
 
 def cheapest_layout(payload: Payload, opset: int) -> Layout:

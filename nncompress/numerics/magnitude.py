@@ -40,16 +40,19 @@ class Kept:
 
 def keep_largest(weight: np.ndarray, sparsity: float) -> Kept:
     """The weight with its round(sparsity * n) smallest magnitudes set to zero; exactly that many at least."""
-    drop = round(sparsity * weight.size)
-    magnitude = np.abs(weight).reshape(-1)
-    if drop == 0:
-        return keep_where(weight, np.ones(weight.shape, bool))
-    limit = np.partition(magnitude, drop - 1)[drop - 1]
-    keep = magnitude > limit
-    spare = magnitude.size - drop - int(np.count_nonzero(keep))  # ties at the limit that may stay
-    if spare > 0:
-        keep[np.flatnonzero(magnitude == limit)[:spare]] = True
-    return keep_where(weight, keep.reshape(weight.shape))
+    return keep_where(weight, largest(np.abs(weight), round(sparsity * weight.size)))
+
+
+def largest(scores: np.ndarray, drop: int) -> np.ndarray:
+    """True but for the `drop` smallest; of equal ones the later go."""
+    flat = scores.reshape(-1)
+    if drop <= 0:
+        return np.ones(scores.shape, bool)
+    limit = np.partition(flat, drop - 1)[drop - 1]
+    stays = flat > limit
+    spare = flat.size - drop - int(np.count_nonzero(stays))  # ties at the limit that may stay
+    stays[np.flatnonzero(flat == limit)[:spare]] = True
+    return np.reshape(stays, scores.shape)
 
 
 def keep_above(weight: np.ndarray, threshold: float) -> Kept:

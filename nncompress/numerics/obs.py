@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nncompress.numerics.inverse import inverse
-from nncompress.numerics.magnitude import of_every
+from nncompress.numerics.magnitude import largest, of_every
 from nncompress.numerics.second_order import Quadratic
 
 _RHO = 1.0  # of the diagonal of H
@@ -36,7 +36,7 @@ Mask = Callable[[np.ndarray, float], np.ndarray]
 
 def smallest_of_all(drop: int) -> Mask:
     """So many zeros, wherever scores are smallest."""
-    return lambda scores, share: _largest(scores, round(share * drop))
+    return lambda scores, share: largest(scores, round(share * drop))
 
 
 def smallest_of_each_output(drop: int) -> Mask:
@@ -45,7 +45,7 @@ def smallest_of_each_output(drop: int) -> Mask:
     def mask(scores: np.ndarray, share: float) -> np.ndarray:
         ranks = np.argsort(np.argsort(scores, axis=2, kind="stable"), axis=2)
         most = max(float(scores.max()), np.finfo(np.float64).tiny)
-        return _largest(ranks + scores / (2 * most), round(share * drop))
+        return largest(ranks + scores / (2 * most), round(share * drop))
 
     return mask
 
@@ -57,22 +57,9 @@ def smallest_of_runs(columns: np.ndarray, most: int, length: int) -> Mask:
         stays = np.empty(scores.shape, bool)
         stays[:, :, columns] = of_every(scores[:, :, columns], most, length)
         going = round(share * int(np.count_nonzero(~stays)))
-        return _largest(np.where(stays, np.inf, scores), going)
+        return largest(np.where(stays, np.inf, scores), going)
 
     return mask
-
-
-def _largest(scores: np.ndarray, drop: int) -> np.ndarray:
-    """True but for the `drop` smallest; of equal ones the later go."""
-    flat = scores.reshape(-1)
-    if drop <= 0:
-        return np.ones(scores.shape, bool)
-    limit = np.partition(flat, drop - 1)[drop - 1]
-    stays = flat > limit
-    spare = flat.size - drop - int(np.count_nonzero(stays))  # ties at the limit that may stay
-    stays[np.flatnonzero(flat == limit)[:spare]] = True
-    kept: np.ndarray = stays.reshape(scores.shape)
-    return kept
 
 
 def scored(matrix: np.ndarray, scale: np.ndarray, mask: Mask) -> np.ndarray:

@@ -44,7 +44,6 @@ class Rated:
     """A weight with what it may become, the smallest first."""
 
     name: str
-    size_bytes: int  # as it is
     rates: tuple[Rate, ...]
 
 

@@ -6,6 +6,7 @@ is made again with outputs that have to be closer. On the other half the result 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -30,11 +31,16 @@ def choose_fastest(passes: Sequence[Pass], trials: Trials, limits: Limits, searc
     assert proved.feeds is not None, "checked"
     searched, judged = halves(proved.feeds)
     quiet = replace(trials, proved=proved.on(searched, replace(proved.proof, seconds=0.0, exact=False)))
+    started = time.monotonic()
     for least in (None, *_CLOSER_DB):
+        if time.monotonic() - started > searching.seconds:
+            break
         within = limits if least is None else replace(limits, min_sqnr=max(least, limits.min_sqnr or 0.0))
         chosen = choose(passes, trials, within)
         run = quiet.run(quiet.compressed(chosen.passes).model)
-        if Losses.of(run).spent(limits) <= 1 or searching.stops():
+        if Losses.of(run).spent(limits) <= 1:
             return replace(chosen, proof=judged)
     plain = tuple(step for step in passes if not isinstance(step, QuantizeActivations))
-    return Chosen(plain, notes=("in integers: nothing, for each choice loses more than it may",), proof=judged)
+    return Chosen(
+        plain, notes=("in integers: nothing, for each choice that was made loses more than it may",), proof=judged
+    )

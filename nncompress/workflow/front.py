@@ -17,8 +17,7 @@ from nncompress.workflow.auto import Mix, Search, Searching
 from nncompress.workflow.chosen import Chosen
 from nncompress.workflow.trials import Trials
 
-MODELS = 12  # that are built, of which some may be dominated
-LEAST = 8
+MODELS = 12  # that are built at most, of which some may be dominated
 
 Compress = Callable[[Path, Callable[[Sequence[Pass], Trials, Limits], Chosen]], tuple[Report, tuple[Pass, ...]]]
 """(where to, what decides on the passes) -> the report, and those passes."""
@@ -41,6 +40,11 @@ class Point:
         return None if sqnr is None else float(10 ** (-sqnr.value / 20))
 
 
+def model_path(folder: Path, stem: str, number: int) -> Path:
+    """Where the model of that number (from 0, the largest) goes."""
+    return folder / f"{stem}-{number + 1:02}.onnx"
+
+
 def build_front(folder: Path, stem: str, searching: Searching, compress: Compress) -> tuple[list[Point], Results, str]:
     """The models that none dominates, from the largest, in files of `folder`; all that were tried as results; and how
     well losses were foreseen. Raises NoOutputError where the folder cannot be written to."""
@@ -49,21 +53,18 @@ def build_front(folder: Path, stem: str, searching: Searching, compress: Compres
     except OSError as error:
         raise NoOutputError(f"cannot write to {folder}: {reason(error)}") from error
     points: list[Point] = []
-    for number in range(MODELS):
-        path = folder / f"{stem}-{number + 1:02}.onnx"
-        mixes: list[Mix] = []
+    along: list[Mix] = []  # once the first has been asked for
+    while not along or len(points) < len(along):
+        number = len(points)
+        path = model_path(folder, stem, number)
 
-        def decide(
-            passes: Sequence[Pass], trials: Trials, limits: Limits, number: int = number, mixes: list[Mix] = mixes
-        ) -> Chosen:
+        def decide(passes: Sequence[Pass], trials: Trials, limits: Limits, number: int = number) -> Chosen:
             search = Search(passes, trials, limits, searching)
-            along = search.along(MODELS)
-            mix = along[min(number, len(along) - 1)]
-            mixes.append(mix)
-            return Chosen(search.passes_of(mix), search.reasons(mix), by=QuantizeWeights.name)
+            along[:] = along or search.along(MODELS)
+            return Chosen(search.passes_of(along[number]), search.reasons(along[number]), by=QuantizeWeights.name)
 
         report, passes = compress(path, decide)
-        points.append(Point(path, passes, mixes[0].expected ** 0.5, report))
+        points.append(Point(path, passes, along[number].expected ** 0.5, report))
         if searching.stops():
             break
     results = results_of([point.report for point in points], by_outputs=True)

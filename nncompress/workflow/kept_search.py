@@ -22,26 +22,15 @@ class KeptSearch:
 
     def __init__(self, path: Path | None = None) -> None:
         """Reads the file at `path`, if there is one. Raises InputError for one that is something else."""
-        self.taken = 0  # figures that were there
         self._path = path
         self._searched = Searched() if path is None or status_of(path) is None else _read(path)
         self._last: tuple[Trials, str] | None = None  # and their key
 
     def rates(self, trials: Trials, step: Pass, measure: Callable[[], list[Rated]]) -> list[Rated]:
         """What `measure` finds out of the weights, unless it is known."""
-        assert trials.samples is not None, "it is calibrated"
         of_model = [file.sha256() for file in trials.proved.model.files]
-        parts = [
-            of_model,
-            digest_of_all(trials.samples),
-            trials.form,
-            trials.target,
-            described(step),
-            environment().nncompress,
-        ]
-        key = digest_of_parts(parts)
+        key = digest_of_parts([of_model, *_of_compressing(trials), described(step), environment().nncompress])
         known = self._searched.rates.get(key)
-        self.taken += known is not None
         if known is None:
             known = self._searched.rates[key] = tuple(measure())
             self._write()
@@ -51,7 +40,6 @@ class KeptSearch:
         """The same of a whole model."""
         key = key_of_passes(self._key(trials), passes)
         known = self._searched.models.get(key)
-        self.taken += known is not None
         if known is None:
             known = self._searched.models[key] = measure()
             self._write()
@@ -59,14 +47,22 @@ class KeptSearch:
 
     def _key(self, trials: Trials) -> str:
         if self._last is None or self._last[0] is not trials:
-            assert trials.samples is not None, "it is calibrated"
-            key = digest_of_parts([key_of_trials(trials), digest_of_all(trials.samples)])
-            self._last = (trials, key)
+            self._last = (trials, digest_of_parts([key_of_trials(trials), *_of_compressing(trials)]))
         return self._last[1]
 
     def _write(self) -> None:
         if self._path is not None:
             write_whole(self._path, searched_json(self._searched))
+
+
+def _of_compressing(trials: Trials) -> list[str | bool]:
+    """What bears on what passes make of a model."""
+    assert trials.samples is not None, "it is calibrated"
+    how = trials.preparing
+    return [
+        digest_of_all(trials.samples), trials.form, trials.target, how.freeze_inputs, how.keep_opset,
+        trials.keep_metadata,
+    ]  # fmt: skip
 
 
 def _read(path: Path) -> Searched:

@@ -146,7 +146,7 @@ def _rated(weight: Weight, looked: _Looked, effect: float, opset: int) -> Rated:
         size = expected_cost(weight.size, found.kind.bits, round(found.density * weight.size), opset)
         scales = looked.channels * (_SCALE_BYTES + found.shifted)
         rates.append(Rate(found.kind.bits, found.kind.sparsity, size + scales + _NODE_BYTES, effect * found.loss))
-    return Rated(weight.name, weight.tensor.nbytes, tuple(undominated(rates)))
+    return Rated(weight.name, tuple(undominated(rates)))
 
 
 def undominated(rates: Iterable[Rate]) -> list[Rate]:

@@ -105,6 +105,12 @@ def test_thirty_samples_promise_nothing(made: Made, tmp_path: Path) -> None:
         ([*GIVEN, "--max-drop", "1 %", "--no-validate"], "leave out --no-validate"),
         ([*GIVEN, "--front", "models", "-o", "s.onnx"], "leave one of them out"),
         ([*GIVEN, "--front", "models", "--for", "speed"], "leave --for speed out"),
+        ([*GIVEN, "--front", "models", "--max-drop", "1 %"], "--max-drop is of one model"),
+        ([*GIVEN, "--front", "models", "--dry-run"], "--dry-run is of one model"),
+        ([*GIVEN, "--front", "models", "--json", "f.json"], "--json is of one model"),
+        ([*GIVEN, "--front", "models", "--no-validate"], "--no-validate is of one model"),
+        ([*GIVEN, "--max-drop", "1 %", "--for", "speed", "--resume", "f"], "leave it out with --for speed"),
+        ([*GIVEN, "--max-drop", "1 %", "--resume", "s.onnx"], "would overwrite another file"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_before_the_work(
@@ -115,6 +121,17 @@ def test_what_cannot_be_meant_is_refused_before_the_work(
     assert ended.exit_code == 2
     assert message in one_line(ended.stderr)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_without_labels_the_recipe_can_be_run_too(tmp_path: Path) -> None:
+    with np.load(IMAGES) as data:
+        np.savez(tmp_path / "plain.npz", **{name: data[name][:100] for name in data.files if name != "labels"})
+    given = ("--data", tmp_path / "plain.npz", "--calibration", CALIBRATION, "--seconds", 0, "--time", "1s", "-q")
+    recipe = ("--max-drop", "5 %", "--save-recipe", tmp_path / "s.toml", "--keep-failed")
+    assert nncompress("auto", MLP, "-o", tmp_path / "s.onnx", *given, *recipe).exit_code in (0, 1)
+    assert nncompress("run", tmp_path / "s.toml", MLP, "-o", tmp_path / "r.onnx", "-q").exit_code == 0
+    assert (tmp_path / "r.onnx").read_bytes() == (tmp_path / "s.onnx").read_bytes()
 
 
 @pytest.mark.slow
