@@ -17,7 +17,7 @@ Everything is batched over groups, and [groups, outputs, inputs].
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,10 +25,12 @@ import numpy as np
 from nncompress.numerics.inverse import inverse
 from nncompress.numerics.magnitude import largest, of_every
 from nncompress.numerics.second_order import Quadratic
+from nncompress.numerics.threads import in_threads
 
 _RHO = 1.0  # of the diagonal of H
 _GROWING, _FIXED = 15, 5  # steps in which zeros come, and in which they stay where they are
-_FITTING, _LITTLE = 30, 1e-4  # most steps of conjugate gradients; they end at so much of the first slope squared
+_FITTING, _LITTLE = 30, 1e-3  # most steps of conjugate gradients; they end at so much of the first slope squared
+_CHUNK = 256  # outputs that a thread works on at a time
 
 Mask = Callable[[np.ndarray, float], np.ndarray]
 """Where values with these scores [groups, outputs, inputs] stay (bool), that share of the zeros having come."""
@@ -37,6 +39,16 @@ Mask = Callable[[np.ndarray, float], np.ndarray]
 def smallest_of_all(drop: int) -> Mask:
     """So many zeros, wherever scores are smallest."""
     return lambda scores, share: largest(scores, round(share * drop))
+
+
+def smallest_of_parts(drops: Sequence[int]) -> Mask:
+    """Of each of as many parts of the outputs, all of one size, so many zeros of its own."""
+
+    def mask(scores: np.ndarray, share: float) -> np.ndarray:
+        parts = np.split(scores, len(drops), axis=1)
+        return np.concatenate([largest(part, round(share * d)) for part, d in zip(parts, drops, strict=True)], axis=1)
+
+    return mask
 
 
 def smallest_of_each_output(drop: int) -> Mask:
@@ -100,19 +112,31 @@ class Scaled:
         return cls(scale, inverse(h))
 
 
-def pruned(quadratic: Quadratic, matrix: np.ndarray, mask: Mask, scaled: Scaled | None = None) -> np.ndarray:
-    """Other values with as many zeros, which come in steps, from `matrix`. `scaled`: that of H, if it is known."""
+def pruned(
+    quadratic: Quadratic, matrix: np.ndarray, mask: Mask, scaled: Scaled | None = None, threads: int = 1
+) -> np.ndarray:
+    """Other values, float32, with as many zeros, which come in steps, from `matrix`. `scaled`: that of H, if it is
+    known."""
     scaled = scaled or Scaled.of(quadratic)
-    scale = scaled.scale
+    scale, light = scaled.scale, Quadratic(quadratic.h.astype(np.float32), quadratic.r.astype(np.float32))
     r, x = (quadratic.r / scale).astype(np.float32), (matrix * scale).astype(np.float32)
-    z, u, stays = x, np.zeros_like(x), np.ones(x.shape, bool)
+    z, u, stays = np.empty_like(x), np.zeros_like(x), np.ones(x.shape, bool)
+
+    def go_on(own: slice) -> None:
+        z[:, own] = np.where(stays[:, own], x[:, own] + u[:, own], 0)
+        u[:, own] += x[:, own] - z[:, own]
+        x[:, own] = (r[:, own] + _RHO * (z[:, own] - u[:, own])) @ scaled.solving
+
+    def settle(own: slice) -> np.ndarray:
+        start = (z[:, own] / scale).astype(np.float32)
+        return fitted(Quadratic(light.h, light.r[:, own]), start, stays[:, own])
+
+    chunks = [slice(place, place + _CHUNK) for place in range(0, x.shape[1], _CHUNK)]
     for step in range(1, _GROWING + _FIXED + 1):
         if step <= _GROWING:
-            stays = mask(np.abs(x + u), 1 - (1 - step / _GROWING) ** 3)
-        z = np.where(stays, x + u, 0)
-        u += x - z
-        x = (r + _RHO * (z - u)) @ scaled.solving
-    return fitted(quadratic, z / scale, stays)
+            stays[...] = mask(np.abs(x + u), 1 - (1 - step / _GROWING) ** 3)
+        in_threads(go_on, chunks, threads)
+    return np.concatenate(in_threads(settle, chunks, threads), axis=1)
 
 
 def fitted(quadratic: Quadratic, start: np.ndarray, stays: np.ndarray) -> np.ndarray:

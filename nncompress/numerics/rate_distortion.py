@@ -19,10 +19,11 @@ from nncompress.numerics.affine import Quantized, quantize
 from nncompress.numerics.gram import Gram
 from nncompress.numerics.grid import levels
 from nncompress.numerics.held import Store
-from nncompress.numerics.obs import Scaled, pruned, smallest_of_all
+from nncompress.numerics.obs import pruned, smallest_of_parts
 from nncompress.numerics.second_order import Codes, Factor, Pinned, Quadratic, rounded
 
 _FEWEST, _MOST, _WEIGHTS = 16, 64, 1 << 16  # outputs of all groups together: those of so many weights
+_FEWEST_GROUPS, _PRODUCTS = 2, 1 << 25  # groups: those of so many products of inputs
 _PROBED_BITS, _PROBED_ZEROS = 3, 0.7
 
 
@@ -50,15 +51,18 @@ def losses(matrix: np.ndarray, gram: Gram | None, kinds: Sequence[Kind]) -> list
     part = _Part.of(matrix.astype(np.float64), gram)
     if part.signal <= 0:
         return [Loss(kind, 0.0, 1.0, shifted=False) for kind in kinds]
+    by_share = {share: [kind for kind in kinds if kind.sparsity == share] for share in {k.sparsity for k in kinds}}
+    probed = {sparse: _PROBED_ZEROS if sparse else 0.0 for sparse in {share > 0 for share in by_share}}
+    thins = part.thinned(sorted({*by_share, *probed.values()}))
+    gains = {sparse: part.gain(thins[share], sparse=sparse) for sparse, share in probed.items()}
     found = []
-    for sparsity in sorted({kind.sparsity for kind in kinds}):
-        thin = part.thinned(sparsity)
-        lost, gain = part.error(thin), part.gain(sparsity)
-        for bits in sorted({kind.bits for kind in kinds if kind.sparsity == sparsity}):
-            made, values = part.nearest(thin, bits, sparse=sparsity > 0)
-            whole = lost + gain * max(part.error(values) - lost, 0.0)
+    for share, own in sorted(by_share.items()):
+        lost = part.error(thins[share])
+        for kind in sorted(own, key=lambda kind: kind.bits):
+            made, values = part.nearest(thins[share], kind.bits, sparse=share > 0)
+            whole = lost + gains[share > 0] * max(part.error(values) - lost, 0.0)
             density = float(np.count_nonzero(values) / values.size)
-            found.append(Loss(Kind(bits, sparsity), whole / part.signal, density, made.affine.zero_point is not None))
+            found.append(Loss(kind, whole / part.signal, density, made.affine.zero_point is not None))
     return found
 
 
@@ -84,9 +88,7 @@ class _Part:
     def __init__(self, matrix: np.ndarray, gram: Gram | None) -> None:
         self._matrix = matrix
         self._quadratic = None if gram is None else Quadratic.of(matrix, gram, crossed=0.0)
-        self._scaled: Scaled | None = None
         self._factor: Factor | None = None
-        self._gains: dict[bool, float] = {}
         self.signal = self.error(np.zeros_like(matrix))
 
     @classmethod
@@ -94,7 +96,7 @@ class _Part:
         """An even selection."""
         groups, outputs, inputs = matrix.shape
         most = min(max(_WEIGHTS // inputs, _FEWEST), _MOST)
-        some = _evenly(groups, most)
+        some = _evenly(groups, min(most, max(_PRODUCTS // inputs**2, _FEWEST_GROUPS)))
         own = None if gram is None else Gram(
             gram.count, gram.own[some], None, gram.mean[some], gram.mean_before[some]
         )  # fmt: skip
@@ -104,14 +106,17 @@ class _Part:
         moved = other - self._matrix
         return float((moved * (moved if self._quadratic is None else moved @ self._quadratic.h)).sum())
 
-    def thinned(self, sparsity: float) -> np.ndarray:
-        """With that share of zeros, and the others as they make up best for them."""
-        if sparsity == 0 or self._quadratic is None:
-            return self._matrix
-        self._scaled = self._scaled or Scaled.of(self._quadratic)
-        mask = smallest_of_all(round(sparsity * self._matrix.size))
-        light = Quadratic(*(part.astype(np.float32) for part in (self._quadratic.h, self._quadratic.r)))
-        return pruned(light, self._matrix.astype(np.float32), mask, self._scaled).astype(np.float64)
+    def thinned(self, shares: Sequence[float]) -> dict[float, np.ndarray]:
+        """With each of these shares of zeros, and the others as they make up best for them: all at once, as each would
+        be alone."""
+        sparse = [share for share in shares if share > 0]
+        made = {0.0: self._matrix}
+        if self._quadratic is None or not sparse:
+            return made | dict.fromkeys(sparse, self._matrix)
+        mask = smallest_of_parts([round(share * self._matrix.size) for share in sparse])
+        tall = Quadratic(self._quadratic.h, np.tile(self._quadratic.r, (1, len(sparse), 1)))
+        parts = np.split(pruned(tall, np.tile(self._matrix, (1, len(sparse), 1)), mask), len(sparse), axis=1)
+        return made | {share: part.astype(np.float64) for share, part in zip(sparse, parts, strict=True)}
 
     def nearest(self, thin: np.ndarray, bits: int, *, sparse: bool) -> tuple[Quantized, np.ndarray]:
         """Rounded to the nearest, and the values of that."""
@@ -126,21 +131,17 @@ class _Part:
         )  # fmt: skip
         return made, made.affine.decode().reshape(thin.shape).astype(np.float64)
 
-    def gain(self, sparsity: float) -> float:
+    def gain(self, thin: np.ndarray, *, sparse: bool) -> float:
         """What error feedback leaves of the error of rounding to the nearest."""
-        quadratic, sparse = self._quadratic, sparsity > 0
-        if quadratic is None:
+        if self._quadratic is None:
             return 1.0
-        if sparse not in self._gains:
-            thin = self.thinned(_PROBED_ZEROS if sparse else 0.0)
-            made, values = self.nearest(thin, _PROBED_BITS, sparse=sparse)
-            self._factor = self._factor or Factor.of(quadratic.h, np.float32)
-            own = Quadratic(quadratic.h, thin @ quadratic.h)
-            best = rounded(own, _codes_of(made, thin), values, factor=self._factor)
-            lost = self.error(thin)
-            before, after = self.error(values) - lost, self.error(best) - lost
-            self._gains[sparse] = min(max(after / before, 0.0), 1.0) if before > 0 else 1.0
-        return self._gains[sparse]
+        made, values = self.nearest(thin, _PROBED_BITS, sparse=sparse)
+        self._factor = self._factor or Factor.of(self._quadratic.h, np.float32)
+        own = Quadratic(self._quadratic.h, thin @ self._quadratic.h)
+        best = rounded(own, _codes_of(made, thin), values, factor=self._factor)
+        lost = self.error(thin)
+        before, after = self.error(values) - lost, self.error(best) - lost
+        return min(max(after / before, 0.0), 1.0) if before > 0 else 1.0
 
 
 def _codes_of(made: Quantized, thin: np.ndarray) -> Codes | Pinned:

@@ -163,7 +163,7 @@ class PruneMagnitude(WeightPass):
         method = OBS if self.method == "auto" else self.method
         said = known.said(method, "by magnitude")
         if isinstance(known.inputs, Inputs):
-            return pruned_by_output(weight, array, plain, known.inputs, method, pattern), said
+            return pruned_by_output(weight, array, plain, known.inputs, method, pattern, known.threads), said
         return plain, said
 
 

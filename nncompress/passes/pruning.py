@@ -64,8 +64,9 @@ def cut_apart(weight: Weight, view: MatrixView, pattern: Pattern) -> str | None:
 
 
 def pruned_by_output(
-    weight: Weight, array: np.ndarray, plain: Kept, inputs: Inputs, method: str, pattern: Pattern | None
-) -> Kept:
+    weight: Weight, array: np.ndarray, plain: Kept, inputs: Inputs, method: str, pattern: Pattern | None,
+    threads: int = 1,
+) -> Kept:  # fmt: skip
     """As many zeros as `plain` has, or the same pattern, where they move least of what `array` computes; by OBS never
     worse on the samples than `plain` is."""
     view = inputs.view
@@ -77,7 +78,7 @@ def pruned_by_output(
     else:
         mask = obs.smallest_of_all(drop) if method == OBS else obs.smallest_of_each_output(drop)
     if method == OBS:
-        made = obs.pruned(quadratic, exact, mask)
+        made = obs.pruned(quadratic, exact, mask, threads=threads)
         best = min((made, view.of(plain.values).astype(np.float64)), key=quadratic.value)
     else:
         scale = obs.by_entropy(quadratic) if method == ENTROPY else obs.by_input(quadratic)
@@ -91,7 +92,7 @@ def thinned(weight: Weight, array: np.ndarray, share: float, known: Known) -> np
     """The weight with that share of zeros, which move least of what it computes where its inputs are known."""
     plain = keep_largest(array, share)
     if plain.nonzeros < plain.nonzeros_before and isinstance(known.inputs, Inputs):
-        return pruned_by_output(weight, array, plain, known.inputs, OBS, None).values
+        return pruned_by_output(weight, array, plain, known.inputs, OBS, None, known.threads).values
     return plain.values
 
 
