@@ -20,7 +20,7 @@ from nncompress.numerics.gram import Gram
 from nncompress.numerics.grid import levels
 from nncompress.numerics.held import Store
 from nncompress.numerics.obs import pruned, smallest_of_parts
-from nncompress.numerics.second_order import Codes, Factor, Pinned, Quadratic, rounded
+from nncompress.numerics.second_order import Codes, Factor, Pinned, Quadratic, fed_back, rounded
 
 _FEWEST, _MOST, _WEIGHTS = 16, 64, 1 << 16  # outputs of all groups together: those of so many weights
 _FEWEST_GROUPS, _PRODUCTS = 2, 1 << 25  # groups: those of so many products of inputs
@@ -45,10 +45,10 @@ class Loss:
     shifted: bool
 
 
-def losses(matrix: np.ndarray, gram: Gram | None, kinds: Sequence[Kind]) -> list[Loss]:
+def losses(matrix: np.ndarray, gram: Gram | None, kinds: Sequence[Kind], factor: Factor | None = None) -> list[Loss]:
     """Of `matrix` [groups, outputs, inputs] in each way. Without `gram`, inputs count as much as each other, and codes
-    are the nearest ones."""
-    part = _Part.of(matrix.astype(np.float64), gram)
+    are the nearest ones. `factor`: see Probed, if it is known."""
+    part = _Part.of(matrix.astype(np.float64), gram, factor)
     if part.signal <= 0:
         return [Loss(kind, 0.0, 1.0, shifted=False) for kind in kinds]
     by_share = {share: [kind for kind in kinds if kind.sparsity == share] for share in {k.sparsity for k in kinds}}
@@ -66,33 +66,41 @@ def losses(matrix: np.ndarray, gram: Gram | None, kinds: Sequence[Kind]) -> list
     return found
 
 
+@dataclass(frozen=True)
+class Probed:
+    """A matrix in few bits, the loss of that, and the factor of the products of its inputs."""
+
+    values: np.ndarray
+    loss: float
+    factor: Factor | None
+
+
+def probed(matrix: np.ndarray, gram: Gram | None) -> Probed:
+    """`matrix` with 3 bits: rounded with error feedback, for what that leaves lies where inputs have little power, and
+    does other things to later results than as much error of rounding to the nearest."""
+    whole = _Part(matrix.astype(np.float64), gram)
+    made, values = whole.nearest(whole.matrix, _PROBED_BITS, sparse=False)
+    values = whole.fed_back(made, values)
+    return Probed(values, whole.error(values) / whole.signal if whole.signal > 0 else 0.0, whole.factor)
+
+
 def error_share(matrix: np.ndarray, other: np.ndarray, gram: Gram | None) -> float:
     """The loss of `other` in the place of `matrix`."""
     whole = _Part(matrix.astype(np.float64), gram)
     return whole.error(other.astype(np.float64)) / whole.signal if whole.signal > 0 else 0.0
 
 
-def centred(matrix: np.ndarray, other: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    """`other` moved by as little as possible to where the results of inputs with this mean [groups, inputs], or any
-    multiple of it, are those of `matrix`."""
-    length = np.square(mean).sum(axis=1)[:, None, None]
-    moved = (other - matrix) @ mean[:, :, None]
-    share = np.divide(moved, length, out=np.zeros_like(moved), where=length > 0)
-    centred_: np.ndarray = other - share * mean[:, None]
-    return centred_
-
-
 class _Part:
     """Some outputs of a matrix, and what is known of its inputs."""
 
-    def __init__(self, matrix: np.ndarray, gram: Gram | None) -> None:
-        self._matrix = matrix
-        self._quadratic = None if gram is None else Quadratic.of(matrix, gram, crossed=0.0)
-        self._factor: Factor | None = None
-        self.signal = self.error(np.zeros_like(matrix))
+    def __init__(self, matrix: np.ndarray, gram: Gram | None, factor: Factor | None = None) -> None:
+        self.matrix = matrix
+        self._quadratic = quadratic = None if gram is None else Quadratic.of(matrix, gram, crossed=0.0)
+        self.factor = factor if quadratic is None or factor is not None else Factor.of(quadratic.h, np.float32)
+        self.signal = float((matrix * (matrix if quadratic is None else quadratic.r)).sum())
 
     @classmethod
-    def of(cls, matrix: np.ndarray, gram: Gram | None) -> _Part:
+    def of(cls, matrix: np.ndarray, gram: Gram | None, factor: Factor | None) -> _Part:
         """An even selection."""
         groups, outputs, inputs = matrix.shape
         most = min(max(_WEIGHTS // inputs, _FEWEST), _MOST)
@@ -100,22 +108,23 @@ class _Part:
         own = None if gram is None else Gram(
             gram.count, gram.own[some], None, gram.mean[some], gram.mean_before[some]
         )  # fmt: skip
-        return cls(matrix[some][:, _evenly(outputs, max(1, most // len(some)))], own)
+        chosen = None if factor is None else Factor(factor.order, factor.lower[some])
+        return cls(matrix[some][:, _evenly(outputs, max(1, most // len(some)))], own, chosen)
 
     def error(self, other: np.ndarray) -> float:
-        moved = other - self._matrix
+        moved = other - self.matrix
         return float((moved * (moved if self._quadratic is None else moved @ self._quadratic.h)).sum())
 
     def thinned(self, shares: Sequence[float]) -> dict[float, np.ndarray]:
         """With each of these shares of zeros, and the others as they make up best for them: all at once, as each would
         be alone."""
         sparse = [share for share in shares if share > 0]
-        made = {0.0: self._matrix}
+        made = {0.0: self.matrix}
         if self._quadratic is None or not sparse:
-            return made | dict.fromkeys(sparse, self._matrix)
-        mask = smallest_of_parts([round(share * self._matrix.size) for share in sparse])
+            return made | dict.fromkeys(sparse, self.matrix)
+        mask = smallest_of_parts([round(share * self.matrix.size) for share in sparse])
         tall = Quadratic(self._quadratic.h, np.tile(self._quadratic.r, (1, len(sparse), 1)))
-        parts = np.split(pruned(tall, np.tile(self._matrix, (1, len(sparse), 1)), mask), len(sparse), axis=1)
+        parts = np.split(pruned(tall, np.tile(self.matrix, (1, len(sparse), 1)), mask), len(sparse), axis=1)
         return made | {share: part.astype(np.float64) for share, part in zip(sparse, parts, strict=True)}
 
     def nearest(self, thin: np.ndarray, bits: int, *, sparse: bool) -> tuple[Quantized, np.ndarray]:
@@ -136,12 +145,18 @@ class _Part:
         if self._quadratic is None:
             return 1.0
         made, values = self.nearest(thin, _PROBED_BITS, sparse=sparse)
-        self._factor = self._factor or Factor.of(self._quadratic.h, np.float32)
         own = Quadratic(self._quadratic.h, thin @ self._quadratic.h)
-        best = rounded(own, _codes_of(made, thin), values, factor=self._factor)
+        best = rounded(own, _codes_of(made, thin), values, factor=self.factor)
         lost = self.error(thin)
         before, after = self.error(values) - lost, self.error(best) - lost
         return min(max(after / before, 0.0), 1.0) if before > 0 else 1.0
+
+    def fed_back(self, made: Quantized, values: np.ndarray) -> np.ndarray:
+        """The codes that error feedback chooses in the place of the nearest, of which `values` are those."""
+        if self._quadratic is None or self.factor is None:
+            return values
+        levels = _codes_of(made, self.matrix).part(slice(None))
+        return fed_back(self.factor, self._quadratic.r, levels).astype(np.float64)
 
 
 def _codes_of(made: Quantized, thin: np.ndarray) -> Codes | Pinned:

@@ -44,10 +44,11 @@ class Losses:
         if limits.min_sqnr is not None:
             shares.append(self.error / 10 ** (-limits.min_sqnr / 20))
         if limits.max_drop is not None:
-            shares.append(self._of_drop(limits.max_drop))
+            shares.append(self.of_drop(limits.max_drop))
         return max(math.inf if math.isnan(share) else share for share in shares)
 
-    def _of_drop(self, most: float) -> float:
+    def of_drop(self, most: float) -> float:
+        """The share that is used of a drop; without a task metric, of what stands for it (see above)."""
         if self.drop is not None:
             return max(_quotient(max(self.drop, 0.0), most), self.error / LARGEST_ERROR)
         by_error = self.error / UNLABELLED_ERROR

@@ -35,7 +35,10 @@ from nncompress.workflow.rates import measured_rates
 from nncompress.workflow.trials import Trials
 
 _MOST_TRIED, _MOST_JUDGED = 9, 3
-_FIRST_ERROR = 2 * UNLABELLED_ERROR  # that the first mix is expected to have
+_BOLD, _CAREFUL = 2 * UNLABELLED_ERROR, UNLABELLED_ERROR  # errors that the first mix is expected to have
+_LONG = (
+    0.2  # of the time: where rates have taken so much, there will be few mixes, and the first should keep the limits
+)
 _CLOSE = 1.3  # expected losses squared that are as good as the same
 _LEAST_SAVED = 0.02  # of the size, for which another mix is built
 _NEAR_SIZE, _MOST_SIZES = 0.99, 4
@@ -129,6 +132,8 @@ class Search:
         self._after = tuple(step for step in passes if step.stage == Stage.CORRECTIONS)
         self._trials, self._limits, self._searching = trials, limits, searching
         self._rated = searching.kept.rates(trials, self._step, lambda: measured_rates(trials, self._step))
+        took = time.monotonic() - self._started
+        self._first_error = _CAREFUL if took > _LONG * searching.seconds else _BOLD
         if not self._rated:
             raise NoOutputError("nothing could be compressed: it has no weights that are stored as floats")
         self._tried: list[Found] = []
@@ -138,7 +143,7 @@ class Search:
     # -------------------------------------------------------------------------------------------- searches
     def smallest(self) -> Found:
         """The smallest that was found to keep the limits; where none does, the one that spends least of them."""
-        bracket, target = Bracket(), _FIRST_ERROR**2
+        bracket, target = Bracket(), self._first_error**2
         while len(self._tried) < _MOST_TRIED:
             found = self._try(self._within(target))
             bracket = bracket.with_(found.mix.expected, found.spent)

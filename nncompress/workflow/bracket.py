@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 _FARTHEST = 16.0  # from one expected loss to the next
 _AIM = 0.95  # of what may be spent
-_LEAST_STEP, _MOST_STEP = 0.25, 0.8
+_LEAST_STEP, _MOST_STEP = 0.4, 0.8
 _LEAST_PART, _LEAST_SPENT = 0.15, 0.2  # of the way between both ends; from which on what is spent tells where to look
 
 

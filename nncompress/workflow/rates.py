@@ -11,7 +11,6 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import onnx_ir as ir
 
 from nncompress.calibrate.cache import Cache
@@ -24,10 +23,9 @@ from nncompress.model.grain import grain_of
 from nncompress.model.model import Model
 from nncompress.model.normalise import normalise
 from nncompress.model.weights import Weight
-from nncompress.numerics.affine import quantize
 from nncompress.numerics.blas_threads import one_blas_thread
 from nncompress.numerics.held import Held, Store
-from nncompress.numerics.rate_distortion import Loss, centred, error_share, kinds_of, losses
+from nncompress.numerics.rate_distortion import Loss, kinds_of, losses, probed
 from nncompress.passes.base import unfit
 from nncompress.passes.parallel import in_parallel
 from nncompress.passes.quantize_weights import QuantizeWeights
@@ -41,7 +39,6 @@ from nncompress.workflow.trials import Trials
 _BITS, _SPARSE_BITS = (2, 3, 4, 5, 6, 8), (3, 4)
 _ZEROS = (0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.93, 0.96)
 _DENSE, _ALL = kinds_of(_BITS, (), ()), kinds_of(_BITS, _SPARSE_BITS, _ZEROS)
-_PROBED_BITS = 3  # with which one weight alone is run
 _MOST_FEEDS, _MOST_RUN = 16, 8  # that are walked through, and run for each weight
 _NODE_BYTES, _SCALE_BYTES = 150, 2  # of decoding; of the scale of a channel
 _NONE = 1e-12  # an effect that is rounding
@@ -95,15 +92,10 @@ def _looked(weight: Weight, inputs: Inputs | str, store: Store) -> _Looked:
     array = weight.array()
     view, gram = (_rows(weight), None) if isinstance(inputs, str) else (inputs.view, inputs.gram)
     matrix = view.of(array)
-    groups, outputs, count = matrix.shape
-    rows = matrix.reshape(groups * outputs, count).astype(np.float32)
-    made = quantize(rows, (0,), bits=_PROBED_BITS, signed=True, symmetric=None, range_="mse", store=Store())
-    probe = made.affine.decode().reshape(matrix.shape)
-    if gram is not None:  # a mean that moves goes on as no other error does, and is none where codes are chosen
-        probe = centred(matrix, probe, gram.mean)
-    values = store.hold(view.undone(probe, weight.shape).astype(weight.dtype.numpy(), copy=False))
-    kinds = _DENSE if gram is None else _ALL
-    return _Looked(losses(matrix, gram, kinds), groups * outputs, values, error_share(matrix, probe, gram))
+    probe = probed(matrix, gram)
+    values = store.hold(view.undone(probe.values, weight.shape).astype(weight.dtype.numpy(), copy=False))
+    found = losses(matrix, gram, _DENSE if gram is None else _ALL, probe.factor)
+    return _Looked(found, matrix.shape[0] * matrix.shape[1], values, probe.loss)
 
 
 def _rows(weight: Weight) -> MatrixView:

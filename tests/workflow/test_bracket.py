@@ -30,5 +30,5 @@ def test_where_nothing_is_spent_it_goes_far_and_then_between() -> None:
 
 def test_what_was_refused_is_made_gentler_by_as_much_as_it_takes() -> None:
     assert gentler(1.02) == 0.8
-    assert gentler(1.5) == pytest.approx((0.95 / 1.5) ** 2)
-    assert gentler(math.inf) == 0.25
+    assert gentler(1.3) == pytest.approx((0.95 / 1.3) ** 2)
+    assert gentler(math.inf) == 0.4

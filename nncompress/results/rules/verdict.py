@@ -18,6 +18,7 @@ from nncompress.results.rules.on_files import changed_rule, grown_rule, max_size
 from nncompress.results.rules.on_requests import Requests, request_rules
 from nncompress.results.rules.on_runs import (
     agreement_rule,
+    closeness_rule,
     data_rule,
     drop_rule,
     finite_rule,
@@ -65,7 +66,7 @@ def judge(
 def _loss_rule(run: Run | None, limits: Limits, requests: Requests, remedies: Remedies) -> RuleResult | None:
     """On a task metric; where there is none and what is allowed steered a choice, on answers."""
     if requests.chosen and limits.max_drop is not None and run is not None and not run.metrics:
-        return agreement_rule(run, limits.max_drop)
+        return (closeness_rule if requests.searched else agreement_rule)(run, limits.max_drop)
     return drop_rule(run, limits.max_drop, remedies)
 
 

@@ -10,6 +10,7 @@ import pytest
 from nncompress.report.text import render_text
 from nncompress.results.limits import Aim, Limits
 from nncompress.results.record import FeedFacts, Fidelity, OutputComparison, Run, Skipped, TaskMetric
+from nncompress.results.rules.on_requests import Requests
 from nncompress.results.rules.verdict import judge
 from nncompress.results.summary import headline, summarise
 from nncompress.results.verdict import RuleResult
@@ -361,6 +362,27 @@ def test_a_drop_without_labels_is_no_rule_unless_demanded() -> None:
     assert rule("drop", synthetic_run(), Limits(max_drop=0.01)).level == "fail"
     assert "labelled samples with --data" in rule("drop", synthetic_run(), Limits(max_drop=0.01)).advice
     assert "--no-validate" in rule("drop", None, Limits(max_drop=0.01)).advice
+
+
+@pytest.mark.parametrize(
+    ("sqnr_db", "rows", "level"),
+    [
+        (27.0, None, "pass"),  # relative error .045
+        (25.0, None, "fail"),  # .056, and no answers
+        (25.0, 10, "fail"),  # of which none changed, and the next might
+        (25.0, 400, "pass"),
+        (9.0, 400, "fail"),  # too far whatever the answers
+    ],
+)
+def test_what_a_search_without_labels_has_to_keep_fails_where_it_does_not(
+    sqnr_db: float, rows: int | None, level: str
+) -> None:
+    close = replace(fidelity(sqnr_db=sqnr_db), top1_agreement=1.0, top1_rows=rows)
+    run = synthetic_run(outputs=(output(deployed=close),))
+    verdict = judge(comparison(run), Limits(max_drop=0.005), LEDGER, requests=Requests(chosen=True, searched=True))
+    (found,) = (rule for rule in verdict.rules if rule.rule == "drop")
+    assert found.level == level
+    assert f"relative error {10 ** (-sqnr_db / 20):.3g}" in found.figure
 
 
 # ------------------------------------------------------------------------------------------------ latency
