@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,7 +23,7 @@ from nncompress.cli.options import (
 )
 from nncompress.cli.printing import say, say_sections
 from nncompress.cli.progress import hide
-from nncompress.cli.settings import COMMAND_LINE
+from nncompress.cli.settings import COMMAND_LINE, DEFAULT
 from nncompress.cli.with_options import Invocation, with_options
 from nncompress.errors import UsageError, printable
 from nncompress.results.limits import Limits, names_of
@@ -88,6 +88,8 @@ def auto(
     fast = _is_fast(write.aim)
     if fast and search.resume is not None:
         raise UsageError("--resume is of the search for the smallest model: leave it out with --for speed")
+    if not fast and invocation.sources.get("strip", DEFAULT) == DEFAULT:
+        write = replace(write, strip=not write.keep_metadata)
     searching = Searching(seconds) if fast else Searching(seconds, KeptSearch(search.resume), ask_first())
     passes: list[Pass] = [QuantizeWeights(method="gptq")]  # after which there is little for biases to correct
     if fast:

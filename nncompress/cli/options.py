@@ -40,7 +40,7 @@ def option(*names: str, group: str, text: str, metavar: str | None = None) -> An
 def shared_option(name: str, *, group: str, text: str, metavar: str | None = None, field: str = "") -> Any:
     """An option that NNCOMPRESS_NAME, a recipe and the configuration files may set too (see settings.py). `field`: its
     name there, where it is another one."""
-    variable = PREFIX + (field or name.removeprefix("--")).upper().replace("-", "_")
+    variable = PREFIX + (field or name.split("/")[0].removeprefix("--")).upper().replace("-", "_")
     variables.add(variable)
     return typer.Option(
         name, help=text, metavar=metavar, rich_help_panel=group, envvar=variable, show_envvar=False,
@@ -234,8 +234,8 @@ class StoreOptions(FormOptions):
     ] = False  # fmt: skip
     strip: Annotated[
         bool,
-        shared_option("--strip", group="Output", text="Short names for values but inputs and outputs, none for nodes, "
-               "and nothing for debugging."),
+        shared_option("--strip/--no-strip", group="Output", text="Short names for values but inputs and "
+               "outputs, none for nodes, and nothing for debugging; auto --for size does so unless told not to."),
     ] = False  # fmt: skip
     freeze_inputs: Annotated[
         bool,

@@ -18,7 +18,6 @@ from nncompress.errors import NoOutputError, UsageError
 from nncompress.feeds.feeds import Feeds
 from nncompress.feeds.split import halves
 from nncompress.numerics.allocation import cheapest_within
-from nncompress.onnx_file.write import written_bytes
 from nncompress.passes.base import Pass, Stage
 from nncompress.passes.quantize_weights import QuantizeWeights
 from nncompress.passes.rules import Rule
@@ -248,7 +247,7 @@ class Search:
     def _measured(self, mix: Mix, trials: Trials) -> Measured:
         def measure() -> Measured:
             model = self.built(mix).model
-            return Measured(written_bytes(model), Losses.of(trials.run(model)))
+            return Measured(trials.file_bytes(model), Losses.of(trials.run(model)))
 
         return self._searching.kept.model(trials, self.passes_of(mix), measure)
 

@@ -127,7 +127,7 @@ def _trials(writing: Writing, proved: Opened, samples: Samples | None) -> Trials
     return Trials(
         proved, writing.form, writing.target, writing.threads,
         None if samples is None else samples.feeds, None if samples is None else samples.cache,
-        Preparing(writing.freeze_inputs, writing.keep_opset, check), writing.keep_metadata,
+        Preparing(writing.freeze_inputs, writing.keep_opset, check), writing.keep_metadata, writing.strip,
     )  # fmt: skip
 
 

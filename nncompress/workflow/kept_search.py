@@ -61,7 +61,7 @@ def _of_compressing(trials: Trials) -> list[str | bool]:
     how = trials.preparing
     return [
         digest_of_all(trials.samples), trials.form, trials.target, how.freeze_inputs, how.keep_opset,
-        trials.keep_metadata,
+        trials.keep_metadata, trials.strip,
     ]  # fmt: skip
 
 

@@ -11,6 +11,8 @@ from nncompress.calibrate.cache import Cache
 from nncompress.feeds.feeds import Feeds
 from nncompress.forms.form import DEFAULT_FORM, Target
 from nncompress.model.model import Model
+from nncompress.model.short_names import strip
+from nncompress.onnx_file.write import written_bytes
 from nncompress.passes.base import Pass, WeightPass
 from nncompress.results.record import Run
 from nncompress.runtime.child import kernels_in_child
@@ -32,6 +34,7 @@ class Trials:
     cache: Cache | None = None
     preparing: Preparing = Preparing()
     keep_metadata: bool = False
+    strip: bool = False  # as results are written: compressed ones here keep their names
     draft: bool = False
 
     def compressed(self, passes: Sequence[Pass]) -> Compressed:
@@ -41,6 +44,14 @@ class Trials:
             cache=self.cache, preparing=self.preparing, keep_metadata=self.keep_metadata,
             draft=self.draft,
         )  # fmt: skip
+
+    def file_bytes(self, model: Model) -> int:
+        """The size of the file that it would be written to."""
+        if not self.strip:
+            return written_bytes(model)
+        named = replace(model, ir=model.ir.clone())
+        strip(named)
+        return written_bytes(named)
 
     def run(self, model: Model) -> Run:
         """The original and `model` on all feeds."""
