@@ -23,7 +23,7 @@ from nncompress.cli.options import (
 )
 from nncompress.cli.printing import say, say_sections
 from nncompress.cli.progress import hide
-from nncompress.cli.settings import COMMAND_LINE, DEFAULT
+from nncompress.cli.settings import COMMAND_LINE, DEFAULT, Layer
 from nncompress.cli.with_options import Invocation, with_options
 from nncompress.errors import UsageError, printable
 from nncompress.results.limits import Limits, names_of
@@ -56,6 +56,11 @@ class SearchOptions:
         option("--front", group="Search", metavar="DIR", text="Instead of one model, write those from close to the "
                "original to very small that no other dominates, each with its recipe, and front.html and front.json."),
     ] = None  # fmt: skip
+    pick: Annotated[
+        int | None,
+        option("--pick", group="Search", metavar="N", text="With --front: make model N of DIR anew, by its recipe, as "
+               "OUT."),
+    ] = None  # fmt: skip
 
 
 @with_options(SearchOptions, CalibrationOptions, ProofOptions, LimitOptions, WriteOptions, ReportOptions)
@@ -71,7 +76,11 @@ def auto(
     Example: nncompress auto model.onnx -o small.onnx --data eval.npz --calibration calib.npz --max-size "2 MB"
     Example: nncompress auto model.onnx -o fast.onnx --data eval.npz --max-drop "0.5 %" --for speed
     Example: nncompress auto model.onnx --front models --data eval.npz
+    Example: nncompress auto model.onnx --front models --pick 5 -o small.onnx
     """
+    if search.pick is not None:
+        _pick(source, out, search.front, search.pick, invocation)
+        return
     from nncompress.cli.outputs import STDOUT
     from nncompress.passes.correct_biases import CorrectBiases
     from nncompress.passes.quantize_activations import QuantizeActivations
@@ -110,6 +119,22 @@ def auto(
              choosing=choosing, kept=search.resume)  # fmt: skip
 
 
+def _pick(source: Path, out: Path | None, folder: Path | None, number: int, invocation: Invocation) -> None:
+    """Runs the recipe of one model of a front that was written before."""
+    from nncompress.config.recipe import load_recipe
+    from nncompress.workflow.front import model_path
+
+    if folder is None:
+        raise UsageError("--pick names a model of a front: give its folder with --front")
+    if out is None:
+        raise UsageError("--pick makes a model anew: name it with -o")
+    path = model_path(folder, source.stem, number - 1).with_suffix(".toml")
+    recipe = load_recipe(path)
+    options, _ = invocation.completed([Layer(str(path), recipe.options), *invocation.configured])
+    del options["search"]
+    compress("run", source, out, recipe.steps, **options, invocation=invocation, read=[path])
+
+
 def _is_fast(aim: str) -> bool:
     """Raises UsageError for what there is no search for."""
     if aim not in ("size", "speed"):
@@ -137,6 +162,8 @@ def _front(
     from nncompress.cli.inputs import data_files, inputs_of
     from nncompress.cli.outputs import require_free, write_text
     from nncompress.config.recipe import recipe_text
+    from nncompress.report.charts.drawn import drawn
+    from nncompress.report.charts.front import fronts
     from nncompress.report.formats import rendered
     from nncompress.report.results_text import results_sections
     from nncompress.workflow.compress import compress_file
@@ -165,7 +192,7 @@ def _front(
         write_text(recipe, recipe_text(point.passes, shared_values(calibration, proof, write), recipe))
     for kind in ("html", "json"):
         write_text(folder / f"front.{kind}", rendered(results, kind))
-    say_sections(*results_sections(results))
+    say_sections(*results_sections(results), *map(drawn, fronts(results)))
     say(printable(f"{len(points)} models in {folder}, each with its recipe for nncompress run; {foreseen}"))
 
 

@@ -105,6 +105,8 @@ def test_thirty_samples_promise_nothing(made: Made, tmp_path: Path) -> None:
         ([*GIVEN, "--max-drop", "1 %", "--no-validate"], "leave out --no-validate"),
         ([*GIVEN, "--front", "models", "-o", "s.onnx"], "leave one of them out"),
         ([*GIVEN, "--front", "models", "--for", "speed"], "leave --for speed out"),
+        ([*GIVEN, "--pick", "2"], "give its folder with --front"),
+        ([*GIVEN, "--front", "models", "--pick", "2"], "name it with -o"),
         ([*GIVEN, "--front", "models", "--max-drop", "1 %"], "--max-drop is of one model"),
         ([*GIVEN, "--front", "models", "--dry-run"], "--dry-run is of one model"),
         ([*GIVEN, "--front", "models", "--json", "f.json"], "--json is of one model"),
@@ -147,7 +149,9 @@ def test_a_front_has_models_of_many_sizes_each_with_its_recipe(made: Made, tmp_p
     tree = json.loads((folder / "front.json").read_text())
     cosines = [row["worst_cosine"] for row in tree["results"] if row["on_front"]]
     assert cosines == sorted(cosines, reverse=True)
-    assert nncompress("run", models[3].with_suffix(".toml"), MLP, "-o", tmp_path / "r.onnx", "-q").exit_code == 0
+    picked = str(int(models[3].stem.rpartition("-")[2]))
+    assert nncompress("auto", MLP, "--front", folder, "--pick", picked, "-o", tmp_path / "r.onnx").exit_code == 0
     assert (tmp_path / "r.onnx").read_bytes() == models[3].read_bytes()
+    assert ended.stdout.count(" |") == 12  # lines of the chart
     correlation = float(ended.stdout.rsplit("rank correlation ", 1)[1].split()[0])
     assert correlation >= 0.9
