@@ -48,6 +48,18 @@ def halves(feeds: Feeds, seed: int = 0) -> tuple[Feeds, Feeds]:
     return first, second
 
 
+def thirds(feeds: Feeds, most: int) -> tuple[Feeds, Feeds]:
+    """Two of three of at most so many feeds, evenly chosen, and the others, without labels; of one feed, it twice."""
+    feeds = feeds.finer(1) if len(feeds) < 2 else feeds
+    places = range(len(feeds))[:: max(1, -(-len(feeds) // most))]
+    others = places[1::3] or places
+    first = [place for place in places if place not in others] or places
+    made, judged = (
+        replace(feeds, indices=tuple(feeds.indices[place] for place in part), labels=None) for part in (first, others)
+    )
+    return made, judged
+
+
 def every(count: int) -> int:
     """How far those that calibrate are apart, of so many feeds."""
     return max(EVERY, -(-count // MOST))

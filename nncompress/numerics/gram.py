@@ -35,6 +35,11 @@ class Gram:
             self.mean + other.mean, self.mean_before + other.mean_before,
         )  # fmt: skip
 
+    def of_groups(self, some: np.ndarray) -> Gram:
+        """Those of some groups, by number."""
+        cross = None if self.cross is None else self.cross[some]
+        return Gram(self.count, self.own[some], cross, self.mean[some], self.mean_before[some])
+
 
 class GramSum:
     """A Gram that grows. Which threads there are changes no digit: each sums up panels of its own."""

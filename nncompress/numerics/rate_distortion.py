@@ -1,10 +1,11 @@
 """What a matrix would lose of what it computes with fewer bits and more zeros: measured on a part of its outputs.
 
-No output has to do with another but in where zeros go, so that a part of them stands for all. With W the matrix, H the
-products of its inputs, and Z and Q what pruning and rounding make of it,
+No output has to do with another but in where zeros go, so that a part of them stands for all. With W the matrix, Q what
+pruning and rounding by the products of some inputs make of it, and H the products of other inputs,
 
     loss = tr((Q - W) H (Q - W)^T) / tr(W H W^T).
 
+Of the inputs that it was made by, Q is closer to W than it will be of any others: many zeros fit themselves to them.
 What error feedback gains over rounding to the nearest is measured with 3 bits, and taken to be the same with others.
 """
 
@@ -45,10 +46,12 @@ class Loss:
     shifted: bool
 
 
-def losses(matrix: np.ndarray, gram: Gram | None, kinds: Sequence[Kind], factor: Factor | None = None) -> list[Loss]:
-    """Of `matrix` [groups, outputs, inputs] in each way. Without `gram`, inputs count as much as each other, and codes
-    are the nearest ones. `factor`: see Probed, if it is known."""
-    part = _Part.of(matrix.astype(np.float64), gram, factor)
+def losses(
+    matrix: np.ndarray, products: Products | None, kinds: Sequence[Kind], factor: Factor | None = None
+) -> list[Loss]:
+    """Of `matrix` [groups, outputs, inputs] in each way. Without `products`, inputs count as much as each other, and
+    codes are the nearest ones. `factor`: see Probed, if it is known."""
+    part = _Part.of(matrix.astype(np.float64), products, factor)
     if part.signal <= 0:
         return [Loss(kind, 0.0, 1.0, shifted=False) for kind in kinds]
     by_share = {share: [kind for kind in kinds if kind.sparsity == share] for share in {k.sparsity for k in kinds}}
@@ -67,6 +70,14 @@ def losses(matrix: np.ndarray, gram: Gram | None, kinds: Sequence[Kind], factor:
 
 
 @dataclass(frozen=True)
+class Products:
+    """Of the inputs of a matrix: those that it is made by, and others that judge it."""
+
+    making: Gram
+    judging: Gram
+
+
+@dataclass(frozen=True)
 class Probed:
     """A matrix in few bits, the loss of that, and the factor of the products of its inputs."""
 
@@ -75,45 +86,48 @@ class Probed:
     factor: Factor | None
 
 
-def probed(matrix: np.ndarray, gram: Gram | None) -> Probed:
+def probed(matrix: np.ndarray, products: Products | None) -> Probed:
     """`matrix` with 3 bits: rounded with error feedback, for what that leaves lies where inputs have little power, and
     does other things to later results than as much error of rounding to the nearest."""
-    whole = _Part(matrix.astype(np.float64), gram)
+    whole = _Part(matrix.astype(np.float64), products)
     made, values = whole.nearest(whole.matrix, _PROBED_BITS, sparse=False)
     values = whole.fed_back(made, values)
     return Probed(values, whole.error(values) / whole.signal if whole.signal > 0 else 0.0, whole.factor)
 
 
-def error_share(matrix: np.ndarray, other: np.ndarray, gram: Gram | None) -> float:
+def error_share(matrix: np.ndarray, other: np.ndarray, products: Products | None) -> float:
     """The loss of `other` in the place of `matrix`."""
-    whole = _Part(matrix.astype(np.float64), gram)
+    whole = _Part(matrix.astype(np.float64), products)
     return whole.error(other.astype(np.float64)) / whole.signal if whole.signal > 0 else 0.0
 
 
 class _Part:
     """Some outputs of a matrix, and what is known of its inputs."""
 
-    def __init__(self, matrix: np.ndarray, gram: Gram | None, factor: Factor | None = None) -> None:
-        self.matrix = matrix
-        self._quadratic = quadratic = None if gram is None else Quadratic.of(matrix, gram, crossed=0.0)
-        self.factor = factor if quadratic is None or factor is not None else Factor.of(quadratic.h, np.float32)
-        self.signal = float((matrix * (matrix if quadratic is None else quadratic.r)).sum())
+    def __init__(self, matrix: np.ndarray, products: Products | None, factor: Factor | None = None) -> None:
+        self.matrix, self.factor = matrix, factor
+        self._quadratic, self._judging = None, None
+        if products is not None:
+            self._quadratic = Quadratic.of(matrix, products.making, crossed=0.0)
+            self._judging = products.judging.own
+            self.factor = factor or Factor.of(self._quadratic.h, np.float32)
+        self.signal = self.error(np.zeros_like(matrix))
 
     @classmethod
-    def of(cls, matrix: np.ndarray, gram: Gram | None, factor: Factor | None) -> _Part:
+    def of(cls, matrix: np.ndarray, products: Products | None, factor: Factor | None) -> _Part:
         """An even selection."""
         groups, outputs, inputs = matrix.shape
         most = min(max(_WEIGHTS // inputs, _FEWEST), _MOST)
         some = _evenly(groups, min(most, max(_PRODUCTS // inputs**2, _FEWEST_GROUPS)))
-        own = None if gram is None else Gram(
-            gram.count, gram.own[some], None, gram.mean[some], gram.mean_before[some]
+        own = None if products is None else Products(
+            products.making.of_groups(some), products.judging.of_groups(some)
         )  # fmt: skip
         chosen = None if factor is None else Factor(factor.order, factor.lower[some])
         return cls(matrix[some][:, _evenly(outputs, max(1, most // len(some)))], own, chosen)
 
     def error(self, other: np.ndarray) -> float:
         moved = other - self.matrix
-        return float((moved * (moved if self._quadratic is None else moved @ self._quadratic.h)).sum())
+        return float((moved * (moved if self._judging is None else moved @ self._judging)).sum())
 
     def thinned(self, shares: Sequence[float]) -> dict[float, np.ndarray]:
         """With each of these shares of zeros, and the others as they make up best for them: all at once, as each would

@@ -15,7 +15,7 @@ import onnx_ir as ir
 
 from nncompress.calibrate.cache import Cache
 from nncompress.calibrate.walk import CalibrationRun
-from nncompress.feeds.feeds import Feeds
+from nncompress.feeds.split import thirds
 from nncompress.forms.layouts import expected_cost
 from nncompress.model.cuts import MatrixView
 from nncompress.model.encoding import set_values
@@ -25,7 +25,7 @@ from nncompress.model.normalise import normalise
 from nncompress.model.weights import Weight
 from nncompress.numerics.blas_threads import one_blas_thread
 from nncompress.numerics.held import Held, Store
-from nncompress.numerics.rate_distortion import Loss, kinds_of, losses, probed
+from nncompress.numerics.rate_distortion import Loss, Products, kinds_of, losses, probed
 from nncompress.passes.base import unfit
 from nncompress.passes.parallel import in_parallel
 from nncompress.passes.quantize_weights import QuantizeWeights
@@ -39,10 +39,14 @@ from nncompress.workflow.trials import Trials
 _BITS, _SPARSE_BITS = (2, 3, 4, 5, 6, 8), (3, 4)
 _ZEROS = (0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.93, 0.96)
 _DENSE, _ALL = kinds_of(_BITS, (), ()), kinds_of(_BITS, _SPARSE_BITS, _ZEROS)
-_MOST_FEEDS, _MOST_RUN = 16, 8  # that are walked through, and run for each weight
+_MOST_FEEDS = 24  # by which rates are measured
 _NODE_BYTES, _SCALE_BYTES = 150, 2  # of decoding; of the scale of a channel
 _NONE = 1e-12  # an effect that is rounding
 _HALF_LOSS = 2.0**-24  # of float16, relative and squared, about
+
+
+_Known = tuple[MatrixView, Products]
+"""A weight as a matrix, and the products of what it is multiplied by."""
 
 
 @dataclass(frozen=True)
@@ -63,38 +67,46 @@ def measured_rates(trials: Trials, step: QuantizeWeights) -> list[Rated]:
     model = prepared.model.clone()
     simplify(model)
     normalise(model)
-    run, quick = (
-        CalibrationRun(model.clone(), _few(trials.samples, most), trials.threads, trials.cache or Cache())
-        for most in (_MOST_FEEDS, _MOST_RUN)
+    making, judging = (
+        CalibrationRun(model.clone(), samples, trials.threads, trials.cache or Cache())
+        for samples in thirds(trials.samples, _MOST_FEEDS)
     )
-    weights, _ = step.select(model)
-    weights = [weight for weight in weights if not weight.is_elementwise and unfit(weight.array()) is None]
+    weights = _selected(step, model)
+    again = model.clone()  # both walks name states in it
     store = Store()
     looked: dict[int, _Looked] = {}
-    for batch in run.grams(model, weights):
-        known = {id(weight): inputs for weight, inputs in batch}
+    for batch, others in zip(making.grams(model, weights), judging.grams(again, _selected(step, again)), strict=True):
+        known = {
+            id(weight): _products_of(inputs, other) for (weight, inputs), (_, other) in zip(batch, others, strict=True)
+        }
 
-        def look(weight: Weight, known: dict[int, Inputs | str] = known) -> _Looked:
+        def look(weight: Weight, known: dict[int, _Known | None] = known) -> _Looked:
             return _looked(weight, known[id(weight)], store)
 
         looked |= {id(w): each for w, each in in_parallel([w for w, _ in batch], look, trials.threads)}
-    effects = _with_unused(list(_effects(model, quick, weights, looked)))
+    effects = _with_unused(list(_effects(model, judging, weights, looked)))
     return [
         _rated(weight, looked[id(weight)], effect, model.opset) for weight, effect in zip(weights, effects, strict=True)
     ]
 
 
-def _few(samples: Feeds, most: int) -> Feeds:
-    return samples.some(slice(0, None, max(1, -(-len(samples) // most))))
+def _selected(step: QuantizeWeights, model: Model) -> list[Weight]:
+    weights, _ = step.select(model)
+    return [weight for weight in weights if not weight.is_elementwise and unfit(weight.array()) is None]
 
 
-def _looked(weight: Weight, inputs: Inputs | str, store: Store) -> _Looked:
-    array = weight.array()
-    view, gram = (_rows(weight), None) if isinstance(inputs, str) else (inputs.view, inputs.gram)
-    matrix = view.of(array)
-    probe = probed(matrix, gram)
+def _products_of(inputs: Inputs | str, others: Inputs | str) -> _Known | None:
+    if isinstance(inputs, str) or isinstance(others, str):
+        return None
+    return inputs.view, Products(inputs.gram, others.gram)
+
+
+def _looked(weight: Weight, known: _Known | None, store: Store) -> _Looked:
+    view, products = known or (_rows(weight), None)
+    matrix = view.of(weight.array())
+    probe = probed(matrix, products)
     values = store.hold(view.undone(probe.values, weight.shape).astype(weight.dtype.numpy(), copy=False))
-    found = losses(matrix, gram, _DENSE if gram is None else _ALL, probe.factor)
+    found = losses(matrix, products, _DENSE if products is None else _ALL, probe.factor)
     return _Looked(found, matrix.shape[0] * matrix.shape[1], values, probe.loss)
 
 

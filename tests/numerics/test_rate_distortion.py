@@ -7,49 +7,56 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from nncompress.numerics.rate_distortion import Kind, centred, error_share, losses
-from nncompress.numerics.second_order import Quadratic
+from nncompress.numerics.rate_distortion import Kind, Products, error_share, losses, probed
 from tests.numerics.test_second_order import gram_of, related
 
 MATRIX = np.random.default_rng(0).standard_normal((1, 40, 24))
-GRAM = gram_of(related(300, 24, seed=1))
+ROWS = related(600, 24, seed=1)
+PRODUCTS = Products(gram_of(ROWS[:300]), gram_of(ROWS[300:]))
 
 
 def test_the_share_of_an_error_is_that_of_the_definition() -> None:
     other = MATRIX + 0.1 * np.random.default_rng(1).standard_normal(MATRIX.shape)
-    h = Quadratic.of(MATRIX, GRAM).h[0]
+    h = PRODUCTS.judging.own[0]
     moved = (other - MATRIX)[0]
     share = np.trace(moved @ h @ moved.T) / np.trace(MATRIX[0] @ h @ MATRIX[0].T)
-    assert error_share(MATRIX, other, GRAM) == pytest.approx(share, rel=1e-9)
+    assert error_share(MATRIX, other, PRODUCTS) == pytest.approx(share, rel=1e-9)
     plain = np.square(moved).sum() / np.square(MATRIX).sum()
     assert error_share(MATRIX, other, None) == pytest.approx(plain, rel=1e-12)
 
 
 def test_fewer_bits_and_more_zeros_lose_more() -> None:
-    by_bits = losses(MATRIX, GRAM, [Kind(bits, 0.0) for bits in (2, 3, 4, 6, 8)])
+    by_bits = losses(MATRIX, PRODUCTS, [Kind(bits, 0.0) for bits in (2, 3, 4, 6, 8)])
     assert all(first.loss > 2 * second.loss for first, second in pairwise(by_bits))
-    by_zeros = losses(MATRIX, GRAM, [Kind(4, share) for share in (0.3, 0.6, 0.9)])
+    by_zeros = losses(MATRIX, PRODUCTS, [Kind(4, share) for share in (0.3, 0.6, 0.9)])
     assert all(first.loss < second.loss for first, second in pairwise(by_zeros))
     assert all(each.density <= 1 - each.kind.sparsity + 1e-3 for each in by_zeros)
 
 
 def test_what_inputs_make_up_for_is_not_lost() -> None:
     dense, sparse = Kind(3, 0.0), Kind(4, 0.5)
-    known = {each.kind: each.loss for each in losses(MATRIX, GRAM, [dense, sparse])}
+    known = {each.kind: each.loss for each in losses(MATRIX, PRODUCTS, [dense, sparse])}
     plain = {each.kind: each.loss for each in losses(MATRIX, None, [dense])}
     assert known[dense] < plain[dense]
     magnitude = np.where(np.abs(MATRIX) >= np.median(np.abs(MATRIX)), MATRIX, 0)
-    assert known[sparse] < error_share(MATRIX, magnitude, GRAM)
+    assert known[sparse] < error_share(MATRIX, magnitude, PRODUCTS)
 
 
 def test_a_matrix_of_zeros_loses_nothing() -> None:
     assert losses(np.zeros((1, 3, 4)), None, [Kind(2, 0.0)])[0].loss == 0
 
 
-def test_a_centred_matrix_computes_the_same_from_the_mean() -> None:
-    mean = np.random.default_rng(2).standard_normal((1, 24))
-    other = np.round(MATRIX)
-    moved = centred(MATRIX, other, mean)
-    assert np.allclose(moved @ mean[0], MATRIX @ mean[0])
-    assert np.linalg.matrix_rank(moved[0] - other[0]) == 1
-    assert np.array_equal(centred(MATRIX, other, np.zeros((1, 24))), other)
+def test_what_few_inputs_say_is_judged_by_others() -> None:
+    """Twelve rows of 24 inputs: what fits itself to them alone is worth less elsewhere."""
+    few, others = gram_of(ROWS[:12]), gram_of(ROWS[12:])
+    kinds = [Kind(4, 0.5)]
+    (flattered,) = losses(MATRIX, Products(few, few), kinds)
+    (honest,) = losses(MATRIX, Products(few, others), kinds)
+    assert honest.loss > 1.2 * flattered.loss
+
+
+def test_a_probe_says_what_it_loses() -> None:
+    made = probed(MATRIX, PRODUCTS)
+    assert made.loss == pytest.approx(error_share(MATRIX, made.values, PRODUCTS))
+    assert made.loss < probed(MATRIX, None).loss
+    assert len(np.unique(made.values[0, 0])) <= 8
