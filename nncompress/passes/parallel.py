@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 from nncompress.errors import NoOutputError
@@ -24,8 +25,13 @@ def in_parallel(weights: list[Weight], work: Callable[[Weight], T], threads: int
 
     Raises NoOutputError where the memory does not suffice.
     """
+
+    def guarded(weight: Weight) -> T:
+        with enough_memory(weight):
+            return work(weight)
+
     total, done = sum(weight.size for weight in weights), 0
-    for weight, result in _in_order(weights, _with_enough_memory(work), threads):
+    for weight, result in _in_order(weights, guarded, threads):
         done += weight.size
         at("compressing weights", done, total)
         yield weight, result
@@ -50,12 +56,11 @@ def _in_order(weights: list[Weight], work: Callable[[Weight], T], threads: int) 
             yield first, future.result()
 
 
-def _with_enough_memory(work: Callable[[Weight], T]) -> Callable[[Weight], T]:
-    def guarded(weight: Weight) -> T:
-        try:
-            return work(weight)
-        except MemoryError as error:
-            shape = " x ".join(map(str, weight.shape))
-            raise NoOutputError(f"not enough memory to compress {weight.given_name!r} ({shape})") from error
-
-    return guarded
+@contextmanager
+def enough_memory(weight: Weight) -> Iterator[None]:
+    """Raises NoOutputError where it does not suffice for what is done to `weight`."""
+    try:
+        yield
+    except MemoryError as error:
+        shape = " x ".join(map(str, weight.shape))
+        raise NoOutputError(f"not enough memory to compress {weight.given_name!r} ({shape})") from error

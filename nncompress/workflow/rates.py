@@ -8,7 +8,7 @@ are as good as independent, so that squares add up.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -26,8 +26,9 @@ from nncompress.model.weights import Weight
 from nncompress.numerics.blas_threads import one_blas_thread
 from nncompress.numerics.held import Held, Store
 from nncompress.numerics.rate_distortion import Loss, Products, kinds_of, losses, probed
+from nncompress.numerics.threads import ahead
 from nncompress.passes.base import unfit
-from nncompress.passes.parallel import in_parallel
+from nncompress.passes.parallel import enough_memory
 from nncompress.passes.quantize_weights import QuantizeWeights
 from nncompress.passes.statistics import Inputs
 from nncompress.progress import counted
@@ -40,6 +41,7 @@ _BITS, _SPARSE_BITS = (2, 3, 4, 5, 6, 8), (3, 4)
 _ZEROS = (0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.93, 0.96)
 _DENSE, _ALL = kinds_of(_BITS, (), ()), kinds_of(_BITS, _SPARSE_BITS, _ZEROS)
 _MOST_FEEDS = 24  # by which rates are measured
+_AT_ONCE = 2  # weights that are looked at: each with several matrices of the square of its inputs
 _NODE_BYTES, _SCALE_BYTES = 150, 2  # of decoding; of the scale of a channel
 _NONE = 1e-12  # an effect that is rounding
 _HALF_LOSS = 2.0**-24  # of float16, relative and squared, about
@@ -73,21 +75,27 @@ def measured_rates(trials: Trials, step: QuantizeWeights) -> list[Rated]:
     )
     weights = _selected(step, model)
     again = model.clone()  # both walks name states in it
-    store = Store()
-    looked: dict[int, _Looked] = {}
-    for batch, others in zip(making.grams(model, weights), judging.grams(again, _selected(step, again)), strict=True):
-        known = {
-            id(weight): _products_of(inputs, other) for (weight, inputs), (_, other) in zip(batch, others, strict=True)
-        }
+    store, order = Store(), {id(weight): place for place, weight in enumerate(weights)}
 
-        def look(weight: Weight, known: dict[int, _Known | None] = known) -> _Looked:
-            return _looked(weight, known[id(weight)], store)
+    def known() -> Iterator[tuple[Weight, _Known | None]]:
+        walks = zip(making.grams(model, weights), judging.grams(again, _selected(step, again)), strict=True)
+        for batch, others in walks:
+            for (weight, inputs), (_, other) in zip(batch, others, strict=True):
+                yield weight, _products_of(inputs, other)
 
-        looked |= {id(w): each for w, each in in_parallel([w for w, _ in batch], look, trials.threads)}
+    def look(each: tuple[Weight, _Known | None]) -> tuple[int, _Looked]:
+        weight, products = each
+        with enough_memory(weight):
+            return order[id(weight)], _looked(weight, products, store)
+
+    looked = [
+        found for _, found in sorted(ahead(look, known(), min(trials.threads, _AT_ONCE)), key=lambda each: each[0])
+    ]
     effects = _with_unused(list(_effects(model, judging, weights, looked)))
     return [
-        _rated(weight, looked[id(weight)], effect, model.opset) for weight, effect in zip(weights, effects, strict=True)
-    ]
+        _rated(weight, each, effect, model.opset)
+        for weight, each, effect in zip(weights, looked, effects, strict=True)
+    ]  # fmt: skip
 
 
 def _selected(step: QuantizeWeights, model: Model) -> list[Weight]:
@@ -120,20 +128,20 @@ def _rows(weight: Weight) -> MatrixView:
 
 
 def _effects(
-    model: Model, run: CalibrationRun, weights: Sequence[Weight], looked: Mapping[int, _Looked]
+    model: Model, run: CalibrationRun, weights: Sequence[Weight], looked: Sequence[_Looked]
 ) -> Iterator[float]:
     """For each weight, the squared relative error of the outputs for each of what it computes."""
 
-    def each() -> Iterator[Model]:
-        for weight in counted("measuring weights", weights, len(weights)):
+    def probing() -> Iterator[Model]:
+        pairs = zip(weights, looked, strict=True)
+        for weight, each in counted("measuring weights", pairs, len(weights)):
             exact = weight.tensor
-            set_values(weight, ir.Tensor(looked[id(weight)].probe.load(), name=weight.name))
+            set_values(weight, ir.Tensor(each.probe.load(), name=weight.name))
             yield model
             set_values(weight, exact)
 
-    for weight, error in zip(weights, run.output_errors(each()), strict=True):
-        lost = looked[id(weight)].lost
-        yield error**2 / lost if lost > 0 else 0.0
+    for each, error in zip(looked, run.output_errors(probing()), strict=True):
+        yield error**2 / each.lost if each.lost > 0 else 0.0
 
 
 def _with_unused(effects: Sequence[float]) -> list[float]:
