@@ -40,7 +40,7 @@ from nncompress.workflow.trials import Trials
 _BITS, _SPARSE_BITS = (2, 3, 4, 5, 6, 8), (3, 4)
 _ZEROS = (0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.93, 0.96)
 _DENSE, _ALL = kinds_of(_BITS, (), ()), kinds_of(_BITS, _SPARSE_BITS, _ZEROS)
-_MOST_FEEDS = 24  # by which rates are measured
+_MOST_FEEDS, _MOST_RUN = 96, 8  # by which rates are measured; of those that judge, that are run for each weight
 _AT_ONCE = 2  # weights that are looked at: each with several matrices of the square of its inputs
 _NODE_BYTES, _SCALE_BYTES = 150, 2  # of decoding; of the scale of a channel
 _NONE = 1e-12  # an effect that is rounding
@@ -69,9 +69,11 @@ def measured_rates(trials: Trials, step: QuantizeWeights) -> list[Rated]:
     model = prepared.model.clone()
     simplify(model)
     normalise(model)
-    making, judging = (
+    first, others = thirds(trials.samples, _MOST_FEEDS)
+    few = others.some(slice(0, None, -(-len(others) // _MOST_RUN)))
+    making, judging, running = (
         CalibrationRun(model.clone(), samples, trials.threads, trials.cache or Cache())
-        for samples in thirds(trials.samples, _MOST_FEEDS)
+        for samples in (first, others, few)
     )
     weights = _selected(step, model)
     again = model.clone()  # both walks name states in it
@@ -91,7 +93,7 @@ def measured_rates(trials: Trials, step: QuantizeWeights) -> list[Rated]:
     looked = [
         found for _, found in sorted(ahead(look, known(), min(trials.threads, _AT_ONCE)), key=lambda each: each[0])
     ]
-    effects = _with_unused(list(_effects(model, judging, weights, looked)))
+    effects = _with_unused(list(_effects(model, running, weights, looked)))
     return [
         _rated(weight, each, effect, model.opset)
         for weight, each, effect in zip(weights, looked, effects, strict=True)
