@@ -11,7 +11,7 @@ import pytest
 from nncompress.errors import UsageError
 from nncompress.feeds.feeds import Feeds, load_feeds
 from nncompress.feeds.specs import InputSpec
-from nncompress.feeds.split import MOST, split
+from nncompress.feeds.split import MOST, halves, split, thirds
 
 SPECS = (InputSpec("x", np.dtype(np.float32), (None, 2)),)
 
@@ -67,3 +67,20 @@ def test_labels_that_belong_to_nothing_in_particular_are_refused(tmp_path: Path)
     feeds = replace(numbered(tmp_path / "x", 2, 3, 2), labels=np.arange(8))
     with pytest.raises(UsageError, match="8 labels cannot be divided among the 7 samples"):
         split(feeds)
+
+
+@pytest.mark.parametrize("count", [2, 3, 12, 40, 201])
+def test_halves_and_thirds_share_nothing(count: int, tmp_path: Path) -> None:
+    feeds = replace(numbered(tmp_path / "x", *[1] * count), labels=np.arange(count))
+    for first, second in (halves(feeds), thirds(feeds, 300)):
+        assert sorted(samples_in(first) + samples_in(second)) == list(range(count))
+    assert halves(feeds)[1].labels.tolist() == samples_in(halves(feeds)[1])  # type: ignore[union-attr]
+    assert [len(part) for part in thirds(feeds, 300)] == [count - (count + 1) // 3, (count + 1) // 3]
+    few = thirds(feeds, 6)
+    assert sum(map(len, few)) <= 6
+    assert not set(samples_in(few[0])) & set(samples_in(few[1]))
+
+
+def test_one_sample_is_both_thirds(tmp_path: Path) -> None:
+    first, second = thirds(numbered(tmp_path / "x", 1), 6)
+    assert samples_in(first) == samples_in(second) == [0]
