@@ -17,9 +17,10 @@ def drawn(front: Front) -> list[str]:
     labels = {_place(tick.at, PLOT_HEIGHT, _ROWS): tick.label for tick in front.y_ticks}
     lines = [f"{labels.get(row, ''):>{_LABEL}} |{''.join(own)}".rstrip() for row, own in enumerate(cells)]
     below = [" "] * (_COLUMNS + 2)
-    for tick in front.x_ticks[:: max(1, len(front.x_ticks) // 4)]:
+    for tick in front.x_ticks:
         start = min(_place(tick.at, PLOT_WIDTH, _COLUMNS), len(below) - len(tick.label))
-        below[start : start + len(tick.label)] = tick.label
+        if not "".join(below[max(0, start - 2) : start + len(tick.label)]).strip():  # it touches no other
+            below[start : start + len(tick.label)] = tick.label
     axis = f"{'':{_LABEL}} +{'-' * _COLUMNS}"
     return [front.loss_name, *lines, axis, f"{'':{_LABEL + 2}}{''.join(below)}".rstrip()]
 
