@@ -29,7 +29,7 @@ from nncompress.numerics.threads import in_threads
 
 _RHO = 1.0  # of the diagonal of H
 _GROWING, _FIXED = 15, 5  # steps in which zeros come, and in which they stay where they are
-_FITTING, _LITTLE = 30, 1e-3  # most steps of conjugate gradients; they end at so much of the first slope squared
+_FITTING, _LITTLE = 30, 1e-4  # most steps of conjugate gradients; they end at so much of the first slope squared
 _CHUNK = 256  # outputs that a thread works on at a time
 
 Mask = Callable[[np.ndarray, float], np.ndarray]
