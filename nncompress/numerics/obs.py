@@ -95,15 +95,14 @@ def by_entropy(quadratic: Quadratic) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Scaled:
-    """`scale` sqrt(H_jj) [groups, 1, inputs], and `solving` (H + rho I)^-1 of the scaled H: for any number of zeros the
-    same."""
+class _Scaled:
+    """`scale` sqrt(H_jj) [groups, 1, inputs], and `solving` (H + rho I)^-1 of the scaled H."""
 
     scale: np.ndarray
     solving: np.ndarray
 
     @classmethod
-    def of(cls, quadratic: Quadratic) -> Scaled:
+    def of(cls, quadratic: Quadratic) -> _Scaled:
         """Those of H."""
         scale = by_input(quadratic)
         h = (quadratic.h / (scale * scale.transpose(0, 2, 1))).astype(np.float32)  # to choose the mask, it will do
@@ -112,12 +111,9 @@ class Scaled:
         return cls(scale, inverse(h))
 
 
-def pruned(
-    quadratic: Quadratic, matrix: np.ndarray, mask: Mask, scaled: Scaled | None = None, threads: int = 1
-) -> np.ndarray:
-    """Other values, float32, with as many zeros, which come in steps, from `matrix`. `scaled`: that of H, if it is
-    known."""
-    scaled = scaled or Scaled.of(quadratic)
+def pruned(quadratic: Quadratic, matrix: np.ndarray, mask: Mask, threads: int = 1) -> np.ndarray:
+    """Other values, float32, with as many zeros, which come in steps, from `matrix`."""
+    scaled = _Scaled.of(quadratic)
     scale, light = scaled.scale, Quadratic(quadratic.h.astype(np.float32), quadratic.r.astype(np.float32))
     r, x = (quadratic.r / scale).astype(np.float32), (matrix * scale).astype(np.float32)
     z, u, stays = np.empty_like(x), np.zeros_like(x), np.ones(x.shape, bool)

@@ -35,9 +35,7 @@ from nncompress.workflow.trials import Trials
 
 _MOST_TRIED, _MOST_JUDGED = 9, 3
 _BOLD, _CAREFUL = 2 * UNLABELLED_ERROR, UNLABELLED_ERROR  # errors that the first mix is expected to have
-_LONG = (
-    0.2  # of the time: where rates have taken so much, there will be few mixes, and the first should keep the limits
-)
+_LONG = 0.2  # of the time: where rates took so much, there will be few mixes, and the first is a careful one
 _CLOSE = 1.3  # expected losses squared that are as good as the same
 _LEAST_SAVED = 0.02  # of the size, for which another mix is built
 _NEAR_SIZE, _MOST_SIZES = 0.99, 4

@@ -47,7 +47,7 @@ class KeptSearch:
 
     def _key(self, trials: Trials) -> str:
         if self._last is None or self._last[0] is not trials:
-            self._last = (trials, digest_of_parts([key_of_trials(trials), *_of_compressing(trials)]))
+            self._last = (trials, digest_of_parts([key_of_trials(trials), *_of_compressing(trials), trials.strip]))
         return self._last[1]
 
     def _write(self) -> None:
@@ -61,7 +61,7 @@ def _of_compressing(trials: Trials) -> list[str | bool]:
     how = trials.preparing
     return [
         digest_of_all(trials.samples), trials.form, trials.target, how.freeze_inputs, how.keep_opset,
-        trials.keep_metadata, trials.strip,
+        trials.keep_metadata,
     ]  # fmt: skip
 
 
