@@ -61,6 +61,7 @@ class Searched:
 
     rates: dict[str, tuple[Rated, ...]] = field(default_factory=dict)
     models: dict[str, Measured] = field(default_factory=dict)
+    targets: dict[str, list[float]] = field(default_factory=dict)  # expected losses that models were sought for
 
 
 _SEARCHED: TypeAdapter[Searched] = TypeAdapter(Searched)

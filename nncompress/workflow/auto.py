@@ -33,7 +33,8 @@ from nncompress.workflow.pipeline import Compressed
 from nncompress.workflow.rates import measured_rates
 from nncompress.workflow.trials import Trials
 
-_MOST_TRIED, _MOST_JUDGED = 9, 3
+_MOST_REFUSED, _MOST_JUDGED = 9, 3
+_NEARLY_ALL = 0.93  # of what may be spent
 _BOLD, _CAREFUL = 2 * UNLABELLED_ERROR, UNLABELLED_ERROR  # errors that the first mix is expected to have
 _LONG = 0.2  # of the time: where rates took so much, there will be few mixes, and the first is a careful one
 _CLOSE = 1.3  # expected losses squared that are as good as the same
@@ -140,13 +141,14 @@ class Search:
     # -------------------------------------------------------------------------------------------- searches
     def smallest(self) -> Found:
         """The smallest that was found to keep the limits; where none does, the one that spends least of them."""
-        bracket, target = Bracket(), self._first_error**2
-        while len(self._tried) < _MOST_TRIED:
-            found = self._try(self._within(target))
-            bracket = bracket.with_(found.mix.expected, found.spent)
-            if self._is_over() or self._is_enough(found, bracket):
-                break
-            target = bracket.next_target()
+        bracket, targets = Bracket(), self._searching.kept.targets(self._trials)
+        for target in targets:
+            if self._searching.kept.has_model(self._trials, self.passes_of(self._within(target))):
+                bracket = bracket.with_(target, self._try(self._within(target)).spent)
+        while not self._tried or not (self._is_over() or self._is_enough(bracket)):
+            target = bracket.next_target() if self._tried else self._first_error**2
+            targets.append(target)
+            bracket = bracket.with_(target, self._try(self._within(target)).spent)
         holding = [found for found in self._tried if found.holds]
         if not holding:
             return min(self._tried, key=lambda found: (found.spent, found.size_bytes))
@@ -179,15 +181,17 @@ class Search:
             judged.append((spends, found.size_bytes, found))
             if spends <= 1 or not _bounds_loss(self._limits):
                 return found
-            if not waiting and len(judged) < _MOST_TRIED and not (self._is_extreme(found.mix, -1) or self._is_over()):
+            if not waiting and len(judged) < _MOST_REFUSED and not (self._is_extreme(found.mix, -1) or self._is_over()):
                 waiting.append(self._try(self._within(found.mix.expected * gentler(spends))))
         return min(judged, key=lambda each: each[:2])[2]
 
-    def _is_enough(self, found: Found, bracket: Bracket) -> bool:
+    def _is_enough(self, bracket: Bracket) -> bool:
         """True where another mix would not be worth it."""
         low, high = bracket.low, bracket.high
+        if low is not None and (low.spent >= _NEARLY_ALL or self._is_extreme(self._within(low.expected), 0)):
+            return True
         if low is None or high is None:
-            return self._is_extreme(found.mix, 0 if found.holds else -1)
+            return high is not None and self._is_extreme(self._within(high.expected), -1)
         smaller, larger = self._within(high.expected).size_bytes, self._within(low.expected).size_bytes
         return high.expected < _CLOSE * low.expected or larger - smaller < _LEAST_SAVED * larger
 

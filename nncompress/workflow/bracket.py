@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-_FARTHEST = 16.0  # from one expected loss to the next
+_OUTWARDS, _FARTHEST = 1.2, 16.0  # least and most from one expected loss to the next
 _AIM = 0.95  # of what may be spent
 _LEAST_STEP, _MOST_STEP = 0.4, 0.8
-_LEAST_PART, _LEAST_SPENT = 0.15, 0.2  # of the way between both ends; from which on what is spent tells where to look
+_LEAST_PART, _LEAST_SPENT = 0.2, 0.2  # of the way between both ends; from which on what is spent tells where to look
 
 
 def gentler(spent: float) -> float:
@@ -44,9 +44,9 @@ class Bracket:
             end = self.low or self.high
             assert end is not None, "something is known"
             step = _FARTHEST if end.spent <= 0 else min(max((_AIM / end.spent) ** 2, 1 / _FARTHEST), _FARTHEST)
-            return end.expected * (max(step, 2.0) if end is self.low else min(step, 0.5))
+            return end.expected * (max(step, _OUTWARDS) if end is self.low else min(step, 1 / _OUTWARDS))
         part = 0.5
         if self.low.spent > _LEAST_SPENT and math.isfinite(self.high.spent):
-            part = math.log(1 / self.low.spent) / math.log(self.high.spent / self.low.spent)
+            part = math.log(_AIM / self.low.spent) / math.log(self.high.spent / self.low.spent)
         part = min(max(part, _LEAST_PART), 1 - _LEAST_PART)
         return self.low.expected * math.pow(self.high.expected / self.low.expected, part)

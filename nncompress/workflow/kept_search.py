@@ -45,6 +45,14 @@ class KeptSearch:
             self._write()
         return known
 
+    def has_model(self, trials: Trials, passes: Sequence[Pass]) -> bool:
+        """True if there is nothing to measure."""
+        return key_of_passes(self._key(trials), passes) in self._searched.models
+
+    def targets(self, trials: Trials) -> list[float]:
+        """The expected losses for which models were sought, whatever the limits were; more are added to the list."""
+        return self._searched.targets.setdefault(self._key(trials), [])
+
     def _key(self, trials: Trials) -> str:
         if self._last is None or self._last[0] is not trials:
             self._last = (trials, digest_of_parts([key_of_trials(trials), *_of_compressing(trials), trials.strip]))

@@ -65,6 +65,20 @@ def test_a_second_search_takes_what_was_measured_and_finds_the_same(made: Made, 
     assert (tmp_path / "s.onnx").read_bytes() == (made.folder / "s.onnx").read_bytes()
 
 
+def test_another_budget_begins_where_the_last_one_ended(made: Made, tmp_path: Path) -> None:
+    kept = tmp_path / "s.search"
+    kept.write_bytes((made.folder / "s.search").read_bytes())
+    limits = ("--min-sqnr", 18, "--min-cosine", 0.98, "--resume", kept)
+    assert nncompress("auto", MLP, "-o", tmp_path / "s.onnx", *GIVEN, *limits).exit_code == 0
+    assert (tmp_path / "s.onnx").stat().st_size < (made.folder / "s.onnx").stat().st_size
+    before, after = (json.loads(path.read_text())["search"] for path in (made.folder / "s.search", kept))
+    assert after["rates"] == before["rates"]
+    (targets,) = before["targets"].values()
+    (more,) = after["targets"].values()
+    assert more[: len(targets)] == targets
+    assert 1 <= len(more) - len(targets) <= 2  # models that were built
+
+
 def test_an_impossible_budget_fails_with_the_nearest_that_there_is(made: Made, tmp_path: Path) -> None:
     limits = ("--min-sqnr", 20, "--max-size", "2 kB", "--resume", made.folder / "s.search")
     ended = nncompress("auto", MLP, "-o", tmp_path / "s.onnx", *GIVEN, *limits)
