@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from nncompress.cli.calibration_options import CalibrationOptions
 from nncompress.cli.compress import compress
@@ -31,8 +32,8 @@ from nncompress.results.limits import Limits, names_of
 if TYPE_CHECKING:
     from nncompress.passes.base import Pass
     from nncompress.results.record import Report
-    from nncompress.workflow.auto import Searching
     from nncompress.workflow.compress import Choosing
+    from nncompress.workflow.searching import Searching
 
 _TIME = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?) ?(s|m|min|h)", re.ASCII)
 _SECONDS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
@@ -75,48 +76,53 @@ def auto(
     Example: nncompress auto model.onnx -o small.onnx --data eval.npz --max-drop "0.5 %" --save-recipe small.toml
     Example: nncompress auto model.onnx -o small.onnx --data eval.npz --calibration calib.npz --max-size "2 MB"
     Example: nncompress auto model.onnx -o fast.onnx --data eval.npz --max-drop "0.5 %" --for speed
+    Example: nncompress auto model.onnx -o fast.onnx --data eval.npz --max-drop "0.5 %" --for both
     Example: nncompress auto model.onnx --front models --data eval.npz
     Example: nncompress auto model.onnx --front models --pick 5 -o small.onnx
     """
     if search.pick is not None:
         _pick(source, out, search.front, search.pick, invocation)
         return
+    from nncompress.cli.from_options import limits_of
     from nncompress.cli.outputs import STDOUT
     from nncompress.passes.correct_biases import CorrectBiases
     from nncompress.passes.quantize_activations import QuantizeActivations
     from nncompress.passes.quantize_weights import QuantizeWeights
-    from nncompress.workflow.auto import Searching, choose_smallest
+    from nncompress.workflow.auto import choose_smallest
+    from nncompress.workflow.both import choose_both
     from nncompress.workflow.fastest import choose_fastest
     from nncompress.workflow.kept_search import KeptSearch
+    from nncompress.workflow.searching import Searching
 
     seconds = _seconds(search.time)
     if proof.data is None:
         raise UsageError("auto needs --data: samples on which it is measured what is lost")
     if search.resume == STDOUT:
         raise UsageError("--resume needs a file that is read the next time, not stdout")
-    fast = _is_fast(write.aim)
-    if fast and search.resume is not None:
+    choose = {"size": choose_smallest, "speed": choose_fastest, "both": choose_both}.get(write.aim)
+    if choose is None:
+        raise UsageError(f"--for {write.aim}: auto looks for the smallest model (size), the fastest (speed) or both")
+    if choose is choose_smallest and (limits_of(limits).max_latency_ratio or 1.0) < 1.0:
+        choose = choose_both  # how weights are stored makes nothing faster
+    if choose is choose_fastest and search.resume is not None:
         raise UsageError("--resume is of the search for the smallest model: leave it out with --for speed")
-    if not fast and invocation.sources.get("strip", DEFAULT) == DEFAULT:
+    if invocation.sources.get("strip", DEFAULT) == DEFAULT:
         write = replace(write, strip=not write.keep_metadata)
-    searching = Searching(seconds) if fast else Searching(seconds, KeptSearch(search.resume), ask_first())
+    searching = Searching(seconds, KeptSearch(search.resume), ask_first())
     passes: list[Pass] = [QuantizeWeights(method="gptq")]  # after which there is little for biases to correct
-    if fast:
+    if choose is not choose_smallest:
         passes = [QuantizeActivations(activations="mixed"), QuantizeWeights(), CorrectBiases()]
     if search.front is not None:
-        if fast:
-            raise UsageError("--front is of size and closeness: leave --for speed out")
+        if choose is not choose_smallest:
+            raise UsageError(f"--front is of size and closeness: leave --for {write.aim} out")
         if out is not None:
             raise UsageError("-o names one model, and --front writes several: leave one of them out")
         _refuse_unused(invocation, write, report)
         _front(source, search.front, searching, passes, calibration, proof, write, invocation)
         return
 
-    def choosing(given: Any, trials: Any, within: Any) -> Any:
-        return (choose_fastest if fast else choose_smallest)(given, trials, within, searching)
-
     compress("auto", source, out, passes, calibration, proof, limits, write, report, invocation,
-             choosing=choosing, kept=search.resume)  # fmt: skip
+             choosing=partial(choose, searching=searching), kept=search.resume)  # fmt: skip
 
 
 def _pick(source: Path, out: Path | None, folder: Path | None, number: int, invocation: Invocation) -> None:
@@ -133,13 +139,6 @@ def _pick(source: Path, out: Path | None, folder: Path | None, number: int, invo
     options, _ = invocation.completed([Layer(str(path), recipe.options), *invocation.configured])
     del options["search"]
     compress("run", source, out, recipe.steps, **options, invocation=invocation, read=[path])
-
-
-def _is_fast(aim: str) -> bool:
-    """Raises UsageError for what there is no search for."""
-    if aim not in ("size", "speed"):
-        raise UsageError(f"--for {aim}: auto looks for the smallest model (size) or the fastest (speed)")
-    return aim == "speed"
 
 
 def _refuse_unused(invocation: Invocation, write: WriteOptions, report: ReportOptions) -> None:

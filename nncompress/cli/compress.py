@@ -43,7 +43,7 @@ def pass_command(entry: PassCommand) -> Callable[..., None]:
         source: SourceArgument, *, out: TargetOption = None, options: Any, calibration: CorrectionOptions,
         proof: ProofOptions, limits: LimitOptions, write: WriteOptions, report: ReportOptions, invocation: Invocation,
     ) -> None:  # fmt: skip
-        passes = passes_of(entry.passes, options, entry.on_request, fast=write.aim == "speed")
+        passes = passes_of(entry.passes, options, entry.on_request, fast=write.aim in ("speed", "both"))
         passes += corrections(calibration)
         compress(entry.name, source, out, passes, calibration, proof, limits, write, report, invocation)
 

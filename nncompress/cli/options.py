@@ -222,7 +222,7 @@ class StoreOptions(FormOptions):
         str,
         shared_option("--for", field="aim", group="Output", metavar="|".join(values_of("aim")), text="What it is for. "
                 "size: a result that is not smaller is refused; speed: it is not, and quantize means --activations "
-                "mixed; accuracy: it is not."),
+                "mixed; both: these two; accuracy: neither."),
     ] = "size"  # fmt: skip
     external_data: Annotated[
         bool, shared_option("--external-data", group="Output", text="Weights in a data file beside the model.")
@@ -235,7 +235,7 @@ class StoreOptions(FormOptions):
     strip: Annotated[
         bool,
         shared_option("--strip/--no-strip", group="Output", text="Short names for values but inputs and "
-               "outputs, none for nodes, and nothing for debugging; auto --for size does so unless told not to."),
+               "outputs, none for nodes, and nothing for debugging; auto does so unless told not to."),
     ] = False  # fmt: skip
     freeze_inputs: Annotated[
         bool,

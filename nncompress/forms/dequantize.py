@@ -20,10 +20,11 @@ import onnx_ir as ir
 from nncompress.forms.folded import reshaped, reshaped_bytes
 from nncompress.forms.form import PORTABLE, Storing, Target
 from nncompress.forms.integer_bias import fitted, store_biases
-from nncompress.forms.layouts import Layout, Payload, cheapest_layout
+from nncompress.forms.layouts import Layout, Payload, cheapest_layout, integers, integers_bytes
 from nncompress.forms.numbers import tensor_bytes
 from nncompress.model.activations import rounding_of
 from nncompress.model.edit import Draft, Editor, put_in_place
+from nncompress.model.encoding import preferred_form
 from nncompress.model.model import op_name
 from nncompress.model.moves import moves
 from nncompress.model.node_attributes import int_of, operand
@@ -58,9 +59,10 @@ class Dequantize:
     def obstacle(self, weight: Weight, affine: Affine, storing: Storing) -> str | None:
         if storing.opset > LAST_KNOWN_OPSET:
             return f"onnxruntime has no DequantizeLinear of opset {storing.opset} on the CPU"
-        if affine.bits not in BITS:
+        multiplied = _is_multiplied(weight)
+        if affine.bits not in BITS and not multiplied:
             return f"DequantizeLinear has 2, 4 and 8 bits, not {affine.bits}"
-        if storing.opset < (needed := FROM_OPSET.get(affine.bits, self.least_opset)):
+        if not multiplied and storing.opset < (needed := FROM_OPSET.get(affine.bits, self.least_opset)):
             return f"DequantizeLinear with {affine.bits} bits needs opset {needed}, not {storing.opset}"
         if weight.lookups:
             return "DequantizeLinear before a lookup would decode the whole table at every inference"
@@ -70,7 +72,7 @@ class Dequantize:
             return "onnxruntime multiplies a transposed matrix that is no constant and a vector wrongly"
         if axes and any(_multiplied_across(use, axes) for use in weight.uses):
             return "onnxruntime would multiply it in integers by scales of other channels"
-        if affine.bits == 2 and (reason := _obstacle_to_two_bits(weight, affine)):
+        if affine.bits == 2 and not multiplied and (reason := _obstacle_to_two_bits(weight, affine)):
             return reason
         if axes and storing.opset < PER_CHANNEL_FROM_OPSET:
             return (
@@ -89,12 +91,14 @@ class Dequantize:
             rows = (affine.scale.size, math.prod(shape) // max(1, affine.scale.size))
             moved = codes if _are_first(axes) else Moved(codes, shape, _order(affine))
             codes, shape = Reshaped(moved, rows), rows
-        return Payload(codes, shape, _stored_type(affine), nonzeros=None)
+        if _is_multiplied(weight):
+            return Payload(codes, shape, affine.code_type, affine.nonzeros if affine.signed else None, affine.bits)
+        return Payload(codes, shape, _stored_type(weight, affine), nonzeros=None)
 
     def size_bytes(self, weight: Weight, affine: Affine, layout: Layout, opset: int) -> int:
-        zeros = tensor_bytes(affine.scale.size, _stored_type(affine))
+        zeros = tensor_bytes(affine.scale.size, _stored_type(weight, affine))
         second = 0 if affine.input_scale is None else affine.input_scale.nbytes
-        parameters = layout.size_bytes + affine.scale.nbytes + zeros + second
+        parameters = layout.size_bytes + integers_bytes(layout) + affine.scale.nbytes + zeros + second
         if _block_axis(affine) is not None:
             return parameters + 8 * len(affine.shape) * (_merged(affine) != affine.shape)
         shape = 8 * len(affine.codes_shape) if len(_scaled_axes(affine)) > 1 else 0
@@ -109,14 +113,15 @@ class Dequantize:
             affine, layout = fits, cheapest_layout(self.payload(weight, fits), editor.model.opset)
         store_biases(editor, weight, affine)
         draft = editor.draft()
-        axes, codes, block_axis = _scaled_axes(affine), layout.draft(draft), _block_axis(affine)
+        dtype, axes, block_axis = _stored_type(weight, affine), _scaled_axes(affine), _block_axis(affine)
+        codes = integers(draft, layout, dtype)
         shape: tuple[int, ...] = (-1,) if axes else ()
         attributes: dict[str, object] = {"axis": 0 if len(axes) > 1 else axes[0]} if axes else {}
         if block_axis is not None:
             shape = (*affine.scale.shape[: block_axis + 1], *affine.scale.shape[block_axis + 2 :])
             attributes = {"axis": block_axis, "block_size": affine.codes_shape[block_axis + 1]}
         zeros = np.broadcast_to(0 if affine.zero_point is None else affine.zero_point, affine.scale.shape)
-        parameters = affine.scale.reshape(shape), zeros.astype(_stored_type(affine)).reshape(shape)
+        parameters = affine.scale.reshape(shape), zeros.astype(dtype).reshape(shape)
         inputs = [codes, *(draft.constant(one, prefix) for one, prefix in zip(parameters, "sz", strict=True))]
         value = draft.node("DequantizeLinear", inputs, attributes)
         if block_axis is not None:
@@ -129,7 +134,8 @@ class Dequantize:
         if weight.dtype != ir.DataType.FLOAT:
             value = draft.node("Cast", [value], {"to": int(weight.dtype)})
         put_in_place(editor.model, weight, draft, value)
-        editor.model.ir.ir_version = max(editor.model.ir.ir_version, _FROM_IR.get(affine.bits, 0))
+        if dtype != affine.code_type:
+            editor.model.ir.ir_version = max(editor.model.ir.ir_version, _FROM_IR[affine.bits])
 
 
 def _turned_before_vector(use: Use, moved: bool) -> bool:
@@ -175,7 +181,14 @@ def _is_turned(value: ir.Value) -> bool:
     return any(node.op_type == "Transpose" or _is_turned(node.outputs[0]) for node in readers)
 
 
-def _stored_type(affine: Affine) -> np.dtype:
+def _is_multiplied(weight: Weight) -> bool:
+    """True where data that are rounded meet it in a kernel of integers: these have 8 bits, however many are stored."""
+    return preferred_form(weight.value) == Dequantize.name
+
+
+def _stored_type(weight: Weight, affine: Affine) -> np.dtype:
+    if _is_multiplied(weight):
+        return affine.code_type
     return _TYPES.get((affine.bits, affine.signed), affine.code_type)
 
 

@@ -16,7 +16,7 @@ import onnx_ir as ir
 
 from nncompress.forms import integer_lstm
 from nncompress.forms.form import PORTABLE, Storing, Target
-from nncompress.forms.layouts import Layout, Payload
+from nncompress.forms.layouts import Layout, Payload, integers, integers_bytes
 from nncompress.model.edit import Editor, home_of, insert_before, insert_behind, move_behind, put_instead
 from nncompress.model.node_attributes import float_of, int_of, operand, standard_op
 from nncompress.model.weights import Use, Weight
@@ -51,18 +51,18 @@ class Integer:
         return None
 
     def payload(self, weight: Weight, affine: Affine) -> Payload:
-        """Dense, in the order in which MatMulInteger reads them: what is unpacked at load is multiplied slowly."""
+        """In the order in which MatMulInteger reads them."""
         if integer_lstm.is_of_lstm(weight):
             return integer_lstm.payload(weight, affine)
-        if not _is_turned(weight.uses[0].node):
-            return Payload(affine.codes, weight.shape, affine.code_type, nonzeros=None)
-        rows, columns = weight.shape
-        return Payload(Moved(affine.codes, weight.shape, (1, 0)), (columns, rows), affine.code_type, nonzeros=None)
+        codes, shape = affine.codes, weight.shape
+        if _is_turned(weight.uses[0].node):
+            codes, shape = Moved(codes, shape, (1, 0)), (shape[1], shape[0])
+        return Payload(codes, shape, affine.code_type, affine.nonzeros, affine.bits)
 
     def size_bytes(self, weight: Weight, affine: Affine, layout: Layout, opset: int) -> int:
         if integer_lstm.is_of_lstm(weight):
-            return layout.size_bytes + integer_lstm.parameter_bytes(weight, affine)
-        return layout.size_bytes + affine.scale.nbytes
+            return layout.size_bytes + integers_bytes(layout) + integer_lstm.parameter_bytes(weight, affine)
+        return layout.size_bytes + integers_bytes(layout) + affine.scale.nbytes
 
     def node_bytes(self, affine: Affine, opset: int) -> int:
         return _READER_BYTES
@@ -73,7 +73,7 @@ class Integer:
             integer_lstm.write(editor, weight, affine, layout)
             return
         draft = editor.draft()
-        codes, scale = layout.draft(draft), draft.constant(affine.scale.reshape(-1), "s")
+        codes, scale = integers(draft, layout, affine.code_type), draft.constant(affine.scale.reshape(-1), "s")
         for use in weight.uses:
             _multiply(editor, use.node, codes, scale)
         put_instead(editor.model, weight, draft)

@@ -10,7 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from nncompress.forms.form import Storing
-from nncompress.forms.layouts import Layout, Payload
+from nncompress.forms.layouts import Layout, Payload, integers
 from nncompress.model.edit import Editor, home_of, insert_before, put_instead, root_of
 from nncompress.model.encoding import riding_on
 from nncompress.model.node_attributes import int_of, operand, standard_op
@@ -63,7 +63,7 @@ def payload(weight: Weight, affine: Affine) -> Payload:
     """The codes [directions, inputs, 4 hidden]."""
     directions, gates, inputs = weight.shape
     moved = Moved(affine.codes, weight.shape, (0, 2, 1))
-    return Payload(moved, (directions, inputs, gates), affine.code_type, nonzeros=None)
+    return Payload(moved, (directions, inputs, gates), affine.code_type, affine.nonzeros, affine.bits)
 
 
 def parameter_bytes(weight: Weight, affine: Affine) -> int:
@@ -76,7 +76,7 @@ def write(editor: Editor, weight: Weight, affine: Affine, layout: Layout) -> Non
     node, index, draft = weight.uses[0].node, weight.uses[0].index, editor.draft()
     rows = (weight.shape[0], weight.shape[1])
     scale = np.broadcast_to(affine.scale.reshape(affine.scale.shape[:2]), rows)
-    codes = layout.draft(draft)
+    codes = integers(draft, layout, affine.code_type)
     parameters = (
         draft.constant(np.ascontiguousarray(scale), "s"), draft.constant(np.zeros(rows, affine.code_type), "z"),
     )  # fmt: skip

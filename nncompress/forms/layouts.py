@@ -61,6 +61,7 @@ class Layout:
     node_bytes: int  # nodes, names and headers, estimated
     draft: Callable[[Draft], ir.Value]
     offset: int = 0  # by which all that it yields is too large
+    packed: bool = False  # it yields integers of another type, maybe
 
     @property
     def cost(self) -> int:
@@ -98,6 +99,22 @@ def cheapest_layout(payload: Payload, opset: int) -> Layout:
     return min(layouts, key=lambda layout: layout.cost)
 
 
+def integers(draft: Draft, layout: Layout, dtype: np.dtype) -> ir.Value:
+    """What `layout` yields as kernels of integers take it: of `dtype`, and not too large."""
+    value = layout.draft(draft)
+    if not layout.packed:
+        return value
+    if layout.offset:
+        whole = draft.node("Cast", [value], {"to": int(ir.DataType.INT32)})
+        value = draft.node("Sub", [whole, draft.constant(np.array(layout.offset, np.int32), "z")])
+    return draft.node("Cast", [value], {"to": int(ir.DataType.from_numpy(dtype))})
+
+
+def integers_bytes(layout: Layout) -> int:
+    """Of the constants that `integers` adds."""
+    return 4 if layout.offset else 0
+
+
 def _dense_layout(payload: Payload, numbers: Numbers) -> Layout:
     size, shape = numbers.size_bytes(payload.size, len(payload.shape)), payload.shape
     name = "dense" if numbers.bits is None else "bitpacked"
@@ -105,7 +122,7 @@ def _dense_layout(payload: Payload, numbers: Numbers) -> Layout:
     def draft(draft: Draft) -> ir.Value:
         return numbers.draft(draft, payload.held.load, shape)
 
-    return Layout(name, size, numbers.node_bytes, draft, numbers.offset)
+    return Layout(name, size, numbers.node_bytes, draft, numbers.offset, numbers.bits is not None)
 
 
 def _mask_layout(payload: Payload, numbers: Numbers, nonzeros: int) -> Layout:
@@ -115,7 +132,8 @@ def _mask_layout(payload: Payload, numbers: Numbers, nonzeros: int) -> Layout:
     def draft(draft: Draft) -> ir.Value:
         return _mask(draft, payload, numbers)
 
-    return Layout("sparse-mask", data + small, SPARSE_NODE_BYTES + numbers.node_bytes, draft, numbers.offset)
+    nodes = SPARSE_NODE_BYTES + numbers.node_bytes
+    return Layout("sparse-mask", data + small, nodes, draft, numbers.offset, numbers.bits is not None)
 
 
 def _gaps_layout(payload: Payload, numbers: Numbers, entries: int, bits: int) -> Layout:
@@ -127,7 +145,7 @@ def _gaps_layout(payload: Payload, numbers: Numbers, entries: int, bits: int) ->
         return _gaps(draft, payload, numbers, bits)
 
     nodes = SPARSE_NODE_BYTES + numbers.node_bytes + distances.node_bytes
-    return Layout("sparse-gaps", data + small, nodes, draft, numbers.offset)
+    return Layout("sparse-gaps", data + small, nodes, draft, numbers.offset, numbers.bits is not None)
 
 
 def _places(numbers: Numbers, bits: int) -> Numbers:

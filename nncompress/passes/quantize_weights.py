@@ -228,8 +228,6 @@ class QuantizeWeights(RuledPass):
 
     def _reason_for_eight(self, weight: Weight, small: str | None) -> str | None:
         """Why it has 8 bits where others have fewer."""
-        if preferred_form(weight.value) is not None:
-            return "products in integers have 8 bits"
         if weight.is_elementwise:
             return "its values are used as they are"
         return _ONE_OF_THE_SMALLEST if small == "8 bits" else None
@@ -251,7 +249,8 @@ class QuantizeWeights(RuledPass):
     ) -> tuple[Quantized, KeptApart]:
         """Its codes, and what it took that sums do not saturate."""
         dtype, signed = weight.dtype.numpy(), self.dtype == "int8"
-        grain = asked_grain(weight, self.granularity, None if weight.is_elementwise else self.block)
+        in_integers = preferred_form(weight.value) is not None
+        grain = asked_grain(weight, self.granularity, None if weight.is_elementwise or in_integers else self.block)
         storing, exact = context.storing.of(weight), array
         standard = storing.takes_plain_scales
         thins = self._thins(weight)
@@ -268,7 +267,7 @@ class QuantizeWeights(RuledPass):
         importance = None if known.importance is None else grain.fitted(known.importance)
         balances = bool(grain.channel_axes) and fed_one_sign(weight)
         made = quantized(array, dtype=dtype, importance=importance, outputs=grain.outputs if balances else None)
-        plain = not storing.takes_input_scales or preferred_form(weight.value) is not None
+        plain = not storing.takes_input_scales or in_integers
         balanced = self.equalise and not self.block and signed and self.symmetric is not False
         if balanced and not plain and axis is not None:
             made = equalised(array, made, axis, quantized, dtype, importance)
@@ -282,7 +281,7 @@ class QuantizeWeights(RuledPass):
 
     def _thins(self, weight: Weight) -> bool:
         """Whether some of its values become zero."""
-        return self.sparsity > 0 and not weight.is_elementwise and preferred_form(weight.value) is None
+        return self.sparsity > 0 and not weight.is_elementwise
 
     def _detail(self, weight: Weight, made: Quantized) -> str:
         axes = weight.channel_axes if made.affine.scale.size > 1 else ()

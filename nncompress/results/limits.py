@@ -23,8 +23,13 @@ from nncompress.results.units import (
     parse_share,
 )
 
-Aim = Literal["size", "speed", "accuracy"]
-"""What a compression is for. Only where it is size, a result that is not smaller is refused."""
+Aim = Literal["size", "speed", "both", "accuracy"]
+"""What a compression is for."""
+
+
+def must_shrink(aim: Aim) -> bool:
+    """True where a result that is not smaller is refused."""
+    return aim in ("size", "both")
 
 
 @dataclass(frozen=True)

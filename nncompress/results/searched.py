@@ -11,7 +11,7 @@ from nncompress.errors import InputError
 from nncompress.results.spent import Losses
 from nncompress.results.units import format_counted, format_share
 
-SEARCH_SCHEMA_VERSION = 1
+SEARCH_SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True)

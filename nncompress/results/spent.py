@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from nncompress.results.limits import Limits
 from nncompress.results.record import Run
 from nncompress.results.rules.on_fidelity import FAIL_COSINE
-from nncompress.results.worst import answers_changed, largest_drop, worst_cosine, worst_sqnr_db
+from nncompress.results.worst import (
+    Worst,
+    answers_changed,
+    largest_drop,
+    worst_cosine,
+    worst_sample_cosine,
+    worst_sample_sqnr_db,
+    worst_sqnr_db,
+)
 
 UNLABELLED_ERROR = 0.05
 """Relative error of outputs that is allowed where a drop is limited, and nothing says which answers are right ..."""
@@ -23,6 +31,8 @@ class Losses:
 
     error: float  # relative, of the worst output
     cosine: float  # of the worst output
+    sample_error: float  # of the worst sample of any output
+    sample_cosine: float
     drop: float | None  # of the task metric that lost most; None: there is none
     changed: float | None  # see changed_at_most
     broken: bool  # an output is no longer what it was
@@ -30,9 +40,10 @@ class Losses:
     @classmethod
     def of(cls, run: Run) -> Losses:
         """Those of a run."""
-        cosine, sqnr, metric = worst_cosine(run), worst_sqnr_db(run), largest_drop(run.metrics)
+        metric = largest_drop(run.metrics)
         return cls(
-            0.0 if sqnr is None else 10 ** (-sqnr.value / 20), 1.0 if cosine is None else cosine.value,
+            _error(worst_sqnr_db(run)), _cosine(worst_cosine(run)),
+            _error(worst_sample_sqnr_db(run)), _cosine(worst_sample_cosine(run)),
             None if metric is None else metric.drop, changed_at_most(run),
             any(output.problem for output in run.outputs),
         )  # fmt: skip
@@ -41,8 +52,11 @@ class Losses:
         """The largest share of a limit on the loss that is used: all hold where it is at most 1."""
         least_cosine = FAIL_COSINE if limits.min_cosine is None else limits.min_cosine
         shares = [math.inf if self.broken else 0.0, _quotient(1 - self.cosine, 1 - least_cosine)]
-        if limits.min_sqnr is not None:
-            shares.append(self.error / 10 ** (-limits.min_sqnr / 20))
+        for least, error in ((limits.min_sqnr, self.error), (limits.min_sample_sqnr, self.sample_error)):
+            if least is not None:
+                shares.append(error / 10 ** (-least / 20))
+        if limits.min_sample_cosine is not None:
+            shares.append(_quotient(1 - self.sample_cosine, 1 - limits.min_sample_cosine))
         if limits.max_drop is not None:
             shares.append(self.of_drop(limits.max_drop))
         return max(math.inf if math.isnan(share) else share for share in shares)
@@ -62,6 +76,20 @@ def changed_at_most(run: Run) -> float | None:
     where no output gives answers."""
     changed = filter(None, map(answers_changed, run.outputs))
     return max(((share * count + 1) / (count + 2) for share, count in changed), default=None)
+
+
+def bounds_loss(limits: Limits) -> bool:
+    """True where a limit says what may be lost."""
+    bounds = (limits.max_drop, limits.min_sqnr, limits.min_cosine, limits.min_sample_sqnr, limits.min_sample_cosine)
+    return any(bound is not None for bound in bounds)
+
+
+def _error(sqnr: Worst | None) -> float:
+    return 0.0 if sqnr is None else float(10 ** (-sqnr.value / 20))
+
+
+def _cosine(worst: Worst | None) -> float:
+    return 1.0 if worst is None else worst.value
 
 
 def _quotient(used: float, most: float) -> float:

@@ -12,25 +12,26 @@ import glob
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
-from nncompress.errors import NoOutputError, UsageError
+from nncompress.errors import NoOutputError
 from nncompress.feeds.feeds import Feeds
 from nncompress.feeds.split import halves
 from nncompress.numerics.allocation import cheapest_within
-from nncompress.passes.base import Pass, Stage
+from nncompress.passes.base import Pass
+from nncompress.passes.quantize_activations import QuantizeActivations
 from nncompress.passes.quantize_weights import QuantizeWeights
 from nncompress.passes.rules import Rule
 from nncompress.progress import at
 from nncompress.results.limits import Limits
 from nncompress.results.searched import Measured, Rate, Rated
-from nncompress.results.spent import UNLABELLED_ERROR, Losses
+from nncompress.results.spent import UNLABELLED_ERROR, Losses, bounds_loss
 from nncompress.results.units import format_bytes, format_counted, format_share
 from nncompress.workflow.bracket import Bracket, gentler
 from nncompress.workflow.chosen import Chosen
-from nncompress.workflow.kept_search import KeptSearch
 from nncompress.workflow.pipeline import Compressed
 from nncompress.workflow.rates import measured_rates
+from nncompress.workflow.searching import Searching, check_searchable, most_bytes
 from nncompress.workflow.trials import Trials
 
 _MOST_REFUSED, _MOST_JUDGED = 9, 3
@@ -41,15 +42,6 @@ _CLOSE = 1.3  # expected losses squared that are as good as the same
 _LEAST_SAVED = 0.02  # of the size, for which another mix is built
 _NEAR_SIZE, _MOST_SIZES = 0.99, 4
 _ALONG, _LEAST_EXPECTED, _HARDLY_ALIKE = 80, 1e-9, 0.5  # mixes to choose from; squared, and relative error
-
-
-@dataclass(frozen=True)
-class Searching:
-    """How a search is done."""
-
-    seconds: float = math.inf
-    kept: KeptSearch = field(default_factory=KeptSearch)
-    stops: Callable[[], bool] = lambda: False  # asked to end with the best so far
 
 
 @dataclass(frozen=True)
@@ -83,7 +75,7 @@ class Found:
 
 
 def choose_smallest(passes: Sequence[Pass], trials: Trials, limits: Limits, searching: Searching) -> Chosen:
-    """Passes with a rule for each weight. `passes`: one QuantizeWeights, and corrections after it.
+    """Passes with a rule for each weight. `passes`: one QuantizeWeights, and others that stay as they are.
 
     Raises UsageError where nothing says what may be lost, or there are no data.
     """
@@ -93,32 +85,13 @@ def choose_smallest(passes: Sequence[Pass], trials: Trials, limits: Limits, sear
     searched, judged = halves(proved.feeds)
     quiet = replace(proved.proof, seconds=0.0, exact=False)
     search = Search(passes, replace(trials, proved=proved.on(searched, quiet)), limits, searching)
-    best = search.of_size(limits.max_size) if _bounds_size_alone(limits) else search.smallest()
+    most = most_bytes(trials, limits)
+    best = search.smallest() if most is None or bounds_loss(limits) else search.of_size(most)
     best = search.judged(best, replace(trials, proved=proved.on(judged, quiet)))
     return Chosen(
         search.passes_of(best.mix), search.reasons(best.mix), (search.note(best, searched, judged),),
-        by=QuantizeWeights.name, proof=judged, made=search.built(best.mix),
+        proof=judged, made=search.built(best.mix),
     )  # fmt: skip
-
-
-def check_searchable(trials: Trials, limits: Limits) -> None:
-    """Raises UsageError where nothing says what may be lost, or nothing can be measured."""
-    if trials.proved.session is None or trials.proved.feeds is None or trials.samples is None:
-        raise UsageError("auto runs models to choose: leave out --no-validate")
-    if trials.proved.feeds.synthetic:
-        raise UsageError("auto needs --data: samples on which it is measured what is lost")
-    if trials.samples.synthetic:
-        raise UsageError("auto needs real samples to calibrate on, not made-up ones: name them with --calibration")
-    if not (_bounds_loss(limits) or limits.max_size is not None):
-        raise UsageError('auto needs a limit to keep, such as --max-drop "0.5 %", --min-sqnr 30 or --max-size "2 MB"')
-
-
-def _bounds_loss(limits: Limits) -> bool:
-    return limits.max_drop is not None or limits.min_sqnr is not None or limits.min_cosine is not None
-
-
-def _bounds_size_alone(limits: Limits) -> bool:
-    return limits.max_size is not None and not _bounds_loss(limits)
 
 
 class Search:
@@ -127,9 +100,9 @@ class Search:
     def __init__(self, passes: Sequence[Pass], trials: Trials, limits: Limits, searching: Searching) -> None:
         self._started = time.monotonic()
         (self._step,) = (step for step in passes if isinstance(step, QuantizeWeights))
-        self._after = tuple(step for step in passes if step.stage == Stage.CORRECTIONS)
-        self._trials, self._limits, self._searching = trials, limits, searching
-        self._rated = searching.kept.rates(trials, self._step, lambda: measured_rates(trials, self._step))
+        self._passes, self._trials, self._limits, self._searching = passes, trials, limits, searching
+        rated = searching.kept.rates(trials, self._step, lambda: measured_rates(trials, self._step))
+        self._rated = [_of_integers(each) if _is_multiplied(each, passes) else each for each in rated]
         took = time.monotonic() - self._started
         self._first_error = _CAREFUL if took > _LONG * searching.seconds else _BOLD
         if not self._rated:
@@ -154,9 +127,8 @@ class Search:
             return min(self._tried, key=lambda found: (found.spent, found.size_bytes))
         return min(holding, key=lambda found: found.size_bytes)
 
-    def of_size(self, most: int | None) -> Found:
+    def of_size(self, most: int) -> Found:
         """The one of least expected loss that is no larger."""
-        assert most is not None, "the caller has seen to it"
         besides = 0  # bytes of the file that are no weights, as far as is known
         for _ in range(_MOST_SIZES):
             found = self._try(self._of_bytes(most - besides))
@@ -179,7 +151,7 @@ class Search:
             found = waiting.pop(0)
             spends = self._measured(found.mix, judging).losses.spent(self._limits)
             judged.append((spends, found.size_bytes, found))
-            if spends <= 1 or not _bounds_loss(self._limits):
+            if spends <= 1 or not bounds_loss(self._limits):
                 return found
             if not waiting and len(judged) < _MOST_REFUSED and not (self._is_extreme(found.mix, -1) or self._is_over()):
                 waiting.append(self._try(self._within(found.mix.expected * gentler(spends))))
@@ -234,7 +206,8 @@ class Search:
             Rule(glob.escape(rated.name), options=rate.options)
             for rated, rate in zip(self._rated, mix.rates, strict=True)
         )
-        return (replace(self._step, rules=(*rules, *self._step.rules)), *self._after)
+        chosen = replace(self._step, rules=(*rules, *self._step.rules))
+        return tuple(chosen if step is self._step else step for step in self._passes)
 
     def _try(self, mix: Mix) -> Found:
         """Builds and runs it; one that was tried before, maybe in another run, is not run again."""
@@ -264,12 +237,10 @@ class Search:
         holding = [found.size_bytes for found in self._tried if found.holds]
         return f", {format_bytes(min(holding))} so far" if holding else ""
 
-    def reasons(self, mix: Mix) -> Mapping[str, str]:
+    def reasons(self, mix: Mix) -> Mapping[str, Mapping[str, str]]:
         """For each weight what was chosen, and what the next smaller choice would save and lose."""
-        total = mix.expected
-        return {
-            rated.name: _reason(rated, rate, total) for rated, rate in zip(self._rated, mix.rates, strict=True)
-        }  # fmt: skip
+        pairs = zip(self._rated, mix.rates, strict=True)
+        return {self._step.name: {rated.name: _reason(rated, rate, mix.expected) for rated, rate in pairs}}
 
     def note(self, best: Found, searched: Feeds, judged: Feeds) -> str:
         """What was done, in a sentence."""
@@ -281,6 +252,17 @@ class Search:
             f"spends {format_share(best.spent)} of what it may lose there" if math.isfinite(best.spent) else "fails"
         )
         return f"{how} {where}: {spends}, {format_bytes(best.size_bytes)}"
+
+
+def _is_multiplied(rated: Rated, passes: Sequence[Pass]) -> bool:
+    """True where a pass has it multiplied in integers."""
+    names = (name for step in passes if isinstance(step, QuantizeActivations) for name in step.include)
+    return glob.escape(rated.name) in names
+
+
+def _of_integers(rated: Rated) -> Rated:
+    """Without half precision."""
+    return replace(rated, rates=tuple(rate for rate in rated.rates if rate.bits <= 8))
 
 
 def _nearest(mixes: Sequence[Mix], log_size: float) -> Mix:

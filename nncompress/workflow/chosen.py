@@ -7,29 +7,26 @@ from dataclasses import dataclass, field, replace
 
 from nncompress.feeds.feeds import Feeds
 from nncompress.passes.base import Pass
-from nncompress.passes.quantize_activations import QuantizeActivations
 from nncompress.results.record import LedgerLine, Outcome, Skipped
 from nncompress.workflow.pipeline import Compressed
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """Passes that say it for each weight, and why: {name of a weight: reason}."""
+    """Passes that say it for each weight, and why: {name of a pass: {name of a weight: reason}}."""
 
     passes: tuple[Pass, ...]
-    reasons: Mapping[str, str] = field(default_factory=dict)
+    reasons: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    by: str = QuantizeActivations.name  # the pass that the reasons are about
     proof: Feeds | None = None  # on which the result has to prove itself; None: on all
     made: Compressed | None = None  # what the passes make, if that is known
 
 
 def with_reasons(compressed: Compressed, chosen: Chosen) -> Compressed:
     """The same where the ledger says of each weight why it is multiplied or stored so."""
-    reasons = chosen.reasons
 
     def explained(outcome: Outcome) -> Outcome:
-        reason = reasons.get(outcome.subject) if outcome.by == chosen.by else None
+        reason = chosen.reasons.get(outcome.by, {}).get(outcome.subject)
         if reason is None:
             return outcome
         return replace(outcome, reason=reason) if isinstance(outcome, Skipped) else replace(
@@ -37,10 +34,13 @@ def with_reasons(compressed: Compressed, chosen: Chosen) -> Compressed:
         )  # fmt: skip
 
     def all_of(line: LedgerLine) -> tuple[Outcome, ...]:
-        outcomes = tuple(map(explained, line.outcomes))
-        if line.name not in reasons or any(outcome.by == chosen.by for outcome in outcomes):
-            return outcomes
-        return (Skipped(line.name, chosen.by, reasons[line.name]), *outcomes)
+        said = {outcome.by for outcome in line.outcomes}
+        unsaid = (
+            Skipped(line.name, by, reasons[line.name])
+            for by, reasons in chosen.reasons.items()
+            if line.name in reasons and by not in said
+        )
+        return (*unsaid, *map(explained, line.outcomes))
 
     lines = (replace(line, outcomes=all_of(line)) for line in compressed.lines)
     return replace(compressed, lines=tuple(lines), outcomes=tuple(map(explained, compressed.outcomes)))

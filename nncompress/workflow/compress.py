@@ -21,7 +21,7 @@ from nncompress.onnx_file.output import OutputFile, check_result, check_target
 from nncompress.onnx_file.read import load
 from nncompress.passes.base import Pass
 from nncompress.passes.spec import described
-from nncompress.results.limits import Aim, Limits
+from nncompress.results.limits import Aim, Limits, must_shrink
 from nncompress.results.record import Comparison, Report, Skipped
 from nncompress.results.rules.on_requests import Requests
 from nncompress.results.rules.verdict import judge
@@ -99,7 +99,7 @@ def compress_file(
             proved.begin(written_file, compressed.model)
             result = load(written_file)
             check_result(result, original)
-            if writing.aim == "size":
+            if must_shrink(writing.aim):
                 _require_smaller(original, result)
         with watch.stage("validate"):
             reference = reference or file_facts(original, in_full=False)

@@ -15,9 +15,9 @@ from nncompress.passes.base import Pass
 from nncompress.passes.quantize_activations import QuantizeActivations
 from nncompress.results.limits import Limits
 from nncompress.results.spent import Losses
-from nncompress.workflow.auto import Searching, check_searchable
 from nncompress.workflow.chosen import Chosen
 from nncompress.workflow.mixed import choose
+from nncompress.workflow.searching import Searching, check_searchable
 from nncompress.workflow.trials import Trials
 
 _CLOSER_DB = (30.0, 36.0)
@@ -33,13 +33,13 @@ def choose_fastest(passes: Sequence[Pass], trials: Trials, limits: Limits, searc
     quiet = replace(trials, proved=proved.on(searched, replace(proved.proof, seconds=0.0, exact=False)))
     started = time.monotonic()
     for least in (None, *_CLOSER_DB):
-        if time.monotonic() - started > searching.seconds:
-            break
         within = limits if least is None else replace(limits, min_sqnr=max(least, limits.min_sqnr or 0.0))
         chosen = choose(passes, trials, within)
         run = quiet.run(quiet.compressed(chosen.passes).model)
         if Losses.of(run).spent(limits) <= 1:
             return replace(chosen, proof=judged)
+        if searching.stops() or time.monotonic() - started > searching.seconds:
+            break
     plain = tuple(step for step in passes if not isinstance(step, QuantizeActivations))
     return Chosen(
         plain, notes=("in integers: nothing, for each choice that was made loses more than it may",), proof=judged

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from nncompress.errors import NoOutputError, reason
 from nncompress.passes.base import Pass
-from nncompress.passes.quantize_weights import QuantizeWeights
 from nncompress.results.front import Results, results_of
 from nncompress.results.limits import Limits
 from nncompress.results.record import Report
 from nncompress.results.worst import worst_sqnr_db
-from nncompress.workflow.auto import Mix, Search, Searching
+from nncompress.workflow.auto import Mix, Search
 from nncompress.workflow.chosen import Chosen
+from nncompress.workflow.searching import Searching
 from nncompress.workflow.trials import Trials
 
 MODELS = 12  # that are built at most, of which some may be dominated
@@ -61,7 +61,7 @@ def build_front(folder: Path, stem: str, searching: Searching, compress: Compres
         def decide(passes: Sequence[Pass], trials: Trials, limits: Limits, number: int = number) -> Chosen:
             search = Search(passes, trials, limits, searching)
             along[:] = along or search.along(MODELS)
-            return Chosen(search.passes_of(along[number]), search.reasons(along[number]), by=QuantizeWeights.name)
+            return Chosen(search.passes_of(along[number]), search.reasons(along[number]))
 
         report, passes = compress(path, decide)
         points.append(Point(path, passes, along[number].expected ** 0.5, report))

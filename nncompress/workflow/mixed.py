@@ -47,7 +47,7 @@ def choose(passes: Sequence[Pass], trials: Trials, limits: Limits) -> Chosen:
     corrections = [step for step in passes if step.stage == Stage.CORRECTIONS]  # which only make it closer
     search = _Search(tuple(step for step in passes if step not in corrections), _on_samples(trials), limits)
     best = search.best()
-    reasons = search.reasons(best.mix, search.costs(best.mix))
+    reasons = {QuantizeActivations.name: search.reasons(best.mix, search.costs(best.mix))}
     return Chosen((*search.passes_of(best.mix), *corrections), reasons, (search.note(best),))
 
 

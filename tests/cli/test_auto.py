@@ -115,7 +115,7 @@ def test_thirty_samples_promise_nothing(made: Made, tmp_path: Path) -> None:
         (GIVEN, "auto needs a limit to keep"),
         ([*GIVEN, "--max-drop", "1 %", "--time", "soon"], "--time 'soon' is no time such as 90s"),
         ([*GIVEN, "--max-drop", "1 %", "--resume", "-"], "--resume needs a file"),
-        ([*GIVEN, "--max-drop", "1 %", "--for", "accuracy"], "smallest model (size) or the fastest (speed)"),
+        ([*GIVEN, "--max-drop", "1 %", "--for", "accuracy"], "the smallest model (size), the fastest (speed) or both"),
         ([*GIVEN, "--max-drop", "1 %", "--no-validate"], "leave out --no-validate"),
         ([*GIVEN, "--front", "models", "-o", "s.onnx"], "leave one of them out"),
         ([*GIVEN, "--front", "models", "--for", "speed"], "leave --for speed out"),

@@ -11,7 +11,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from nncompress.errors import printable
-from nncompress.results.limits import Aim, BudgetLimits, Limits, limits_in
+from nncompress.results.limits import Aim, BudgetLimits, Limits, limits_in, must_shrink
 from nncompress.results.record import Comparison, LedgerLine, Run
 from nncompress.results.rules.on_fidelity import demands_fidelity, fidelity_rules
 from nncompress.results.rules.on_files import changed_rule, grown_rule, max_size_rule, min_ratio_rule, shrunk_rule
@@ -44,7 +44,7 @@ def judge(
     """
     run, remedies = comparison.run, WHEN_COMPARING if ledger is None else WHEN_COMPRESSING
     rules: list[RuleResult | None] = [
-        grown_rule(comparison) if ledger is None or aim != "size" else shrunk_rule(comparison),
+        shrunk_rule(comparison) if ledger is not None and must_shrink(aim) else grown_rule(comparison),
         None if ledger is None else changed_rule(comparison, ledger),
         *request_rules(requests, ledger or ()),
         max_size_rule(comparison, limits.max_size),

@@ -1,0 +1,35 @@
+"""Chooses what is multiplied in integers, and in how few bits every weight is stored."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+from nncompress.passes.base import Pass
+from nncompress.passes.quantize_activations import QuantizeActivations
+from nncompress.passes.quantize_weights import QuantizeWeights
+from nncompress.results.limits import Limits
+from nncompress.workflow.auto import choose_smallest
+from nncompress.workflow.chosen import Chosen
+from nncompress.workflow.fastest import choose_fastest
+from nncompress.workflow.searching import Searching
+from nncompress.workflow.trials import Trials
+
+
+def choose_both(passes: Sequence[Pass], trials: Trials, limits: Limits, searching: Searching) -> Chosen:
+    """`passes`: those of choose_fastest. What is faster in integers comes first; of what may be lost, what that leaves
+    is spent on fewer bits. Raises UsageError where nothing says what may be lost, or there are no data."""
+    started = time.monotonic()
+    fastest = choose_fastest(passes, trials, limits, searching)
+    in_integers = any(isinstance(step, QuantizeActivations) for step in fastest.passes)
+    steps = tuple(
+        replace(step, method="gptq") if isinstance(step, QuantizeWeights) else step
+        for step in fastest.passes
+        if in_integers or isinstance(step, QuantizeWeights)  # after whose codes there is little to correct
+    )
+    left = searching.seconds - (time.monotonic() - started)
+    smallest = choose_smallest(steps, trials, limits, replace(searching, seconds=left))
+    return replace(
+        smallest, notes=(*fastest.notes, *smallest.notes), reasons={**fastest.reasons, **smallest.reasons}
+    )  # fmt: skip
