@@ -184,8 +184,6 @@ class QuantizeWeights(RuledPass):
         own = self.of(weight)
         if own.dtype in HALVES or weight.is_elementwise or weight.name in small:
             return False
-        if preferred_form(weight.value) is not None:
-            return by_products(own.method, 8)
         return by_products(own.method, own.bits) or own.sparsity > 0
 
     def _small_constants(self, model: Model, context: Context) -> list[Outcome]:

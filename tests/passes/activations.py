@@ -22,15 +22,17 @@ IMAGE, ROWS = "float[2,4,8,8] x", "float[3,16] x"
 IMAGES = [{"x": noise(2, 4, 8, 8, seed=seed)} for seed in range(3)]
 VECTORS = [{"x": noise(3, 16, seed=seed)} for seed in range(3)]
 
+EIGHT_BITS = QuantizeWeights(min_size=1, only_if_smaller=False)
+
 
 def in_integers(
     proto: onnx.ModelProto, samples: Sequence[dict[str, np.ndarray]], folder: Path, *, target: Target = "portable",
-    **options: Any,
+    weights: QuantizeWeights = EIGHT_BITS, **options: Any,
 ) -> Compressed:  # fmt: skip
-    """All weights in 8 bits, their products as `options` of the pass say."""
+    """All weights as `weights` says, their products as `options` of the other pass say."""
     model = as_model(proto)
     folder.mkdir(exist_ok=True)
-    passes = [QuantizeActivations(min_size=1, **options), QuantizeWeights(min_size=1, only_if_smaller=False)]
+    passes = [QuantizeActivations(min_size=1, **options), weights]
     return compress_graph(model, passes, samples=samples_of(folder / "samples", model, samples), target=target)
 
 
