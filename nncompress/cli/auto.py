@@ -81,6 +81,8 @@ def auto(
     Example: nncompress auto model.onnx --front models --pick 5 -o small.onnx
     """
     if search.pick is not None:
+        if search.resume is not None or invocation.sources.get("time") == COMMAND_LINE:
+            raise UsageError("--pick makes a model that was found before: leave --time and --resume out")
         _pick(source, out, search.front, search.pick, invocation)
         return
     from nncompress.cli.from_options import limits_of
@@ -128,13 +130,13 @@ def auto(
 def _pick(source: Path, out: Path | None, folder: Path | None, number: int, invocation: Invocation) -> None:
     """Runs the recipe of one model of a front that was written before."""
     from nncompress.config.recipe import load_recipe
-    from nncompress.workflow.front import model_path
+    from nncompress.workflow.front import model_path, recipe_path
 
     if folder is None:
         raise UsageError("--pick names a model of a front: give its folder with --front")
     if out is None:
         raise UsageError("--pick makes a model anew: name it with -o")
-    path = model_path(folder, source.stem, number - 1).with_suffix(".toml")
+    path = recipe_path(model_path(folder, source.stem, number - 1))
     recipe = load_recipe(path)
     options, _ = invocation.completed([Layer(str(path), recipe.options), *invocation.configured])
     del options["search"]
@@ -166,29 +168,28 @@ def _front(
     from nncompress.report.formats import rendered
     from nncompress.report.results_text import results_sections
     from nncompress.workflow.compress import compress_file
-    from nncompress.workflow.front import MODELS, build_front, model_path
+    from nncompress.workflow.front import MODELS, build_front, model_path, recipe_path
 
     read = inputs_of([source], [*data_files(proof, calibration), *invocation.config])
     if any(read.holds(path) for path in (folder, folder / "front.json", folder / "front.html")):
         raise UsageError(f"--front {folder} is an input of this command: name another folder")
     for place in range(MODELS):
-        require_free(model_path(folder, source.stem, place).with_suffix(".toml"), force=write.force)
+        require_free(recipe_path(model_path(folder, source.stem, place)), force=write.force)
     proving, writing = proof_of(proof, validate=write.validate), writing_of(write)
 
-    def compress(path: Path, choosing: Choosing) -> tuple[Report, tuple[Pass, ...]]:
+    def compress(path: Path, choosing: Choosing) -> Report:
         done: list[Pass] = []
         report = compress_file(
             source, path, passes, command="auto", proof=proving, writing=writing, choosing=choosing,
             calibrating=calibrating_of(calibration), settled=done.extend,
         )  # fmt: skip
-        return report, tuple(done)
+        recipe = recipe_path(path)
+        write_text(recipe, recipe_text(done, shared_values(calibration, proof, write), recipe))
+        return report
 
     points, results, foreseen = build_front(folder, source.stem, searching, compress)
     hide()
     end_work()
-    for point in points:
-        recipe = point.path.with_suffix(".toml")
-        write_text(recipe, recipe_text(point.passes, shared_values(calibration, proof, write), recipe))
     for kind in ("html", "json"):
         write_text(folder / f"front.{kind}", rendered(results, kind))
     say_sections(*results_sections(results), *map(drawn, fronts(results)))

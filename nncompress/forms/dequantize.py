@@ -4,7 +4,8 @@ onnxruntime does not compute it at load: it runs before a Conv at every inferenc
 int8 arithmetic. The zero point is always written: without one, older onnxruntimes compute some graphs wrongly and newer
 ones fuse no Gemm. Opset 10 to 27, with one scale a channel from 13 on, with 4 bits and blocks from 21 on, with 2 bits
 from 25 on: a MatMul with blocks of such codes becomes MatMulNBits in onnxruntime, which is faster than one of floats
-where one row is multiplied.
+where one row is multiplied. Where a pass has the product computed in integers of 8 bits, codes of fewer are unpacked to
+those at load, by other nodes.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from nncompress.forms.layouts import Layout, Payload, cheapest_layout, integers,
 from nncompress.forms.numbers import tensor_bytes
 from nncompress.model.activations import rounding_of
 from nncompress.model.edit import Draft, Editor, put_in_place
-from nncompress.model.encoding import preferred_form
+from nncompress.model.encoding import packs_for
 from nncompress.model.model import op_name
 from nncompress.model.moves import moves
 from nncompress.model.node_attributes import int_of, operand
@@ -59,10 +60,10 @@ class Dequantize:
     def obstacle(self, weight: Weight, affine: Affine, storing: Storing) -> str | None:
         if storing.opset > LAST_KNOWN_OPSET:
             return f"onnxruntime has no DequantizeLinear of opset {storing.opset} on the CPU"
-        multiplied = _is_multiplied(weight)
-        if affine.bits not in BITS and not multiplied:
+        packed = packs_for(weight.value, Dequantize.name)
+        if affine.bits not in BITS and not packed:
             return f"DequantizeLinear has 2, 4 and 8 bits, not {affine.bits}"
-        if not multiplied and storing.opset < (needed := FROM_OPSET.get(affine.bits, self.least_opset)):
+        if not packed and storing.opset < (needed := FROM_OPSET.get(affine.bits, self.least_opset)):
             return f"DequantizeLinear with {affine.bits} bits needs opset {needed}, not {storing.opset}"
         if weight.lookups:
             return "DequantizeLinear before a lookup would decode the whole table at every inference"
@@ -72,7 +73,7 @@ class Dequantize:
             return "onnxruntime multiplies a transposed matrix that is no constant and a vector wrongly"
         if axes and any(_multiplied_across(use, axes) for use in weight.uses):
             return "onnxruntime would multiply it in integers by scales of other channels"
-        if affine.bits == 2 and not multiplied and (reason := _obstacle_to_two_bits(weight, affine)):
+        if affine.bits == 2 and not packed and (reason := _obstacle_to_two_bits(weight, affine)):
             return reason
         if axes and storing.opset < PER_CHANNEL_FROM_OPSET:
             return (
@@ -91,7 +92,7 @@ class Dequantize:
             rows = (affine.scale.size, math.prod(shape) // max(1, affine.scale.size))
             moved = codes if _are_first(axes) else Moved(codes, shape, _order(affine))
             codes, shape = Reshaped(moved, rows), rows
-        if _is_multiplied(weight):
+        if packs_for(weight.value, Dequantize.name):
             return Payload(codes, shape, affine.code_type, affine.nonzeros if affine.signed else None, affine.bits)
         return Payload(codes, shape, _stored_type(weight, affine), nonzeros=None)
 
@@ -181,13 +182,8 @@ def _is_turned(value: ir.Value) -> bool:
     return any(node.op_type == "Transpose" or _is_turned(node.outputs[0]) for node in readers)
 
 
-def _is_multiplied(weight: Weight) -> bool:
-    """True where data that are rounded meet it in a kernel of integers: these have 8 bits, however many are stored."""
-    return preferred_form(weight.value) == Dequantize.name
-
-
 def _stored_type(weight: Weight, affine: Affine) -> np.dtype:
-    if _is_multiplied(weight):
+    if packs_for(weight.value, Dequantize.name):
         return affine.code_type
     return _TYPES.get((affine.bits, affine.signed), affine.code_type)
 

@@ -14,7 +14,7 @@ from nncompress.model.tensors import lazy
 from nncompress.model.weights import Weight
 from nncompress.numerics.encoded import Encoded
 
-_KEY, _FORM = "nncompress.encoded", "nncompress.preferred-form"
+_KEY, _FORM, _PACKS = "nncompress.encoded", "nncompress.preferred-form", "nncompress.packs"
 
 
 def attach(weight: Weight, encoded: Encoded) -> None:
@@ -54,12 +54,18 @@ def riding_on(value: ir.Value) -> Encoded | None:
     return encoded
 
 
-def prefer_form(value: ir.Value, form: str) -> None:
-    """The weight is to be stored in `form` wherever that can hold it, whatever the run asks for."""
-    value.meta[_FORM] = form
+def prefer_form(value: ir.Value, form: str, *, packs: bool = True) -> None:
+    """The weight is to be stored in `form` wherever that can hold it, whatever the run asks for. `packs`: in fewer bits
+    than kernels read, with other nodes in between."""
+    value.meta[_FORM], value.meta[_PACKS] = form, packs
 
 
 def preferred_form(value: ir.Value) -> str | None:
     """The form that a pass wants for the weight; None: that of the run."""
     form: str | None = value.meta.get(_FORM)
     return form
+
+
+def packs_for(value: ir.Value, form: str) -> bool:
+    """True where a pass wants `form` for the weight, and lets its codes be packed."""
+    return preferred_form(value) == form and bool(value.meta[_PACKS])

@@ -119,7 +119,7 @@ class QuantizeActivations(WeightPass):
             if reason is not None:
                 outcomes.append(Skipped(weight.name, self.name, reason))
                 continue
-            prefer_form(weight.value, "dequantize")
+            prefer_form(weight.value, "dequantize", packs=context.storing.form != "dequantize")
             chosen.update({use.node: None for use in weight.uses})
             kept = (ranges[str(use.node.inputs[0].name)] for use in weight.uses)  # type: ignore[union-attr]
             said = dict.fromkeys(f"{each.low:.3g} to {each.high:.3g}" for each in kept if not isinstance(each, str))

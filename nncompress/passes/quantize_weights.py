@@ -13,7 +13,7 @@ from nncompress.errors import UsageError
 from nncompress.forms import bits_of, needed_opset
 from nncompress.forms.form import DEFAULT_FORM
 from nncompress.forms.narrow import BFLOAT16_FROM_OPSET
-from nncompress.model.encoding import preferred_form
+from nncompress.model.encoding import packs_for, preferred_form
 from nncompress.model.model import Model
 from nncompress.model.one_sign import fed_one_sign
 from nncompress.model.small_constants import find_small_constants
@@ -184,7 +184,7 @@ class QuantizeWeights(RuledPass):
         own = self.of(weight)
         if own.dtype in HALVES or weight.is_elementwise or weight.name in small:
             return False
-        return by_products(own.method, own.bits) or own.sparsity > 0
+        return by_products(own.method, 8 if _is_whole(weight) else own.bits) or own._thins(weight)
 
     def _small_constants(self, model: Model, context: Context) -> list[Outcome]:
         """What is stored in half precision of the constants that are no weights."""
@@ -226,6 +226,8 @@ class QuantizeWeights(RuledPass):
 
     def _reason_for_eight(self, weight: Weight, small: str | None) -> str | None:
         """Why it has 8 bits where others have fewer."""
+        if _is_whole(weight):
+            return "products in integers have 8 bits in form dequantize"
         if weight.is_elementwise:
             return "its values are used as they are"
         return _ONE_OF_THE_SMALLEST if small == "8 bits" else None
@@ -279,7 +281,7 @@ class QuantizeWeights(RuledPass):
 
     def _thins(self, weight: Weight) -> bool:
         """Whether some of its values become zero."""
-        return self.sparsity > 0 and not weight.is_elementwise
+        return self.sparsity > 0 and not weight.is_elementwise and not _is_whole(weight)
 
     def _detail(self, weight: Weight, made: Quantized) -> str:
         axes = weight.channel_axes if made.affine.scale.size > 1 else ()
@@ -290,3 +292,9 @@ class QuantizeWeights(RuledPass):
         grain = f"per block of {elements}" if elements <= (self.block or 0) else grain
         kind += f", {1 - made.affine.nonzeros / weight.size:.0%} zeros" if self._thins(weight) else ""
         return f"{kind}, {'symmetric' if made.symmetric else 'asymmetric'}, {grain}{second}"
+
+
+def _is_whole(weight: Weight) -> bool:
+    """True for one that is multiplied in integers and read as such by other runtimes."""
+    form = preferred_form(weight.value)
+    return form is not None and not packs_for(weight.value, form)

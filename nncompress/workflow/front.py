@@ -11,6 +11,7 @@ from nncompress.passes.base import Pass
 from nncompress.results.front import Results, results_of
 from nncompress.results.limits import Limits
 from nncompress.results.record import Report
+from nncompress.results.units import format_share
 from nncompress.results.worst import worst_sqnr_db
 from nncompress.workflow.auto import Mix, Search
 from nncompress.workflow.chosen import Chosen
@@ -19,8 +20,8 @@ from nncompress.workflow.trials import Trials
 
 MODELS = 12  # that are built at most, of which some may be dominated
 
-Compress = Callable[[Path, Callable[[Sequence[Pass], Trials, Limits], Chosen]], tuple[Report, tuple[Pass, ...]]]
-"""(where to, what decides on the passes) -> the report, and those passes."""
+Compress = Callable[[Path, Callable[[Sequence[Pass], Trials, Limits], Chosen]], Report]
+"""(where to, what decides on the passes) -> the report; writes the recipe, too."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,6 @@ class Point:
     """One model of the front."""
 
     path: Path
-    passes: tuple[Pass, ...]
     expected: float  # relative error of the outputs
     report: Report
 
@@ -43,6 +43,11 @@ class Point:
 def model_path(folder: Path, stem: str, number: int) -> Path:
     """Where the model of that number (from 0, the largest) goes."""
     return folder / f"{stem}-{number + 1:02}.onnx"
+
+
+def recipe_path(model: Path) -> Path:
+    """Where its recipe goes."""
+    return model.with_suffix(".toml")
 
 
 def build_front(folder: Path, stem: str, searching: Searching, compress: Compress) -> tuple[list[Point], Results, str]:
@@ -63,19 +68,30 @@ def build_front(folder: Path, stem: str, searching: Searching, compress: Compres
             along[:] = along or search.along(MODELS)
             return Chosen(search.passes_of(along[number]), search.reasons(along[number]))
 
-        report, passes = compress(path, decide)
-        points.append(Point(path, passes, along[number].expected ** 0.5, report))
+        report = compress(path, decide)
+        points.append(Point(path, along[number].expected ** 0.5, report))
         if searching.stops():
             break
     results = results_of([point.report for point in points], by_outputs=True)
     kept = [point for point, result in zip(points, results.results, strict=True) if result.on_front]
     for point in points:
         if point not in kept:
-            point.path.unlink(missing_ok=True)
-    return kept, replace(results, unsatisfied=()), _foreseen(points)
+            for written in (point.path, recipe_path(point.path)):
+                written.unlink(missing_ok=True)
+    return kept, replace(results, unsatisfied=()), f"{_losses_foreseen(points)}{_latencies_foreseen(points)}"
 
 
-def _foreseen(points: Sequence[Point]) -> str:
+def _latencies_foreseen(points: Sequence[Point]) -> str:
+    """Weights become floats when a model is loaded, whatever they are stored in: each takes as long as the first."""
+    runs = [point.report.comparison.run for point in points]
+    ratios = [run.latency.ratio for run in runs if run is not None and run.latency is not None]
+    if len(ratios) < 2:
+        return ""
+    farthest = max(abs(ratio / ratios[0] - 1) for ratio in ratios[1:])
+    return f"; latencies are {format_share(farthest)} at most from that of the largest, as which all compute"
+
+
+def _losses_foreseen(points: Sequence[Point]) -> str:
     known = [(point.expected, point.error) for point in points if point.error is not None]
     ranks = [_ranks([each[place] or 0.0 for each in known]) for place in (0, 1)]
     count = len(known)

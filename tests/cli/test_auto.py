@@ -121,6 +121,7 @@ def test_thirty_samples_promise_nothing(made: Made, tmp_path: Path) -> None:
         ([*GIVEN, "--front", "models", "--for", "speed"], "leave --for speed out"),
         ([*GIVEN, "--pick", "2"], "give its folder with --front"),
         ([*GIVEN, "--front", "models", "--pick", "2"], "name it with -o"),
+        ([*GIVEN, "--front", "models", "--pick", "2", "--resume", "f"], "leave --time and --resume out"),
         ([*GIVEN, "--front", "models", "--max-drop", "1 %"], "--max-drop is of one model"),
         ([*GIVEN, "--front", "models", "--dry-run"], "--dry-run is of one model"),
         ([*GIVEN, "--front", "models", "--json", "f.json"], "--json is of one model"),

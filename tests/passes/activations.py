@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from nncompress.forms.form import Target
+from nncompress.forms.form import DEFAULT_FORM, Target
 from nncompress.passes.quantize_activations import QuantizeActivations
 from nncompress.passes.quantize_weights import QuantizeWeights
 from nncompress.results.record import Rewritten, Skipped
@@ -27,13 +27,14 @@ EIGHT_BITS = QuantizeWeights(min_size=1, only_if_smaller=False)
 
 def in_integers(
     proto: onnx.ModelProto, samples: Sequence[dict[str, np.ndarray]], folder: Path, *, target: Target = "portable",
-    weights: QuantizeWeights = EIGHT_BITS, **options: Any,
+    form: str = DEFAULT_FORM, weights: QuantizeWeights = EIGHT_BITS, **options: Any,
 ) -> Compressed:  # fmt: skip
     """All weights as `weights` says, their products as `options` of the other pass say."""
     model = as_model(proto)
     folder.mkdir(exist_ok=True)
     passes = [QuantizeActivations(min_size=1, **options), weights]
-    return compress_graph(model, passes, samples=samples_of(folder / "samples", model, samples), target=target)
+    given = samples_of(folder / "samples", model, samples)
+    return compress_graph(model, passes, samples=given, target=target, form=form)
 
 
 def said_of(compressed: Compressed, name: str) -> str:

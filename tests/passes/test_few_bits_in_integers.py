@@ -1,4 +1,4 @@
-"""Weights of fewer than eight bits that are multiplied in integers: unpacked at load, and multiplied by the same kernels."""
+"""Weights of fewer than eight bits in products of integers: unpacked at load, and multiplied by the same kernels."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import pytest
 
+from nncompress.results.record import Rewritten
 from nncompress.runtime import child
 from tests.models import noise, proto_from, proto_of, run
 from tests.passes.activations import EIGHT_BITS, IMAGE, IMAGES, ROWS, VECTORS, in_integers, kernels_of, sqnr_db
@@ -39,7 +40,9 @@ def _here(monkeypatch: pytest.MonkeyPatch) -> None:
 def codes_in(path: Path) -> list[np.ndarray]:
     """What kernels of integers read, after onnxruntime has computed it at load."""
     tensors = onnx.load(path).graph.initializer
-    return [onnx.numpy_helper.to_array(each) for each in tensors if each.data_type == onnx.TensorProto.INT8 and each.dims]
+    return [
+        onnx.numpy_helper.to_array(each) for each in tensors if each.data_type == onnx.TensorProto.INT8 and each.dims
+    ]
 
 
 @pytest.mark.parametrize("bits", [2, 3, 4, 5, 6, 7])
@@ -83,3 +86,17 @@ def test_they_are_as_small_as_their_bits(name: str, tmp_path: Path) -> None:
     zeros, forms = made(bits=4, sparsity=0.8)
     assert zeros < four - 0.1 * count
     assert {form.split(", ")[1] for form in forms} <= {"sparse-mask", "sparse-gaps"}
+
+
+def test_form_dequantize_keeps_the_integers_that_other_runtimes_read(tmp_path: Path) -> None:
+    head, nodes, constants, *_ = CASES["matrices, static"]
+    proto = proto_of(f"g ({head}) => (float[] y) {{ {nodes} }}", **constants)
+    weights = replace(EIGHT_BITS, bits=4, sparsity=0.5)
+    small = in_integers(proto, VECTORS, tmp_path, weights=weights, form="dequantize")
+    lines = [line for line in small.lines if line.kind == "weight"]
+    assert {line.form for line in lines} == {"dequantize"}
+    said = [
+        o.detail for line in lines for o in line.outcomes if o.by == "quantize-weights" and isinstance(o, Rewritten)
+    ]
+    assert all("int8" in detail and "products in integers have 8 bits" in detail for detail in said)
+    assert len(said) == 2
