@@ -20,10 +20,12 @@ from nncompress.numerics.affine import Quantized, quantize
 from nncompress.numerics.gram import Gram
 from nncompress.numerics.grid import levels
 from nncompress.numerics.held import Store
+from nncompress.numerics.magnitude import keep_largest
 from nncompress.numerics.obs import pruned, smallest_of_parts
 from nncompress.numerics.second_order import Codes, Factor, Pinned, Quadratic, fed_back, rounded
 
 _FEWEST, _MOST, _WEIGHTS = 16, 64, 1 << 16  # outputs of all groups together: those of so many weights
+_OF_TABLES = 1 << 18  # weights, where nothing is known of the inputs and each takes little time
 _FEWEST_GROUPS, _PRODUCTS = 2, 1 << 25  # groups: those of so many products of inputs
 _PROBED_BITS, _PROBED_ZEROS = 3, 0.7
 
@@ -49,8 +51,8 @@ class Loss:
 def losses(
     matrix: np.ndarray, products: Products | None, kinds: Sequence[Kind], factor: Factor | None = None
 ) -> list[Loss]:
-    """Of `matrix` [groups, outputs, inputs] in each way. Without `products`, inputs count as much as each other, and
-    codes are the nearest ones. `factor`: see Probed, if it is known."""
+    """Of `matrix` [groups, outputs, inputs] in each way. Without `products`, inputs count as much as each other, codes
+    are the nearest ones, and the smallest values become zero. `factor`: see Probed, if it is known."""
     part = _Part.of(matrix.astype(np.float64), products, factor)
     if part.signal <= 0:
         return [Loss(kind, 0.0, 1.0, shifted=False) for kind in kinds]
@@ -117,7 +119,9 @@ class _Part:
     def of(cls, matrix: np.ndarray, products: Products | None, factor: Factor | None) -> _Part:
         """An even selection."""
         groups, outputs, inputs = matrix.shape
-        most = min(max(_WEIGHTS // inputs, _FEWEST), _MOST)
+        most = _OF_TABLES // inputs + _FEWEST
+        if products is not None:
+            most = min(max(_WEIGHTS // inputs, _FEWEST), _MOST)
         some = _evenly(groups, min(most, max(_PRODUCTS // inputs**2, _FEWEST_GROUPS)))
         own = None if products is None else Products(
             products.making.of_groups(some), products.judging.of_groups(some)
@@ -134,8 +138,10 @@ class _Part:
         be alone."""
         sparse = [share for share in shares if share > 0]
         made = {0.0: self.matrix}
-        if self._quadratic is None or not sparse:
-            return made | dict.fromkeys(sparse, self.matrix)
+        if self._quadratic is None:
+            return made | {share: keep_largest(self.matrix, share).values for share in sparse}
+        if not sparse:
+            return made
         mask = smallest_of_parts([round(share * self.matrix.size) for share in sparse])
         tall = Quadratic(self._quadratic.h, np.tile(self._quadratic.r, (1, len(sparse), 1)))
         parts = np.split(pruned(tall, np.tile(self.matrix, (1, len(sparse), 1)), mask), len(sparse), axis=1)

@@ -37,9 +37,9 @@ from nncompress.workflow.pipeline import simplify
 from nncompress.workflow.prepare import prepare
 from nncompress.workflow.trials import Trials
 
-_BITS, _SPARSE_BITS = (2, 3, 4, 5, 6, 8), (3, 4)
+_BITS, _SPARSE_BITS, _SPARSE_BITS_OF_TABLES = (2, 3, 4, 5, 6, 7, 8), (3, 4), (3, 4, 5, 6)
 _ZEROS = (0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.93, 0.96)
-_DENSE, _ALL = kinds_of(_BITS, (), ()), kinds_of(_BITS, _SPARSE_BITS, _ZEROS)
+_KINDS, _OF_TABLES = (kinds_of(_BITS, sparse, _ZEROS) for sparse in (_SPARSE_BITS, _SPARSE_BITS_OF_TABLES))
 _MOST_FEEDS, _MOST_RUN = 96, 8  # by which rates are measured; of those that judge, that are run for each weight
 _AT_ONCE = 2  # weights that are looked at: each with several matrices of the square of its inputs
 _NODE_BYTES, _SCALE_BYTES = 150, 2  # of decoding; of the scale of a channel
@@ -116,7 +116,7 @@ def _looked(weight: Weight, known: _Known | None, store: Store) -> _Looked:
     matrix = view.of(weight.array())
     probe = probed(matrix, products)
     values = store.hold(view.undone(probe.values, weight.shape).astype(weight.dtype.numpy(), copy=False))
-    found = losses(matrix, products, _DENSE if products is None else _ALL, probe.factor)
+    found = losses(matrix, products, _OF_TABLES if products is None else _KINDS, probe.factor)
     return _Looked(found, matrix.shape[0] * matrix.shape[1], values, probe.loss)
 
 

@@ -42,6 +42,16 @@ def test_what_inputs_make_up_for_is_not_lost() -> None:
     assert known[sparse] < error_share(MATRIX, magnitude, PRODUCTS)
 
 
+def test_of_a_table_with_rows_of_little_power_most_may_become_zero() -> None:
+    """Three rows of four are small, as those of rare words: without them next to nothing is lost."""
+    table = MATRIX * np.where(np.arange(40) % 4 == 0, 1.0, 0.02)[:, None]
+    dense, sparse, most = losses(table, None, [Kind(4, 0.0), Kind(4, 0.7), Kind(4, 0.9)])
+    assert dense.loss < sparse.loss < 1.1 * dense.loss
+    assert most.loss > 5 * dense.loss
+    smallest = np.where(np.abs(table) > np.quantile(np.abs(table), 0.9), table, 0)
+    assert most.loss >= np.square(table - smallest).sum() / np.square(table).sum()
+
+
 def test_a_matrix_of_zeros_loses_nothing() -> None:
     assert losses(np.zeros((1, 3, 4)), None, [Kind(2, 0.0)])[0].loss == 0
 
