@@ -104,13 +104,13 @@ def auto(
     choose = {"size": choose_smallest, "speed": choose_fastest, "both": choose_both}.get(write.aim)
     if choose is None:
         raise UsageError(f"--for {write.aim}: auto looks for the smallest model (size), the fastest (speed) or both")
-    if choose is choose_smallest and (limits_of(limits).max_latency_ratio or 1.0) < 1.0:
+    if choose is choose_smallest and search.front is None and (limits_of(limits).max_latency_ratio or 1.0) < 1.0:
         choose = choose_both  # how weights are stored makes nothing faster
     if choose is choose_fastest and search.resume is not None:
         raise UsageError("--resume is of the search for the smallest model: leave it out with --for speed")
     if invocation.sources.get("strip", DEFAULT) == DEFAULT:
         write = replace(write, strip=not write.keep_metadata)
-    searching = Searching(seconds, KeptSearch(search.resume), ask_first())
+    searching = Searching(seconds, KeptSearch(search.resume), ask_first)
     passes: list[Pass] = [QuantizeWeights(method="gptq")]  # after which there is little for biases to correct
     if choose is not choose_smallest:
         passes = [QuantizeActivations(activations="mixed"), QuantizeWeights(), CorrectBiases()]

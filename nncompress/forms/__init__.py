@@ -28,7 +28,7 @@ def form_names() -> list[str]:
 
 def bits_of(name: str) -> tuple[int, ...]:
     """How many bits the integers may have that form `name` holds."""
-    return {DEFAULT_FORM: tuple(range(2, 9)), Dequantize.name: BITS}.get(name, (8,))
+    return BITS if name == Dequantize.name else tuple(range(2, 9))
 
 
 def needed_opset(name: str, *, per_channel: bool, bits: int) -> int:

@@ -21,7 +21,7 @@ import onnx_ir as ir
 from nncompress.forms.folded import reshaped, reshaped_bytes
 from nncompress.forms.form import PORTABLE, Storing, Target
 from nncompress.forms.integer_bias import fitted, store_biases
-from nncompress.forms.layouts import Layout, Payload, cheapest_layout, integers, integers_bytes
+from nncompress.forms.layouts import Layout, Payload, integers, integers_bytes
 from nncompress.forms.numbers import tensor_bytes
 from nncompress.model.activations import rounding_of
 from nncompress.model.edit import Draft, Editor, put_in_place
@@ -84,6 +84,7 @@ class Dequantize:
     def payload(self, weight: Weight, affine: Affine) -> Payload:
         """DequantizeLinear takes a single axis, or blocks along one: codes with scales along others are stored as
         [channels, the rest]."""
+        affine = fitted(weight, affine)
         codes, shape, axes = affine.codes, affine.codes_shape, _scaled_axes(affine)
         if _block_axis(affine) is not None:
             shape = _merged(affine)
@@ -93,7 +94,7 @@ class Dequantize:
             moved = codes if _are_first(axes) else Moved(codes, shape, _order(affine))
             codes, shape = Reshaped(moved, rows), rows
         if packs_for(weight.value, Dequantize.name):
-            return Payload(codes, shape, affine.code_type, affine.nonzeros if affine.signed else None, affine.bits)
+            return Payload.of_products(affine, codes, shape)
         return Payload(codes, shape, _stored_type(weight, affine), nonzeros=None)
 
     def size_bytes(self, weight: Weight, affine: Affine, layout: Layout, opset: int) -> int:
@@ -109,9 +110,7 @@ class Dequantize:
         return _NODE_BYTES + _MOVING_BYTES * (len(_scaled_axes(affine)) > 1 or affine.codes_shape != affine.shape)
 
     def write(self, editor: Editor, weight: Weight, affine: Affine, layout: Layout) -> None:
-        fits = fitted(weight, affine)
-        if fits is not affine:
-            affine, layout = fits, cheapest_layout(self.payload(weight, fits), editor.model.opset)
+        affine = fitted(weight, affine)
         store_biases(editor, weight, affine)
         draft = editor.draft()
         dtype, axes, block_axis = _stored_type(weight, affine), _scaled_axes(affine), _block_axis(affine)

@@ -57,7 +57,7 @@ class Integer:
         codes, shape = affine.codes, weight.shape
         if _is_turned(weight.uses[0].node):
             codes, shape = Moved(codes, shape, (1, 0)), (shape[1], shape[0])
-        return Payload(codes, shape, affine.code_type, affine.nonzeros, affine.bits)
+        return Payload.of_products(affine, codes, shape)
 
     def size_bytes(self, weight: Weight, affine: Affine, layout: Layout, opset: int) -> int:
         if integer_lstm.is_of_lstm(weight):

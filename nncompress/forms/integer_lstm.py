@@ -63,7 +63,7 @@ def payload(weight: Weight, affine: Affine) -> Payload:
     """The codes [directions, inputs, 4 hidden]."""
     directions, gates, inputs = weight.shape
     moved = Moved(affine.codes, weight.shape, (0, 2, 1))
-    return Payload(moved, (directions, inputs, gates), affine.code_type, affine.nonzeros, affine.bits)
+    return Payload.of_products(affine, moved, (directions, inputs, gates))
 
 
 def parameter_bytes(weight: Weight, affine: Affine) -> int:

@@ -20,6 +20,7 @@ import onnx_ir as ir
 
 from nncompress.forms.numbers import INDEX_BYTES, LEAST_PACKED_OPSET, Numbers
 from nncompress.model.edit import Draft
+from nncompress.numerics.affine import Affine
 from nncompress.numerics.held import Held, Plain
 from nncompress.numerics.sparse import GAP_BITS, entries_with_gaps, gaps_and_values, mask_and_values
 
@@ -45,6 +46,14 @@ class Payload:
     @property
     def size(self) -> int:
         return math.prod(self.shape)
+
+    @classmethod
+    def of_products(cls, affine: Affine, held: Held, shape: tuple[int, ...]) -> Payload:
+        """The codes of `affine` for a kernel of integers, rearranged as `held`: packed and sparse where they are
+        unpacked at load."""
+        folds = 4 * math.prod(shape) <= LARGEST_FOLDED_BYTES
+        counts = affine.signed and affine.zero_point is None  # a code of 0 means 0
+        return cls(held, shape, affine.code_type, affine.nonzeros if counts else None, affine.bits if folds else None)
 
     def numbers(self, opset: int) -> Numbers:
         """How they lie one after the other."""

@@ -66,6 +66,11 @@ def preferred_form(value: ir.Value) -> str | None:
     return form
 
 
+def is_whole(value: ir.Value) -> bool:
+    """True where a pass wants a form for the weight in which kernels read its codes as they lie there."""
+    return preferred_form(value) is not None and not value.meta[_PACKS]
+
+
 def packs_for(value: ir.Value, form: str) -> bool:
     """True where a pass wants `form` for the weight, and lets its codes be packed."""
     return preferred_form(value) == form and bool(value.meta[_PACKS])

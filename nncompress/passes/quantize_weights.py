@@ -13,7 +13,7 @@ from nncompress.errors import UsageError
 from nncompress.forms import bits_of, needed_opset
 from nncompress.forms.form import DEFAULT_FORM
 from nncompress.forms.narrow import BFLOAT16_FROM_OPSET
-from nncompress.model.encoding import packs_for, preferred_form
+from nncompress.model.encoding import is_whole, preferred_form
 from nncompress.model.model import Model
 from nncompress.model.one_sign import fed_one_sign
 from nncompress.model.small_constants import find_small_constants
@@ -64,7 +64,7 @@ class QuantizeWeights(RuledPass):
     sparsity: Share = field(default=0.0, metadata={"metavar": "SHARE"})
     """share of the values of each weight that become zero before the others are rounded, 0 to 1 or in percent: with
     calibration data those without which the others can best make up for the rest (obs), and these do; else the
-    smallest. Stored as a mask or as distances. Not of tables and constants that are used as they are"""
+    smallest. Stored as a mask or as distances. Not of constants that are used as they are"""
     dtype: Literal["int8", "uint8", "float16", "bfloat16"] = "int8"
     """type of the stored numbers"""
     symmetric: bool | None = field(default=None, metadata={"option": "--symmetric/--asymmetric"})
@@ -184,7 +184,7 @@ class QuantizeWeights(RuledPass):
         own = self.of(weight)
         if own.dtype in HALVES or weight.is_elementwise or weight.name in small:
             return False
-        return by_products(own.method, 8 if _is_whole(weight) else own.bits) or own._thins(weight)
+        return by_products(own.method, 8 if is_whole(weight.value) else own.bits) or own._thins(weight)
 
     def _small_constants(self, model: Model, context: Context) -> list[Outcome]:
         """What is stored in half precision of the constants that are no weights."""
@@ -226,7 +226,7 @@ class QuantizeWeights(RuledPass):
 
     def _reason_for_eight(self, weight: Weight, small: str | None) -> str | None:
         """Why it has 8 bits where others have fewer."""
-        if _is_whole(weight):
+        if is_whole(weight.value):
             return "products in integers have 8 bits in form dequantize"
         if weight.is_elementwise:
             return "its values are used as they are"
@@ -281,7 +281,7 @@ class QuantizeWeights(RuledPass):
 
     def _thins(self, weight: Weight) -> bool:
         """Whether some of its values become zero."""
-        return self.sparsity > 0 and not weight.is_elementwise and not _is_whole(weight)
+        return self.sparsity > 0 and not weight.is_elementwise and not is_whole(weight.value)
 
     def _detail(self, weight: Weight, made: Quantized) -> str:
         axes = weight.channel_axes if made.affine.scale.size > 1 else ()
@@ -289,12 +289,8 @@ class QuantizeWeights(RuledPass):
         second = ", equalised" if made.affine.input_scale is not None else ""
         kind = self.dtype if self.bits == 8 else f"{self.bits} bits"
         elements = weight.size // made.affine.scale.size
+        if self.block and preferred_form(weight.value) is not None:
+            grain += " (products in integers have no blocks)"
         grain = f"per block of {elements}" if elements <= (self.block or 0) else grain
         kind += f", {1 - made.affine.nonzeros / weight.size:.0%} zeros" if self._thins(weight) else ""
         return f"{kind}, {'symmetric' if made.symmetric else 'asymmetric'}, {grain}{second}"
-
-
-def _is_whole(weight: Weight) -> bool:
-    """True for one that is multiplied in integers and read as such by other runtimes."""
-    form = preferred_form(weight.value)
-    return form is not None and not packs_for(weight.value, form)

@@ -24,4 +24,6 @@ def smallest(weights: Sequence[Weight], among: Sequence[Weight], *, halves: bool
             break
         if preferred_form(weight.value) is None:
             found[weight.name] = "float16" if in_half >= 0 else "8 bits"
+        elif eights:
+            found[weight.name] = "8 bits"  # multiplied in integers
     return found

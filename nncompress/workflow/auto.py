@@ -11,7 +11,7 @@ from __future__ import annotations
 import glob
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from nncompress.errors import NoOutputError
@@ -101,8 +101,9 @@ class Search:
         self._started = time.monotonic()
         (self._step,) = (step for step in passes if isinstance(step, QuantizeWeights))
         self._passes, self._trials, self._limits, self._searching = passes, trials, limits, searching
+        self._stops = searching.interrupts()
         rated = searching.kept.rates(trials, self._step, lambda: measured_rates(trials, self._step))
-        self._rated = [_of_integers(each) if _is_multiplied(each, passes) else each for each in rated]
+        self._rated = [_choices(each, passes) for each in rated]
         took = time.monotonic() - self._started
         self._first_error = _CAREFUL if took > _LONG * searching.seconds else _BOLD
         if not self._rated:
@@ -114,13 +115,14 @@ class Search:
     # -------------------------------------------------------------------------------------------- searches
     def smallest(self) -> Found:
         """The smallest that was found to keep the limits; where none does, the one that spends least of them."""
-        bracket, targets = Bracket(), self._searching.kept.targets(self._trials)
+        bracket, kept = Bracket(), self._searching.kept
+        targets = kept.targets(self._trials)
         for target in targets:
-            if self._searching.kept.has_model(self._trials, self.passes_of(self._within(target))):
+            if kept.has_model(self._trials, self.passes_of(self._within(target))):
                 bracket = bracket.with_(target, self._try(self._within(target)).spent)
         while not self._tried or not (self._is_over() or self._is_enough(bracket)):
-            target = bracket.next_target() if self._tried else self._first_error**2
-            targets.append(target)
+            target = bracket.next_target() if self._tried else [*targets, self._first_error**2][0]
+            kept.add_target(self._trials, target)
             bracket = bracket.with_(target, self._try(self._within(target)).spent)
         holding = [found for found in self._tried if found.holds]
         if not holding:
@@ -173,7 +175,7 @@ class Search:
 
     def _is_over(self) -> bool:
         left = self._searching.seconds - (time.monotonic() - self._started)
-        return self._searching.stops() or left < self._longest
+        return self._stops() or left < self._longest
 
     def along(self, count: int) -> list[Mix]:
         """So many mixes, the largest first, in equal ratios of size: from the least loss to so much that outputs are
@@ -260,9 +262,19 @@ def _is_multiplied(rated: Rated, passes: Sequence[Pass]) -> bool:
     return glob.escape(rated.name) in names
 
 
-def _of_integers(rated: Rated) -> Rated:
-    """Without half precision."""
-    return replace(rated, rates=tuple(rate for rate in rated.rates if rate.bits <= 8))
+def _choices(rated: Rated, passes: Sequence[Pass]) -> Rated:
+    """What is worth choosing, the smallest first: in integers there is no half precision."""
+    multiplied = _is_multiplied(rated, passes)
+    return replace(rated, rates=tuple(undominated(rate for rate in rated.rates if rate.bits <= 8 or not multiplied)))
+
+
+def undominated(rates: Iterable[Rate]) -> list[Rate]:
+    """Those that lose less than all that are no larger, the smallest first."""
+    kept: list[Rate] = []
+    for rate in sorted(rates, key=lambda rate: (rate.size_bytes, rate.loss)):
+        if not kept or rate.loss < kept[-1].loss:
+            kept.append(rate)
+    return kept
 
 
 def _nearest(mixes: Sequence[Mix], log_size: float) -> Mix:

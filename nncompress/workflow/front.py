@@ -70,7 +70,7 @@ def build_front(folder: Path, stem: str, searching: Searching, compress: Compres
 
         report = compress(path, decide)
         points.append(Point(path, along[number].expected ** 0.5, report))
-        if searching.stops():
+        if searching.interrupts()():
             break
     results = results_of([point.report for point in points], by_outputs=True)
     kept = [point for point, result in zip(points, results.results, strict=True) if result.on_front]

@@ -49,9 +49,14 @@ class KeptSearch:
         """True if there is nothing to measure."""
         return key_of_passes(self._key(trials), passes) in self._searched.models
 
-    def targets(self, trials: Trials) -> list[float]:
-        """The expected losses for which models were sought, whatever the limits were; more are added to the list."""
-        return self._searched.targets.setdefault(self._key(trials), [])
+    def targets(self, trials: Trials) -> tuple[float, ...]:
+        """The expected losses for which models were sought, whatever the limits were, in this order."""
+        return tuple(self._searched.targets.get(self._key(trials), ()))
+
+    def add_target(self, trials: Trials, target: float) -> None:
+        """One that a model is sought for now."""
+        self._searched.targets.setdefault(self._key(trials), []).append(target)
+        self._write()
 
     def _key(self, trials: Trials) -> str:
         if self._last is None or self._last[0] is not trials:

@@ -8,7 +8,7 @@ are as good as independent, so that squares add up.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -160,13 +160,4 @@ def _rated(weight: Weight, looked: _Looked, effect: float, opset: int) -> Rated:
         size = expected_cost(weight.size, found.kind.bits, round(found.density * weight.size), opset)
         scales = looked.channels * (_SCALE_BYTES + found.shifted)
         rates.append(Rate(found.kind.bits, found.kind.sparsity, size + scales + _NODE_BYTES, effect * found.loss))
-    return Rated(weight.name, tuple(undominated(rates)))
-
-
-def undominated(rates: Iterable[Rate]) -> list[Rate]:
-    """Those that lose less than all that are no larger, the smallest first."""
-    kept: list[Rate] = []
-    for rate in sorted(rates, key=lambda rate: (rate.size_bytes, rate.loss)):
-        if not kept or rate.loss < kept[-1].loss:
-            kept.append(rate)
-    return kept
+    return Rated(weight.name, tuple(rates))

@@ -20,7 +20,9 @@ class Searching:
 
     seconds: float = math.inf
     kept: KeptSearch = field(default_factory=KeptSearch)
-    stops: Callable[[], bool] = lambda: False  # asked to end with the best so far
+    interrupts: Callable[[], Callable[[], bool]] = lambda: lambda: False
+    """from where it is called on, the first interrupt asks the search to end with the best so far: what it returns
+    tells whether that came"""
 
 
 def check_searchable(trials: Trials, limits: Limits) -> None:

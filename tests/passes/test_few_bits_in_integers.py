@@ -100,3 +100,38 @@ def test_form_dequantize_keeps_the_integers_that_other_runtimes_read(tmp_path: P
     ]
     assert all("int8" in detail and "products in integers have 8 bits" in detail for detail in said)
     assert len(said) == 2
+
+
+def test_bytes_are_counted_as_they_are_written(tmp_path: Path) -> None:
+    """With zero points, and with channels whose scale grows so far for the bias that their codes become zero: what is
+    left for other constants is the same as with eight bits."""
+    dead = noise(64, 128) * np.where(np.arange(128) % 2, 1, 1e-11).astype(np.float32)
+    bodies = {
+        "y = MatMul(x, m)": {"m": noise(64, 128)}, "y = Gemm(x, m, b)": {"m": dead, "b": noise(128, seed=1) + 2},
+    }  # fmt: skip
+    samples = [{"x": noise(3, 64, seed=seed)} for seed in range(3)]
+    for body, constants in bodies.items():
+        proto = proto_of(f"g (float[3,64] x) => (float[] y) {{ {body} }}", **constants)
+        others = set()
+        for symmetric in (True, False):
+            for options in ({"bits": 8}, {"bits": 4}, {"bits": 4, "sparsity": 0.8}, {"bits": 8, "sparsity": 0.8}):
+                weights = replace(EIGHT_BITS, symmetric=symmetric, **options)  # type: ignore[arg-type]
+                lines = in_integers(proto, samples, tmp_path, weights=weights).lines
+                (weight,) = (line for line in lines if line.kind == "weight")
+                assert "dequantize" in weight.form
+                if not symmetric or "sparsity" in options:
+                    assert ("sparse" in weight.form) == symmetric
+                others.add(next((line.bytes_after for line in lines if line.kind == "constants"), 0))
+        assert len(others) == 1, body
+
+
+def test_what_is_said_of_a_weight_in_integers(tmp_path: Path) -> None:
+    """Of those that make up next to nothing it has eight bits; and no blocks."""
+    nodes = "a = MatMul(x, m) r = Relu(a) c = MatMul(r, k) y = MatMul(c, n)"
+    constants = {"m": noise(16, 512), "k": noise(512, 32) / 9, "n": noise(32, 4, seed=1)}
+    proto = proto_of(f"g ({ROWS}) => (float[] y) {{ {nodes} }}", **constants)
+    small = in_integers(proto, VECTORS, tmp_path, weights=replace(EIGHT_BITS, bits=4, block=4))
+    said = {line.name: " ".join(o.detail for o in line.outcomes if isinstance(o, Rewritten)) for line in small.lines}
+    assert "4 bits, symmetric, per channel (axis 1) (products in integers have no blocks)" in said["m"]
+    assert "int8" in said["n"]
+    assert "one of the smallest" in said["n"]
