@@ -219,7 +219,7 @@ def test_a_result_that_would_be_larger_ends_with_4(tmp_path: Path, out: Path) ->
     assert out.is_file()
     unknown = nncompress("quantize", tiny, "-o", out, "--for", "fun")
     assert unknown.exit_code == 2
-    assert "unknown aim --for 'fun': it is size, speed or accuracy" in one_line(unknown.stderr)
+    assert "unknown aim --for 'fun': it is size, speed, both or accuracy" in one_line(unknown.stderr)
 
 
 @each_command_at_work
