@@ -113,7 +113,7 @@ def auto(
     searching = Searching(seconds, KeptSearch(search.resume), ask_first)
     passes: list[Pass] = [QuantizeWeights(method="gptq")]  # after which there is little for biases to correct
     if choose is not choose_smallest:
-        passes = [QuantizeActivations(activations="mixed"), QuantizeWeights(), CorrectBiases()]
+        passes = [QuantizeActivations(activations="mixed"), QuantizeWeights(method="gptq"), CorrectBiases()]
     if search.front is not None:
         if choose is not choose_smallest:
             raise UsageError(f"--front is of size and closeness: leave --for {write.aim} out")

@@ -16,18 +16,19 @@ from nncompress.workflow.fastest import choose_fastest
 from nncompress.workflow.searching import Searching
 from nncompress.workflow.trials import Trials
 
+_FOR_SPEED = 0.5**0.5  # of the error that is allowed: half of its square
+
 
 def choose_both(passes: Sequence[Pass], trials: Trials, limits: Limits, searching: Searching) -> Chosen:
     """`passes`: those of choose_fastest. What is faster in integers comes first; of what may be lost, what that leaves
     is spent on fewer bits. Raises UsageError where nothing says what may be lost, or there are no data."""
     started = time.monotonic()
-    fastest = choose_fastest(passes, trials, limits, searching)
+    fastest = choose_fastest(passes, trials, limits, searching, _FOR_SPEED)
     in_integers = any(isinstance(step, QuantizeActivations) for step in fastest.passes)
     steps = tuple(
-        replace(step, method="gptq") if isinstance(step, QuantizeWeights) else step
-        for step in fastest.passes
+        step for step in fastest.passes
         if in_integers or isinstance(step, QuantizeWeights)  # after whose codes there is little to correct
-    )
+    )  # fmt: skip
     left = searching.seconds - (time.monotonic() - started)
     smallest = choose_smallest(steps, trials, limits, replace(searching, seconds=left))
     return replace(

@@ -18,12 +18,15 @@ from nncompress.errors import NoOutputError, UsageError, need_not_repeat
 from nncompress.model.units import Unit, find_units, microseconds_by_unit
 from nncompress.passes.base import Pass, Stage
 from nncompress.passes.quantize_activations import QuantizeActivations
+from nncompress.passes.quantize_weights import QuantizeWeights
+from nncompress.passes.second_order import SECOND_ORDER
 from nncompress.progress import at, counted
 from nncompress.results.limits import Limits
 from nncompress.results.record import Rewritten, Run, Skipped
 from nncompress.results.units import format_counted, format_db
 from nncompress.workflow.chosen import Chosen
-from nncompress.workflow.mixes import Mix, Tried, Way, allows, loss_of
+from nncompress.workflow.damage import by_damage
+from nncompress.workflow.mixes import Loss, Mix, Tried, Way, allows, loss_of
 from nncompress.workflow.pipeline import Compressed, simplify
 from nncompress.workflow.trials import Trials, narrowed
 
@@ -31,7 +34,7 @@ _PROFILE_S, _TRIAL_S = 0.3, 0.3
 _LEAST_GAIN = 0.03  # of a unit's time, for which it leaves floating point
 _NOTICED = 0.01  # of the time of all units
 _MOST_FEEDS, _FEW_FEEDS = 16, 4
-_MOST_HALVINGS, _MOST_ADDED = 12, 6
+_MOST_ADDED = 6
 _MARGIN = 0.97  # what is not faster by that is not taken
 
 
@@ -42,13 +45,7 @@ def is_mixed(passes: Iterable[Pass]) -> bool:
 
 def choose(passes: Sequence[Pass], trials: Trials, limits: Limits) -> Chosen:
     """See the module. Raises UsageError where nothing may be run."""
-    if trials.proved.session is None or trials.samples is None:
-        raise UsageError("--activations mixed (which --for speed means) runs models to choose: leave out --no-validate")
-    corrections = [step for step in passes if step.stage == Stage.CORRECTIONS]  # which only make it closer
-    search = _Search(tuple(step for step in passes if step not in corrections), _on_samples(trials), limits)
-    best = search.best()
-    reasons = {QuantizeActivations.name: search.reasons(best.mix, search.costs(best.mix))}
-    return Chosen((*search.passes_of(best.mix), *corrections), reasons, (search.note(best),))
+    return Mixing(passes, trials).within(limits)
 
 
 def _on_samples(trials: Trials) -> Trials:
@@ -59,23 +56,41 @@ def _on_samples(trials: Trials) -> Trials:
     return replace(trials, proved=trials.proved.on(few, proof), draft=True)
 
 
-class _Search:
-    """What was tried."""
+class Mixing:
+    """What was tried; what one choice has measured serves the next."""
 
-    def __init__(self, passes: tuple[Pass, ...], trials: Trials, limits: Limits) -> None:
-        self._passes, self._trials, self._limits = passes, trials, limits
-        base = trials.proved.model.clone()
+    def __init__(self, passes: Sequence[Pass], trials: Trials) -> None:
+        """Raises UsageError where nothing may be run."""
+        if trials.proved.session is None or trials.samples is None:
+            raise UsageError(
+                "--activations mixed (which --for speed means) runs models to choose: leave out --no-validate"
+            )
+        self._corrections = tuple(step for step in passes if step.stage == Stage.CORRECTIONS)  # make it closer
+        self._passes = tuple(step for step in passes if step not in self._corrections)
+        self._trials, self._limits = _on_samples(trials), Limits()
+        self.sqnr_db = math.inf  # of what was chosen last, on the calibration data
+        weights = (step for step in passes if isinstance(step, QuantizeWeights))
+        self._exact_weights = any(step.method == SECOND_ORDER for step in weights)  # as good as that, in the end
+        base = self._trials.proved.model.clone()
         simplify(base)
         self._units = find_units(base)
         self._able: dict[Way, set[Unit]] = {"float": set(self._units)}
         self._against: dict[str, str] = {}  # {name of a weight: why it cannot be multiplied in integers}
         self._times: dict[Way, Mapping[Unit, float]] = {}
         self._tried: list[Tried] = []
+        self._noises: dict[tuple[tuple[Unit, Way], ...], float] = {}
 
-    def best(self) -> Tried:
+    def within(self, limits: Limits) -> Chosen:
         """The most worth of those whose loss is allowed."""
+        self._limits = limits
+        best = self._best()
+        self.sqnr_db = best.loss.sqnr_db
+        reasons = {QuantizeActivations.name: self._reasons(best.mix, self._costs(best.mix))}
+        return Chosen((*self._passes_of(best.mix), *self._corrections), reasons, (self._note(best),))
+
+    def _best(self) -> Tried:
         ways: tuple[Way, ...] = ("float", "dynamic", "static")
-        for way in counted("profiling ways to compute", ways, len(ways)):
+        for way in counted("profiling ways to compute", () if self._times else ways, len(ways)):
             self._profile(way)
         plain = self._try({})
         assert plain is not None, "weights alone can be run, or there is an error"
@@ -90,7 +105,7 @@ class _Search:
             best = max([best, *self._repaired(fastest, plain)], key=lambda tried: tried.worth)
         return best if best.ratio < _MARGIN * plain.ratio else plain
 
-    def passes_of(self, mix: Mix) -> tuple[Pass, ...]:
+    def _passes_of(self, mix: Mix) -> tuple[Pass, ...]:
         """With one choice for each weight written out."""
         by_way: dict[Way, list[str]] = {"float": [], "dynamic": [], "static": []}
         for unit in self._units:
@@ -110,15 +125,15 @@ class _Search:
                 steps.append(replace(step, activations="dynamic", include=tuple(by_way["dynamic"])))
         return tuple(steps)
 
-    def costs(self, mix: Mix) -> dict[Unit, float]:
+    def _costs(self, mix: Mix) -> dict[Unit, float]:
         """How close the outputs are, in dB, where that unit alone is computed so, and no other weight is touched."""
         quick, costs = self._on_few_feeds(), dict[Unit, float]()
         for unit, way in counted("measuring what choices cost", mix.items(), len(mix)):
-            run = self._run({unit: way}, quick, unit.weights)
-            costs |= {} if run is None else {unit: loss_of(run).sqnr_db}
+            loss = self._loss({unit: way}, quick, unit.weights)
+            costs |= {} if loss is None else {unit: loss.sqnr_db}
         return costs
 
-    def reasons(self, mix: Mix, costs: Mapping[Unit, float]) -> dict[str, str]:
+    def _reasons(self, mix: Mix, costs: Mapping[Unit, float]) -> dict[str, str]:
         """For each weight what was chosen, what each way takes, and what the choice costs."""
         reasons = {}
         for unit in self._units:
@@ -130,7 +145,7 @@ class _Search:
                 reasons[name] = f"{mix.get(unit, 'float')} ({taken} an inference{alone}){against}"
         return reasons
 
-    def note(self, best: Tried) -> str:
+    def _note(self, best: Tried) -> str:
         """What was done, in a sentence."""
         ways, tried = list(best.mix.values()), format_counted(len(self._tried), "model")
         feeds = self._trials.proved.feeds
@@ -150,7 +165,7 @@ class _Search:
     # -------------------------------------------------------------------------------------------- measurements
     def _profile(self, way: Way) -> None:
         """What each unit takes where all that can be are computed in this way."""
-        compressed = self._trials.compressed(self.passes_of(dict.fromkeys(self._units, way) if way != "float" else {}))
+        compressed = self._trials.compressed(self._passes_of(dict.fromkeys(self._units, way) if way != "float" else {}))
         if way != "float":
             said = [o for o in compressed.outcomes if o.by == QuantizeActivations.name]
             names = {o.subject for o in said if isinstance(o, Rewritten)}
@@ -169,8 +184,14 @@ class _Search:
         """The same, for losses alone."""
         proved = self._trials.proved
         assert proved.feeds is not None, "trials are run"
-        few = proved.feeds.some(slice(_FEW_FEEDS))
-        return replace(self._trials, proved=proved.on(few, replace(proved.proof, seconds=0.0)))
+        untimed = self._untimed()
+        return replace(untimed, proved=untimed.proved.on(proved.feeds.some(slice(_FEW_FEEDS))))
+
+    def _untimed(self) -> Trials:
+        """The same without latencies."""
+        proved = self._trials.proved
+        assert proved.feeds is not None, "trials are run"
+        return replace(self._trials, proved=proved.on(proved.feeds, replace(proved.proof, seconds=0.0)))
 
     def _try(self, mix: Mix) -> Tried | None:
         """Runs a whole model; one that was tried before is not run again. None for one that cannot be run."""
@@ -182,13 +203,24 @@ class _Search:
         if run is None:
             return None
         assert run.latency is not None, "it is timed"
-        tried = Tried(mix, run.latency.ratio, loss_of(run))
+        loss = self._loss(mix, self._untimed()) if self._exact_weights else loss_of(run)
+        assert loss is not None, "it has been run"
+        tried = Tried(mix, run.latency.ratio, loss)
         self._tried.append(tried)
         return tried
 
+    def _loss(self, mix: Mix, trials: Trials, include: Sequence[str] = ()) -> Loss | None:
+        """As _run; where codes will be chosen by what weights compute, only what meets these is rounded."""
+        passes = narrowed(self._passes_of(mix), include) if include else self._passes_of(mix)
+        if self._exact_weights:
+            spared = [replace(s, exclude=("*",)) if isinstance(s, QuantizeWeights) else s for s in passes]
+            return loss_of(trials.run(trials.compressed(spared).model))
+        run = self._run(mix, trials, include)
+        return None if run is None else loss_of(run)
+
     def _run(self, mix: Mix, trials: Trials, include: Sequence[str] = ()) -> Run | None:
         """None for what onnxruntime refuses, or dies of, where it takes weights alone. `include`: these alone."""
-        passes = self.passes_of(mix)
+        passes = self._passes_of(mix)
         compressed: Compressed = trials.compressed(narrowed(passes, include) if include else passes)
         try:
             return trials.run(compressed.model)
@@ -247,25 +279,17 @@ class _Search:
         return repaired
 
     def _by_damage(self, mix: Mix) -> list[tuple[Unit, ...]]:
-        """Units in integers, in parts of the graph, those first that do most damage for what they save: the part that
-        does most is halved again and again."""
+        """Units in integers, in parts of the graph, those first that do most damage for what they save."""
         quick = self._on_few_feeds()
 
-        def noise(units: Iterable[Unit]) -> float:
-            run = self._run({unit: mix[unit] for unit in units}, quick)
-            return math.inf if run is None else float(10 ** (-loss_of(run).sqnr_db / 10))
+        def noise(units: tuple[Unit, ...]) -> float:
+            key = tuple((unit, mix[unit]) for unit in units)
+            if key not in self._noises:
+                loss = self._loss(dict(key), quick)
+                self._noises[key] = math.inf if loss is None else float(10 ** (-loss.sqnr_db / 10))
+            return self._noises[key]
 
-        plain = noise(())
-        parts: dict[tuple[Unit, ...], float] = {tuple(mix): math.inf}
-        for _ in counted("measuring damage", range(_MOST_HALVINGS), _MOST_HALVINGS):
-            worst = max((part for part in parts if len(part) > 1), key=lambda part: parts[part], default=None)
-            if worst is None:
-                break
-            del parts[worst]
-            for half in (worst[: len(worst) // 2], worst[len(worst) // 2 :]):
-                parts[half] = max(0.0, noise(half) - plain)
+        def saved(units: tuple[Unit, ...]) -> float:
+            return max(1.0, sum(self._times["float"][unit] - self._times[mix[unit]][unit] for unit in units))
 
-        def saved(part: tuple[Unit, ...]) -> float:
-            return max(1.0, sum(self._times["float"][unit] - self._times[mix[unit]][unit] for unit in part))
-
-        return sorted(parts, key=lambda part: -parts[part] / saved(part))
+        return by_damage(list(mix), noise, saved)
