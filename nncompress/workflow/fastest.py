@@ -1,8 +1,8 @@
 """Chooses what is multiplied in integers, as fast as the limits on the loss allow on data that the choice has not seen.
 
-What mixed.py chooses on calibration data is run on one half of the data; where that loses more than it may, the choice
-is made again with outputs that have to be closer. On the other half the result has to prove itself; where it does not,
-the choice is made again as well.
+The fastest that mixed.py finds on calibration data is run on one half of the data; where that loses more than it may,
+the choice is made again with outputs that have to be closer. On the other half the result has to prove itself; where it
+does not, the choice is made again as well.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from nncompress.workflow.mixed import Mixing
 from nncompress.workflow.searching import Searching, check_searchable
 from nncompress.workflow.trials import Trials
 
-_LEAST_DB, _CLOSER_DB, _MOST_CLOSER_DB = 25.0, 0.5, 6.0  # of the first choice; then so much more than it takes
-_MOST_CHOICES = 5
+_LEAST_DB, _CLOSER_DB, _MOST_CLOSER_DB = 10.0, 0.5, 12.0  # of the first choice; then a bit more than was too little
+_MOST_CHOICES = 6
 
 
 def choose_fastest(
@@ -38,9 +38,9 @@ def choose_fastest(
     quiet = replace(proved.proof, seconds=0.0, exact=False)
     parts = [replace(trials, proved=proved.on(part, quiet)) for part in (searched, judged)]
     started, mixing = time.monotonic(), Mixing(passes, trials)
-    within, least_db = limits, limits.min_sqnr or _LEAST_DB
+    least_db = limits.min_sqnr or _LEAST_DB
     for _ in range(_MOST_CHOICES):
-        chosen = mixing.within(within)
+        chosen = mixing.within(replace(limits, min_sqnr=least_db))
         made = trials.compressed(chosen.passes)
         for part in parts:
             spent = Losses.of(part.run(made.model)).spent(limits) / most
@@ -52,7 +52,6 @@ def choose_fastest(
             break
         closer_db = min(20 * math.log10(spent), _MOST_CLOSER_DB) + _CLOSER_DB
         least_db = closer_db + max(least_db, mixing.sqnr_db if math.isfinite(mixing.sqnr_db) else 0.0)
-        within = replace(limits, min_sqnr=least_db)
     plain = tuple(step for step in passes if not isinstance(step, QuantizeActivations))
     return Chosen(
         plain, notes=("in integers: nothing, for each choice that was made loses more than it may",), proof=judged

@@ -26,7 +26,7 @@ from nncompress.results.record import Rewritten, Run, Skipped
 from nncompress.results.units import format_counted, format_db
 from nncompress.workflow.chosen import Chosen
 from nncompress.workflow.damage import by_damage
-from nncompress.workflow.mixes import Loss, Mix, Tried, Way, allows, loss_of
+from nncompress.workflow.mixes import Loss, Mix, Tried, Way, allows, exact_loss_of, in_half, loss_of
 from nncompress.workflow.pipeline import Compressed, simplify
 from nncompress.workflow.trials import Trials, narrowed
 
@@ -191,7 +191,8 @@ class Mixing:
         """The same without latencies."""
         proved = self._trials.proved
         assert proved.feeds is not None, "trials are run"
-        return replace(self._trials, proved=proved.on(proved.feeds, replace(proved.proof, seconds=0.0)))
+        quiet = replace(proved.proof, seconds=0.0, exact=self._exact_weights)
+        return replace(self._trials, proved=proved.on(proved.feeds, quiet))
 
     def _try(self, mix: Mix) -> Tried | None:
         """Runs a whole model; one that was tried before is not run again. None for one that cannot be run."""
@@ -213,8 +214,8 @@ class Mixing:
         """As _run; where codes will be chosen by what weights compute, only what meets these is rounded."""
         passes = narrowed(self._passes_of(mix), include) if include else self._passes_of(mix)
         if self._exact_weights:
-            spared = [replace(s, exclude=("*",)) if isinstance(s, QuantizeWeights) else s for s in passes]
-            return loss_of(trials.run(trials.compressed(spared).model))
+            exact = [in_half(step) if isinstance(step, QuantizeWeights) else step for step in passes]
+            return exact_loss_of(trials.run(trials.compressed(exact).model))
         run = self._run(mix, trials, include)
         return None if run is None else loss_of(run)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from nncompress.model.units import Unit
+from nncompress.passes.quantize_weights import QuantizeWeights
 from nncompress.results.limits import Limits
 from nncompress.results.record import Run
 from nncompress.results.worst import answers_changed, worst_cosine, worst_sqnr_db
@@ -56,6 +57,18 @@ def loss_of(run: Run) -> Loss:
         math.inf if sqnr is None else sqnr.value, 1.0 if cosine is None else cosine.value,
         max(known, default=None),
     )  # fmt: skip
+
+
+def exact_loss_of(run: Run) -> Loss:
+    """The same where no integer kernel has rounded weights besides: onnxruntime rounds those that are floats, with one
+    scale for all, where it finds rounded data."""
+    outputs = (replace(output, deployed=output.exact or output.deployed) for output in run.outputs)
+    return loss_of(replace(run, outputs=tuple(outputs)))
+
+
+def in_half(step: QuantizeWeights) -> QuantizeWeights:
+    """For the same weights, and the same graph around them, with values that are as good as exact."""
+    return QuantizeWeights(include=step.include, exclude=step.exclude, min_size=step.min_size, dtype="float16")
 
 
 def allows(limits: Limits, loss: Loss, plain: Loss) -> bool:
