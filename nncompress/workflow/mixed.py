@@ -204,20 +204,24 @@ class Mixing:
         if run is None:
             return None
         assert run.latency is not None, "it is timed"
-        loss = self._loss(mix, self._untimed()) if self._exact_weights else loss_of(run)
+        loss = self._loss(mix, self._untimed()) if self._is_seen_exactly(mix) else loss_of(run)
         assert loss is not None, "it has been run"
         tried = Tried(mix, run.latency.ratio, loss)
         self._tried.append(tried)
         return tried
 
     def _loss(self, mix: Mix, trials: Trials, include: Sequence[str] = ()) -> Loss | None:
-        """As _run; where codes will be chosen by what weights compute, only what meets these is rounded."""
+        """As _run; where codes will be chosen by what weights compute, only what meets these is rounded, if it can."""
         passes = narrowed(self._passes_of(mix), include) if include else self._passes_of(mix)
-        if self._exact_weights:
+        if self._is_seen_exactly(mix):
             exact = [in_half(step) if isinstance(step, QuantizeWeights) else step for step in passes]
             return exact_loss_of(trials.run(trials.compressed(exact).model))
         run = self._run(mix, trials, include)
         return None if run is None else loss_of(run)
+
+    def _is_seen_exactly(self, mix: Mix) -> bool:
+        """False for dynamic scales: only kernels of integers round by these."""
+        return self._exact_weights and "dynamic" not in mix.values()
 
     def _run(self, mix: Mix, trials: Trials, include: Sequence[str] = ()) -> Run | None:
         """None for what onnxruntime refuses, or dies of, where it takes weights alone. `include`: these alone."""
