@@ -48,7 +48,8 @@ def choose_fastest(
                 break
         else:
             return replace(chosen, proof=judged, made=made)
-        if time.monotonic() - started > searching.seconds:
+        in_integers = any(isinstance(step, QuantizeActivations) for step in chosen.passes)
+        if not in_integers or time.monotonic() - started > searching.seconds:
             break
         closer_db = min(20 * math.log10(spent), _MOST_CLOSER_DB) + _CLOSER_DB
         least_db = closer_db + max(least_db, mixing.sqnr_db if math.isfinite(mixing.sqnr_db) else 0.0)
