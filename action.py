@@ -18,6 +18,7 @@ WITH_SUMMARY = {
     "binarize",
     "prune",
     "factorize",
+    "slim",
     "shrink",
     "run",
     "sweep",

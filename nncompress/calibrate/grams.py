@@ -15,6 +15,7 @@ from nncompress.feeds.feeds import Feeds
 from nncompress.model.blocks import nodes_behind
 from nncompress.model.cuts import Product, product_of
 from nncompress.model.inside import inner_values
+from nncompress.model.lineage import is_thinned
 from nncompress.model.model import INSIDE, Model
 from nncompress.model.network import Network
 from nncompress.model.states import named_states
@@ -86,7 +87,8 @@ class _Route:
         }  # fmt: skip
         self.stops = [self._stop(name, able) for name in sorted(names, key=self._places.__getitem__)]
         before = self.original.values()
-        there, random = {*before, *inner_values(original)}, self.now.random([self.main(name) for name in names])
+        there = {*before, *inner_values(original)} - {name for name in values if is_thinned(values[name])}
+        random = self.now.random([self.main(name) for name in names])
         self.crossed = {n for n in names if n in there and self.main(n) in before and self.main(n) not in random}
 
     def main(self, name: str) -> str:

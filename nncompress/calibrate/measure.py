@@ -39,7 +39,7 @@ class Compare:
     """Compute a block of the network as it is now, and compare one result with the original's. Pickles."""
 
     block: Block  # of the network as it is now; shows the result
-    alone: Block  # the node with the weights that it has now, on what it reads in the original; shows the result
+    alone: Block | None  # the node with the weights that it has now, on what it reads in the original; shows the result
     result: str
     axis: int  # of its channels
     live_original: frozenset[str]  # what is kept afterwards
@@ -89,9 +89,11 @@ class TwoNetworks:
             return errors.worst()
         if isinstance(request, Advance):
             return self._run(request.block, self._original, lambda index, results: self.go_on(request))
-        moved, alone = _Differences(self, request), _Differences(self, request)
+        moved = alone = _Differences(self, request)
         kinds = self._run(request.block, self._now, moved.add)
-        self._run(request.alone, self._original, alone.add)
+        if request.alone is not None:
+            alone = _Differences(self, request)
+            self._run(request.alone, self._original, alone.add)
         deviation = _deviation(moved, alone, self._signal(request.result))
         self._original.keep(request.live_original)
         self._now.keep(request.live_now)

@@ -23,6 +23,7 @@ from nncompress.calibrate.ranges import measured_ranges
 from nncompress.feeds.feeds import Feeds
 from nncompress.model.blocks import nodes_behind
 from nncompress.model.kind import Kind
+from nncompress.model.lineage import is_thinned
 from nncompress.model.linear import Linear
 from nncompress.model.model import INSIDE, Model
 from nncompress.model.multiplied import Data
@@ -129,6 +130,8 @@ class _Route:
                 self.excluded.append((linear, INSIDE))
             elif name not in before or name not in after:
                 self.excluded.append((linear, "its result is not one of the original's"))
+            elif is_thinned(linear.result):
+                self.excluded.append((linear, "it has fewer channels than the original's"))
             elif linear.channel_axis is None:
                 self.excluded.append((linear, "its result has no channels that are known"))
             else:
@@ -149,6 +152,7 @@ class _Route:
         shared = dict.fromkeys(self.original.variable(before), unknown)
         self.results = [str(linear.result.name) for linear in self.targets]
         self.reads = [list(self.now.apart(name, shared).inputs) for name in self.results]
+        self.thinned = {name for name, value in after.items() if is_thinned(value)}
 
 
 class _Walker:
@@ -178,9 +182,12 @@ class _Walker:
             if isinstance(kinds, str):
                 return f"calibration cannot stop there: {kinds}"
             there |= kinds
-        alone = now.apart(wanted[0], {name: there[name] for name in wanted})
+        alone = None
+        if not self._route.thinned.intersection(wanted):
+            plan = now.apart(wanted[0], {name: there[name] for name in wanted})
+            alone = child.written(now, "result", plan, wanted[:1])
         request = Compare(
-            child.written(now, "result", second, wanted[:1]), child.written(now, "result", alone, wanted[:1]),
+            child.written(now, "result", second, wanted[:1]), alone,
             wanted[0], linear.channel_axis, first.live, second.live, doing,
         )  # fmt: skip
         answer = child.answer(request)

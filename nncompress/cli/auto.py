@@ -90,11 +90,11 @@ def auto(
     from nncompress.passes.correct_biases import CorrectBiases
     from nncompress.passes.quantize_activations import QuantizeActivations
     from nncompress.passes.quantize_weights import QuantizeWeights
-    from nncompress.workflow.auto import choose_smallest
     from nncompress.workflow.both import choose_both
     from nncompress.workflow.fastest import choose_fastest
     from nncompress.workflow.kept_search import KeptSearch
     from nncompress.workflow.searching import Searching
+    from nncompress.workflow.smallest import choose_smallest
 
     seconds = _seconds(search.time)
     if proof.data is None:

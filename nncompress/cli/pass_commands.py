@@ -69,6 +69,15 @@ PASS_COMMANDS = (
         """,
     ),
     PassCommand(
+        "slim",
+        ("slim-channels",),
+        """Remove channels and neurons that the others can make up for: smaller and faster on every runtime.
+
+        Example: nncompress slim model.onnx -o small.onnx --energy 0.98 --calibration calib.npz --data eval.npz
+        Example: nncompress slim model.onnx -o small.onnx --share 0.25 --calibration calib.npz --data eval.npz
+        """,
+    ),
+    PassCommand(
         "shrink",
         ("store-lossless",),
         """Store constants smaller without changing a bit of what the model computes.

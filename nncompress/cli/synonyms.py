@@ -65,8 +65,8 @@ OPTIONS: Mapping[str, str] = {
 }  # fmt: skip
 
 COMMANDS: Mapping[str, str] = {
-    **dict.fromkeys(("optimize", "optimise", "simplify", "slim", "lossless"), "shrink, which keeps every bit"),
-    **dict.fromkeys(("compress", "reduce"), "quantize, prune, factorize or shrink, or run for several passes"),
+    **dict.fromkeys(("optimize", "optimise", "simplify", "lossless"), "shrink, which keeps every bit"),
+    **dict.fromkeys(("compress", "reduce"), "quantize, prune, factorize, slim or shrink, or run for several passes"),
     **dict.fromkeys(("validate", "evaluate", "eval", "accuracy"), "compare"),
     **dict.fromkeys(("info", "show", "summary", "stats", "view", "list", "ls"), "inspect"),
     **dict.fromkeys(("benchmark", "profile", "perf", "perf-test", "latency", "time"), "bench"),

@@ -12,7 +12,7 @@ from nncompress.model.model import Model
 from nncompress.model.weights import GIVEN_NAME
 
 _ORIGIN = "nncompress.origin"
-_FORM = "nncompress.form"
+_FORM, _THINNED = "nncompress.form", "nncompress.thinned"
 
 
 @dataclass
@@ -88,3 +88,13 @@ def note_duplicate(value: ir.Value, kept: ir.Value) -> None:
     """`kept`, which holds the same values, takes the place of `value`."""
     if _ORIGIN in value.meta:
         value.meta[_ORIGIN].same_as = str(kept.meta.get(GIVEN_NAME, kept.name))
+
+
+def note_thinned(value: ir.Value) -> None:
+    """It has fewer channels than in the original."""
+    value.meta[_THINNED] = True
+
+
+def is_thinned(value: ir.Value) -> bool:
+    """True if that was noted: there is nothing that it could be compared with."""
+    return _THINNED in value.meta

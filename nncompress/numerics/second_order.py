@@ -38,16 +38,16 @@ class Quadratic:
     r: np.ndarray
 
     @classmethod
-    def of(cls, matrix: np.ndarray, gram: Gram, *, crossed: float = CROSSED) -> Quadratic:
+    def of(cls, matrix: np.ndarray, gram: Gram, *, crossed: float = CROSSED, damping: float = DAMPING) -> Quadratic:
         """For the matrix W as it was, which is to compute from its inputs now what it computed then: that share of the
-        difference, `crossed`, that few samples can tell."""
+        difference, `crossed`, that few samples can tell. `damping`: of the mean of the diagonal."""
         count = max(gram.count, 1)
         inputs = gram.own.shape[1]
         keep = count / (count + SHRUNK * inputs)
         diagonal = np.arange(inputs)
         own, exact = gram.own[:, diagonal, diagonal] / count, matrix.astype(np.float64)
         level = own.mean(axis=1, keepdims=True)
-        more = (1 - keep) * own + DAMPING * np.where(level > 0, level, 1.0)
+        more = (1 - keep) * own + damping * np.where(level > 0, level, 1.0)
         h = gram.own * (keep / count)
         h[:, diagonal, diagonal] += more
         if gram.cross is None:

@@ -12,11 +12,12 @@ from nncompress.passes.prune_magnitude import PruneMagnitude
 from nncompress.passes.quantize_activations import QuantizeActivations
 from nncompress.passes.quantize_weights import QuantizeWeights
 from nncompress.passes.share_weights import ShareWeights
+from nncompress.passes.slim_channels import SlimChannels
 from nncompress.passes.store_lossless import StoreLossless
 
 ALL_PASSES: tuple[type[Pass], ...] = (
-    Factorize, MigrateScales, PruneMagnitude, QuantizeActivations, Binarize, QuantizeWeights, ShareWeights,
-    StoreLossless, CorrectBiases,
+    SlimChannels, Factorize, MigrateScales, PruneMagnitude, QuantizeActivations, Binarize, QuantizeWeights,
+    ShareWeights, StoreLossless, CorrectBiases,
 )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -26,6 +27,8 @@ class Context:
     adds_in_16_bits: bool = False  # this processor does so with products of 8-bit integers, and the sums saturate
     moves_biases: bool = False  # a pass that needs calibration data may do so
     encodes: bool = False  # a pass stores weights in fewer bits
+    remembered: dict[Any, Any] = field(default_factory=dict)
+    """what passes found out in other runs on the same samples behind the same passes, by pass"""
     spared: Callable[[Weight], str | None] = lambda weight: None  # why a pass makes no integers of it, where one may
 
 

@@ -16,9 +16,8 @@ from dataclasses import dataclass, replace
 
 from nncompress.errors import NoOutputError
 from nncompress.feeds.feeds import Feeds
-from nncompress.feeds.split import halves
 from nncompress.numerics.allocation import cheapest_within
-from nncompress.passes.base import Pass
+from nncompress.passes.base import Pass, Stage
 from nncompress.passes.quantize_activations import QuantizeActivations
 from nncompress.passes.quantize_weights import QuantizeWeights
 from nncompress.passes.rules import Rule
@@ -28,10 +27,9 @@ from nncompress.results.searched import Measured, Rate, Rated
 from nncompress.results.spent import UNLABELLED_ERROR, Losses, bounds_loss
 from nncompress.results.units import format_bytes, format_counted, format_share
 from nncompress.workflow.bracket import Bracket, gentler
-from nncompress.workflow.chosen import Chosen
 from nncompress.workflow.pipeline import Compressed
 from nncompress.workflow.rates import measured_rates
-from nncompress.workflow.searching import Searching, check_searchable, most_bytes
+from nncompress.workflow.searching import Searching
 from nncompress.workflow.trials import Trials
 
 _MOST_REFUSED, _MOST_JUDGED = 9, 3
@@ -74,26 +72,6 @@ class Found:
         return self.spent <= 1
 
 
-def choose_smallest(passes: Sequence[Pass], trials: Trials, limits: Limits, searching: Searching) -> Chosen:
-    """Passes with a rule for each weight. `passes`: one QuantizeWeights, and others that stay as they are.
-
-    Raises UsageError where nothing says what may be lost, or there are no data.
-    """
-    check_searchable(trials, limits)
-    proved = trials.proved
-    assert proved.feeds is not None, "checked"
-    searched, judged = halves(proved.feeds)
-    quiet = replace(proved.proof, seconds=0.0, exact=False)
-    search = Search(passes, replace(trials, proved=proved.on(searched, quiet)), limits, searching)
-    most = most_bytes(trials, limits)
-    best = search.smallest() if most is None or bounds_loss(limits) else search.of_size(most)
-    best = search.judged(best, replace(trials, proved=proved.on(judged, quiet)))
-    return Chosen(
-        search.passes_of(best.mix), search.reasons(best.mix), (search.note(best, searched, judged),),
-        proof=judged, made=search.built(best.mix),
-    )  # fmt: skip
-
-
 class Search:
     """What was tried."""
 
@@ -102,7 +80,9 @@ class Search:
         (self._step,) = (step for step in passes if isinstance(step, QuantizeWeights))
         self._passes, self._trials, self._limits, self._searching = passes, trials, limits, searching
         self._stops = searching.interrupts()
-        rated = searching.kept.rates(trials, self._step, lambda: measured_rates(trials, self._step))
+        rated = searching.kept.rates(
+            trials, bear_on_rates(passes), lambda: measured_rates(trials, self._step, bear_on_rates(passes)[:-1])
+        )
         self._rated = [_choices(each, passes) for each in rated]
         took = time.monotonic() - self._started
         self._first_error = _CAREFUL if took > _LONG * searching.seconds else _BOLD
@@ -142,9 +122,10 @@ class Search:
             return min(self._tried, key=lambda found: found.size_bytes)
         return min(fitting, key=lambda found: found.mix.expected)
 
-    def judged(self, best: Found, judging: Trials) -> Found:
-        """`best`, or the next larger that keeps the limits on the other data as well: of those that were tried, or then
-        of ones that are expected to lose less and less; where none does, the one that spends least of them."""
+    def judged(self, best: Found, judging: Trials) -> tuple[Found, float]:
+        """`best`, or the next larger that keeps the limits on the other data as well, and how much of them it spends
+        there: of those that were tried, or then of ones that are expected to lose less and less; where none does, the
+        one that spends least of them."""
         larger = [found for found in self._tried if found.holds and found.size_bytes > best.size_bytes]
         waiting = [best, *sorted(larger, key=lambda found: found.size_bytes)][:_MOST_JUDGED]
         judged: list[tuple[float, int, Found]] = []
@@ -154,10 +135,11 @@ class Search:
             spends = self._measured(found.mix, judging).losses.spent(self._limits)
             judged.append((spends, found.size_bytes, found))
             if spends <= 1 or not bounds_loss(self._limits):
-                return found
+                return found, spends
             if not waiting and len(judged) < _MOST_REFUSED and not (self._is_extreme(found.mix, -1) or self._is_over()):
                 waiting.append(self._try(self._within(found.mix.expected * gentler(spends))))
-        return min(judged, key=lambda each: each[:2])[2]
+        spends, _, found = min(judged, key=lambda each: each[:2])
+        return found, spends
 
     def _is_enough(self, bracket: Bracket) -> bool:
         """True where another mix would not be worth it."""
@@ -254,6 +236,12 @@ class Search:
             f"spends {format_share(best.spent)} of what it may lose there" if math.isfinite(best.spent) else "fails"
         )
         return f"{how} {where}: {spends}, {format_bytes(best.size_bytes)}"
+
+
+def bear_on_rates(passes: Sequence[Pass]) -> list[Pass]:
+    """Those of them with which each weight is measured, the one that stores weights last."""
+    graph = [step for step in passes if step.stage == Stage.GRAPH]
+    return [*graph, *(step for step in passes if isinstance(step, QuantizeWeights))]
 
 
 def _is_multiplied(rated: Rated, passes: Sequence[Pass]) -> bool:

@@ -6,14 +6,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-from nncompress.passes.base import Pass
+from nncompress.passes.base import Pass, Stage
 from nncompress.passes.quantize_activations import QuantizeActivations
-from nncompress.passes.quantize_weights import QuantizeWeights
 from nncompress.results.limits import Limits
-from nncompress.workflow.auto import choose_smallest
 from nncompress.workflow.chosen import Chosen
 from nncompress.workflow.fastest import choose_fastest
 from nncompress.workflow.searching import Searching
+from nncompress.workflow.smallest import choose_smallest
 from nncompress.workflow.trials import Trials
 
 _FOR_SPEED = 0.5**0.5  # of the error that is allowed: half of its square
@@ -27,7 +26,7 @@ def choose_both(passes: Sequence[Pass], trials: Trials, limits: Limits, searchin
     in_integers = any(isinstance(step, QuantizeActivations) for step in fastest.passes)
     steps = tuple(
         step for step in fastest.passes
-        if in_integers or isinstance(step, QuantizeWeights)  # after whose codes there is little to correct
+        if in_integers or step.stage != Stage.CORRECTIONS  # of codes by products, that leave little to correct
     )  # fmt: skip
     left = searching.seconds - (time.monotonic() - started)
     smallest = choose_smallest(steps, trials, limits, replace(searching, seconds=left))

@@ -114,7 +114,7 @@ def compress_file(
         if written:
             out.commit()
     return Report(
-        command, tuple(described(step) for step in passes), comparison, lines, verdict, here, proof.seed,
+        command, _said(passes, chosen), comparison, lines, verdict, here, proof.seed,
         tuple(watch.seconds), notes,
         steps=compressed.steps, worst_values=compressed.worst_values, written=written,
     )  # fmt: skip
@@ -138,6 +138,12 @@ def _made(original: Model, chosen: Chosen, trials: Trials, writing: Writing) -> 
     if writing.strip:
         strip(compressed.model)
     return compressed
+
+
+def _said(passes: Sequence[Pass], chosen: Chosen) -> tuple[str, ...]:
+    """The passes that were asked for, and those that the choice has added."""
+    names = {step.name for step in passes}
+    return tuple(described(step) for step in (*(s for s in chosen.passes if s.name not in names), *passes))
 
 
 def _requests(

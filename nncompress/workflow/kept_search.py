@@ -26,15 +26,18 @@ class KeptSearch:
         self._searched = Searched() if path is None or status_of(path) is None else _read(path)
         self._last: tuple[Trials, str] | None = None  # and their key
 
-    def rates(self, trials: Trials, step: Pass, measure: Callable[[], list[Rated]]) -> list[Rated]:
-        """What `measure` finds out of the weights, unless it is known."""
-        of_model = [file.sha256() for file in trials.proved.model.files]
-        key = digest_of_parts([of_model, *_of_compressing(trials), described(step), environment().nncompress])
+    def rates(self, trials: Trials, passes: Sequence[Pass], measure: Callable[[], list[Rated]]) -> list[Rated]:
+        """What `measure` finds out of the weights, unless it is known; `passes` bear on it."""
+        key = _key_of_rates(trials, passes)
         known = self._searched.rates.get(key)
         if known is None:
             known = self._searched.rates[key] = tuple(measure())
             self._write()
         return list(known)
+
+    def has_rates(self, trials: Trials, passes: Sequence[Pass]) -> bool:
+        """True if they are known."""
+        return _key_of_rates(trials, passes) in self._searched.rates
 
     def model(self, trials: Trials, passes: Sequence[Pass], measure: Callable[[], Measured]) -> Measured:
         """The same of a whole model."""
@@ -66,6 +69,12 @@ class KeptSearch:
     def _write(self) -> None:
         if self._path is not None:
             write_whole(self._path, searched_json(self._searched))
+
+
+def _key_of_rates(trials: Trials, passes: Sequence[Pass]) -> str:
+    of_model = [file.sha256() for file in trials.proved.model.files]
+    said = [described(step) for step in passes]
+    return digest_of_parts([of_model, *_of_compressing(trials), *said, environment().nncompress])
 
 
 def _of_compressing(trials: Trials) -> list[str | bool]:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 from nncompress.calibrate.cache import Cache
 from nncompress.calibrate.walk import CalibrationRun
@@ -36,6 +37,9 @@ from nncompress.workflow.chain_error import chain_errors
 from nncompress.workflow.ledger import GRAPH, OTHER_CONSTANTS, Ledger, output_error
 from nncompress.workflow.prepare import Prepared, Preparing, prepare, with_constants
 from nncompress.workflow.worst_values import worst_values
+
+Remembered = dict[tuple[int, tuple[Pass, ...]], dict[Any, Any]]
+"""By the opset and the passes before: see Context.remembered."""
 
 LEAST_DEBUGGING = 0.01  # share of the result from which on what exporters write for debugging is dropped
 
@@ -83,10 +87,10 @@ class Compressed:
 def compress_graph(
     model: Model, passes: Sequence[Pass], *, form: str = DEFAULT_FORM, target: Target = "portable", threads: int = 1,
     preparing: Preparing = Preparing(), samples: Feeds | None = None, cache: Cache | None = None,
-    keep_metadata: bool = False, draft: bool = False,
+    keep_metadata: bool = False, draft: bool = False, remembered: Remembered | None = None,
 ) -> Compressed:  # fmt: skip
     """Applies `passes` to a copy of `model` and stores what they made. Raises UsageError as `apply_passes` does, and
-    for a form that the model's opset does not have. `draft`: see Context.
+    for a form that the model's opset does not have. `draft`: see Context; `remembered`: of other such calls.
 
     Where no pass changes anything, the copy is the model as it was.
     """
@@ -94,7 +98,7 @@ def compress_graph(
     prepared = prepare(model, passes, form, preparing)
     storing = Storing(prepared.model.opset, form, target, keep_metadata=keep_metadata)
     context = Context(storing, threads=threads, draft=draft, adds_in_16_bits=adds_in_16_bits())
-    applied = apply_passes(prepared.model, passes, context, samples=samples, cache=cache)
+    applied = apply_passes(prepared.model, passes, context, samples=samples, cache=cache, remembered=remembered)
     if not applied.changed:
         frozen = with_constants(model, preparing) if preparing.freeze_inputs else Prepared(model)
         prepared, applied = replace(frozen, kept_opset=prepared.kept_opset), untouched(frozen.model, applied.outcomes)
@@ -104,8 +108,9 @@ def compress_graph(
 
 @one_blas_thread()
 def apply_passes(
-    model: Model, passes: Sequence[Pass], context: Context, *, samples: Feeds | None = None, cache: Cache | None = None
-) -> Applied:
+    model: Model, passes: Sequence[Pass], context: Context, *, samples: Feeds | None = None,
+    cache: Cache | None = None, remembered: Remembered | None = None,
+) -> Applied:  # fmt: skip
     """Applies `passes` to a copy of `model`. Raises UsageError for an order or options that cannot be meant.
 
     Where no pass changes anything, the copy is the model as it was, not even normalised. `samples`: for passes that
@@ -128,10 +133,12 @@ def apply_passes(
     outcomes: list[Outcome] = [*normalised.rewritten]
     steps: list[SizeStep] = []
     idle: list[tuple[str, str]] = []
-    for done, current in zip(["normalise", *(earlier.name for earlier in passes)], passes, strict=False):
+    for place, current in enumerate(passes):
         if len(passes) > 1:
+            done = passes[place - 1].name if place else "normalise"
             steps.append(SizeStep(done, constant_bytes(copy, context.storing)))
-        made = current.apply(copy, context)
+        behind = {} if remembered is None else remembered.setdefault((copy.opset, tuple(passes[:place])), {})
+        made = current.apply(copy, replace(context, remembered=behind))
         outcomes += made
         is_met = normalised.rewritten and current.stage == Stage.ENCODINGS  # by the codes that are there
         if (len(passes) > 1 or normalised.rewritten) and not (is_met or _changed(made)):

@@ -16,6 +16,7 @@ import onnx_ir as ir
 from nncompress.calibrate.cache import Cache
 from nncompress.calibrate.walk import CalibrationRun
 from nncompress.feeds.split import thirds
+from nncompress.forms.form import Storing
 from nncompress.forms.layouts import expected_cost
 from nncompress.model.cuts import MatrixView
 from nncompress.model.encoding import set_values
@@ -27,7 +28,8 @@ from nncompress.numerics.blas_threads import one_blas_thread
 from nncompress.numerics.held import Held, Store
 from nncompress.numerics.rate_distortion import Loss, Products, kinds_of, losses, probed
 from nncompress.numerics.threads import ahead
-from nncompress.passes.base import unfit
+from nncompress.passes.base import Pass, unfit
+from nncompress.passes.context import Context
 from nncompress.passes.parallel import enough_memory
 from nncompress.passes.quantize_weights import QuantizeWeights
 from nncompress.passes.statistics import Inputs
@@ -62,13 +64,18 @@ class _Looked:
 
 
 @one_blas_thread()
-def measured_rates(trials: Trials, step: QuantizeWeights) -> list[Rated]:
-    """Every weight that `step` may store in fewer bits, in the order of the graph."""
+def measured_rates(trials: Trials, step: QuantizeWeights, before: Sequence[Pass] = ()) -> list[Rated]:
+    """Every weight that `step` may store in fewer bits, in the order of the graph, behind the passes `before`."""
     assert trials.samples is not None, "it is calibrated"
     prepared = prepare(trials.proved.model, [step], trials.form, trials.preparing)
     model = prepared.model.clone()
     simplify(model)
     normalise(model)
+    if before:
+        run = CalibrationRun(model.clone(), trials.samples, trials.threads, trials.cache or Cache())
+        storing = Storing(model.opset, trials.form, trials.target)
+        for earlier in before:
+            earlier.apply(model, Context(storing, threads=trials.threads, calibration=run))
     first, others = thirds(trials.samples, _MOST_FEEDS)
     few = others.some(slice(0, None, -(-len(others) // _MOST_RUN)))
     making, judging, running = (

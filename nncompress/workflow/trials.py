@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from nncompress.calibrate.cache import Cache
@@ -17,7 +17,7 @@ from nncompress.passes.base import Pass, WeightPass
 from nncompress.results.record import Run
 from nncompress.runtime.child import kernels_in_child
 from nncompress.workflow.in_file import in_file
-from nncompress.workflow.pipeline import Compressed, compress_graph
+from nncompress.workflow.pipeline import Compressed, Remembered, compress_graph
 from nncompress.workflow.prepare import Preparing
 from nncompress.workflow.proof import Opened
 
@@ -36,13 +36,14 @@ class Trials:
     keep_metadata: bool = False
     strip: bool = False  # as results are written: compressed ones here keep their names
     draft: bool = False
+    remembered: Remembered = field(default_factory=dict)
 
     def compressed(self, passes: Sequence[Pass]) -> Compressed:
         """What `passes` make of it."""
         return compress_graph(
             self.proved.model, passes, form=self.form, target=self.target, threads=self.threads, samples=self.samples,
             cache=self.cache, preparing=self.preparing, keep_metadata=self.keep_metadata,
-            draft=self.draft,
+            draft=self.draft, remembered=self.remembered,
         )  # fmt: skip
 
     def file_bytes(self, model: Model) -> int:

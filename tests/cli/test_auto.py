@@ -52,7 +52,8 @@ def test_each_weight_says_what_the_next_smaller_choice_would_cost(made: Made) ->
 
 def test_the_recipe_makes_the_same_bytes(made: Made, tmp_path: Path) -> None:
     steps = tomllib.loads((made.folder / "s.toml").read_text())["steps"]
-    assert [rule["match"] for rule in steps[0]["rules"]] == ["fc1.weight", "fc2.weight", "fc3.weight"]
+    assert [step["pass"] for step in steps] == ["slim-channels", "quantize-weights"]
+    assert [rule["match"] for rule in steps[1]["rules"]] == ["fc1.weight", "fc2.weight", "fc3.weight"]
     assert nncompress("run", made.folder / "s.toml", MLP, "-o", tmp_path / "r.onnx", "-q").exit_code == 0
     assert (tmp_path / "r.onnx").read_bytes() == (made.folder / "s.onnx").read_bytes()
 
@@ -72,11 +73,11 @@ def test_another_budget_begins_where_the_last_one_ended(made: Made, tmp_path: Pa
     assert nncompress("auto", MLP, "-o", tmp_path / "s.onnx", *GIVEN, *limits).exit_code == 0
     assert (tmp_path / "s.onnx").stat().st_size < (made.folder / "s.onnx").stat().st_size
     before, after = (json.loads(path.read_text())["search"] for path in (made.folder / "s.search", kept))
-    assert after["rates"] == before["rates"]
+    assert before["rates"].items() <= after["rates"].items()
+    assert len(after["rates"]) <= len(before["rates"]) + 1  # of a stronger way to remove channels
     (targets,) = before["targets"].values()
     (more,) = after["targets"].values()
     assert more[: len(targets)] == targets
-    assert 1 <= len(more) - len(targets) <= 2  # models that were built
 
 
 def test_an_impossible_budget_fails_with_the_nearest_that_there_is(made: Made, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ WORK = {
     "binarize": [],
     "prune": ["--sparsity", 0.8],
     "factorize": ["--rank", 4],
+    "slim": ["--share", 0.5, "--multiple", 4],
     "shrink": [],
     "run": ["-p", "prune-magnitude:sparsity=0.8", "-p", "quantize-weights"],
 }

@@ -27,7 +27,7 @@ GOOD_STEPS = [
     ("factorize:rank=4", Factorize(rank=4)),
 ]
 BAD_STEPS = [
-    ("", "unknown pass ''; there are: factorize, "),
+    ("", "unknown pass ''; there are: slim-channels, "),
     ("prun-magnitude", "unknown pass 'prun-magnitude' (did you mean 'prune-magnitude'?)"),
     ("Factorize", "unknown pass 'Factorize' (did you mean 'factorize'?)"),
     ("quantize-weights:dtyp=int8", "quantize-weights: unknown option 'dtyp' (did you mean 'dtype'?)"),

@@ -18,7 +18,11 @@ from tests.models import noise, proto_of, run, saved, session
 from tests.support import COMPRESSING, nncompress as command
 
 each_ir = pytest.mark.parametrize("ir_version", [3, 8])
-STEPS = {"run": ["-p", "quantize-weights"], "factorize": ["--rank", 8], "prune": ["--even-if-larger"]}
+STEPS = {
+    "run": ["-p", "quantize-weights"],
+    "factorize": ["--rank", 8],
+    "prune": ["--even-if-larger"],
+}
 NAMES = ["x", "w", "bias"]
 
 
@@ -147,7 +151,7 @@ def test_inputs_of_graphs_inside_nodes_stay(tmp_path: Path) -> None:
     assert [value.name for value in inner.inputs] == ["i", "on", "a0"]
 
 
-@pytest.mark.parametrize("name", COMPRESSING)
+@pytest.mark.parametrize("name", [name for name in COMPRESSING if name != "slim"])  # one product has no channels within
 def test_every_command_that_writes_a_model_has_the_option(name: str, tmp_path: Path) -> None:
     path, out = saved(overridable(8), tmp_path / "m.onnx"), tmp_path / "out.onnx"
     steps = STEPS.get(name, [])

@@ -1,0 +1,113 @@
+"""Which channels matrices can do without, and what the others become, so that what is computed moves least.
+
+    |W x - Z x^|^2 = tr(Z H Z^T) - 2 tr(Z R^T) + const      H, R as in second_order.py
+
+Where the columns B of a matrix become zero, and all others make up for it, the sum grows by
+
+    tr(W_B [H^-1]_BB^-1 W_B^T)      W -= W_B [H^-1]_BB^-1 [H^-1]_B:      H^-1 -= [H^-1]_:B [H^-1]_BB^-1 [H^-1]_B:
+
+(the surgeon of Hassibi and Stork, 1992, with blocks for single weights; Kurtic et al., 2022, "The optimal BERT
+surgeon"). Channels go one by one, always the one that costs least by then. Where several matrices read them, shares of
+what each computes are added up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from nncompress.numerics.inverse import inverse
+from nncompress.numerics.second_order import Quadratic
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A matrix [groups, outputs, inputs] as it was, its quadratic, and `columns` [channels, k]: the inputs of each,
+    all of one group, numbered through."""
+
+    exact: np.ndarray
+    quadratic: Quadratic
+    columns: np.ndarray
+
+
+@dataclass(frozen=True)
+class Eliminated:
+    """Channels that stay, in order; the matrices; and the largest share of what one computes that is lost."""
+
+    kept: np.ndarray
+    matrices: list[np.ndarray]
+    lost: float
+
+
+def eliminated(readers: Sequence[Reader], least: int, multiple: int, most_lost: float) -> Eliminated:
+    """As few channels as leave no reader without more than that share of the sum of squares of what it computes, at
+    least `least`, and a multiple of `multiple` unless all stay."""
+    states = [_State(reader) for reader in readers]
+    channels = len(readers[0].columns)
+    stays = np.ones(channels, bool)
+    best = Eliminated(np.arange(channels), [reader.exact for reader in readers], 0.0)
+    while np.count_nonzero(stays) > least:
+        costs = sum(state.costs(stays) for state in states)
+        gone = int(np.argmin(np.where(stays, costs, np.inf)))
+        stays[gone] = False
+        for state in states:
+            state.remove(gone)
+        lost = max(state.lost for state in states)
+        if lost > most_lost:
+            break
+        left = int(np.count_nonzero(stays))
+        if left % multiple == 0 and left >= least:
+            best = Eliminated(np.flatnonzero(stays), [state.matrix() for state in states], lost)
+    return best
+
+
+class _State:
+    """One reader with some channels gone. float32: what is chosen by small differences is as good as its rival."""
+
+    def __init__(self, reader: Reader) -> None:
+        h, r = reader.quadratic.h, reader.quadratic.r
+        self._scale = np.sqrt(np.einsum("gjj->gj", h))
+        scaled = h.astype(np.float32)
+        scaled /= self._scale[:, :, None].astype(np.float32)
+        scaled /= self._scale[:, None].astype(np.float32)
+        self._inverse = inverse(scaled)
+        self._values = ((r / self._scale[:, None]).astype(np.float32)) @ self._inverse
+        inputs = h.shape[1]
+        self._group, self._columns = reader.columns[:, 0] // inputs, reader.columns % inputs
+        power = float(((reader.exact @ h) * reader.exact).sum())
+        self._power = power if power > 0 else 1.0
+        self.lost = 0.0
+
+    def costs(self, stays: np.ndarray) -> np.ndarray:
+        """What removing each channel would add to the share that is lost; those that are gone cost nothing."""
+        costs = np.zeros(len(stays))
+        for group in np.unique(self._group):
+            own = np.flatnonzero(stays & (self._group == group))
+            columns = self._columns[own]
+            within = self._inverse[group][columns[:, :, None], columns[:, None, :]]
+            costs[own] = _cost(self._values[group][:, columns].transpose(1, 2, 0), within)
+        return costs / self._power
+
+    def remove(self, channel: int) -> None:
+        """Its columns become zero, and the others make up for it."""
+        group, columns = self._group[channel], self._columns[channel]
+        h, values = self._inverse[group], self._values[group]
+        own, within = values[:, columns], h[np.ix_(columns, columns)]
+        self.lost += float(_cost(own.T, within)) / self._power
+        rows = np.linalg.solve(within, h[columns])
+        values -= own @ rows
+        h -= h[:, columns] @ rows
+        values[:, columns] = h[:, columns] = h[columns] = 0
+
+    def matrix(self) -> np.ndarray:
+        """As it is, float64."""
+        out: np.ndarray = self._values / self._scale[:, None]
+        return out
+
+
+def _cost(values: np.ndarray, within: np.ndarray) -> np.ndarray:
+    """Of columns [..., k, outputs] to be zero, where [H^-1]_BB is `within`."""
+    cost: np.ndarray = (np.linalg.solve(within, values) * values).sum(axis=(-2, -1), dtype=np.float64)
+    return cost

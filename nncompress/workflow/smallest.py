@@ -1,0 +1,78 @@
+"""Chooses how each weight is stored, and which channels go: the smallest model that loses no more than it may.
+
+Where many channels can go, a search among mixes (see auto.py) is made behind the strongest way to remove some, then
+behind gentler ones as long as results become smaller; else behind none.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from nncompress.feeds.split import halves
+from nncompress.passes.base import Pass
+from nncompress.results.limits import Limits
+from nncompress.results.spent import bounds_loss
+from nncompress.workflow.auto import Found, Search, bear_on_rates
+from nncompress.workflow.chosen import Chosen
+from nncompress.workflow.searching import Searching, check_searchable, most_bytes
+from nncompress.workflow.slimming import is_slim, slimmer_choices
+from nncompress.workflow.trials import Trials
+
+
+@dataclass(frozen=True)
+class _Best:
+    """Of one search: what it found, and how much of the limits that spends on the other half of the data."""
+
+    search: Search
+    found: Found
+    spends: float
+
+    @property
+    def rank(self) -> tuple[float, int]:
+        """Least for the smallest of those that hold; where none does, for the one that spends least."""
+        return max(self.spends, 1.0), self.found.size_bytes
+
+
+def choose_smallest(passes: Sequence[Pass], trials: Trials, limits: Limits, searching: Searching) -> Chosen:
+    """Passes with a rule for each weight. `passes`: one QuantizeWeights, and others that stay as they are.
+
+    Raises UsageError where nothing says what may be lost, or there are no data.
+    """
+    check_searchable(trials, limits)
+    started, proved, stops = time.monotonic(), trials.proved, searching.interrupts()
+    assert proved.feeds is not None, "checked"
+    searched, judged = halves(proved.feeds)
+    quiet = replace(proved.proof, seconds=0.0, exact=False)
+    parts = [replace(trials, proved=proved.on(part, quiet)) for part in (searched, judged)]
+    searching = replace(searching, interrupts=lambda: stops)
+    slims = bounds_loss(limits) and most_bytes(trials, limits) is None and not is_slim(passes)
+    choices = slimmer_choices(passes, trials, parts, limits, searching) if slims else []
+    best: _Best | None = None
+    longest, is_past = 0.0, False  # the point from which gentler ones are no smaller
+    for steps in (*choices, passes):
+        begun = time.monotonic()
+        left = searching.seconds - (begun - started)
+        if best is not None and (stops() or left < longest):
+            break
+        if is_past and not searching.kept.has_rates(trials, bear_on_rates(steps)):
+            continue
+        made = _searched(steps, parts, limits, replace(searching, seconds=left))
+        longest = max(longest, time.monotonic() - begun)
+        is_past = best is not None and best.spends <= 1 and made.rank >= best.rank
+        best = made if best is None or made.rank < best.rank else best
+    assert best is not None, "there is a choice"
+    search, mix = best.search, best.found.mix
+    return Chosen(
+        search.passes_of(mix), search.reasons(mix), (search.note(best.found, searched, judged),),
+        proof=judged, made=search.built(mix),
+    )  # fmt: skip
+
+
+def _searched(passes: Sequence[Pass], parts: Sequence[Trials], limits: Limits, searching: Searching) -> _Best:
+    """One search, whose result has to prove itself on the second part."""
+    search = Search(passes, parts[0], limits, searching)
+    most = most_bytes(parts[0], limits)
+    best = search.smallest() if most is None or bounds_loss(limits) else search.of_size(most)
+    return _Best(search, *search.judged(best, parts[1]))

@@ -1,0 +1,177 @@
+"""slim-channels: half of the channels repeat the other half, and go without moving outputs, whatever lies between."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from nncompress.model.channel_search import find_channel_groups
+from nncompress.passes.base import Pass
+from nncompress.passes.correct_biases import CorrectBiases
+from nncompress.passes.quantize_activations import QuantizeActivations
+from nncompress.passes.quantize_weights import QuantizeWeights
+from nncompress.passes.slim_channels import SlimChannels
+from nncompress.results.record import Rewritten, Skipped
+from nncompress.runtime import child
+from nncompress.workflow.pipeline import Compressed, compress_graph
+from tests.calibrate.samples import samples_of
+from tests.models import as_model, constants_of, noise, proto_from, proto_of, run
+
+HALF = SlimChannels(share=0.5, multiple=1)
+IMAGE, ROWS = "float[N,4,8,8] x", "float[N,16] x"
+FLAT = "f = Flatten(c) y = Gemm<transB=1>(f, v)"
+
+
+@pytest.fixture(autouse=True)
+def _here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(child, "_in_process", True)
+
+
+def twice(*shape: int, seed: int = 0, axis: int = 0) -> np.ndarray:
+    """Half as many different slices along the axis, each of them twice."""
+    half = list(shape)
+    half[axis] //= 2
+    array = noise(*half, seed=seed) / 3
+    return np.concatenate([array, array], axis=axis)
+
+
+def conv(outputs: int, inputs: int, k: int, seed: int) -> np.ndarray:
+    return twice(outputs, inputs, k, k, seed=seed)
+
+
+V = noise(5, 12, 3, 3, seed=9) / 5
+CASES: dict[str, tuple[str, dict[str, np.ndarray]]] = {
+    "Gemm": (
+        f"g ({ROWS}) => (float[N,5] y) {{ a = Gemm<transB=1>(x, w, b) r = Relu(a) y = Gemm(r, v) }}",
+        {"w": twice(12, 16), "b": twice(12, seed=1), "v": noise(12, 5, seed=2)},
+    ),
+    "MatMul": (
+        f"g ({ROWS}) => (float[N,5] y) {{ m = MatMul(x, w) a = Add(b, m) s = Sigmoid(a) t = Mul(a, s) "
+        "y = MatMul(t, v) }",
+        {"w": twice(16, 12, axis=1), "b": twice(12, seed=1), "v": noise(12, 5, seed=2)},
+    ),
+    "convolutions": (
+        f"g ({IMAGE}) => (float[N,5,2,2] y) {{ a = Conv<pads=[1,1,1,1]>(x, w, b) r = LeakyRelu(a) "
+        "m = MaxPool<kernel_shape=[2,2], strides=[2,2]>(r) y = Conv(m, v) }",
+        {"w": conv(12, 4, 3, 1), "b": twice(12, seed=2), "v": V},
+    ),
+    "normalised, on its own, and squeezed and excited": (
+        f"g ({IMAGE}) => (float[N,5,4,4] y) {{ a = Conv(x, w) n = BatchNormalization(a, s, b, m, q) h = HardSwish(n) "
+        "d = Conv<group=12, pads=[1,1,1,1]>(h, e, b) p = GlobalAveragePool(d) f = Conv(p, k) r = Relu(f) "
+        "u = Conv(r, l) g = HardSigmoid(u) t = Mul(d, g) y = Conv(t, v) }",
+        {
+            "w": conv(12, 4, 3, 1), "s": twice(12, seed=2), "b": twice(12, seed=3), "m": twice(12, seed=4),
+            "q": twice(12, seed=5) ** 2, "e": conv(12, 1, 3, 6), "k": twice(4, 12, 1, 1, seed=7),
+            "l": conv(12, 4, 1, 8), "v": V,
+        },
+    ),
+    "residual": (
+        f"g ({IMAGE}) => (float[N,5,6,6] y) {{ a = Conv<pads=[1,1,1,1]>(x, w) r = Relu(a) "
+        "c = Conv<pads=[1,1,1,1]>(r, u) s = Add(a, c) t = Tanh(s) y = Conv(t, v) }",
+        {"w": conv(12, 4, 3, 1), "u": conv(12, 12, 3, 2) / 3, "v": V},
+    ),
+    "flattened": (
+        f"g ({IMAGE}) => (float[N,5] y) {{ a = Conv(x, w) c = Relu(a) {FLAT} }}",
+        {"w": conv(12, 4, 5, 1), "v": noise(5, 192, seed=2)},
+    ),
+    "reshaped": (
+        f"g ({IMAGE}) => (float[N,5] y) {{ a = Conv(x, w) c = Relu(a) f = Reshape(c, z) y = Gemm<transB=1>(f, v) }}",
+        {"w": conv(12, 4, 5, 1), "v": noise(5, 192, seed=2), "z": np.array([-1, 192])},
+    ),
+    "averaged": (
+        f"g ({IMAGE}) => (float[N,5] y) {{ a = Conv(x, w) c = Relu(a) f = ReduceMean<axes=[2,3], keepdims=0>(c) "
+        "y = MatMul(f, v) }",
+        {"w": conv(12, 4, 5, 1), "v": noise(12, 5, seed=2)},
+    ),
+    "channels last": (
+        f"g ({IMAGE}) => (float[N,8,8,5] y) {{ a = Conv<pads=[1,1,1,1]>(x, w) t = Transpose<perm=[0,2,3,1]>(a) "
+        "c = Relu(t) y = MatMul(c, v) }",
+        {"w": conv(12, 4, 3, 1), "v": noise(12, 5, seed=2)},
+    ),
+}  # fmt: skip
+
+
+def feeds_of(body: str, count: int = 6, first: int = 0) -> list[dict[str, np.ndarray]]:
+    shape = (64, 4, 8, 8) if IMAGE in body else (64, 16)
+    return [{"x": noise(*shape, seed=100 + first + seed)} for seed in range(count)]
+
+
+def slimmed(proto: onnx.ModelProto, body: str, folder: Path, *passes: Pass) -> Compressed:
+    model = as_model(proto)
+    return compress_graph(model, passes or [HALF], samples=samples_of(folder / "samples", model, feeds_of(body)))
+
+
+def error(proto: onnx.ModelProto, made: Compressed, body: str) -> float:
+    """Relative, on samples that nothing was fitted to."""
+    (feed,) = feeds_of(body, 1, first=50)
+    before, after = run(proto, **feed)[0], run(made.model, **feed)[0]
+    assert before.shape == after.shape
+    return float(np.linalg.norm(before - after) / np.linalg.norm(before))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_is_there_twice_goes(case: str, tmp_path: Path) -> None:
+    body, constants = CASES[case]
+    proto = proto_of(body, **constants)
+    made = slimmed(proto, body, tmp_path)
+    result = proto_from(made.model)
+    onnx.checker.check_model(result, full_check=True)
+    after = constants_of(result)
+    left = {len(after[name]) for name in ("b", "e", "u", "l") if name in after}
+    assert left <= {6}
+    assert after["v"].size == constants["v"].size / 2
+    many = case in ("flattened", "reshaped")  # inputs, whose products are drawn to their diagonal with few samples
+    assert error(proto, made, body) < (0.06 if many else 0.02)
+    assert all(isinstance(outcome, Rewritten) for outcome in made.outcomes if outcome.subject in ("w", "v"))
+
+
+@pytest.mark.parametrize("case", ["Gemm", "convolutions", "residual", "flattened"])
+def test_what_stays_is_quantized_and_its_biases_corrected_as_ever(case: str, tmp_path: Path) -> None:
+    body, constants = CASES[case]
+    proto = proto_of(body, **constants)
+    passes = (HALF, QuantizeActivations(min_size=1), QuantizeWeights(min_size=1, method="gptq"), CorrectBiases())
+    made = slimmed(proto, body, tmp_path, *passes)
+    assert error(proto, made, body) < 0.06
+    assert {o.by for o in made.outcomes if isinstance(o, Rewritten)} >= {step.name for step in passes[:3]}
+
+
+def test_a_share_goes_also_where_there_are_no_samples() -> None:
+    body, constants = CASES["Gemm"]
+    proto = proto_of(body, **(constants | {"w": constants["w"] * np.linspace(0.01, 1, 12, dtype=np.float32)[:, None]}))
+    made = compress_graph(as_model(proto), [SlimChannels(share=0.25, multiple=1)])
+    after = constants_of(proto_from(made.model))
+    assert after["w"].shape == (9, 16)
+    assert np.abs(after["w"]).max(axis=1).min() > 0.1  # the smallest are gone
+    assert error(proto, made, body) < 0.5
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "s = Softmax(a) y = Gemm(s, v)",  # sums over channels
+        "r = Relu(a) z = Identity(a) y = Gemm(r, v)",  # with z handed out, see below
+        "s = Slice(a, i, j, k) y = Gemm(s, v)",
+        "t = Concat<axis=1>(a, a) y = MatMul(t, v)",
+        "q = Gemm(a, v) r = LayerNormalization(a, b) y = Add(q, r)",
+        "y = Gemm(a, v, a)",
+        "y = Gemm<transA=1>(a, v)",
+    ],
+)  # fmt: skip
+def test_channels_that_something_else_reads_stay(rest: str) -> None:
+    outputs = "float y, float z" if " z " in rest else "float y"
+    body = f"g ({ROWS}) => ({outputs}) {{ a = Gemm<transB=1>(x, w, b) {rest} }}"
+    index = {"i": np.array([0]), "j": np.array([6]), "k": np.array([1])}
+    model = as_model(proto_of(body, w=twice(12, 16), b=twice(12), v=noise(12, 5), **index))
+    assert find_channel_groups(model) == []
+
+
+def test_groups_of_which_a_weight_is_excluded_stay(tmp_path: Path) -> None:
+    body, constants = CASES["Gemm"]
+    made = slimmed(proto_of(body, **constants), body, tmp_path, SlimChannels(energy=0.999, exclude=("v",)))
+    assert not made.changed
+    reasons = {o.subject: o.reason for o in made.outcomes if isinstance(o, Skipped)}
+    assert reasons["v"] == "excluded"
+    assert "cannot do with fewer" in reasons["w"]
