@@ -85,10 +85,13 @@ class SlimChannels(WeightPass):
         said: dict[int, list[tuple[str, int, _Fit | str]]] = {id(weight.value): [] for weight in weights}
         kept: dict[int, np.ndarray] = {}
         names = Names(model)
-        for group, fit in self._fits(model, groups, by_value, context):
+        linears = {id(linear.node): linear for linear in find_linears(model)} if groups else {}
+        biases = [[linears[id(holder.node)].bias for holder in group.readers] for group in groups]
+        for place, fit in self._fits(model, groups, biases, by_value, context):
+            group = groups[place]
             if isinstance(fit, _Fit) and len(fit.kept) < group.channels:
                 kept[id(group.makers[0].value)] = fit.kept
-                fit.set(model, [by_value[id(holder.value)] for holder in group.readers], names)
+                fit.set(model, [by_value[id(holder.value)] for holder in group.readers], biases[place], names)
             for which, holders in (("outputs", group.makers), ("channels", group.others), ("inputs", group.readers)):
                 for holder in (holder for holder in holders if id(holder.value) in said):
                     said[id(holder.value)].append((which, group.channels, fit))
@@ -112,47 +115,25 @@ class SlimChannels(WeightPass):
         return Rewritten(weight.name, self.name, f"{stay} stay{of_it}")
 
     def _fits(
-        self, model: Model, groups: Sequence[ChannelGroup], weights: Mapping[int, Weight], context: Context
-    ) -> Iterator[tuple[ChannelGroup, _Fit | str]]:
-        """For each group which channels stay, or why all do. What is set by then is what the next one is fitted to."""
-        if not groups:
-            return
+        self, model: Model, groups: Sequence[ChannelGroup], biases: Sequence[Sequence[Bias | str]],
+        weights: Mapping[int, Weight], context: Context,
+    ) -> Iterator[tuple[int, _Fit | str]]:  # fmt: skip
+        """For each group, by number, which channels stay, or why all do. What is set by then is what the next one is
+        fitted to."""
         known = context.remembered.get(self)
         if known is not None:
-            yield from zip((groups[place] for place, _ in known), (fit for _, fit in known), strict=True)
+            yield from known
             return
         found: list[tuple[int, _Fit | str]] = []
-        for place, fit in self._measured(model, groups, weights, context):
-            found.append((place, fit))
-            yield groups[place], fit
+        for place, inputs in _inputs(model, groups, weights, context):
+            group = groups[place]
+            views = [
+                _View.of(weights[id(holder.value)], holder, group.channels, each, bias)
+                for holder, each, bias in zip(group.readers, inputs, biases[place], strict=True)
+            ]
+            found.append((place, self._fitted(group, views, context.store)))
+            yield found[-1]
         context.remembered[self] = found
-
-    def _measured(
-        self, model: Model, groups: Sequence[ChannelGroup], weights: Mapping[int, Weight], context: Context
-    ) -> Iterator[tuple[int, _Fit | str]]:
-        """Each as soon as the inputs of all its readers are known, by number."""
-        linears = {id(linear.node): linear for linear in find_linears(model)}
-        owners = {id(holder.value): place for place, group in enumerate(groups) for holder in group.readers}
-        known: dict[int, Inputs | str] = {}
-        readers = [weights[key] for key in owners]
-        if context.calibration is None or context.calibration.made_up:
-            batches = iter([_by_weights(groups, readers)])
-        else:
-            batches = context.calibration.grams(model, readers)
-        for batch in batches:
-            known |= {id(weight.value): inputs for weight, inputs in batch}
-            for place in dict.fromkeys(owners[id(weight.value)] for weight, _ in batch):
-                group = groups[place]
-                if not all(id(holder.value) in known for holder in group.readers):
-                    continue
-                views = [
-                    _View.of(
-                        weights[id(holder.value)], holder, group.channels, known.pop(id(holder.value)),
-                        linears[id(holder.node)].bias,
-                    )
-                    for holder in group.readers
-                ]  # fmt: skip
-                yield place, self._fitted(group, views, context.store)
 
     def _fitted(self, group: ChannelGroup, views: Sequence[_View | str], store: Store) -> _Fit | str:
         """What stays, and what readers become to make up for the rest."""
@@ -183,12 +164,10 @@ class _Fit:
     lost: float
     changes: tuple[_Change, ...]
 
-    def set(self, model: Model, readers: Sequence[Weight], names: Names) -> None:
+    def set(self, model: Model, readers: Sequence[Weight], biases: Sequence[Bias | str], names: Names) -> None:
         """In the model, whose channels are still all there."""
-        linears = {id(linear.node): linear for linear in find_linears(model)} if readers else {}
-        for weight, change in zip(readers, self.changes, strict=True):
+        for weight, change, bias in zip(readers, self.changes, biases, strict=True):
             set_values(weight, lazy(change.values.load, weight.dtype, weight.shape, weight.name))
-            bias = linears[id(weight.main_use.node)].bias
             if isinstance(bias, Bias) and change.by.any() and np.isfinite(bias.moved(change.by)).all():
                 move_bias(model, bias, change.by, names)
 
@@ -236,10 +215,25 @@ def _centred(gram: Gram) -> Gram:
     return replace(gram, own=own, cross=cross)
 
 
-def _by_weights(groups: Sequence[ChannelGroup], readers: Sequence[Weight]) -> list[tuple[Weight, Inputs | str]]:
-    """As if channels had nothing to do with each other, and were as large as the weights that make them."""
-    of_readers = {id(holder.value): (group, holder) for group in groups for holder in group.readers}
-    return [(weight, _like_weights(weight, *of_readers[id(weight.value)])) for weight in readers]
+def _inputs(
+    model: Model, groups: Sequence[ChannelGroup], weights: Mapping[int, Weight], context: Context
+) -> Iterator[tuple[int, list[Inputs | str]]]:
+    """Of each group, by number, the inputs of its readers as soon as all of them are known. Without samples it is as if
+    channels had nothing to do with each other, and were as large as the weights that make them."""
+    owners = {id(holder.value): (place, holder) for place, group in enumerate(groups) for holder in group.readers}
+    readers = [weights[key] for key in owners]
+    batches: Iterator[list[tuple[Weight, Inputs | str]]]
+    if context.calibration is not None and not context.calibration.made_up and readers:
+        batches = context.calibration.grams(model, readers)
+    else:
+        found = ((weight, *owners[id(weight.value)]) for weight in readers)
+        batches = ([(weight, _like_weights(weight, groups[place], holder))] for weight, place, holder in found)
+    known: dict[int, Inputs | str] = {}
+    for batch in batches:
+        known |= {id(weight.value): inputs for weight, inputs in batch}
+        for place in dict.fromkeys(owners[id(weight.value)][0] for weight, _ in batch):
+            if all(id(holder.value) in known for holder in groups[place].readers):
+                yield place, [known.pop(id(holder.value)) for holder in groups[place].readers]
 
 
 def _like_weights(weight: Weight, group: ChannelGroup, holder: Holder) -> Inputs | str:

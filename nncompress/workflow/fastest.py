@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from nncompress.feeds.split import halves
 from nncompress.passes.base import Pass
 from nncompress.passes.quantize_activations import QuantizeActivations
+from nncompress.passes.slim_channels import SlimChannels
 from nncompress.progress import at
 from nncompress.results.limits import Limits
 from nncompress.results.spent import Losses
@@ -24,7 +25,7 @@ from nncompress.workflow.chosen import Chosen
 from nncompress.workflow.mixed import Mixing
 from nncompress.workflow.pipeline import Compressed
 from nncompress.workflow.searching import Searching, check_searchable
-from nncompress.workflow.slimming import can_slim, slimmest
+from nncompress.workflow.slimming import first_that_holds, ways_to_slim
 from nncompress.workflow.trials import Trials
 
 _LEAST_DB, _CLOSER_DB, _MOST_CLOSER_DB = 10.0, 0.5, 12.0  # of the first choice; then a bit more than was too little
@@ -41,20 +42,23 @@ def choose_fastest(
     check_searchable(trials, limits)
     started, judging = time.monotonic(), _Judging.of(trials, limits, most)
     chosen = _mixed(passes, trials, limits, searching.seconds, judging)
-    if not can_slim(trials):
+    left = searching.seconds - (time.monotonic() - started)
+    ways = ways_to_slim(trials, judging.parts, limits, replace(searching, seconds=left))
+    if not ways:
         return chosen
     left = searching.seconds - (time.monotonic() - started)
-    return _slimmed(chosen, _plain(passes), judging, left)
+    return _slimmed(chosen, _plain(passes), ways, judging, left)
 
 
 @dataclass
 class _Judging:
-    """Models that were made, and what they spend on both halves of the data."""
+    """Makes models, and says what they spend on both halves of the data."""
 
     trials: Trials
     parts: list[Trials]
     limits: Limits
     most: float
+    longest: float = 0.0  # that one has taken
 
     @classmethod
     def of(cls, trials: Trials, limits: Limits, most: float) -> _Judging:
@@ -65,14 +69,17 @@ class _Judging:
         parts = [replace(trials, proved=proved.on(part, quiet)) for part in halves(proved.feeds)]
         return cls(trials, parts, limits, most)
 
-    def spends(self, made: Compressed) -> float:
-        """The share of what may be spent; where the first half is too much, that of the first half."""
-        spent = 0.0
+    def made(self, passes: Sequence[Pass]) -> tuple[Compressed, float]:
+        """What they make, and the share of what may be spent that it does; where the first half is too much, that of
+        the first half."""
+        started, spent = time.monotonic(), 0.0
+        made = self.trials.compressed(passes)
         for part in self.parts:
             spent = max(spent, Losses.of(part.run(made.model)).spent(self.limits) / self.most)
             if spent > 1:
                 break
-        return spent
+        self.longest = max(self.longest, time.monotonic() - started)
+        return made, spent
 
     def ratio(self, made: Compressed) -> float:
         """Of its latency, new / old."""
@@ -95,8 +102,7 @@ def _mixed(passes: Sequence[Pass], trials: Trials, limits: Limits, seconds: floa
     least_db = limits.min_sqnr or _LEAST_DB
     for _ in range(_MOST_CHOICES):
         chosen = mixing.within(replace(limits, min_sqnr=least_db))
-        made = trials.compressed(chosen.passes)
-        spent = judging.spends(made)
+        made, spent = judging.made(chosen.passes)
         if spent <= 1:
             return replace(chosen, proof=proof, made=made)
         in_integers = any(isinstance(step, QuantizeActivations) for step in chosen.passes)
@@ -110,30 +116,30 @@ def _mixed(passes: Sequence[Pass], trials: Trials, limits: Limits, seconds: floa
     )  # fmt: skip
 
 
-def _slimmed(chosen: Chosen, plain: Sequence[Pass], judging: _Judging, seconds: float) -> Chosen:
+def _slimmed(
+    chosen: Chosen, plain: Sequence[Pass], ways: Sequence[SlimChannels], judging: _Judging, seconds: float
+) -> Chosen:
     """The same with fewer channels, or what is faster yet without integers; as it is where nothing is."""
     started, best = time.monotonic(), chosen
-    made = chosen.made or judging.trials.compressed(chosen.passes)
-    least = judging.ratio(made)
+    least = judging.ratio(chosen.made or judging.trials.compressed(chosen.passes))
     for steps in dict.fromkeys((tuple(chosen.passes), tuple(plain))):
-        kept: dict[tuple[Pass, ...], Compressed] = {}  # the last that holds
+        held: list[tuple[SlimChannels, Compressed]] = []
 
-        def spends(passes: Sequence[Pass], kept: dict[tuple[Pass, ...], Compressed] = kept) -> float:
-            made = judging.trials.compressed(passes)
-            spent = judging.spends(made)
+        def holds(
+            way: SlimChannels, steps: Sequence[Pass] = steps, held: list[tuple[SlimChannels, Compressed]] = held
+        ) -> bool:
+            made, spent = judging.made((way, *steps))
             if spent <= 1:
-                kept.clear()
-                kept[tuple(passes)] = made
-            return spent
+                held[:] = [(way, made)]  # each that holds is stronger than those before
+            return spent <= 1
 
-        slim = slimmest(steps, spends, seconds - (time.monotonic() - started))
-        if slim is None:
-            continue
-        at("timing what has fewer channels")
-        ratio = judging.ratio(kept[slim])
-        if ratio < _MARGIN * least:
-            least, mixed = ratio, steps == tuple(chosen.passes)
-            notes = chosen.notes if mixed else ("in integers: nothing, for with fewer channels that is not faster",)
-            reasons = chosen.reasons if mixed else {}
-            best = Chosen(slim, reasons, notes, chosen.proof, kept[slim])
+        left = seconds - (time.monotonic() - started)
+        first_that_holds(ways, holds, left, longest=judging.longest)
+        for way, made in held:
+            at("timing what has fewer channels")
+            ratio = judging.ratio(made)
+            if ratio < _MARGIN * least:
+                least, mixed = ratio, steps == tuple(chosen.passes)
+                notes = chosen.notes if mixed else ("in integers: nothing, for with fewer channels that is not faster",)
+                best = Chosen((way, *steps), chosen.reasons if mixed else {}, notes, chosen.proof, made)
     return best

@@ -17,8 +17,10 @@ from nncompress.results.spent import bounds_loss
 from nncompress.workflow.auto import Found, Search, bear_on_rates
 from nncompress.workflow.chosen import Chosen
 from nncompress.workflow.searching import Searching, check_searchable, most_bytes
-from nncompress.workflow.slimming import is_slim, slimmer_choices
+from nncompress.workflow.slimming import is_slim, ways_to_slim
 from nncompress.workflow.trials import Trials
+
+_STEP = 2  # from one way to remove channels to the next gentler; those that another search has looked at are tried, too
 
 
 @dataclass(frozen=True)
@@ -48,10 +50,12 @@ def choose_smallest(passes: Sequence[Pass], trials: Trials, limits: Limits, sear
     parts = [replace(trials, proved=proved.on(part, quiet)) for part in (searched, judged)]
     searching = replace(searching, interrupts=lambda: stops)
     slims = bounds_loss(limits) and most_bytes(trials, limits) is None and not is_slim(passes)
-    choices = slimmer_choices(passes, trials, parts, limits, searching) if slims else []
+    choices = [(way, *passes) for way in ways_to_slim(trials, parts, limits, searching)] if slims else []
+    known = [searching.kept.has_rates(trials, bear_on_rates(steps)) for steps in choices]
+    choices = [steps for place, steps in enumerate(choices) if place % _STEP == 0 or known[place]]
     best: _Best | None = None
     longest, is_past = 0.0, False  # the point from which gentler ones are no smaller
-    for steps in (*choices, passes):
+    for steps in (*choices, tuple(passes)):
         begun = time.monotonic()
         left = searching.seconds - (begun - started)
         if best is not None and (stops() or left < longest):
