@@ -17,18 +17,25 @@ from nncompress.model.readers import is_read_once
 
 @dataclass(frozen=True)
 class Holder:
-    """An operand that is a constant with `run` numbers in a row for each channel along `axis`."""
+    """An operand that is a constant: along `axis` it has all channels `outer` times, `run` numbers in a row each."""
 
     node: ir.Node
     index: int
     axis: int
     run: int = 1
+    outer: int = 1
 
     @property
     def value(self) -> ir.Value:
         value = self.node.inputs[self.index]
         assert value is not None, "a constant is there"
         return value
+
+    def places(self, kept: np.ndarray, channels: int) -> np.ndarray:
+        """Those of some channels along the axis."""
+        blocks = np.arange(self.outer)[:, None, None] * (channels * self.run)
+        places: np.ndarray = (blocks + kept[None, :, None] * self.run + np.arange(self.run)).reshape(-1)
+        return places
 
     def array(self) -> np.ndarray:
         """The constant."""
@@ -47,21 +54,31 @@ class ChannelGroup:
     others: tuple[Holder, ...]
     values: tuple[ir.Value, ...]  # that have the channels
     separate: tuple[ir.Node, ...]  # convolutions with as many groups
+    recurrent: tuple[ir.Node, ...]  # of which they are the states
+    starts: tuple[Holder, ...]  # that are no constants, and the same number for each channel
     sizes: tuple[Holder, ...]  # shapes with the size of all channels at the place `axis`
 
 
 def keep_channels(model: Model, group: ChannelGroup, kept: np.ndarray, names: Names) -> None:
     """Removes all channels but those, by number."""
     for holder in (*group.makers, *group.others, *group.readers):
-        places = (kept[:, None] * holder.run + np.arange(holder.run)).reshape(-1)
+        places = holder.places(kept, group.channels)
         _give(model, holder, np.take(holder.array(), places, axis=holder.axis), names)
     for holder in group.sizes:
         sizes = integers_in(constant_of(holder.value))
         assert sizes is not None, "it has been read before"
-        sizes[holder.axis] = len(kept) * holder.run
+        sizes[holder.axis] = len(kept) * holder.run * holder.outer
         _give(model, holder, np.array(sizes, np.int64), names)
     for node in group.separate:
         node.attributes["group"] = ir.AttrInt64("group", len(kept))
+    for node in group.recurrent:
+        node.attributes["hidden_size"] = ir.AttrInt64("hidden_size", len(kept))
+    for holder in group.starts:
+        draft = Draft(names)
+        ends = [draft.constant(np.array([number]), "kept") for number in (0, len(kept), holder.axis)]
+        first = draft.node("Slice", [holder.value, *ends])
+        holder.node.replace_input_with(holder.index, first)
+        insert_before(model, home_of(holder.node), draft, holder.node)
     for value in group.values:
         note_thinned(value)
         value.shape = None

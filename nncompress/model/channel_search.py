@@ -1,9 +1,9 @@
 """Channels that products make and other products read: which constants hold something for each, so that some can go.
 
-    made by      Conv, Gemm, MatMul: the outputs of the weight, and the bias
+    made by      Conv, Gemm, MatMul: the outputs of the weight, and the bias; LSTM, GRU, RNN: states, by each gate
     on the way   what computes each channel of its own: activations, pools, normalisation by constants, arithmetic with
                  constants or channels of the same group, convolutions with a group for each, and what reshapes
-    read by      Conv, Gemm, MatMul: the inputs of the weight
+    read by      Conv, Gemm, MatMul, LSTM, GRU, RNN: the inputs of the weight
 
 Channels that meet in arithmetic are one group, whoever makes them. Where anything else reads or makes one, or the model
 hands it out, there is no group: nothing can be removed.
@@ -17,10 +17,12 @@ from dataclasses import dataclass, replace
 import onnx_ir as ir
 
 from nncompress.model.channel_groups import ChannelGroup, Holder
-from nncompress.model.constants import constant_of, constant_tensor, float_constant, integers_in
+from nncompress.model.channel_positions import NoGroupError, Position, moved
+from nncompress.model.constants import constant_tensor, float_constant
 from nncompress.model.model import Model
-from nncompress.model.node_attributes import int_of, ints_of, operand, standard_op
+from nncompress.model.node_attributes import int_of, operand, standard_op
 from nncompress.model.readers import is_read_once
+from nncompress.model.recurrent_channels import States, reads_inputs, states_of
 
 _ALONE = {
     *("Abs", "Cast", "Ceil", "Celu", "Dropout", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish"),
@@ -29,6 +31,7 @@ _ALONE = {
 }  # element by element
 _POOLS = {"AveragePool", "GlobalAveragePool", "GlobalLpPool", "GlobalMaxPool", "LpPool", "MaxPool"}
 _ARITHMETIC = {"Add", "Clip", "Div", "Max", "Min", "Mul", "Pow", "PRelu", "Sub", "Sum"}
+_MOVING = {"Flatten", "Gather", "Reshape", "Slice", "Squeeze", "Transpose"}
 _BIAS = 2
 
 
@@ -36,13 +39,13 @@ def find_channel_groups(model: Model) -> list[ChannelGroup]:
     """All groups of the main graph, in the order in which they are made."""
     groups, seen = [], set[int]()
     for node in model.ir.graph:
-        made = _made(node)
+        made = _made(node) or _begun(states_of(node))
         if made is None or id(node.outputs[0]) in seen:
             continue
         search = _Search(model, made.channels)
         try:
             search.follow(node.outputs[0], made.position)
-        except _NoGroupError:
+        except NoGroupError:
             continue
         finally:
             seen |= {id(value) for value, _ in search.found.values()}
@@ -51,29 +54,12 @@ def find_channel_groups(model: Model) -> list[ChannelGroup]:
     return groups
 
 
-class _NoGroupError(Exception):
-    """Something makes or reads the channels that cannot do with fewer."""
-
-
-@dataclass(frozen=True)
-class _Position:
-    """Where the channels of a value are."""
-
-    back: int  # their axis, from the end: -1 is the last
-    rank: int | None
-    run: int | None = 1  # numbers in a row for each; None: not known
-
-    def is_axis(self, axis: int) -> bool:
-        """True if that is their axis from the front."""
-        return self.rank is not None and self.rank + self.back == axis
-
-
 @dataclass(frozen=True)
 class _Made:
-    """What a product makes of a weight of its own."""
+    """What a node makes of a weight of its own."""
 
     channels: int
-    position: _Position
+    position: Position
     weight: Holder
 
 
@@ -84,14 +70,14 @@ def _made(node: ir.Node) -> _Made | None:
         return None
     op = standard_op(node)
     if op == "Conv":
-        holder, position = Holder(node, 1, 0), _Position(1 - len(shape), len(shape))
+        holder, position = Holder(node, 1, 0), Position(1 - len(shape), len(shape))
         if int_of(node, "group", 1) != 1:
             return None
     else:
         turned = op == "Gemm" and int_of(node, "transB", 0) != 0
         result = node.outputs[0].shape
         rank = 2 if op == "Gemm" else None if result is None else len(result)
-        holder, position = Holder(node, 1, 0 if turned else 1), _Position(-1, rank)
+        holder, position = Holder(node, 1, 0 if turned else 1), Position(-1, rank)
     return _Made(shape[holder.axis], position, holder)
 
 
@@ -111,51 +97,56 @@ class _Search:
 
     def __init__(self, model: Model, channels: int) -> None:
         self._graph, self._channels = model.ir.graph, channels
-        self.found: dict[int, tuple[ir.Value, _Position]] = {}
+        self.found: dict[int, tuple[ir.Value, Position]] = {}
         self.makers: list[Holder] = []
         self.readers: list[Holder] = []
         self._others: list[Holder] = []
         self._sizes: list[Holder] = []
         self._separate: list[ir.Node] = []
+        self._recurrent: list[States] = []
 
     def group(self) -> ChannelGroup:
         """All of it."""
         values = tuple(value for value, _ in self.found.values())
         return ChannelGroup(
             self._channels, tuple(self.makers), tuple(self.readers), tuple(self._others), values,
-            tuple(self._separate), tuple(self._sizes),
+            tuple(self._separate), tuple(states.maker.node for states in self._recurrent),
+            tuple(start for states in self._recurrent for start in states.starts), tuple(self._sizes),
         )  # fmt: skip
 
-    def follow(self, value: ir.Value, position: _Position) -> None:
-        """Everything that a value with the channels leads to, both ways. Raises _NoGroupError."""
+    def follow(self, value: ir.Value, position: Position) -> None:
+        """Everything that a value with the channels leads to, both ways. Raises NoGroupError."""
         waiting, done = [(value, position)], dict[int, ir.Node]()
         while waiting:
             value, position = waiting.pop()
             if id(value) in self.found:
                 if self.found[id(value)][1].back != position.back:
-                    raise _NoGroupError
+                    raise NoGroupError
                 continue
             producer = value.producer()
             if producer is None or producer.graph is not self._graph or value.is_graph_output():
-                raise _NoGroupError
+                raise NoGroupError
             self.found[id(value)] = (value, position)
             if id(producer) not in done:
                 waiting += self._behind(producer, value, position)
             for use in value.uses():
                 if use.node.graph is not self._graph:
-                    raise _NoGroupError
+                    raise NoGroupError
                 waiting += self._through(use.node, use.idx, position)
                 done[id(use.node)] = use.node
 
     # -------------------------------------------------------------------------------------------- towards the inputs
-    def _behind(self, node: ir.Node, value: ir.Value, position: _Position) -> Iterator[tuple[ir.Value, _Position]]:
+    def _behind(self, node: ir.Node, value: ir.Value, position: Position) -> Iterator[tuple[ir.Value, Position]]:
         """What the channels of that result were before; none for those that are made here."""
-        op, made = standard_op(node), _made(node)
+        op, made, states = standard_op(node), _made(node), states_of(node)
+        if states is not None:
+            yield from self._states(states, value, position)
+            return
         if value is not node.outputs[0]:
-            raise _NoGroupError
+            raise NoGroupError
         if made is not None:
             if (made.channels, made.position.back, position.run) != (self._channels, position.back, 1):
-                raise _NoGroupError
+                raise NoGroupError
             self.makers.append(made.weight)
             self._hold_bias(node)
         elif op in _ALONE | _ARITHMETIC or op in _POOLS | {"BatchNormalization", "Conv"}:
@@ -163,17 +154,31 @@ class _Search:
             for each in data if op in _ARITHMETIC else data[:1]:
                 yield each, position
         else:
-            raise _NoGroupError
+            raise NoGroupError
+
+    def _states(self, states: States, value: ir.Value, position: Position) -> Iterator[tuple[ir.Value, Position]]:
+        """All results of a recurrent node have them."""
+        node = states.maker.node
+        there = dict(zip(map(id, node.outputs), _positions(states), strict=False))
+        if states.channels != self._channels or there.get(id(value)) != position:
+            raise NoGroupError
+        if states in self._recurrent:
+            return
+        self.makers.append(states.maker)
+        self.readers.append(states.reader)
+        self._others += states.others
+        self._recurrent.append(states)
+        yield from zip(node.outputs[:2], _positions(states), strict=False)
 
     # -------------------------------------------------------------------------------------------- towards the outputs
-    def _through(self, node: ir.Node, index: int, position: _Position) -> Iterator[tuple[ir.Value, _Position]]:
+    def _through(self, node: ir.Node, index: int, position: Position) -> Iterator[tuple[ir.Value, Position]]:
         """What has the channels behind the node; none where it sums over them."""
         op, result = standard_op(node), node.outputs[0]
         shape = _weight_shape(node)
         if shape is not None and index == 0 and op in ("Gemm", "MatMul") and position.back == -1:
             turned = op == "Gemm" and int_of(node, "transB", 0) != 0
             if op == "Gemm" and int_of(node, "transA", 0) != 0:
-                raise _NoGroupError
+                raise NoGroupError
             self.readers.append(self._holder(node, 1, 1 if turned else 0, shape, position))
         elif shape is not None and op == "Conv" and index == 0 and position.is_axis(1) and position.run == 1:
             if int_of(node, "group", 1) == 1:
@@ -184,23 +189,27 @@ class _Search:
                 self._separate.append(node)
                 yield result, position
             else:
-                raise _NoGroupError
+                raise NoGroupError
+        elif index == 0 and position.back == -1 and (inputs := reads_inputs(node)) is not None:
+            self.readers.append(self._holder(node, 1, 2, inputs, position))
         elif op in _ALONE or (op in _POOLS and position.is_axis(1)):
             if any(out.uses() for out in node.outputs[1:]):
-                raise _NoGroupError
+                raise NoGroupError
             yield result, position
         elif op == "BatchNormalization" and index == 0 and position.is_axis(1) and len(node.outputs) == 1:
             for place in range(1, 5):
-                self._hold(node, place, _Position(-1, 1, position.run))
+                self._hold(node, place, Position(-1, 1, position.run))
             yield result, position
         elif op in _ARITHMETIC:
             yield from self._arithmetic(node, position)
-        elif op in ("Flatten", "Reshape", "Squeeze", "Transpose") or (op or "").startswith("Reduce"):
-            yield result, self._moved(node, position)
+        elif index == 0 and (op in _MOVING or (op or "").startswith("Reduce")):
+            there = moved(node, position, self._channels)
+            self._sizes += [] if there.size is None else [there.size]
+            yield result, there.position
         else:
-            raise _NoGroupError
+            raise NoGroupError
 
-    def _arithmetic(self, node: ir.Node, position: _Position) -> Iterator[tuple[ir.Value, _Position]]:
+    def _arithmetic(self, node: ir.Node, position: Position) -> Iterator[tuple[ir.Value, Position]]:
         """All operands that are no constants have the channels at the same place."""
         for place, value in enumerate(node.inputs):
             if value is None:
@@ -211,58 +220,41 @@ class _Search:
                 yield value, position
         yield node.outputs[0], position
 
-    def _moved(self, node: ir.Node, position: _Position) -> _Position:
-        """Behind what reshapes."""
-        op, rank = standard_op(node), position.rank
-        if rank is None:
-            raise _NoGroupError
-        axis = rank + position.back
-        if op == "Flatten" and int_of(node, "axis", 1) == axis:
-            return _Position(-1, 2, position.run if axis == rank - 1 else None)
-        if op == "Reshape" and position.is_axis(1) and not int_of(node, "allowzero", 0):
-            sizes = integers_in(constant_of(operand(node, 1)))
-            if sizes is not None and len(sizes) == 2 and sizes[0] in (0, 1, -1) and sizes[1] != 0:
-                if sizes[1] == -1:
-                    return _Position(-1, 2, None)
-                if sizes[1] % self._channels == 0 and (position.run or 1) == 1:
-                    run = sizes[1] // self._channels
-                    self._sizes.append(Holder(node, 1, 1, run))
-                    return _Position(-1, 2, run)
-        if op == "Transpose" and sorted(order := ints_of(node, "perm") or []) == list(range(rank)):
-            return replace(position, back=order.index(axis) - rank)
-        if op == "Squeeze" or (op or "").startswith("Reduce"):
-            gone = ints_of(node, "axes") or integers_in(constant_of(operand(node, 1)))
-            gone = [each + rank if each < 0 else each for each in gone or []]
-            if gone and axis not in gone:
-                if op != "Squeeze" and int_of(node, "keepdims", 1) == 1:
-                    return position
-                return replace(position, back=position.back + sum(each > axis for each in gone), rank=rank - len(gone))
-        raise _NoGroupError
-
     # -------------------------------------------------------------------------------------------- constants
     def _hold_bias(self, node: ir.Node) -> None:
         if operand(node, _BIAS) is not None:
-            self._hold(node, _BIAS, _Position(-1, 1 if node.op_type == "Conv" else 2))
+            self._hold(node, _BIAS, Position(-1, 1 if node.op_type == "Conv" else 2))
 
-    def _hold(self, node: ir.Node, index: int, position: _Position) -> None:
+    def _hold(self, node: ir.Node, index: int, position: Position) -> None:
         """An operand that broadcasts against a value with the channels at that position."""
         tensor = constant_tensor(operand(node, index))
         if tensor is None:
-            raise _NoGroupError
+            raise NoGroupError
         shape = tuple(int(d) for d in tensor.shape.numpy())
         if (position.rank is None and position.back != -1) or len(shape) > (position.rank or len(shape)):
-            raise _NoGroupError
+            raise NoGroupError
         axis = len(shape) + position.back
         known = any(other.node is node and other.index == index for other in self._others)
         if axis >= 0 and shape[axis] != 1 and not known:
             self._others.append(self._holder(node, index, axis, shape, position))
 
-    def _holder(self, node: ir.Node, index: int, axis: int, shape: tuple[int, ...], position: _Position) -> Holder:
-        run, rest = divmod(shape[axis], self._channels)
+    def _holder(self, node: ir.Node, index: int, axis: int, shape: tuple[int, ...], position: Position) -> Holder:
+        run, rest = divmod(shape[axis], self._channels * position.outer)
         value = operand(node, index)
         if rest or run != (position.run or run) or value is None or value.is_graph_input():
-            raise _NoGroupError
-        return Holder(node, index, axis, run)
+            raise NoGroupError
+        return Holder(node, index, axis, run, position.outer)
+
+
+def _begun(states: States | None) -> _Made | None:
+    """The same of a recurrent node."""
+    return None if states is None else _Made(states.channels, _positions(states)[0], states.maker)
+
+
+def _positions(states: States) -> tuple[Position, Position]:
+    """Of all states, and of the last."""
+    last = Position(-1, 3, directions=(-3, states.directions))
+    return replace(last, rank=4), last
 
 
 def _is_constant(value: ir.Value) -> bool:

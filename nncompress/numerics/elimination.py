@@ -24,12 +24,12 @@ from nncompress.numerics.second_order import Quadratic
 
 @dataclass(frozen=True)
 class Reader:
-    """A matrix [groups, outputs, inputs] as it was, its quadratic, and `columns` [channels, k]: the inputs of each,
-    all of one group, numbered through."""
+    """A matrix [groups, outputs, inputs] as it was, its quadratic, and the channel of each input [groups, inputs]: of
+    those that a group has at all it has as many inputs each."""
 
     exact: np.ndarray
     quadratic: Quadratic
-    columns: np.ndarray
+    channels: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def eliminated(readers: Sequence[Reader], least: int, multiple: int, most_lost: 
     """As few channels as leave no reader without more than that share of the sum of squares of what it computes, at
     least `least`, and a multiple of `multiple` unless all stay."""
     states = [_State(reader) for reader in readers]
-    channels = len(readers[0].columns)
+    channels = 1 + int(readers[0].channels.max())
     stays = np.ones(channels, bool)
     best = Eliminated(np.arange(channels), [reader.exact for reader in readers], 0.0)
     while np.count_nonzero(stays) > least:
@@ -63,6 +63,20 @@ def eliminated(readers: Sequence[Reader], least: int, multiple: int, most_lost: 
     return best
 
 
+@dataclass(frozen=True)
+class _Part:
+    """Channels that one group has, and their inputs there [channels, k]."""
+
+    channels: np.ndarray
+    columns: np.ndarray
+
+    @classmethod
+    def of(cls, numbers: np.ndarray) -> _Part:
+        """Of the channel of each input."""
+        channels = np.unique(numbers)
+        return cls(channels, np.argsort(numbers, kind="stable").reshape(len(channels), -1))
+
+
 class _State:
     """One reader with some channels gone. float32: what is chosen by small differences is as good as its rival."""
 
@@ -74,8 +88,7 @@ class _State:
         scaled /= self._scale[:, None].astype(np.float32)
         self._inverse = inverse(scaled)
         self._values = ((r / self._scale[:, None]).astype(np.float32)) @ self._inverse
-        inputs = h.shape[1]
-        self._group, self._columns = reader.columns[:, 0] // inputs, reader.columns % inputs
+        self._parts = [_Part.of(channels) for channels in reader.channels]
         power = float(((reader.exact @ h) * reader.exact).sum())
         self._power = power if power > 0 else 1.0
         self.lost = 0.0
@@ -83,23 +96,23 @@ class _State:
     def costs(self, stays: np.ndarray) -> np.ndarray:
         """What removing each channel would add to the share that is lost; those that are gone cost nothing."""
         costs = np.zeros(len(stays))
-        for group in np.unique(self._group):
-            own = np.flatnonzero(stays & (self._group == group))
-            columns = self._columns[own]
-            within = self._inverse[group][columns[:, :, None], columns[:, None, :]]
-            costs[own] = _cost(self._values[group][:, columns].transpose(1, 2, 0), within)
+        for part, h, values in zip(self._parts, self._inverse, self._values, strict=True):
+            own = np.flatnonzero(stays[part.channels])
+            columns = part.columns[own]
+            within = h[columns[:, :, None], columns[:, None, :]]
+            costs[part.channels[own]] += _cost(values[:, columns].transpose(1, 2, 0), within)
         return costs / self._power
 
     def remove(self, channel: int) -> None:
         """Its columns become zero, and the others make up for it."""
-        group, columns = self._group[channel], self._columns[channel]
-        h, values = self._inverse[group], self._values[group]
-        own, within = values[:, columns], h[np.ix_(columns, columns)]
-        self.lost += float(_cost(own.T, within)) / self._power
-        rows = np.linalg.solve(within, h[columns])
-        values -= own @ rows
-        h -= h[:, columns] @ rows
-        values[:, columns] = h[:, columns] = h[columns] = 0
+        for part, h, values in zip(self._parts, self._inverse, self._values, strict=True):
+            for columns in part.columns[part.channels == channel]:
+                own, within = values[:, columns], h[np.ix_(columns, columns)]
+                self.lost += float(_cost(own.T, within)) / self._power
+                rows = np.linalg.solve(within, h[columns])
+                values -= own @ rows
+                h -= h[:, columns] @ rows
+                values[:, columns] = h[:, columns] = h[columns] = 0
 
     def matrix(self) -> np.ndarray:
         """As it is, float64."""

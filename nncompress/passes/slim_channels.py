@@ -22,6 +22,7 @@ from nncompress.model.edit import Names
 from nncompress.model.encoding import set_values
 from nncompress.model.linear import Bias, find_linears, move_bias
 from nncompress.model.model import Model
+from nncompress.model.states import named_states
 from nncompress.model.tensors import lazy
 from nncompress.model.weights import Weight
 from nncompress.numerics.elimination import Reader, eliminated
@@ -45,9 +46,9 @@ _NONE_GOES = "no channel can go: the others would not make up for it"
 class SlimChannels(WeightPass):
     """Removes channels and neurons that the others can make up for: matrices are smaller, and every runtime faster.
 
-    Of Conv, Gemm and MatMul, with all that computes channel by channel in between; in the order of the graph, each
-    against the network as it is by then. Without calibration data nothing is made up for, and those go whose weights
-    are smallest.
+    Of Conv, Gemm, MatMul, LSTM, GRU and RNN, with all that computes channel by channel in between; in the order of the
+    graph, each against the network as it is by then. Without calibration data nothing is made up for, and those go
+    whose weights are smallest.
     """
 
     energy: Share | None = field(default=None, metadata={"metavar": "SHARE"})
@@ -190,13 +191,12 @@ class _View:
         reason = unfit(array)
         if reason is not None:
             return reason
-        numbers = _channels_of(weight, holder, inputs.view).reshape(-1)
-        columns = np.argsort(numbers, kind="stable").reshape(channels, -1)
-        if (np.ptp(columns // inputs.view.shape[2], axis=1) > 0).any():
+        numbers = _channels_of(weight, holder, channels, inputs.view)
+        if any(len(set(np.bincount(own, minlength=channels)) - {0}) > 1 for own in numbers):
             return "its inputs are taken in blocks, across whose ends channels run"
         exact = inputs.view.of(array).astype(np.float64)
         gram = _centred(inputs.gram) if isinstance(bias, Bias) else inputs.gram
-        return cls(weight, inputs, bias, Reader(exact, Quadratic.of(exact, gram, damping=_DAMPING), columns))
+        return cls(weight, inputs, bias, Reader(exact, Quadratic.of(exact, gram, damping=_DAMPING), numbers))
 
     def changed(self, matrix: np.ndarray, store: Store) -> _Change:
         """As this matrix, with a bias that makes up for the mean."""
@@ -226,14 +226,21 @@ def _inputs(
     if context.calibration is not None and not context.calibration.made_up and readers:
         batches = context.calibration.grams(model, readers)
     else:
-        found = ((weight, *owners[id(weight.value)]) for weight in readers)
-        batches = ([(weight, _like_weights(weight, groups[place], holder))] for weight, place, holder in found)
+        batches = _by_weights(model, groups, [(weight, *owners[id(weight.value)]) for weight in readers])
     known: dict[int, Inputs | str] = {}
     for batch in batches:
         known |= {id(weight.value): inputs for weight, inputs in batch}
         for place in dict.fromkeys(owners[id(weight.value)][0] for weight, _ in batch):
             if all(id(holder.value) in known for holder in groups[place].readers):
                 yield place, [known.pop(id(holder.value)) for holder in groups[place].readers]
+
+
+def _by_weights(
+    model: Model, groups: Sequence[ChannelGroup], readers: Sequence[tuple[Weight, int, Holder]]
+) -> Iterator[list[tuple[Weight, Inputs | str]]]:
+    with named_states([model]):
+        for weight, place, holder in readers:
+            yield [(weight, _like_weights(weight, groups[place], holder))]
 
 
 def _like_weights(weight: Weight, group: ChannelGroup, holder: Holder) -> Inputs | str:
@@ -243,14 +250,14 @@ def _like_weights(weight: Weight, group: ChannelGroup, holder: Holder) -> Inputs
     squares = np.zeros(group.channels)
     for maker in group.makers:
         array = np.moveaxis(maker.array().astype(np.float64), maker.axis, 0)
-        squares += np.square(array).reshape(group.channels, -1).sum(axis=1)
-    own = np.stack([np.diag(each) for each in squares[_channels_of(weight, holder, product.view)]])
+        squares += np.square(array).reshape(maker.outer, group.channels, -1).sum(axis=(0, 2))
+    own = np.stack([np.diag(each) for each in squares[_channels_of(weight, holder, group.channels, product.view)]])
     none = np.zeros(own.shape[:2])
     return Inputs(product.view, Gram(1, own, None, none, none))
 
 
-def _channels_of(weight: Weight, holder: Holder, view: MatrixView) -> np.ndarray:
+def _channels_of(weight: Weight, holder: Holder, channels: int, view: MatrixView) -> np.ndarray:
     """The channel of each input of the matrix [groups, inputs]."""
     shape = [-1 if axis == holder.axis else 1 for axis in range(len(weight.shape))]
-    along = (np.arange(weight.shape[holder.axis]) // holder.run).reshape(shape)
+    along = (np.arange(weight.shape[holder.axis]) // holder.run % channels).reshape(shape)
     return view.of(np.broadcast_to(along, weight.shape))[:, 0]

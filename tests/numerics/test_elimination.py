@@ -18,15 +18,15 @@ def reader_of(outputs: int, channels: int, width: int, seed: int, groups: int = 
     exact = noise(groups, outputs, inputs, seed=seed).astype(np.float64)
     rows = np.stack([related(80, inputs, seed=seed + g) for g in range(groups)])
     h = rows.transpose(0, 2, 1).astype(np.float64) @ rows / 80 + 0.1 * np.eye(inputs)
-    return Reader(exact, Quadratic(h, exact @ h), np.arange(channels * width).reshape(channels, width))
+    return Reader(exact, Quadratic(h, exact @ h), (np.arange(channels * width) // width).reshape(groups, inputs))
 
 
 def best_for(reader: Reader, kept: np.ndarray) -> np.ndarray:
     """By the normal equations."""
-    groups, _, inputs = reader.exact.shape
+    groups = len(reader.exact)
     z = np.zeros(reader.exact.shape)
     for g in range(groups):
-        own = [c % inputs for c in reader.columns[kept].reshape(-1) if c // inputs == g]
+        own = np.flatnonzero(np.isin(reader.channels[g], kept))
         z[g][:, own] = np.linalg.solve(reader.quadratic.h[g][np.ix_(own, own)], reader.quadratic.r[g][:, own].T).T
     return z
 
@@ -80,7 +80,7 @@ def test_a_channel_that_another_repeats_goes_without_loss() -> None:
     twice = np.concatenate([rows, 2 * rows], axis=1)
     exact = noise(1, 4, 12, seed=1).astype(np.float64)
     made = eliminated(
-        [Reader(exact, Quadratic.of(exact, gram_of(twice), damping=1e-4), np.arange(12)[:, None])],
+        [Reader(exact, Quadratic.of(exact, gram_of(twice), damping=1e-4), np.arange(12)[None])],
         1,
         1,
         most_lost=0.005,

@@ -21,7 +21,7 @@ from tests.calibrate.samples import samples_of
 from tests.models import as_model, constants_of, noise, proto_from, proto_of, run
 
 HALF = SlimChannels(share=0.5, multiple=1)
-IMAGE, ROWS = "float[N,4,8,8] x", "float[N,16] x"
+IMAGE, ROWS, STEPS = "float[N,4,8,8] x", "float[N,16] x", "float[N,9,4] x"
 FLAT = "f = Flatten(c) y = Gemm<transB=1>(f, v)"
 
 
@@ -40,6 +40,12 @@ def twice(*shape: int, seed: int = 0, axis: int = 0) -> np.ndarray:
 
 def conv(outputs: int, inputs: int, k: int, seed: int) -> np.ndarray:
     return twice(outputs, inputs, k, k, seed=seed)
+
+
+def gates(count: int, *rest: int, seed: int, directions: int = 1, units: int = 12) -> np.ndarray:
+    """Weights of recurrent nodes, whose second half of units repeats the first, gate by gate."""
+    shape = (directions, count, units, *rest)
+    return twice(*shape, seed=seed, axis=2).reshape(directions, count * units, *rest)
 
 
 V = noise(5, 12, 3, 3, seed=9) / 5
@@ -86,6 +92,35 @@ CASES: dict[str, tuple[str, dict[str, np.ndarray]]] = {
         "y = MatMul(f, v) }",
         {"w": conv(12, 4, 5, 1), "v": noise(12, 5, seed=2)},
     ),
+    "LSTM both ways": (
+        f"g ({STEPS}) => (float[N,5] y) {{ n = Shape(x) b = Gather(n, zero) u = Unsqueeze(b, zeros) "
+        "s = Concat<axis=0>(two, u, twelve) h = ConstantOfShape(s) t = Transpose<perm=[1,0,2]>(x) "
+        'l = LSTM<hidden_size=12, direction="bidirectional">(t, w, r, q, , h, h) p = Transpose<perm=[0,2,1,3]>(l) '
+        "f = Reshape(p, z) e = Transpose<perm=[1,0,2]>(f) c = Gather<axis=1>(e, last) y = Gemm<transB=1>(c, v) }",
+        {
+            "w": gates(4, 4, seed=1, directions=2), "r": gates(4, 12, seed=2, directions=2),
+            "q": gates(8, seed=3, directions=2), "v": noise(5, 24, seed=4), "z": np.array([0, 0, -1]),
+            "zero": np.array(0), "zeros": np.array([0]), "two": np.array([2]), "twelve": np.array([12]),
+            "last": np.array(-1),
+        },
+    ),
+    "GRU and RNN in a row": (
+        f"g ({STEPS}) => (float[9,N,5] y) {{ t = Transpose<perm=[1,0,2]>(x) "
+        "l = GRU<hidden_size=12, linear_before_reset=1>(t, w, r, q) s = Squeeze(l, one) "
+        "k = RNN<hidden_size=12>(s, i, j) u = Squeeze(k, one) y = MatMul(u, v) }",
+        {
+            "w": gates(3, 4, seed=1), "r": gates(3, 12, seed=2), "q": gates(6, seed=3), "i": gates(1, 12, seed=5),
+            "j": gates(1, 12, seed=6), "v": noise(12, 5, seed=4), "one": np.array([1]),
+        },
+    ),
+    "the last state of an LSTM": (
+        f"g ({STEPS}) => (float[N,5] y) {{ t = Transpose<perm=[1,0,2]>(x) "
+        "a, l = LSTM<hidden_size=12>(t, w, r, q) s = Squeeze(l, zeros) y = Gemm<transB=1>(s, v) }",
+        {
+            "w": gates(4, 4, seed=1), "r": gates(4, 12, seed=2), "q": gates(8, seed=3), "v": noise(5, 12, seed=4),
+            "zeros": np.array([0]),
+        },
+    ),
     "channels last": (
         f"g ({IMAGE}) => (float[N,8,8,5] y) {{ a = Conv<pads=[1,1,1,1]>(x, w) t = Transpose<perm=[0,2,3,1]>(a) "
         "c = Relu(t) y = MatMul(c, v) }",
@@ -95,7 +130,7 @@ CASES: dict[str, tuple[str, dict[str, np.ndarray]]] = {
 
 
 def feeds_of(body: str, count: int = 6, first: int = 0) -> list[dict[str, np.ndarray]]:
-    shape = (64, 4, 8, 8) if IMAGE in body else (64, 16)
+    shape = {IMAGE: (64, 4, 8, 8), ROWS: (64, 16), STEPS: (64, 9, 4)}[body[3 : body.index(")")]]
     return [{"x": noise(*shape, seed=100 + first + seed)} for seed in range(count)]
 
 
