@@ -99,7 +99,11 @@ class Collector:
             if total is None:
                 total = GramSum(rows.shape[0], rows.shape[2], crossed=request.crossed, threads=self._threads)
             total.add(rows, others)
-        return total.total() if total is not None else "what it is multiplied by is empty for every feed"
+        if total is None:
+            return "what it is multiplied by is empty for every feed"
+        gram = total.total()
+        is_finite = np.isfinite(gram.own).all() and (gram.cross is None or np.isfinite(gram.cross).all())
+        return gram if is_finite else "products of what it is multiplied by are beyond the range of float32"
 
 
 def _rows(cut: Cut, array: np.ndarray, chosen: np.ndarray) -> np.ndarray:

@@ -81,7 +81,9 @@ def keep_channels(model: Model, group: ChannelGroup, kept: np.ndarray, names: Na
         insert_before(model, home_of(holder.node), draft, holder.node)
     for value in group.values:
         note_thinned(value)
-        value.shape = None
+        producer = value.producer()
+        for result in (value,) if producer is None else producer.outputs:
+            result.shape = None
 
 
 def _give(model: Model, holder: Holder, array: np.ndarray, names: Names) -> None:

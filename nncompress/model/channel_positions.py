@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -10,6 +11,9 @@ import onnx_ir as ir
 from nncompress.model.channel_groups import Holder
 from nncompress.model.constants import constant_of, integers_in
 from nncompress.model.node_attributes import int_of, ints_of, operand, standard_op
+
+Sizes = tuple[int | None, ...]
+"""Of a shape; None: not known."""
 
 
 class NoGroupError(Exception):
@@ -41,14 +45,15 @@ class Moved:
     size: Holder | None = None
 
 
-def moved(node: ir.Node, position: Position, channels: int) -> Moved:
-    """Behind what reshapes, or picks along other axes. Raises NoGroupError where that is not known, or not so."""
+def moved(node: ir.Node, position: Position, channels: int, shape: Sizes | None) -> Moved:
+    """Behind what reshapes, or picks along other axes, a value of this shape for one sample. Raises NoGroupError where
+    that is not known, or not so."""
     op, rank = standard_op(node), position.rank
     if rank is None:
         raise NoGroupError
     axis = rank + position.back
     if op == "Reshape" and not int_of(node, "allowzero", 0):
-        return _reshaped(node, position, channels)
+        return _reshaped(node, position, channels, shape)
     if op == "Flatten" and int_of(node, "axis", 1) == axis and position.directions is None:
         return Moved(replace(position, back=-1, rank=2, run=position.run if axis == rank - 1 else None))
     if op == "Transpose" and sorted(order := ints_of(node, "perm") or []) == list(range(rank)):
@@ -64,16 +69,22 @@ def moved(node: ir.Node, position: Position, channels: int) -> Moved:
     raise NoGroupError
 
 
-def _reshaped(node: ir.Node, position: Position, channels: int) -> Moved:
-    """All axes from that of the channels on become one, or those of directions and channels."""
-    sizes, directions = integers_in(constant_of(operand(node, 1))), position.directions
-    if not sizes or sizes[-1] == 0:
+def _reshaped(node: ir.Node, position: Position, channels: int, shape: Sizes | None) -> Moved:
+    """All axes from that of the channels on become one, or those of directions and channels; each row stays one."""
+    given, directions = operand(node, 1), position.directions
+    sizes = integers_in(constant_of(given))
+    if not sizes or sizes[-1] == 0 or given is None or given.is_graph_input():
         raise NoGroupError
-    if position.is_axis(1) and directions is None and len(sizes) == 2 and sizes[0] in (0, 1, -1):
-        run, outer = None if position.rank != 2 else position.run, position.outer
+    run, outer = position.run, position.outer
+    if position.is_axis(1) and directions is None and len(sizes) == 2:
+        run = run if position.rank == 2 else None
+        row = _row(shape) if run is None else channels * outer * run
     elif directions is not None and directions[0] == -2 and position.back == -1 and len(sizes) in (2, 3):
-        run, outer = position.run, position.outer * directions[1]
+        outer *= directions[1]
+        row = channels * outer * (run or 1)
     else:
+        raise NoGroupError
+    if sizes[-1] != row and any(sizes[:-1]):  # 0: as before
         raise NoGroupError
     behind = Position(-1, len(sizes), run, outer)
     if sizes[-1] == -1:
@@ -82,6 +93,12 @@ def _reshaped(node: ir.Node, position: Position, channels: int) -> Moved:
     if rest or each != (run or each):
         raise NoGroupError
     return Moved(replace(behind, run=each), Holder(node, 1, len(sizes) - 1, each, outer))
+
+
+def _row(shape: Sizes | None) -> int | None:
+    """Elements of one sample; None: not known."""
+    sizes = [size for size in (shape or ())[1:] if size is not None]
+    return math.prod(sizes) if shape and len(sizes) == len(shape) - 1 else None
 
 
 def _renumbered(position: Position, places: Sequence[int], rank: int) -> Position:

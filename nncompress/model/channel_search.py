@@ -11,18 +11,20 @@ hands it out, there is no group: nothing can be removed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import onnx_ir as ir
 
 from nncompress.model.channel_groups import ChannelGroup, Holder
-from nncompress.model.channel_positions import NoGroupError, Position, moved
+from nncompress.model.channel_positions import NoGroupError, Position, Sizes, moved
 from nncompress.model.constants import constant_tensor, float_constant
 from nncompress.model.model import Model
 from nncompress.model.node_attributes import int_of, operand, standard_op
 from nncompress.model.readers import is_read_once
 from nncompress.model.recurrent_channels import States, reads_inputs, states_of
+from nncompress.model.shapes import Shapes, infer_shapes
 
 _ALONE = {
     *("Abs", "Cast", "Ceil", "Celu", "Dropout", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish"),
@@ -38,11 +40,12 @@ _BIAS = 2
 def find_channel_groups(model: Model) -> list[ChannelGroup]:
     """All groups of the main graph, in the order in which they are made."""
     groups, seen = [], set[int]()
+    shapes = functools.cache(lambda: infer_shapes(model))
     for node in model.ir.graph:
         made = _made(node) or _begun(states_of(node))
-        if made is None or id(node.outputs[0]) in seen:
+        if made is None or made.channels == 0 or id(node.outputs[0]) in seen:
             continue
-        search = _Search(model, made.channels)
+        search = _Search(model, made.channels, shapes)
         try:
             search.follow(node.outputs[0], made.position)
         except NoGroupError:
@@ -95,8 +98,8 @@ def _weight_shape(node: ir.Node) -> tuple[int, ...] | None:
 class _Search:
     """What belongs to one group, as far as it has been followed."""
 
-    def __init__(self, model: Model, channels: int) -> None:
-        self._graph, self._channels = model.ir.graph, channels
+    def __init__(self, model: Model, channels: int, shapes: Callable[[], Shapes]) -> None:
+        self._graph, self._channels, self._shapes = model.ir.graph, channels, shapes
         self.found: dict[int, tuple[ir.Value, Position]] = {}
         self.makers: list[Holder] = []
         self.readers: list[Holder] = []
@@ -116,24 +119,28 @@ class _Search:
 
     def follow(self, value: ir.Value, position: Position) -> None:
         """Everything that a value with the channels leads to, both ways. Raises NoGroupError."""
-        waiting, done = [(value, position)], dict[int, ir.Node]()
+        waiting, passed = [(value, position)], dict[int, ir.Node]()
         while waiting:
             value, position = waiting.pop()
+            if position.rank is None and (shape := self._shape(value)) is not None:
+                position = replace(position, rank=len(shape))
             if id(value) in self.found:
-                if self.found[id(value)][1].back != position.back:
+                if self.found[id(value)][1] != position:
                     raise NoGroupError
                 continue
             producer = value.producer()
             if producer is None or producer.graph is not self._graph or value.is_graph_output():
                 raise NoGroupError
             self.found[id(value)] = (value, position)
-            if id(producer) not in done:
+            if id(producer) not in passed:
                 waiting += self._behind(producer, value, position)
             for use in value.uses():
                 if use.node.graph is not self._graph:
                     raise NoGroupError
-                waiting += self._through(use.node, use.idx, position)
-                done[id(use.node)] = use.node
+                behind = list(self._through(use.node, use.idx, position))
+                waiting += behind
+                if behind:
+                    passed[id(use.node)] = use.node
 
     # -------------------------------------------------------------------------------------------- towards the inputs
     def _behind(self, node: ir.Node, value: ir.Value, position: Position) -> Iterator[tuple[ir.Value, Position]]:
@@ -145,12 +152,15 @@ class _Search:
         if value is not node.outputs[0]:
             raise NoGroupError
         if made is not None:
-            if (made.channels, made.position.back, position.run) != (self._channels, position.back, 1):
+            rank = position.rank if made.position.rank is None else made.position.rank
+            if made.channels != self._channels or replace(made.position, rank=rank) != position:
                 raise NoGroupError
             self.makers.append(made.weight)
             self._hold_bias(node)
         elif op in _ALONE | _ARITHMETIC or op in _POOLS | {"BatchNormalization", "Conv"}:
             data = [each for each in node.inputs if each is not None and not _is_constant(each)]
+            if not data:
+                raise NoGroupError  # of constants alone
             for each in data if op in _ARITHMETIC else data[:1]:
                 yield each, position
         else:
@@ -193,7 +203,7 @@ class _Search:
         elif index == 0 and position.back == -1 and (inputs := reads_inputs(node)) is not None:
             self.readers.append(self._holder(node, 1, 2, inputs, position))
         elif op in _ALONE or (op in _POOLS and position.is_axis(1)):
-            if any(out.uses() for out in node.outputs[1:]):
+            if any(out.uses() or out.is_graph_output() for out in node.outputs[1:]):
                 raise NoGroupError
             yield result, position
         elif op == "BatchNormalization" and index == 0 and position.is_axis(1) and len(node.outputs) == 1:
@@ -203,22 +213,27 @@ class _Search:
         elif op in _ARITHMETIC:
             yield from self._arithmetic(node, position)
         elif index == 0 and (op in _MOVING or (op or "").startswith("Reduce")):
-            there = moved(node, position, self._channels)
+            data = operand(node, 0)
+            there = moved(node, position, self._channels, None if data is None else self._shape(data))
             self._sizes += [] if there.size is None else [there.size]
             yield result, there.position
         else:
             raise NoGroupError
 
     def _arithmetic(self, node: ir.Node, position: Position) -> Iterator[tuple[ir.Value, Position]]:
-        """All operands that are no constants have the channels at the same place."""
+        """All operands that are no constants have as many axes, and the channels along the same."""
+        data = {id(value): value for value in node.inputs if value is not None and not _is_constant(value)}
+        if len(data) > 1 and any(len(self._shape(each) or ()) != position.rank for each in data.values()):
+            raise NoGroupError
         for place, value in enumerate(node.inputs):
-            if value is None:
-                continue
-            if _is_constant(value):
+            if value is not None and id(value) not in data:
                 self._hold(node, place, position)
-            else:
-                yield value, position
+        yield from ((value, position) for value in data.values())
         yield node.outputs[0], position
+
+    def _shape(self, value: ir.Value) -> Sizes | None:
+        """For one sample, where that is not said; None: not known."""
+        return self._shapes().get(value.name or "")
 
     # -------------------------------------------------------------------------------------------- constants
     def _hold_bias(self, node: ir.Node) -> None:

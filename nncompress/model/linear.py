@@ -86,6 +86,7 @@ def move_bias(model: Model, bias: Bias, by: np.ndarray, names: Names) -> None:
     value, moved = bias.value, bias.moved(by)
     if value is not None and len(value.uses()) == 1 and not (value.is_graph_input() or value.is_graph_output()):
         set_constant(value, ir.Tensor(moved))
+        value.shape = ir.Shape(moved.shape)
         return
     draft = Draft(names)
     own = draft.constant(moved, "bias")

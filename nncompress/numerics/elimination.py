@@ -13,6 +13,7 @@ what each computes are added up.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -43,7 +44,8 @@ class Eliminated:
 
 def eliminated(readers: Sequence[Reader], least: int, multiple: int, most_lost: float) -> Eliminated:
     """As few channels as leave no reader without more than that share of the sum of squares of what it computes, at
-    least `least`, and a multiple of `multiple` unless all stay."""
+    least `least`, and a multiple of `multiple` unless all stay. Raises LinAlgError for inputs that are too much
+    alike."""
     states = [_State(reader) for reader in readers]
     channels = 1 + int(readers[0].channels.max())
     stays = np.ones(channels, bool)
@@ -55,7 +57,7 @@ def eliminated(readers: Sequence[Reader], least: int, multiple: int, most_lost: 
         for state in states:
             state.remove(gone)
         lost = max(state.lost for state in states)
-        if lost > most_lost:
+        if not (lost <= most_lost and math.isfinite(lost)):
             break
         left = int(np.count_nonzero(stays))
         if left % multiple == 0 and left >= least:
@@ -83,9 +85,7 @@ class _State:
     def __init__(self, reader: Reader) -> None:
         h, r = reader.quadratic.h, reader.quadratic.r
         self._scale = np.sqrt(np.einsum("gjj->gj", h))
-        scaled = h.astype(np.float32)
-        scaled /= self._scale[:, :, None].astype(np.float32)
-        scaled /= self._scale[:, None].astype(np.float32)
+        scaled = (h / self._scale[:, :, None] / self._scale[:, None]).astype(np.float32)
         self._inverse = inverse(scaled)
         self._values = ((r / self._scale[:, None]).astype(np.float32)) @ self._inverse
         self._parts = [_Part.of(channels) for channels in reader.channels]

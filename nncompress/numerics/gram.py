@@ -94,5 +94,6 @@ class GramSum:
 
 
 def _products(others: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    products: np.ndarray = others.transpose(0, 2, 1) @ rows
+    with np.errstate(over="ignore", invalid="ignore"):  # of inputs beyond 1e19
+        products: np.ndarray = others.transpose(0, 2, 1) @ rows
     return products

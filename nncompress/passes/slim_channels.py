@@ -37,6 +37,7 @@ from nncompress.results.record import Outcome, Rewritten, Skipped
 
 _ENERGY = 0.99
 _DAMPING = 0.002  # of the mean of the diagonal: more would count as a loss that channels are made up for by others
+_ROUNDED = 1e-4  # of a sum of squares: what differences of large ones are not known by
 _MOST_INPUTS = 6144  # of a matrix that is taken whole
 _NO_GROUP = "its channels also meet, or are handed to, what cannot do with fewer"
 _NONE_GOES = "no channel can go: the others would not make up for it"
@@ -96,9 +97,11 @@ class SlimChannels(WeightPass):
             for which, holders in (("outputs", group.makers), ("channels", group.others), ("inputs", group.readers)):
                 for holder in (holder for holder in holders if id(holder.value) in said):
                     said[id(holder.value)].append((which, group.channels, fit))
-        for group in find_channel_groups(model):  # anew: a bias may have been made
-            if id(group.makers[0].value) in kept:
-                keep_channels(model, group, kept[id(group.makers[0].value)], names)
+        for group in find_channel_groups(model) if kept else ():  # anew: a bias may have been made
+            stay = kept.pop(id(group.makers[0].value), None)
+            if stay is not None:
+                keep_channels(model, group, stay, names)
+        assert not kept, "values alone make no other groups"
         return outcomes + [self._outcome(weight, said[id(weight.value)]) for weight in weights]
 
     def _outcome(self, weight: Weight, said: Sequence[tuple[str, int, _Fit | str]]) -> Outcome:
@@ -144,7 +147,11 @@ class SlimChannels(WeightPass):
         least, most_lost = self.multiple, 1 - (self.energy or _ENERGY)
         if self.share is not None:
             least, most_lost = max(1, math.ceil(group.channels * (1 - self.share))), math.inf
-        made = eliminated([view.reader for view in able], least, self.multiple, most_lost)
+        try:
+            with np.errstate(all="ignore"):  # what is not finite goes no further
+                made = eliminated([view.reader for view in able], least, self.multiple, most_lost)
+        except np.linalg.LinAlgError:
+            return "its inputs are too much alike to say what makes up for what"
         changes = (view.changed(matrix, store) for view, matrix in zip(able, made.matrices, strict=True))
         return _Fit(made.kept, made.lost, tuple(changes))
 
@@ -211,6 +218,8 @@ def _centred(gram: Gram) -> Gram:
     count = max(gram.count, 1)
     now = gram.mean[:, None] / count
     own = gram.own - gram.mean[:, :, None] * now
+    inputs = np.arange(own.shape[1])
+    own[:, inputs, inputs] = np.maximum(own[:, inputs, inputs], 0) + _ROUNDED * gram.own[:, inputs, inputs]
     cross = None if gram.cross is None else gram.cross - gram.mean_before[:, :, None] * now
     return replace(gram, own=own, cross=cross)
 

@@ -210,3 +210,58 @@ def test_groups_of_which_a_weight_is_excluded_stay(tmp_path: Path) -> None:
     reasons = {o.subject: o.reason for o in made.outcomes if isinstance(o, Skipped)}
     assert reasons["v"] == "excluded"
     assert "cannot do with fewer" in reasons["w"]
+
+
+CHANNELS_STAY = {
+    "a row that becomes several": (
+        "float[N,4,6,6] x", "a = Conv(x, w) r = Reshape(a, s) y = Gemm(r, v)",
+        {"w": conv(12, 4, 3, 1), "s": np.array([-1, 12]), "v": noise(12, 5)},
+    ),
+    "several that become one": (
+        "float[2,4,6,6] x", "a = Conv(x, w) r = Reshape(a, s) y = MatMul(r, v)",
+        {"w": conv(12, 4, 3, 1), "s": np.array([1, 384]), "v": noise(384, 5)},
+    ),
+    "a sum with what constants compute": (
+        ROWS, "a = Gemm<transB=1>(x, w) q = Relu(c) s = Add(a, q) y = MatMul(s, v)",
+        {"w": twice(12, 16), "c": noise(12), "v": noise(12, 5)},
+    ),
+    "a mean over channels of a value of more axes": (
+        "float[1,16] x, float[3,6,16] z", "a = Gemm(x, w) c = MatMul(z, u) s = Add(a, c) m = ReduceMean<axes=[2]>(s) "
+        "d = Sub(s, m) y = MatMul(d, v)",
+        {"w": twice(16, 12, axis=1), "u": noise(16, 12), "v": noise(12, 5)},
+    ),
+    "a second result that is handed out": (
+        "float[N,4,8,8] x", "a = Conv(x, w) m, z = MaxPool<kernel_shape=[2,2]>(a) y = Conv(m, v)",
+        {"w": conv(12, 4, 3, 1), "v": V},
+    ),
+    "no channels at all": (ROWS, "a = MatMul(x, w) y = MatMul(a, v)", {"w": noise(16, 0), "v": noise(0, 5)}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CHANNELS_STAY)
+def test_channels_stay_in(case: str) -> None:
+    inputs, body, constants = CHANNELS_STAY[case]
+    outputs = "float y, int64 z" if " z = " in body else "float y"
+    assert find_channel_groups(as_model(proto_of(f"g ({inputs}) => ({outputs}) {{ {body} }}", **constants))) == []
+
+
+def test_a_product_that_reads_and_makes_the_same_channels_loses_both() -> None:
+    body = f"g ({ROWS}) => (float[N,5] y) {{ a = MatMul(x, w) p = MatMul(a, u) q = Add(a, p) y = MatMul(q, v) }}"
+    proto = proto_of(body, w=noise(16, 12), u=noise(12, 12, seed=1), v=noise(12, 5, seed=2))
+    made = compress_graph(as_model(proto), [SlimChannels(share=0.5, multiple=1)])
+    assert constants_of(proto_from(made.model))["u"].shape == (6, 6)
+    onnx.checker.check_model(proto_from(made.model), full_check=True)
+
+
+@pytest.mark.parametrize("scale", [1e-25, 1e25, 0.0])
+@pytest.mark.parametrize("shift", [0.0, 1e4])
+def test_channels_of_extreme_values_leave_no_nan(scale: float, shift: float, tmp_path: Path) -> None:
+    body, constants = CASES["Gemm"]
+    w, b = constants["w"].copy(), constants["b"].copy()
+    w[:5] *= np.float32(scale)
+    b[0] = shift
+    proto = proto_of(body, **(constants | {"w": w, "b": b}))
+    (feed,) = feeds_of(body, 1, first=50)
+    for passes in ([HALF], [SlimChannels(energy=0.98, multiple=1)]):
+        for made in (slimmed(proto, body, tmp_path, *passes), compress_graph(as_model(proto), passes)):
+            assert np.isfinite(run(made.model, **feed)[0]).all() or not np.isfinite(run(proto, **feed)[0]).all()
