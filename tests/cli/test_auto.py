@@ -66,6 +66,7 @@ def test_a_second_search_takes_what_was_measured_and_finds_the_same(made: Made, 
     assert (tmp_path / "s.onnx").read_bytes() == (made.folder / "s.onnx").read_bytes()
 
 
+@pytest.mark.slow
 def test_another_budget_begins_where_the_last_one_ended(made: Made, tmp_path: Path) -> None:
     kept = tmp_path / "s.search"
     kept.write_bytes((made.folder / "s.search").read_bytes())
