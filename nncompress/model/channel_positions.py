@@ -28,9 +28,7 @@ class Position:
     rank: int | None
     run: int | None = 1  # numbers in a row for each; None: not known
     outer: int = 1  # so many times all of them
-    directions: tuple[int, int] | None = (
-        None  # of a recurrence, along an axis of their own: that, from the end; how many
-    )
+    directions: tuple[int, int] | None = None  # of a recurrence: their axis, from the end, and how many
 
     def is_axis(self, axis: int) -> bool:
         """True if that is their axis from the front."""

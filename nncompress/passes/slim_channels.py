@@ -114,7 +114,10 @@ class SlimChannels(WeightPass):
         if not fits:
             return Skipped(weight.name, self.name, (reasons or [_NONE_GOES if said else _NO_GROUP])[0])
         stay = " and ".join(f"{len(fit.kept)} of {channels} {which}" for which, channels, fit in fits)
-        lost = max((fit.lost for which, _, fit in fits if which == "inputs"), default=None)
+        losses = [fit.lost for which, _, fit in fits if which == "inputs"]
+        if None in losses:
+            return Rewritten(weight.name, self.name, f"{stay} stay, chosen by weights alone")
+        lost = max((loss for loss in losses if loss is not None), default=None)
         of_it = "" if lost is None else f", {lost:.2%} of the variance of what it computes lost"
         return Rewritten(weight.name, self.name, f"{stay} stay{of_it}")
 
@@ -135,7 +138,8 @@ class SlimChannels(WeightPass):
                 _View.of(weights[id(holder.value)], holder, group.channels, each, bias)
                 for holder, each, bias in zip(group.readers, inputs, biases[place], strict=True)
             ]
-            found.append((place, self._fitted(group, views, context.store)))
+            fit = self._fitted(group, views, context.store)
+            found.append((place, fit if _has_samples(context) or isinstance(fit, str) else replace(fit, lost=None)))
             yield found[-1]
         context.remembered[self] = found
 
@@ -166,10 +170,11 @@ class _Change:
 
 @dataclass(frozen=True)
 class _Fit:
-    """Channels that stay, the largest share of variance that is lost, and what becomes of each reader."""
+    """Channels that stay, the largest share of variance that is lost (None: there are no samples to tell), and what
+    becomes of each reader."""
 
     kept: np.ndarray
-    lost: float
+    lost: float | None
     changes: tuple[_Change, ...]
 
     def set(self, model: Model, readers: Sequence[Weight], biases: Sequence[Bias | str], names: Names) -> None:
@@ -224,6 +229,10 @@ def _centred(gram: Gram) -> Gram:
     return replace(gram, own=own, cross=cross)
 
 
+def _has_samples(context: Context) -> bool:
+    return context.calibration is not None and not context.calibration.made_up
+
+
 def _inputs(
     model: Model, groups: Sequence[ChannelGroup], weights: Mapping[int, Weight], context: Context
 ) -> Iterator[tuple[int, list[Inputs | str]]]:
@@ -232,7 +241,7 @@ def _inputs(
     owners = {id(holder.value): (place, holder) for place, group in enumerate(groups) for holder in group.readers}
     readers = [weights[key] for key in owners]
     batches: Iterator[list[tuple[Weight, Inputs | str]]]
-    if context.calibration is not None and not context.calibration.made_up and readers:
+    if context.calibration is not None and _has_samples(context) and readers:
         batches = context.calibration.grams(model, readers)
     else:
         batches = _by_weights(model, groups, [(weight, *owners[id(weight.value)]) for weight in readers])

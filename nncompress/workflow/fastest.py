@@ -42,12 +42,12 @@ def choose_fastest(
     check_searchable(trials, limits)
     started, judging = time.monotonic(), _Judging.of(trials, limits, most)
     chosen = _mixed(passes, trials, limits, searching.seconds, judging)
-    left = searching.seconds - (time.monotonic() - started)
-    ways = ways_to_slim(trials, judging.parts, limits, replace(searching, seconds=left))
+    left, stops = searching.seconds - (time.monotonic() - started), searching.interrupts()  # there is a choice by now
+    ways = ways_to_slim(trials, judging.parts, limits, replace(searching, seconds=left, interrupts=lambda: stops))
     if not ways:
         return chosen
     left = searching.seconds - (time.monotonic() - started)
-    return _slimmed(chosen, _plain(passes), ways, judging, left)
+    return _slimmed(chosen, _plain(passes), ways, judging, replace(searching, seconds=left, interrupts=lambda: stops))
 
 
 @dataclass
@@ -117,7 +117,7 @@ def _mixed(passes: Sequence[Pass], trials: Trials, limits: Limits, seconds: floa
 
 
 def _slimmed(
-    chosen: Chosen, plain: Sequence[Pass], ways: Sequence[SlimChannels], judging: _Judging, seconds: float
+    chosen: Chosen, plain: Sequence[Pass], ways: Sequence[SlimChannels], judging: _Judging, searching: Searching
 ) -> Chosen:
     """The same with fewer channels, or what is faster yet without integers; as it is where nothing is."""
     started, best = time.monotonic(), chosen
@@ -133,8 +133,8 @@ def _slimmed(
                 held[:] = [(way, made)]  # each that holds is stronger than those before
             return spent <= 1
 
-        left = seconds - (time.monotonic() - started)
-        first_that_holds(ways, holds, left, longest=judging.longest)
+        left = searching.seconds - (time.monotonic() - started)
+        first_that_holds(ways, holds, left, searching.interrupts(), judging.longest)
         for way, made in held:
             at("timing what has fewer channels")
             ratio = judging.ratio(made)

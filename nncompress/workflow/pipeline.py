@@ -137,8 +137,7 @@ def apply_passes(
         if len(passes) > 1:
             done = passes[place - 1].name if place else "normalise"
             steps.append(SizeStep(done, constant_bytes(copy, context.storing)))
-        behind = {} if remembered is None else remembered.setdefault((copy.opset, tuple(passes[:place])), {})
-        made = current.apply(copy, replace(context, remembered=behind))
+        made = current.apply(copy, replace(context, remembered=found_behind(passes[:place], copy, remembered)))
         outcomes += made
         is_met = normalised.rewritten and current.stage == Stage.ENCODINGS  # by the codes that are there
         if (len(passes) > 1 or normalised.rewritten) and not (is_met or _changed(made)):
@@ -149,6 +148,11 @@ def apply_passes(
         outcomes += [*store_rest(copy, context), *_without_debugging(copy, context.storing)]
     applied = Applied(model, copy, ledger, tuple(outcomes), tuple(steps), tuple(idle))
     return applied if applied.changed else untouched(model, applied.outcomes)
+
+
+def found_behind(passes: Sequence[Pass], model: Model, remembered: Remembered | None) -> dict[Any, Any]:
+    """What passes found out there before; to be added to."""
+    return {} if remembered is None else remembered.setdefault((model.opset, tuple(passes)), {})
 
 
 def simplify(model: Model) -> None:

@@ -35,7 +35,7 @@ from nncompress.passes.quantize_weights import QuantizeWeights
 from nncompress.passes.statistics import Inputs
 from nncompress.progress import counted
 from nncompress.results.searched import Rate, Rated
-from nncompress.workflow.pipeline import simplify
+from nncompress.workflow.pipeline import found_behind, simplify
 from nncompress.workflow.prepare import prepare
 from nncompress.workflow.trials import Trials
 
@@ -74,8 +74,9 @@ def measured_rates(trials: Trials, step: QuantizeWeights, before: Sequence[Pass]
     if before:
         run = CalibrationRun(model.clone(), trials.samples, trials.threads, trials.cache or Cache())
         storing = Storing(model.opset, trials.form, trials.target)
-        for earlier in before:
-            earlier.apply(model, Context(storing, threads=trials.threads, calibration=run))
+        for place, earlier in enumerate(before):
+            found = found_behind(before[:place], model, trials.remembered)
+            earlier.apply(model, Context(storing, threads=trials.threads, calibration=run, remembered=found))
     first, others = thirds(trials.samples, _MOST_FEEDS)
     few = others.some(slice(0, None, -(-len(others) // _MOST_RUN)))
     making, judging, running = (

@@ -18,7 +18,7 @@ from nncompress.workflow.searching import Searching
 from nncompress.workflow.trials import Trials
 
 _LOST = (0.1, 0.07, 0.05, 0.04, 0.03, 0.025, 0.02, 0.015, 0.0125, 0.01, 0.0075, 0.005, 0.0025, 0.001, 0.0005)
-_WAYS = tuple(SlimChannels(energy=1 - lost) for lost in _LOST)  # the strongest first
+_WAYS = tuple(SlimChannels(energy=round(1 - lost, 4)) for lost in _LOST)  # the strongest first
 _SHARE = 0.5**0.5  # of the error that may be made: half of its square
 _WORTH = 0.8  # of the size
 _LONG = 0.2  # of the time
