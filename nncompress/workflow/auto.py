@@ -13,6 +13,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar
 
 from nncompress.errors import NoOutputError
 from nncompress.feeds.feeds import Feeds
@@ -39,7 +40,7 @@ _LONG = 0.2  # of the time: where rates took so much, there will be few mixes, a
 _CLOSE = 1.3  # expected losses squared that are as good as the same
 _LEAST_SAVED = 0.02  # of the size, for which another mix is built
 _NEAR_SIZE, _MOST_SIZES = 0.99, 4
-_ALONG, _LEAST_EXPECTED, _HARDLY_ALIKE = 80, 1e-9, 0.5  # mixes to choose from; squared, and relative error
+_ALONG, _LEAST_EXPECTED = 80, 1e-9  # mixes to choose from; squared error
 
 
 @dataclass(frozen=True)
@@ -159,15 +160,11 @@ class Search:
         left = self._searching.seconds - (time.monotonic() - self._started)
         return self._stops() or left < self._longest
 
-    def along(self, count: int) -> list[Mix]:
-        """So many mixes, the largest first, in equal ratios of size: from the least loss to so much that outputs are
-        hardly like the original's."""
-        least = sum(min(rate.loss for rate in rated.rates) for rated in self._rated)
-        ratio = (_HARDLY_ALIKE**2 / max(least, _LEAST_EXPECTED)) ** (1 / (_ALONG - 1))
-        mixes = [self._within(max(least, _LEAST_EXPECTED) * ratio**place) for place in range(_ALONG)]
-        first, last = math.log(mixes[0].size_bytes), math.log(mixes[-1].size_bytes)
-        wanted = [first + (last - first) * place / (count - 1) for place in range(count)]
-        return list(dict.fromkeys(_nearest(mixes, size) for size in wanted))
+    def along(self, most_error: float) -> list[Mix]:
+        """Mixes from the least loss to outputs with that relative error, the largest first."""
+        least = max(sum(min(rate.loss for rate in rated.rates) for rated in self._rated), _LEAST_EXPECTED)
+        ratio = (most_error**2 / least) ** (1 / (_ALONG - 1))
+        return [self._within(least * ratio**place) for place in range(_ALONG)]
 
     # -------------------------------------------------------------------------------------------- mixes
     def _within(self, expected: float) -> Mix:
@@ -256,17 +253,26 @@ def _choices(rated: Rated, passes: Sequence[Pass]) -> Rated:
     return replace(rated, rates=tuple(undominated(rate for rate in rated.rates if rate.bits <= 8 or not multiplied)))
 
 
-def undominated(rates: Iterable[Rate]) -> list[Rate]:
+class Costly(Protocol):
+    """What has a size, and loses something."""
+
+    @property
+    def size_bytes(self) -> int: ...
+
+    @property
+    def loss(self) -> float: ...
+
+
+C = TypeVar("C", bound=Costly)
+
+
+def undominated(choices: Iterable[C]) -> list[C]:
     """Those that lose less than all that are no larger, the smallest first."""
-    kept: list[Rate] = []
-    for rate in sorted(rates, key=lambda rate: (rate.size_bytes, rate.loss)):
-        if not kept or rate.loss < kept[-1].loss:
-            kept.append(rate)
+    kept: list[C] = []
+    for choice in sorted(choices, key=lambda choice: (choice.size_bytes, choice.loss)):
+        if not kept or choice.loss < kept[-1].loss:
+            kept.append(choice)
     return kept
-
-
-def _nearest(mixes: Sequence[Mix], log_size: float) -> Mix:
-    return min(mixes, key=lambda mix: abs(math.log(mix.size_bytes) - log_size))
 
 
 def _reason(rated: Rated, rate: Rate, total: float) -> str:

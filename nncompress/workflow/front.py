@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,12 +14,15 @@ from nncompress.results.limits import Limits
 from nncompress.results.record import Report
 from nncompress.results.units import format_share
 from nncompress.results.worst import worst_sqnr_db
-from nncompress.workflow.auto import Mix, Search
+from nncompress.workflow.along import Place, places_along, spread
+from nncompress.workflow.auto import Search
 from nncompress.workflow.chosen import Chosen
+from nncompress.workflow.pipeline import Remembered
 from nncompress.workflow.searching import Searching
 from nncompress.workflow.trials import Trials
 
 MODELS = 12  # that are built at most, of which some may be dominated
+_FEWEST = 2
 
 Compress = Callable[[Path, Callable[[Sequence[Pass], Trials, Limits], Chosen]], Report]
 """(where to, what decides on the passes) -> the report; writes the recipe, too."""
@@ -29,7 +33,7 @@ class Point:
     """One model of the front."""
 
     path: Path
-    expected: float  # relative error of the outputs
+    place: Place
     report: Report
 
     @property
@@ -57,21 +61,32 @@ def build_front(folder: Path, stem: str, searching: Searching, compress: Compres
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise NoOutputError(f"cannot write to {folder}: {reason(error)}") from error
+    started = begun = time.monotonic()
     points: list[Point] = []
-    along: list[Mix] = []  # once the first has been asked for
-    while not along or len(points) < len(along):
-        number = len(points)
-        path = model_path(folder, stem, number)
+    along: list[Place] = []  # all there are; and those of which models are built
+    places: list[Place] = []
+    stops, remembered = searching.interrupts(), Remembered()
+    searching = replace(searching, interrupts=lambda: stops)
 
-        def decide(passes: Sequence[Pass], trials: Trials, limits: Limits, number: int = number) -> Chosen:
-            search = Search(passes, trials, limits, searching)
-            along[:] = along or search.along(MODELS)
-            return Chosen(search.passes_of(along[number]), search.reasons(along[number]))
+    def decide(passes: Sequence[Pass], trials: Trials, limits: Limits) -> Chosen:
+        nonlocal begun
+        trials = replace(trials, remembered=remembered)
+        if not along:
+            along.extend(places_along(passes, trials, searching))
+            places[:] = spread(along, MODELS)
+            begun = time.monotonic()
+        place = places[len(points)]
+        search = Search((*place.before, *passes), trials, limits, searching)
+        return Chosen(search.passes_of(place.mix), search.reasons(place.mix), made=search.built(place.mix))
 
+    while not points or (len(points) < len(places) and not stops()):
+        path = model_path(folder, stem, len(points))
         report = compress(path, decide)
-        points.append(Point(path, along[number].expected ** 0.5, report))
-        if searching.interrupts()():
-            break
+        points.append(Point(path, places[len(points)], report))
+        if len(points) == 1:  # the largest, however many follow
+            left = searching.seconds - (time.monotonic() - started)
+            more = int(left / (time.monotonic() - begun))
+            places[:] = spread(along, min(max(more + 1, _FEWEST), MODELS))
     results = results_of([point.report for point in points], by_outputs=True)
     kept = [point for point, result in zip(points, results.results, strict=True) if result.on_front]
     for point in points:
@@ -82,17 +97,25 @@ def build_front(folder: Path, stem: str, searching: Searching, compress: Compres
 
 
 def _latencies_foreseen(points: Sequence[Point]) -> str:
-    """Weights become floats when a model is loaded, whatever they are stored in: each takes as long as the first."""
-    runs = [point.report.comparison.run for point in points]
-    ratios = [run.latency.ratio for run in runs if run is not None and run.latency is not None]
-    if len(ratios) < 2:
+    """Weights become floats when a model is loaded, whatever they are stored in: each takes as long as the first that
+    has as many channels."""
+    first: dict[tuple[Pass, ...], float] = {}
+    off: list[float] = []
+    for point in points:
+        run = point.report.comparison.run
+        if run is None or run.latency is None:
+            continue
+        if point.place.before in first:
+            off.append(abs(run.latency.ratio / first[point.place.before] - 1))
+        first.setdefault(point.place.before, run.latency.ratio)
+    if not off:
         return ""
-    farthest = max(abs(ratio / ratios[0] - 1) for ratio in ratios[1:])
-    return f"; latencies are {format_share(farthest)} at most from that of the largest, as which all compute"
+    same = " that has as many channels" if len(first) > 1 else ""
+    return f"; latencies are {format_share(max(off))} at most from that of the largest{same}, as which all compute"
 
 
 def _losses_foreseen(points: Sequence[Point]) -> str:
-    known = [(point.expected, point.error) for point in points if point.error is not None]
+    known = [(point.place.loss, point.error) for point in points if point.error is not None]
     ranks = [_ranks([each[place] or 0.0 for each in known]) for place in (0, 1)]
     count = len(known)
     if count < 3:

@@ -27,14 +27,19 @@ class Searching:
 
 def check_searchable(trials: Trials, limits: Limits) -> None:
     """Raises UsageError where nothing says what may be lost, or nothing can be measured."""
+    check_measurable(trials)
+    if not bounds_loss(limits) and most_bytes(trials, limits) is None:
+        raise UsageError('auto needs a limit to keep, such as --max-drop "0.5 %", --min-sqnr 30 or --max-size "2 MB"')
+
+
+def check_measurable(trials: Trials) -> None:
+    """Raises UsageError where it cannot be measured what is lost."""
     if trials.proved.session is None or trials.proved.feeds is None or trials.samples is None:
         raise UsageError("auto runs models to choose: leave out --no-validate")
     if trials.proved.feeds.synthetic:
         raise UsageError("auto needs --data: samples on which it is measured what is lost")
     if trials.samples.synthetic:
         raise UsageError("auto needs real samples to calibrate on, not made-up ones: name them with --calibration")
-    if not bounds_loss(limits) and most_bytes(trials, limits) is None:
-        raise UsageError('auto needs a limit to keep, such as --max-drop "0.5 %", --min-sqnr 30 or --max-size "2 MB"')
 
 
 def most_bytes(trials: Trials, limits: Limits) -> int | None:

@@ -1,4 +1,4 @@
-"""Finds how many channels a model can do without: the strongest of a few ways to remove some that the limits allow."""
+"""Finds how many channels a model can do without: the strongest of a few ways to remove some that may lose so much."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ _WAYS = tuple(SlimChannels(energy=round(1 - lost, 4)) for lost in _LOST)  # the 
 _SHARE = 0.5**0.5  # of the error that may be made: half of its square
 _WORTH = 0.8  # of the size
 _LONG = 0.2  # of the time
+_ERRORS = (0.3, 0.1, 0.03)  # relative, of outputs of a front
 
 
 def is_slim(passes: Sequence[Pass]) -> bool:
@@ -35,21 +36,56 @@ def ways_to_slim(
     """Ways to remove channels, the strongest first, from the one that alone loses no more on any of the `parts` than it
     may: all of a task metric, else half of the square of the error, for half the error is as much as half a bit of each
     weight. None where that does not remove enough to be worth as much."""
+    if not _has_groups(trials):
+        return ()
+    seconds = _LONG * searching.seconds
+    return _from_strongest(
+        parts, lambda losses: losses.spent(limits) <= (_SHARE if losses.drop is None else 1.0), seconds, searching
+    )
+
+
+def ways_along(trials: Trials, searching: Searching) -> list[tuple[SlimChannels, float]]:
+    """Ways to remove channels for models of more and more loss, the gentlest first, each with the squared relative
+    error of the outputs that it makes alone; those that remove enough to be worth it."""
+    found: dict[SlimChannels, float] = {}
+    started = time.monotonic()
+    for most in _ERRORS if _has_groups(trials) else ():
+
+        def allows(losses: Losses, most: float = most) -> bool:
+            return losses.error <= most
+
+        left = _LONG * searching.seconds - (time.monotonic() - started)
+        ways = _from_strongest([trials], allows, left, searching)
+        if not ways:
+            break
+        found[ways[0]] = _measured(ways[0], trials, searching).losses.error ** 2
+    return sorted(found.items(), key=lambda each: each[1])
+
+
+def _has_groups(trials: Trials) -> bool:
     model = trials.proved.model.clone()
     simplify(model)
-    if not find_channel_groups(model):
-        return ()
+    return bool(find_channel_groups(model))
+
+
+def _from_strongest(
+    parts: Sequence[Trials], allows: Callable[[Losses], bool], seconds: float, searching: Searching
+) -> tuple[SlimChannels, ...]:
+    """From the strongest whose losses are allowed on all parts; none where that removes too little."""
+    most, stops = _WORTH * parts[0].file_bytes(parts[0].proved.model), searching.interrupts()
+    is_vain = False  # what is too much removes too little
 
     def holds(way: SlimChannels) -> bool:
+        nonlocal is_vain
         at(f"removing channels, {format_share(way.energy or 1.0)} of what they do kept")
-        measured = (_measured(way, part, searching).losses for part in parts)
-        return all(losses.spent(limits) <= (_SHARE if losses.drop is None else 1.0) for losses in measured)
+        held = all(allows(_measured(way, part, searching).losses) for part in parts)
+        is_vain = not held and _measured(way, parts[0], searching).size_bytes > most
+        return held
 
-    first = first_that_holds(_WAYS, holds, _LONG * searching.seconds, searching.interrupts())
-    if first == len(_WAYS):
+    first = first_that_holds(_WAYS, holds, seconds, lambda: is_vain or stops())
+    if is_vain or first == len(_WAYS):
         return ()
-    size = _measured(_WAYS[first], parts[0], searching).size_bytes
-    return _WAYS[first:] if size <= _WORTH * trials.file_bytes(trials.proved.model) else ()
+    return _WAYS[first:] if _measured(_WAYS[first], parts[0], searching).size_bytes <= most else ()
 
 
 def first_that_holds(
