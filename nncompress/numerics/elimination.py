@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nncompress.numerics.inverse import inverse
+from nncompress.numerics.definite import inverse
 from nncompress.numerics.second_order import Quadratic
 
 

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nncompress.numerics.inverse import inverse
+from nncompress.numerics.definite import inverse
 from nncompress.numerics.magnitude import largest, of_every
 from nncompress.numerics.second_order import Quadratic
 from nncompress.numerics.threads import in_threads

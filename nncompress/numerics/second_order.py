@@ -19,6 +19,7 @@ from typing import Protocol
 
 import numpy as np
 
+from nncompress.numerics.definite import cholesky
 from nncompress.numerics.gram import Gram
 from nncompress.numerics.threads import in_threads
 
@@ -59,11 +60,12 @@ class Quadratic:
 
     def value(self, q: np.ndarray) -> float:
         """Of values q, without the constant."""
-        return float(self.of_outputs(q).sum())
+        return float(self.more(q, np.zeros_like(q)).sum())
 
-    def of_outputs(self, q: np.ndarray) -> np.ndarray:
-        """The share of each output in that, [groups, outputs]."""
-        shares: np.ndarray = ((q @ self.h - 2 * self.r) * q).sum(axis=2)
+    def more(self, q: np.ndarray, other: np.ndarray) -> np.ndarray:
+        """By how much each output of q has more than that of other values, [groups, outputs]."""
+        moved = q - other
+        shares: np.ndarray = (moved @ self.h * (q + other) - 2 * moved * self.r).sum(axis=2)
         return shares
 
 
@@ -157,7 +159,7 @@ def rounded(
         own, first = Quadratic(quadratic.h, quadratic.r[:, outputs]), start[:, outputs]
         part = levels.part(outputs)
         made = descended(h, own.r, fed_back(factor, own.r, part), part).astype(np.float64)
-        better = own.of_outputs(made) < own.of_outputs(first)
+        better = own.more(made, first) < 0
         return np.where(better[:, :, None], made, first)
 
     chunks = [slice(place, place + _CHUNK) for place in range(0, start.shape[1], _CHUNK)]
@@ -166,19 +168,16 @@ def rounded(
 
 @dataclass(frozen=True)
 class Factor:
-    """H = L L^T with inputs in the order in which they are rounded, backwards: those last whose products are largest.
-
-    The decomposition is float64, and `lower` may be less.
-    """
+    """H = L L^T, inputs in the order in which they are rounded, backwards: those last whose products are largest."""
 
     order: np.ndarray
     lower: np.ndarray
 
     @classmethod
     def of(cls, h: np.ndarray, dtype: type[np.floating]) -> Factor:
-        """That of H."""
+        """That of H, computed in `dtype`: damped, H is far from singular."""
         order = np.argsort(np.einsum("gjj->gj", h).sum(axis=0), kind="stable")
-        return cls(order, np.linalg.cholesky(h[:, order[:, None], order]).astype(dtype, copy=False))
+        return cls(order, cholesky(h.astype(dtype, copy=False)[:, order[:, None], order]))
 
     def solved(self, right: np.ndarray) -> np.ndarray:
         """L^-1 right, row block by row block: a general solver would factorise L once more."""

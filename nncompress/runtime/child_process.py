@@ -29,6 +29,7 @@ from typing import IO, Any
 from nncompress import errors
 from nncompress.errors import MachineError, NncompressError, NoOutputError, lacking, lacks_memory, need_not_repeat
 from nncompress.progress import Announce, silent
+from nncompress.runtime.messages import read_message, write_message
 
 _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from nncompress.runtime.child_process import main; main()"
@@ -126,8 +127,7 @@ class _Talk:
     def send(self, question: Any) -> None:
         assert self.process.stdin is not None
         with suppress(BrokenPipeError):  # it died: its messages end, which `answer` deals with
-            self.process.stdin.write(pickle.dumps(question))
-            self.process.stdin.flush()
+            write_message(question, self.process.stdin)
 
     def answer(self) -> Any:
         """The child's, to what was sent last."""
@@ -165,7 +165,7 @@ def main() -> None:
     """The child: reads a call, makes it, reports."""
     channel = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever else is printed must not end up between the messages
-    call: Call = pickle.load(sys.stdin.buffer)
+    call: Call = read_message(sys.stdin.buffer)
     if call.memory_bytes is not None and sys.platform == "linux":  # elsewhere it means something else
         resource.setrlimit(resource.RLIMIT_DATA, (call.memory_bytes, call.memory_bytes))
     if call.tidy_s:
@@ -174,8 +174,7 @@ def main() -> None:
     threading.Thread(target=_read_requests, args=(requests, call.tidy_s), daemon=True).start()
 
     def send(*message: Any) -> None:
-        pickle.dump(message, channel)
-        channel.flush()
+        write_message(message, channel)
 
     def announce(part: str, what: str, done: float = 0, total: float | None = None) -> None:
         send("stage", part, what, done, total)
@@ -218,7 +217,7 @@ def _read_requests(requests: Queue[Any], tidy_s: float) -> None:
     """Whatever comes, until the parent is gone: then the process ends."""
     try:
         while True:
-            requests.put(pickle.load(sys.stdin.buffer))
+            requests.put(read_message(sys.stdin.buffer))
     except (EOFError, pickle.UnpicklingError):  # perhaps within a request
         pass
     if tidy_s:
@@ -258,7 +257,7 @@ def _started(call: Call, stderr: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]
 def _receive(pipe: IO[bytes], queue: Queue[tuple[Any, ...] | None]) -> None:
     try:
         while True:
-            queue.put(pickle.load(pipe))
+            queue.put(read_message(pipe))
     except (EOFError, OSError, ValueError, pickle.UnpicklingError):  # it ended, perhaps within a message
         queue.put(None)
 

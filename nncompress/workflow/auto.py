@@ -99,12 +99,12 @@ class Search:
         bracket, kept = Bracket(), self._searching.kept
         targets = kept.targets(self._trials)
         for target in targets:
-            if kept.has_model(self._trials, self.passes_of(self._within(target))):
-                bracket = bracket.with_(target, self._try(self._within(target)).spent)
+            if kept.has_model(self._trials, self.passes_of(self.within(target))):
+                bracket = bracket.with_(target, self._try(self.within(target)).spent)
         while not self._tried or not (self._is_over() or self._is_enough(bracket)):
             target = bracket.next_target() if self._tried else [*targets, self._first_error**2][0]
             kept.add_target(self._trials, target)
-            bracket = bracket.with_(target, self._try(self._within(target)).spent)
+            bracket = bracket.with_(target, self._try(self.within(target)).spent)
         holding = [found for found in self._tried if found.holds]
         if not holding:
             return min(self._tried, key=lambda found: (found.spent, found.size_bytes))
@@ -138,18 +138,18 @@ class Search:
             if spends <= 1 or not bounds_loss(self._limits):
                 return found, spends
             if not waiting and len(judged) < _MOST_REFUSED and not (self._is_extreme(found.mix, -1) or self._is_over()):
-                waiting.append(self._try(self._within(found.mix.expected * gentler(spends))))
+                waiting.append(self._try(self.within(found.mix.expected * gentler(spends))))
         spends, _, found = min(judged, key=lambda each: each[:2])
         return found, spends
 
     def _is_enough(self, bracket: Bracket) -> bool:
         """True where another mix would not be worth it."""
         low, high = bracket.low, bracket.high
-        if low is not None and (low.spent >= _NEARLY_ALL or self._is_extreme(self._within(low.expected), 0)):
+        if low is not None and (low.spent >= _NEARLY_ALL or self._is_extreme(self.within(low.expected), 0)):
             return True
         if low is None or high is None:
-            return high is not None and self._is_extreme(self._within(high.expected), -1)
-        smaller, larger = self._within(high.expected).size_bytes, self._within(low.expected).size_bytes
+            return high is not None and self._is_extreme(self.within(high.expected), -1)
+        smaller, larger = self.within(high.expected).size_bytes, self.within(low.expected).size_bytes
         return high.expected < _CLOSE * low.expected or larger - smaller < _LEAST_SAVED * larger
 
     def _is_extreme(self, mix: Mix, place: int) -> bool:
@@ -164,10 +164,10 @@ class Search:
         """Mixes from the least loss to outputs with that relative error, the largest first."""
         least = max(sum(min(rate.loss for rate in rated.rates) for rated in self._rated), _LEAST_EXPECTED)
         ratio = (most_error**2 / least) ** (1 / (_ALONG - 1))
-        return [self._within(least * ratio**place) for place in range(_ALONG)]
+        return [self.within(least * ratio**place) for place in range(_ALONG)]
 
     # -------------------------------------------------------------------------------------------- mixes
-    def _within(self, expected: float) -> Mix:
+    def within(self, expected: float) -> Mix:
         """The smallest of no more expected loss."""
         return self._best(lambda rate: rate.size_bytes, lambda rate: rate.loss, expected)
 

@@ -58,8 +58,14 @@ def ways_along(trials: Trials, searching: Searching) -> list[tuple[SlimChannels,
         ways = _from_strongest([trials], allows, left, searching)
         if not ways:
             break
-        found[ways[0]] = _measured(ways[0], trials, searching).losses.error ** 2
+        found[ways[0]] = lost_by(ways[:1], trials, searching)
     return sorted(found.items(), key=lambda each: each[1])
+
+
+def lost_by(passes: Sequence[Pass], trials: Trials, searching: Searching) -> float:
+    """Squared relative error of the outputs that removing channels makes alone; 0 where none of the passes does."""
+    ways = (step for step in passes if isinstance(step, SlimChannels))
+    return sum(_measured(way, trials, searching).losses.error ** 2 for way in ways)
 
 
 def _has_groups(trials: Trials) -> bool:

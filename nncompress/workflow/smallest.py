@@ -17,10 +17,11 @@ from nncompress.results.spent import bounds_loss
 from nncompress.workflow.auto import Found, Search, bear_on_rates
 from nncompress.workflow.chosen import Chosen
 from nncompress.workflow.searching import Searching, check_searchable, most_bytes
-from nncompress.workflow.slimming import is_slim, ways_to_slim
+from nncompress.workflow.slimming import is_slim, lost_by, ways_to_slim
 from nncompress.workflow.trials import Trials
 
 _STEP = 2  # from one way to remove channels to the next gentler; those that another search has looked at are tried, too
+_HOPE = 1.1  # times the size of the best: what is expected to be larger, for as much loss, is not tried
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class _Best:
     search: Search
     found: Found
     spends: float
+    loss: float  # squared relative error of the outputs, expected of all that is done
 
     @property
     def rank(self) -> tuple[float, int]:
@@ -62,7 +64,14 @@ def choose_smallest(passes: Sequence[Pass], trials: Trials, limits: Limits, sear
             break
         if is_past and not searching.kept.has_rates(trials, bear_on_rates(steps)):
             continue
-        made = _searched(steps, parts, limits, replace(searching, seconds=left))
+        search = Search(steps, parts[0], limits, replace(searching, seconds=left))
+        lost = lost_by(steps, parts[0], searching)
+        if best is not None and best.spends <= 1:
+            expected = search.within(max(best.loss - lost, 0.0)).size_bytes
+            if expected > _HOPE * best.found.mix.size_bytes:
+                is_past = True
+                continue
+        made = _searched(search, lost, parts, limits)
         longest = max(longest, time.monotonic() - begun)
         is_past = best is not None and best.spends <= 1 and made.rank >= best.rank
         best = made if best is None or made.rank < best.rank else best
@@ -74,9 +83,9 @@ def choose_smallest(passes: Sequence[Pass], trials: Trials, limits: Limits, sear
     )  # fmt: skip
 
 
-def _searched(passes: Sequence[Pass], parts: Sequence[Trials], limits: Limits, searching: Searching) -> _Best:
-    """One search, whose result has to prove itself on the second part."""
-    search = Search(passes, parts[0], limits, searching)
+def _searched(search: Search, lost: float, parts: Sequence[Trials], limits: Limits) -> _Best:
+    """What one search finds, which has to prove itself on the second part; `lost` is by removing channels."""
     most = most_bytes(parts[0], limits)
     best = search.smallest() if most is None or bounds_loss(limits) else search.of_size(most)
-    return _Best(search, *search.judged(best, parts[1]))
+    found, spends = search.judged(best, parts[1])
+    return _Best(search, found, spends, lost + found.mix.expected)
