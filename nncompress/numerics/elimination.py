@@ -22,6 +22,8 @@ import numpy as np
 from nncompress.numerics.definite import inverse
 from nncompress.numerics.second_order import Quadratic
 
+_TOGETHER = 128  # columns that are taken from an inverse at once
+
 
 @dataclass(frozen=True)
 class Reader:
@@ -65,30 +67,16 @@ def eliminated(readers: Sequence[Reader], least: int, multiple: int, most_lost: 
     return best
 
 
-@dataclass(frozen=True)
-class _Part:
-    """Channels that one group has, and their inputs there [channels, k]."""
-
-    channels: np.ndarray
-    columns: np.ndarray
-
-    @classmethod
-    def of(cls, numbers: np.ndarray) -> _Part:
-        """Of the channel of each input."""
-        channels = np.unique(numbers)
-        return cls(channels, np.argsort(numbers, kind="stable").reshape(len(channels), -1))
-
-
 class _State:
-    """One reader with some channels gone. float32: what is chosen by small differences is as good as its rival."""
+    """One reader with some channels gone."""
 
     def __init__(self, reader: Reader) -> None:
         h, r = reader.quadratic.h, reader.quadratic.r
         self._scale = np.sqrt(np.einsum("gjj->gj", h))
         scaled = (h / self._scale[:, :, None] / self._scale[:, None]).astype(np.float32)
-        self._inverse = inverse(scaled)
-        self._values = ((r / self._scale[:, None]).astype(np.float32)) @ self._inverse
-        self._parts = [_Part.of(channels) for channels in reader.channels]
+        inverses = inverse(scaled)
+        values = ((r / self._scale[:, None]).astype(np.float32)) @ inverses
+        self._parts = [_Part(*each) for each in zip(reader.channels, inverses, values, strict=True)]
         power = float(((reader.exact @ h) * reader.exact).sum())
         self._power = power if power > 0 else 1.0
         self.lost = 0.0
@@ -96,31 +84,76 @@ class _State:
     def costs(self, stays: np.ndarray) -> np.ndarray:
         """What removing each channel would add to the share that is lost; those that are gone cost nothing."""
         costs = np.zeros(len(stays))
-        for part, h, values in zip(self._parts, self._inverse, self._values, strict=True):
+        for part in self._parts:
             own = np.flatnonzero(stays[part.channels])
-            columns = part.columns[own]
-            within = h[columns[:, :, None], columns[:, None, :]]
-            costs[part.channels[own]] += _cost(values[:, columns].transpose(1, 2, 0), within)
+            costs[part.channels[own]] += part.costs(own)
         return costs / self._power
 
     def remove(self, channel: int) -> None:
         """Its columns become zero, and the others make up for it."""
-        for part, h, values in zip(self._parts, self._inverse, self._values, strict=True):
-            for columns in part.columns[part.channels == channel]:
-                own, within = values[:, columns], h[np.ix_(columns, columns)]
-                self.lost += float(_cost(own.T, within)) / self._power
-                rows = np.linalg.solve(within, h[columns])
-                values -= own @ rows
-                h -= h[:, columns] @ rows
-                values[:, columns] = h[:, columns] = h[columns] = 0
+        self.lost += sum(part.remove(channel) for part in self._parts) / self._power
 
     def matrix(self) -> np.ndarray:
         """As it is, float64."""
-        out: np.ndarray = self._values / self._scale[:, None]
+        out: np.ndarray = np.stack([part.values for part in self._parts]) / self._scale[:, None]
         return out
 
 
-def _cost(values: np.ndarray, within: np.ndarray) -> np.ndarray:
-    """Of columns [..., k, outputs] to be zero, where [H^-1]_BB is `within`."""
-    cost: np.ndarray = (np.linalg.solve(within, values) * values).sum(axis=(-2, -1), dtype=np.float64)
-    return cost
+class _Part:
+    """One group of a reader. float32: what is chosen by small differences is as good as its rival.
+
+    What channels going takes from H^-1 is kept as factors, and taken only when these are many: until then only its
+    diagonal blocks are up to date, and those of W^T W, by which a cost is tr([H^-1]_BB^-1 [W^T W]_BB).
+    """
+
+    def __init__(self, numbers: np.ndarray, h: np.ndarray, values: np.ndarray) -> None:
+        """Of the channel of each input, H^-1 and W [outputs, inputs]; these become the state."""
+        self.channels = np.unique(numbers)
+        self.values = values
+        self._columns = np.argsort(numbers, kind="stable").reshape(len(self.channels), -1)  # [channels, k]
+        self._h, self._there = h, np.ones((len(h), 1), np.float32)
+        self._taken: list[tuple[np.ndarray, np.ndarray]] = []
+        self._blocks = h[self._columns[:, :, None], self._columns[:, None]].astype(np.float64)
+        own = values[:, self._columns]
+        self._squares = np.einsum("ock,ocl->ckl", own, own, optimize=True, dtype=np.float64)
+
+    def costs(self, some: np.ndarray) -> np.ndarray:
+        """Of some channels, by place."""
+        costs: np.ndarray = np.trace(np.linalg.solve(self._blocks[some], self._squares[some]), axis1=1, axis2=2)
+        return costs
+
+    def remove(self, channel: int) -> float:
+        """Makes its columns zero; by how much the sum grows."""
+        lost = 0.0
+        for columns in self._columns[self.channels == channel]:
+            across, own = self._columns_of_h(columns), self.values[:, columns]
+            within = across[columns]
+            lost += float((np.linalg.solve(within, own.T) * own.T).sum(dtype=np.float64))
+            rows = np.linalg.solve(within, across.T)
+            self._follow(across, rows, own)
+            self.values -= own @ rows
+            self.values[:, columns] = self._there[columns] = 0
+            self._taken.append((across, rows))
+            if sum(len(rows) for _, rows in self._taken) >= _TOGETHER:
+                self._h -= np.concatenate([a for a, _ in self._taken], axis=1) @ np.concatenate(
+                    [r for _, r in self._taken]
+                )
+                self._taken = []
+        return lost
+
+    def _columns_of_h(self, columns: np.ndarray) -> np.ndarray:
+        """[inputs, k] of H^-1 as it is by now: zero where inputs are gone."""
+        across: np.ndarray = self._h[:, columns]
+        if self._taken:
+            across = across - np.concatenate([a for a, _ in self._taken], axis=1) @ np.concatenate(
+                [rows[:, columns] for _, rows in self._taken]
+            )
+        return across * self._there
+
+    def _follow(self, across: np.ndarray, rows: np.ndarray, own: np.ndarray) -> None:
+        """The diagonal blocks of H^-1, and of W^T W."""
+        left, right = across[self._columns], rows[:, self._columns].transpose(1, 0, 2)  # [channels, k, k]
+        met = (own.T @ self.values)[:, self._columns].transpose(1, 0, 2)
+        half = right.transpose(0, 2, 1) @ (met - (own.T @ own) @ right / 2)
+        self._blocks -= left @ right
+        self._squares -= half + half.transpose(0, 2, 1)

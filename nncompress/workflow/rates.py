@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import onnx_ir as ir
 
 from nncompress.calibrate.cache import Cache
@@ -42,7 +43,8 @@ from nncompress.workflow.trials import Trials
 _BITS, _SPARSE_BITS, _SPARSE_BITS_OF_TABLES = (2, 3, 4, 5, 6, 7, 8), (3, 4), (3, 4, 5, 6)
 _ZEROS = (0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.93, 0.96)
 _KINDS, _OF_TABLES = (kinds_of(_BITS, sparse, _ZEROS) for sparse in (_SPARSE_BITS, _SPARSE_BITS_OF_TABLES))
-_MOST_FEEDS, _MOST_RUN = 96, 8  # by which rates are measured; of those that judge, that are run for each weight
+_MOST_FEEDS, _MOST_RUN = 96, 12  # by which rates are measured; of those that judge, that are run for each weight
+_RUNS = 24  # of one feed, for each weight: where there are few, a weight is moved in more than one direction
 _AT_ONCE = 2  # weights that are looked at: each with several matrices of the square of its inputs
 _NODE_BYTES, _SCALE_BYTES = 150, 2  # of decoding; of the scale of a channel
 _NONE = 1e-12  # an effect that is rounding
@@ -101,7 +103,7 @@ def measured_rates(trials: Trials, step: QuantizeWeights, before: Sequence[Pass]
     looked = [
         found for _, found in sorted(ahead(look, known(), min(trials.threads, _AT_ONCE)), key=lambda each: each[0])
     ]
-    effects = _with_unused(list(_effects(model, running, weights, looked)))
+    effects = _with_unused(list(_effects(model, running, weights, looked, -(-_RUNS // max(len(few), 1)))))
     return [
         _rated(weight, each, effect, model.opset)
         for weight, each, effect in zip(weights, looked, effects, strict=True)
@@ -138,20 +140,34 @@ def _rows(weight: Weight) -> MatrixView:
 
 
 def _effects(
-    model: Model, run: CalibrationRun, weights: Sequence[Weight], looked: Sequence[_Looked]
+    model: Model, run: CalibrationRun, weights: Sequence[Weight], looked: Sequence[_Looked], probes: int
 ) -> Iterator[float]:
-    """For each weight, the squared relative error of the outputs for each of what it computes."""
+    """For each weight, the squared relative error of the outputs for each of what it computes: the mean of so many
+    `probes`, for where few samples are near another answer, chance decides which way of rounding takes them there."""
 
     def probing() -> Iterator[Model]:
         pairs = zip(weights, looked, strict=True)
         for weight, each in counted("measuring weights", pairs, len(weights)):
-            exact = weight.tensor
-            set_values(weight, ir.Tensor(each.probe.load(), name=weight.name))
-            yield model
+            exact, values, rounded = weight.tensor, weight.array(), each.probe.load()
+            for number in range(probes):
+                moved = _turned(weight, values, rounded, number) if number else rounded
+                set_values(weight, ir.Tensor(moved, name=weight.name))
+                yield model
             set_values(weight, exact)
 
-    for each, error in zip(looked, run.output_errors(probing()), strict=True):
-        yield error**2 / each.lost if each.lost > 0 else 0.0
+    errors = list(run.output_errors(probing()))
+    for place, each in enumerate(looked):
+        squares = [error**2 for error in errors[place * probes : (place + 1) * probes]]
+        yield sum(squares) / probes / each.lost if each.lost > 0 else 0.0
+
+
+def _turned(weight: Weight, values: np.ndarray, rounded: np.ndarray, seed: int) -> np.ndarray:
+    """`rounded` with the error of about half of the outputs the other way: of each output it is as large."""
+    axes = grain_of(weight).channel_axes if grain_of(weight).shape == weight.shape else ()
+    shape = [size if axis in axes else 1 for axis, size in enumerate(weight.shape)]
+    signs = np.random.default_rng(seed).choice(np.array([-1, 1], values.dtype), shape)
+    turned: np.ndarray = values + signs * (rounded - values)
+    return turned
 
 
 def _with_unused(effects: Sequence[float]) -> list[float]:

@@ -16,8 +16,9 @@ from tests.numerics.test_second_order import gram_of, related
 def reader_of(outputs: int, channels: int, width: int, seed: int, groups: int = 1) -> Reader:
     inputs = channels * width // groups
     exact = noise(groups, outputs, inputs, seed=seed).astype(np.float64)
-    rows = np.stack([related(80, inputs, seed=seed + g) for g in range(groups)])
-    h = rows.transpose(0, 2, 1).astype(np.float64) @ rows / 80 + 0.1 * np.eye(inputs)
+    count = max(80, 2 * inputs)
+    rows = np.stack([related(count, inputs, seed=seed + g) for g in range(groups)])
+    h = rows.transpose(0, 2, 1).astype(np.float64) @ rows / count + 0.1 * np.eye(inputs)
     return Reader(exact, Quadratic(h, exact @ h), (np.arange(channels * width) // width).reshape(groups, inputs))
 
 
@@ -36,14 +37,28 @@ def lost(reader: Reader, z: np.ndarray) -> float:
     return float((((z - reader.exact) @ h) * (z - reader.exact)).sum() / ((reader.exact @ h) * reader.exact).sum())
 
 
-@pytest.mark.parametrize(("width", "groups"), [(1, 1), (3, 1), (2, 2)])
-def test_what_stays_is_the_least_squares_fit_and_the_loss_is_what_it_says(width: int, groups: int) -> None:
-    reader = reader_of(5, 8, width, seed=width, groups=groups)
-    made = eliminated([reader], least=4, multiple=1, most_lost=np.inf)
-    assert len(made.kept) == 4
+@pytest.mark.parametrize(("channels", "width", "groups"), [(8, 1, 1), (8, 3, 1), (8, 2, 2), (80, 4, 1)])
+def test_what_stays_is_the_least_squares_fit_and_the_loss_is_what_it_says(
+    channels: int, width: int, groups: int
+) -> None:
+    reader = reader_of(5, channels, width, seed=width, groups=groups)
+    made = eliminated([reader], least=channels // 2, multiple=1, most_lost=np.inf)
+    assert len(made.kept) == channels // 2
     exact = best_for(reader, made.kept)
-    np.testing.assert_allclose(made.matrices[0], exact, atol=1e-4 * np.abs(exact).max())
+    rounding = np.finfo(np.float32).eps * max(np.linalg.cond(h) for h in reader.quadratic.h)
+    np.testing.assert_allclose(made.matrices[0], exact, atol=rounding * np.abs(exact).max())
+    assert rounding < 1e-2
     assert made.lost == pytest.approx(lost(reader, exact), rel=1e-3)
+
+
+@pytest.mark.parametrize("width", [1, 3])
+def test_each_that_goes_is_the_one_that_costs_least_by_then(width: int) -> None:
+    reader = reader_of(4, 12, width, seed=5 + width)
+    kept = list(range(12))
+    while len(kept) > 4:
+        left = {gone: np.array([each for each in kept if each != gone]) for gone in kept}
+        kept.remove(min(left, key=lambda gone: lost(reader, best_for(reader, left[gone]))))
+    assert eliminated([reader], least=4, multiple=1, most_lost=np.inf).kept.tolist() == kept
 
 
 def test_the_choice_is_near_the_best_of_all() -> None:
