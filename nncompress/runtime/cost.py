@@ -43,7 +43,8 @@ class Metered:
         self._held, self._earlier_peak = _status_bytes("VmRSS"), _status_bytes("VmHWM")
         start = time.perf_counter() - _waited_s()
         self.session = opening()
-        self._load_ms = 1000 * (time.perf_counter() - _waited_s() - start)
+        waited = _waited_s()  # before the clock is read, as after it above: what lies between counts as work, not twice
+        self._load_ms = 1000 * (time.perf_counter() - waited - start)
         self._cost: Loaded | None = None
 
     def ran(self) -> Loaded:

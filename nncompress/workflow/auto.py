@@ -39,6 +39,7 @@ _BOLD, _CAREFUL = 2 * UNLABELLED_ERROR, UNLABELLED_ERROR  # errors that the firs
 _LONG = 0.2  # of the time: where rates took so much, there will be few mixes, and the first is a careful one
 _CLOSE = 1.3  # expected losses squared that are as good as the same
 _LEAST_SAVED = 0.02  # of the size, for which another mix is built
+_SLOWER = 1.25  # than those before, the next model may be, and what comes after it takes time as well
 _NEAR_SIZE, _MOST_SIZES = 0.99, 4
 _ALONG, _LEAST_EXPECTED = 80, 1e-9  # mixes to choose from; squared error
 
@@ -158,7 +159,7 @@ class Search:
 
     def _is_over(self) -> bool:
         left = self._searching.seconds - (time.monotonic() - self._started)
-        return self._stops() or left < self._longest
+        return self._stops() or left < _SLOWER * self._longest
 
     def along(self, most_error: float) -> list[Mix]:
         """Mixes from the least loss to outputs with that relative error, the largest first."""
