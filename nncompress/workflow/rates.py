@@ -45,6 +45,7 @@ _ZEROS = (0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.93, 0.96)
 _KINDS, _OF_TABLES = (kinds_of(_BITS, sparse, _ZEROS) for sparse in (_SPARSE_BITS, _SPARSE_BITS_OF_TABLES))
 _MOST_FEEDS, _MOST_RUN = 96, 12  # by which rates are measured; of those that judge, that are run for each weight
 _RUNS = 24  # of one feed, for each weight: where there are few, a weight is moved in more than one direction
+_PROBED = 0.25  # of what 3 bits do to a weight, as much as 5 bits: more may do less than so many times as much
 _AT_ONCE = 2  # weights that are looked at: each with several matrices of the square of its inputs
 _NODE_BYTES, _SCALE_BYTES = 150, 2  # of decoding; of the scale of a channel
 _NONE = 1e-12  # an effect that is rounding
@@ -150,24 +151,23 @@ def _effects(
         for weight, each in counted("measuring weights", pairs, len(weights)):
             exact, values, rounded = weight.tensor, weight.array(), each.probe.load()
             for number in range(probes):
-                moved = _turned(weight, values, rounded, number) if number else rounded
-                set_values(weight, ir.Tensor(moved, name=weight.name))
+                set_values(weight, ir.Tensor(_moved(weight, values, rounded, number), name=weight.name))
                 yield model
             set_values(weight, exact)
 
     errors = list(run.output_errors(probing()))
     for place, each in enumerate(looked):
         squares = [error**2 for error in errors[place * probes : (place + 1) * probes]]
-        yield sum(squares) / probes / each.lost if each.lost > 0 else 0.0
+        yield sum(squares) / probes / (_PROBED**2 * each.lost) if each.lost > 0 else 0.0
 
 
-def _turned(weight: Weight, values: np.ndarray, rounded: np.ndarray, seed: int) -> np.ndarray:
-    """`rounded` with the error of about half of the outputs the other way: of each output it is as large."""
+def _moved(weight: Weight, values: np.ndarray, rounded: np.ndarray, seed: int) -> np.ndarray:
+    """Part of the way to `rounded`, or with another seed, about half of the outputs the other way, each as far."""
     axes = grain_of(weight).channel_axes if grain_of(weight).shape == weight.shape else ()
     shape = [size if axis in axes else 1 for axis, size in enumerate(weight.shape)]
-    signs = np.random.default_rng(seed).choice(np.array([-1, 1], values.dtype), shape)
-    turned: np.ndarray = values + signs * (rounded - values)
-    return turned
+    signs = np.random.default_rng(seed).choice([-1.0, 1.0], shape) if seed else np.ones(shape)
+    moved: np.ndarray = values + (_PROBED * signs).astype(values.dtype) * (rounded - values)
+    return moved
 
 
 def _with_unused(effects: Sequence[float]) -> list[float]:
