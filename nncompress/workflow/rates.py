@@ -1,8 +1,8 @@
-"""Measures what each weight may become: one walk through the original for what it computes, one run for what it does.
+"""Measures what each weight may become: one walk through the original for what it computes, some runs for what it does.
 
 The first tells, from the products of a weight's inputs, what share of its own result each way to store it loses; the
-second how much of that reaches the outputs, from a run in which that weight alone is rounded. Errors of several weights
-are as good as independent, so that squares add up.
+others how much of that reaches the outputs, as that weight alone is moved. Errors of several weights are as good as
+independent, so that squares add up.
 """
 
 from __future__ import annotations
