@@ -85,8 +85,8 @@ def build_front(folder: Path, stem: str, searching: Searching, compress: Compres
         points.append(Point(path, places[len(points)], report))
         if len(points) == 1:  # the largest, however many follow
             left = searching.seconds - (time.monotonic() - started)
-            more = int(left / (time.monotonic() - begun))
-            places[:] = spread(along, min(max(more + 1, _FEWEST), MODELS))
+            more = min(left / (time.monotonic() - begun), MODELS)
+            places[:] = spread(along, min(max(1 + int(more), _FEWEST), MODELS))
     results = results_of([point.report for point in points], by_outputs=True)
     kept = [point for point, result in zip(points, results.results, strict=True) if result.on_front]
     for point in points:

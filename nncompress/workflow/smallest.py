@@ -65,7 +65,7 @@ def choose_smallest(passes: Sequence[Pass], trials: Trials, limits: Limits, sear
         if is_past and not searching.kept.has_rates(trials, bear_on_rates(steps)):
             continue
         search = Search(steps, parts[0], limits, replace(searching, seconds=left))
-        lost = lost_by(steps, parts[0], searching)
+        lost = lost_by(steps, parts[0], searching) if choices else 0.0
         if best is not None and best.spends <= 1:
             expected = search.within(max(best.loss - lost, 0.0)).size_bytes
             if expected > _HOPE * best.found.mix.size_bytes:
