@@ -135,9 +135,7 @@ class _Part:
             self.values[:, columns] = self._there[columns] = 0
             self._taken.append((across, rows))
             if sum(len(rows) for _, rows in self._taken) >= _TOGETHER:
-                self._h -= np.concatenate([a for a, _ in self._taken], axis=1) @ np.concatenate(
-                    [r for _, r in self._taken]
-                )
+                self._h -= self._waiting(slice(None))
                 self._taken = []
         return lost
 
@@ -145,10 +143,14 @@ class _Part:
         """[inputs, k] of H^-1 as it is by now: zero where inputs are gone."""
         across: np.ndarray = self._h[:, columns]
         if self._taken:
-            across = across - np.concatenate([a for a, _ in self._taken], axis=1) @ np.concatenate(
-                [rows[:, columns] for _, rows in self._taken]
-            )
+            across = across - self._waiting(columns)
         return across * self._there
+
+    def _waiting(self, columns: np.ndarray | slice) -> np.ndarray:
+        """What is still to be taken from these columns of H^-1."""
+        across, rows = zip(*self._taken, strict=True)
+        waiting: np.ndarray = np.concatenate(across, axis=1) @ np.concatenate([row[:, columns] for row in rows])
+        return waiting
 
     def _follow(self, across: np.ndarray, rows: np.ndarray, own: np.ndarray) -> None:
         """The diagonal blocks of H^-1, and of W^T W."""
