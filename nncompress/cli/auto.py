@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from nncompress.workflow.searching import Searching
 
 _TIME = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?) ?(s|m|min|h)", re.ASCII)
+_FIRST_S, _AGAIN_S = 600.0, 30.0
 _SECONDS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
 
@@ -44,9 +45,10 @@ class SearchOptions:
     """How long, and what is kept."""
 
     time: Annotated[
-        str, option("--time", group="Search", metavar="TIME", text="No new model is tried that would not be done by "
-                    "then: 90s, 10m, 1h.")
-    ] = "10m"  # fmt: skip
+        str | None,
+        option("--time", group="Search", metavar="TIME", text="No new model is tried that would not be done by then: "
+               "90s, 10m, 1h. Default: 10m, and 30s where a search within other limits is in the FILE of --resume."),
+    ] = None  # fmt: skip
     resume: Annotated[
         Path | None,
         option("--resume", group="Search", metavar="FILE", text="Keep in FILE what is measured, and take what is "
@@ -96,7 +98,7 @@ def auto(
     from nncompress.workflow.searching import Searching
     from nncompress.workflow.smallest import choose_smallest
 
-    seconds = _seconds(search.time)
+    seconds, again = _times(search.time)
     if proof.data is None:
         raise UsageError("auto needs --data: samples on which it is measured what is lost")
     if search.resume == STDOUT:
@@ -110,7 +112,7 @@ def auto(
         raise UsageError("--resume is of the search for the smallest model: leave it out with --for speed")
     if invocation.sources.get("strip", DEFAULT) == DEFAULT:
         write = replace(write, strip=not write.keep_metadata)
-    searching = Searching(seconds, KeptSearch(search.resume), ask_first)
+    searching = Searching(seconds, again, KeptSearch(search.resume), ask_first)
     passes: list[Pass] = [QuantizeWeights(method="gptq")]  # after which there is little for biases to correct
     if choose is not choose_smallest:
         passes = [QuantizeActivations(activations="mixed"), QuantizeWeights(method="gptq"), CorrectBiases()]
@@ -196,9 +198,13 @@ def _front(
     say(printable(f"{len(points)} models in {folder}, each with its recipe for nncompress run; {foreseen}"))
 
 
-def _seconds(text: str) -> float:
-    """Raises UsageError for what is no time."""
+def _times(text: str | None) -> tuple[float, float]:
+    """Seconds for a search, and for one after which there is little to find out. Raises UsageError for what is no
+    time."""
+    if text is None:
+        return _FIRST_S, _AGAIN_S
     match = _TIME.fullmatch(text.strip())
     if match is None:
         raise UsageError(f"--time {text!r} is no time such as 90s, 10m or 1h")
-    return float(match[1]) * _SECONDS[match[2]]
+    seconds = float(match[1]) * _SECONDS[match[2]]
+    return seconds, seconds

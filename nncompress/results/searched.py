@@ -11,7 +11,7 @@ from nncompress.errors import InputError
 from nncompress.results.spent import Losses
 from nncompress.results.units import format_counted, format_share
 
-SEARCH_SCHEMA_VERSION = 2
+SEARCH_SCHEMA_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,7 @@ class Measured:
 
     size_bytes: int
     losses: Losses
+    seconds: float = 0.0  # that it took
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ class Searched:
     rates: dict[str, tuple[Rated, ...]] = field(default_factory=dict)
     models: dict[str, Measured] = field(default_factory=dict)
     targets: dict[str, list[float]] = field(default_factory=dict)  # expected losses that models were sought for
+    limits: dict[str, list[str]] = field(default_factory=dict)  # within which searches came to their end
 
 
 _SEARCHED: TypeAdapter[Searched] = TypeAdapter(Searched)

@@ -39,6 +39,7 @@ _BOLD, _CAREFUL = 2 * UNLABELLED_ERROR, UNLABELLED_ERROR  # errors that the firs
 _LONG = 0.2  # of the time: where rates took so much, there will be few mixes, and the first is a careful one
 _CLOSE = 1.3  # expected losses squared that are as good as the same
 _LEAST_SAVED = 0.02  # of the size, for which another mix is built
+_WORTH_TRYING = 0.9  # of the size of the next that is known: what else is tried where one is refused
 _SLOWER = 1.25  # than those before, the next model may be, and what comes after it takes time as well
 _NEAR_SIZE, _MOST_SIZES = 0.99, 4
 _ALONG, _LEAST_EXPECTED = 80, 1e-9  # mixes to choose from; squared error
@@ -126,20 +127,22 @@ class Search:
 
     def judged(self, best: Found, judging: Trials) -> tuple[Found, float]:
         """`best`, or the next larger that keeps the limits on the other data as well, and how much of them it spends
-        there: of those that were tried, or then of ones that are expected to lose less and less; where none does, the
-        one that spends least of them."""
+        where it spends more: of those that were tried, and of ones between them that are expected to lose less and
+        less; where none does, the one that spends least of them."""
         larger = [found for found in self._tried if found.holds and found.size_bytes > best.size_bytes]
         waiting = [best, *sorted(larger, key=lambda found: found.size_bytes)][:_MOST_JUDGED]
         judged: list[tuple[float, int, Found]] = []
         while waiting:
             at("judging the best on the other half of the data")
             found = waiting.pop(0)
-            spends = self._measured(found.mix, judging).losses.spent(self._limits)
+            spends = max(found.spent, self._measured(found.mix, judging).losses.spent(self._limits))
             judged.append((spends, found.size_bytes, found))
             if spends <= 1 or not bounds_loss(self._limits):
                 return found, spends
-            if not waiting and len(judged) < _MOST_REFUSED and not (self._is_extreme(found.mix, -1) or self._is_over()):
-                waiting.append(self._try(self.within(found.mix.expected * gentler(spends))))
+            closer = self.within(found.mix.expected * gentler(spends))
+            is_worth_it = not waiting or closer.size_bytes < _WORTH_TRYING * waiting[0].mix.size_bytes
+            if is_worth_it and len(judged) < _MOST_REFUSED and not (self._is_extreme(found.mix, -1) or self._is_over()):
+                waiting.insert(0, self._try(closer))
         spends, _, found = min(judged, key=lambda each: each[:2])
         return found, spends
 
@@ -159,7 +162,10 @@ class Search:
 
     def _is_over(self) -> bool:
         left = self._searching.seconds - (time.monotonic() - self._started)
-        return self._stops() or left < _SLOWER * self._longest
+        holding = [found for found in self._tried if found.holds]
+        known = bool(holding) and min(holding, key=lambda found: found.size_bytes).mix not in self._built
+        again = self._longest if known else 0.0  # what was tried by another search will have to be built
+        return self._stops() or left < _SLOWER * self._longest + again
 
     def along(self, most_error: float) -> list[Mix]:
         """Mixes from the least loss to outputs with that relative error, the largest first."""
@@ -194,11 +200,10 @@ class Search:
     def _try(self, mix: Mix) -> Found:
         """Builds and runs it; one that was tried before, maybe in another run, is not run again."""
         at(f"trying model {len(self._tried) + 1}{self._so_far()}")
-        started = time.monotonic()
         measured = self._measured(mix, self._trials)
         found = Found(mix, measured.losses.spent(self._limits), measured.size_bytes)
         self._tried.append(found)
-        self._longest = max(self._longest, time.monotonic() - started)
+        self._longest = max(self._longest, measured.seconds)
         return found
 
     def _measured(self, mix: Mix, trials: Trials) -> Measured:

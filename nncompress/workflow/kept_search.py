@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from nncompress.errors import InputError
@@ -11,6 +13,7 @@ from nncompress.files.places import status_of
 from nncompress.files.texts import read_text, write_whole
 from nncompress.passes.base import Pass
 from nncompress.passes.spec import described
+from nncompress.results.limits import Limits
 from nncompress.results.searched import Measured, Rated, Searched, read_searched, searched_json
 from nncompress.runtime.environment import environment
 from nncompress.workflow.kept_effects import digest_of_parts, key_of_passes, key_of_trials
@@ -44,7 +47,9 @@ class KeptSearch:
         key = key_of_passes(self._key(trials), passes)
         known = self._searched.models.get(key)
         if known is None:
-            known = self._searched.models[key] = measure()
+            started = time.monotonic()
+            measured = measure()
+            known = self._searched.models[key] = replace(measured, seconds=round(time.monotonic() - started, 2))
             self._write()
         return known
 
@@ -60,6 +65,18 @@ class KeptSearch:
         """One that a model is sought for now."""
         self._searched.targets.setdefault(self._key(trials), []).append(target)
         self._write()
+
+    def is_another(self, trials: Trials, passes: Sequence[Pass], limits: Limits) -> bool:
+        """True where a search came to its end before, but none within these limits."""
+        before = self._searched.limits.get(key_of_passes(self._key(trials), passes), ())
+        return bool(before) and repr(limits) not in before
+
+    def end(self, trials: Trials, passes: Sequence[Pass], limits: Limits) -> None:
+        """A search within these came to its end."""
+        before = self._searched.limits.setdefault(key_of_passes(self._key(trials), passes), [])
+        if repr(limits) not in before:
+            before.append(repr(limits))
+            self._write()
 
     def _key(self, trials: Trials) -> str:
         if self._last is None or self._last[0] is not trials:

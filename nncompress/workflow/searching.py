@@ -19,6 +19,8 @@ class Searching:
     """How a search is done."""
 
     seconds: float = math.inf
+    seconds_again: float = math.inf
+    """where other limits were searched within before, and there is little to find out"""
     kept: KeptSearch = field(default_factory=KeptSearch)
     interrupts: Callable[[], Callable[[], bool]] = lambda: lambda: False
     """from where it is called on, the first interrupt asks the search to end with the best so far: what it returns

@@ -50,19 +50,22 @@ def choose_smallest(passes: Sequence[Pass], trials: Trials, limits: Limits, sear
     searched, judged = halves(proved.feeds)
     quiet = replace(proved.proof, seconds=0.0, exact=False)
     parts = [replace(trials, proved=proved.on(part, quiet)) for part in (searched, judged)]
+    kept, given = searching.kept, tuple(passes)
+    if kept.is_another(parts[0], given, limits):
+        searching = replace(searching, seconds=min(searching.seconds, searching.seconds_again))
     searching = replace(searching, interrupts=lambda: stops)
     slims = bounds_loss(limits) and most_bytes(trials, limits) is None and not is_slim(passes)
     choices = [(way, *passes) for way in ways_to_slim(trials, parts, limits, searching)] if slims else []
-    known = [searching.kept.has_rates(trials, bear_on_rates(steps)) for steps in choices]
+    known = [kept.has_rates(trials, bear_on_rates(steps)) for steps in choices]
     choices = [steps for place, steps in enumerate(choices) if place % _STEP == 0 or known[place]]
     best: _Best | None = None
     longest, is_past = 0.0, False  # the point from which gentler ones are no smaller
-    for steps in (*choices, tuple(passes)):
+    for steps in (*choices, given):
         begun = time.monotonic()
         left = searching.seconds - (begun - started)
         if best is not None and (stops() or left < longest):
             break
-        if is_past and not searching.kept.has_rates(trials, bear_on_rates(steps)):
+        if is_past and not kept.has_rates(trials, bear_on_rates(steps)):
             continue
         search = Search(steps, parts[0], limits, replace(searching, seconds=left))
         lost = lost_by(steps, parts[0], searching) if choices else 0.0
@@ -76,6 +79,8 @@ def choose_smallest(passes: Sequence[Pass], trials: Trials, limits: Limits, sear
         is_past = best is not None and best.spends <= 1 and made.rank >= best.rank
         best = made if best is None or made.rank < best.rank else best
     assert best is not None, "there is a choice"
+    if not stops():
+        kept.end(parts[0], given, limits)
     search, mix = best.search, best.found.mix
     return Chosen(
         search.passes_of(mix), search.reasons(mix), (search.note(best.found, searched, judged),),
