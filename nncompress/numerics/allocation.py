@@ -5,7 +5,8 @@ Solved by dynamic programming over the budget in equal steps, to which what each
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -40,3 +41,25 @@ def cheapest_within(costs: Sequence[Sequence[float]], uses: Sequence[Sequence[fl
         chosen.append(place)
         left -= int(np.ceil(own_uses[place] / budget * steps)) if own_uses[place] > 0 else 0
     return chosen[::-1]
+
+
+class Costly(Protocol):
+    """What has a size, and loses something."""
+
+    @property
+    def size_bytes(self) -> int: ...
+
+    @property
+    def loss(self) -> float: ...
+
+
+C = TypeVar("C", bound=Costly)
+
+
+def undominated(choices: Iterable[C]) -> list[C]:
+    """Those that lose less than all that are no larger, the smallest first."""
+    kept: list[C] = []
+    for choice in sorted(choices, key=lambda choice: (choice.size_bytes, choice.loss)):
+        if not kept or choice.loss < kept[-1].loss:
+            kept.append(choice)
+    return kept

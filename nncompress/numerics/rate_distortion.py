@@ -6,13 +6,14 @@ pruning and rounding by the products of some inputs make of it, and H the produc
     loss = tr((Q - W) H (Q - W)^T) / tr(W H W^T).
 
 Of the inputs that it was made by, Q is closer to W than it will be of any others: many zeros fit themselves to them.
-What error feedback gains over rounding to the nearest is measured with 3 bits, and taken to be the same with others.
+What error feedback gains over rounding to the nearest is measured with 3 bits, and taken to be the same with others;
+what shared values gain over evenly spaced ones, among zeros, with one share of these.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from nncompress.numerics.held import Store
 from nncompress.numerics.magnitude import keep_largest
 from nncompress.numerics.obs import pruned, smallest_of_parts
 from nncompress.numerics.second_order import Codes, Factor, Pinned, Quadratic, fed_back, rounded
+from nncompress.numerics.shared import shared
 
 _FEWEST, _MOST, _WEIGHTS = 16, 64, 1 << 16  # outputs of all groups together: those of so many weights
 _OF_TABLES = 1 << 18  # weights, where nothing is known of the inputs and each takes little time
@@ -32,10 +34,12 @@ _PROBED_BITS, _PROBED_ZEROS = 3, 0.7
 
 @dataclass(frozen=True)
 class Kind:
-    """A way to store a matrix: integers of so many bits, of which a share was made zero before."""
+    """A way to store a matrix: integers of so many bits, of which a share was made zero before; they are steps of the
+    same width, or places in a table of values that all outputs share."""
 
     bits: int
     sparsity: float
+    shared: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,14 +64,18 @@ def losses(
     probed = {sparse: _PROBED_ZEROS if sparse else 0.0 for sparse in {share > 0 for share in by_share}}
     thins = part.thinned(sorted({*by_share, *probed.values()}))
     gains = {sparse: part.gain(thins[share], sparse=sparse) for sparse, share in probed.items()}
+    shares = _Sharing(part, {sparse: thins[share] for sparse, share in probed.items()})
     found = []
     for share, own in sorted(by_share.items()):
         lost = part.error(thins[share])
-        for kind in sorted(own, key=lambda kind: kind.bits):
-            made, values = part.nearest(thins[share], kind.bits, sparse=share > 0)
-            whole = lost + gains[share > 0] * max(part.error(values) - lost, 0.0)
+        for bits in sorted({kind.bits for kind in own}):
+            made, values = part.nearest(thins[share], bits, sparse=share > 0)
+            more = gains[share > 0] * max(part.error(values) - lost, 0.0)
             density = float(np.count_nonzero(values) / values.size)
-            found.append(Loss(kind, whole / part.signal, density, made.affine.zero_point is not None))
+            for kind in (kind for kind in own if kind.bits == bits):
+                less = shares.ratio(bits, sparse=share > 0) if kind.shared else 1.0
+                shifted = made.affine.zero_point is not None and not kind.shared
+                found.append(Loss(kind, (lost + less * more) / part.signal, density, shifted))
     return found
 
 
@@ -150,15 +158,26 @@ class _Part:
     def nearest(self, thin: np.ndarray, bits: int, *, sparse: bool) -> tuple[Quantized, np.ndarray]:
         """Rounded to the nearest, and the values of that."""
         groups, outputs, inputs = thin.shape
-        rows, importance = thin.reshape(groups * outputs, inputs).astype(np.float32), None
-        if self._quadratic is not None:
-            each = np.einsum("gjj->gj", self._quadratic.h)
-            importance = np.repeat(each, outputs, axis=0).astype(np.float32)
+        rows = thin.reshape(groups * outputs, inputs).astype(np.float32)
         made = quantize(
             rows, (0,), bits=bits, signed=True, symmetric=True if sparse else None, range_="mse", store=Store(),
-            importance=importance,
+            importance=self._importance(outputs),
         )  # fmt: skip
         return made, made.affine.decode().reshape(thin.shape).astype(np.float64)
+
+    def from_table(self, thin: np.ndarray, bits: int) -> np.ndarray:
+        """The nearest of values that all outputs share, times a scale of each."""
+        groups, outputs, inputs = thin.shape
+        rows = thin.reshape(groups * outputs, inputs).astype(np.float32)
+        made = shared(rows, (0,), count=2**bits, store=Store(), importance=self._importance(outputs))
+        return made.codebook.decode().reshape(thin.shape).astype(np.float64)
+
+    def _importance(self, outputs: int) -> np.ndarray | None:
+        """How often the squared error of each value counts, for rows of so many outputs of each group."""
+        if self._quadratic is None:
+            return None
+        each = np.einsum("gjj->gj", self._quadratic.h)
+        return np.repeat(each, outputs, axis=0).astype(np.float32)
 
     def gain(self, thin: np.ndarray, *, sparse: bool) -> float:
         """What error feedback leaves of the error of rounding to the nearest."""
@@ -179,6 +198,24 @@ class _Part:
         return fed_back(self.factor, self._quadratic.r, levels).astype(np.float64)
 
 
+class _Sharing:
+    """What shared values leave of the error of evenly spaced ones; each measured once, when it is asked for."""
+
+    def __init__(self, part: _Part, thins: Mapping[bool, np.ndarray]) -> None:
+        """`thins`: without zeros, and with some, as far as there are such."""
+        self._part, self._thins = part, thins
+        self._known: dict[tuple[int, bool], float] = {}
+
+    def ratio(self, bits: int, *, sparse: bool) -> float:
+        """With so many bits, without zeros or with some."""
+        if (bits, sparse) not in self._known:
+            part, thin = self._part, self._thins[sparse]
+            lost, (_, even) = part.error(thin), part.nearest(thin, bits, sparse=sparse)
+            before, after = part.error(even) - lost, part.error(part.from_table(thin, bits)) - lost
+            self._known[bits, sparse] = min(max(after / before, 0.0), 1.0) if before > 0 else 1.0
+        return self._known[bits, sparse]
+
+
 def _codes_of(made: Quantized, thin: np.ndarray) -> Codes | Pinned:
     affine = made.affine
     zero = np.zeros(1) if affine.zero_point is None else affine.zero_point.astype(np.float64)
@@ -196,6 +233,7 @@ def _evenly(count: int, most: int) -> np.ndarray:
 
 
 def kinds_of(bits: Iterable[int], sparse_bits: Iterable[int], shares: Iterable[float]) -> list[Kind]:
-    """Dense ones, and those with zeros."""
+    """Dense ones, and those with zeros; of fewer than 8 bits with shared values as well."""
     shares = list(shares)
-    return [*(Kind(b, 0.0) for b in bits), *(Kind(b, share) for b in sparse_bits for share in shares)]
+    even = [*(Kind(b, 0.0) for b in bits), *(Kind(b, share) for b in sparse_bits for share in shares)]
+    return [*even, *(replace(kind, shared=True) for kind in even if kind.bits < 8)]

@@ -98,7 +98,7 @@ def _candidates(scale: np.ndarray, used: np.ndarray, kinds: Sequence[Kind]) -> I
     if "one" in kinds:
         yield Scales(live.max(keepdims=True), "one")
     if "uint8" in kinds and live.max() / 255 >= np.finfo(np.float32).tiny:
-        unit = _unit(live.max())
+        unit = unit_of(live.max())
         yield Scales(np.clip(np.ceil(scale / unit), 1, 255).astype(np.float32) * unit, "uint8")
     for kind, dtype in _HALVES.items():
         limits = ml_dtypes.finfo(dtype)  # type: ignore[no-untyped-call]
@@ -106,7 +106,7 @@ def _candidates(scale: np.ndarray, used: np.ndarray, kinds: Sequence[Kind]) -> I
             yield Scales(_rounded_up(np.where(used, scale, live.max()), dtype), kind)
 
 
-def _unit(largest: np.float32) -> np.float32:
+def unit_of(largest: np.float32) -> np.float32:
     """A 255th of `largest`, rounded up to so few bits that whole multiples of it up to 255 are float32."""
     fraction, exponent = math.frexp(float(largest) / 255)
     return np.float32(math.ldexp(math.ceil(math.ldexp(fraction, _UNIT_BITS)), exponent - _UNIT_BITS))

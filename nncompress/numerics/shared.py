@@ -9,6 +9,7 @@ squares: none of the steps can make the error larger.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -18,10 +19,13 @@ from nncompress.numerics.channels import Groups, blocks, channel_view, undo_view
 from nncompress.numerics.codebook import Codebook
 from nncompress.numerics.held import Store
 from nncompress.numerics.importance import importance_view
+from nncompress.numerics.scales import unit_of
 from nncompress.numerics.shared_tables import LARGEST_HALF, SMALLEST_HALF, best_tables, coded, looked_up
 from nncompress.numerics.sqnr import decibels
 
 _ROUNDS = 3
+_MORE, _LEAST_UNITS = 0.02, 12  # of the error, for scales of a byte; of these, for 4 % of the smallest
+_ERROR = math.sqrt(3) * math.pi / 2  # of k values for a normal distribution, times k^2 (Panter and Dite, 1951)
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ def shared(
     axes = channel_axes if groups is None else channel_axes or (groups.axis,)
     flat, kept_shape = channel_view(weight, axes)
     counts = None if importance is None else importance_view(importance, weight.shape, axes)
-    scale = _first_scales(flat, largest=bool(tables)) if channel_axes or tables else None
+    scale = _first_scales(flat, count, largest=bool(tables)) if channel_axes or tables else None
     owners = None if groups is None else groups.of_channels(weight.shape, axes)
     made = [_fitted(_Weight(flat, counts, owners), scale, table, count) for table in tables or (None,)]
     best = min(made, key=lambda one: one.weighted_noise)
@@ -66,6 +70,13 @@ def shared(
         held = store.hold(codes.reshape(shape))
         codebook = Codebook(held, values, weight.shape, shape, nonzeros, scale, groups.axis)
     return Shared(codebook, best.signal, best.noise, best.weighted_noise)
+
+
+def against(weight: np.ndarray, made: Shared) -> Shared:
+    """The same, judged by `weight`, the values that there were before others took their place."""
+    exact = weight.astype(np.float64)
+    noise = float(np.square(exact - made.codebook.decode().reshape(weight.shape)).sum())
+    return replace(made, signal=float(np.square(exact).sum()), noise=noise, weighted_noise=noise)
 
 
 @dataclass(frozen=True)
@@ -105,7 +116,7 @@ def _fitted(weight: _Weight, scale: np.ndarray | None, table: np.ndarray | None,
             break
         best = made
         if scale is not None:
-            scale = _refitted(weight, made)
+            scale = _refitted(weight, made, count)
     assert best is not None, "there is a round"
     return best
 
@@ -134,16 +145,17 @@ def _coded(weight: _Weight, ratios: np.ndarray, tables: list[np.ndarray], scale:
     return replace(made, signal=signal, noise=noise, weighted_noise=noise if each is None else weighted)
 
 
-def _first_scales(flat: np.ndarray, *, largest: bool) -> np.ndarray:
-    """float32 [channels], the largest magnitude of each or its root mean square; 1 where all is 0."""
+def _first_scales(flat: np.ndarray, count: int, *, largest: bool) -> np.ndarray:
+    """float32 [channels], the largest magnitude of each or its root mean square; where all of a channel is 0, the
+    least of the others, for the value nearest to 0 may be another one."""
     if largest:
         sizes = np.maximum(flat.max(axis=(0, 2)), -flat.min(axis=(0, 2))).astype(np.float64)
     else:
         sizes = np.sqrt(np.square(flat, dtype=np.float64).mean(axis=(0, 2)))
-    return _as_half(np.where(sizes > 0, sizes, 1.0))
+    return _narrow(np.where(sizes > 0, sizes, sizes[sizes > 0].min() if sizes.any() else 1.0), count)
 
 
-def _refitted(weight: _Weight, made: _Fitted) -> np.ndarray:
+def _refitted(weight: _Weight, made: _Fitted, count: int) -> np.ndarray:
     """The scales that are best for these codes: sum w v / sum v^2; those of channels without any are kept."""
     assert made.scale is not None, "there are scales to fit"
     flat, counts = weight.flat, weight.counts
@@ -156,11 +168,16 @@ def _refitted(weight: _Weight, made: _Fitted) -> np.ndarray:
         products[part] += (weighted * flat[rows, part]).sum(axis=(0, 2))
         squares[part] += (weighted * values).sum(axis=(0, 2))
     good = (products > 0) & (squares > 0)
-    return _as_half(np.where(good, products / np.where(good, squares, 1), made.scale))
+    return _narrow(np.where(good, products / np.where(good, squares, 1), made.scale), count)
 
 
-def _as_half(scale: np.ndarray) -> np.ndarray:
-    """As float16 has them, where that reaches: they are stored in half the bytes then."""
+def _narrow(scale: np.ndarray, count: int) -> np.ndarray:
+    """As whole multiples of a 255th of the largest, which take a byte each, where that adds next to nothing to the
+    error of `count` values; else as float16 has them, where that reaches."""
+    if scale.size > 1 and scale.max() / 255 >= np.finfo(np.float32).tiny:
+        unit, most = unit_of(scale.max()), _MORE * _ERROR / count**2 * np.square(scale, dtype=np.float64).mean()
+        if unit**2 / 12 <= most and scale.min() >= _LEAST_UNITS * unit:
+            return np.rint(scale / unit).astype(np.float32) * unit
     reaches = scale.min(initial=1) >= SMALLEST_HALF and scale.max(initial=1) <= LARGEST_HALF
     return scale.astype(np.float16).astype(np.float32) if reaches else scale.astype(np.float32)
 

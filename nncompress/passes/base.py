@@ -26,6 +26,9 @@ from nncompress.passes.select import check_globs, check_op_types, matches
 from nncompress.passes.statistics import Needs
 from nncompress.results.record import Outcome, Skipped
 
+_NOT_INCLUDED, _EXCLUDED = "not included", "excluded"
+NOT_MEANT = (_NOT_INCLUDED, _EXCLUDED)
+"""Reasons against a weight that a pass has no business with."""
 LARGEST_VALUE, SMALLEST_VALUE = float(np.finfo(np.float32).max), 1e-35  # that float32 scales and factors can express
 
 
@@ -126,9 +129,9 @@ class WeightPass(Pass):
 
     def _reason_against(self, weight: Weight) -> str | None:
         if self.include and not matches(weight, self.include):
-            return "not included"
+            return _NOT_INCLUDED
         if matches(weight, self.exclude):
-            return "excluded"
+            return _EXCLUDED
         if self.op_types and not set(self.op_types) & set(weight.ops):
             return f"read by {', '.join(weight.ops)} (--op-types)"
         if weight.barrier:

@@ -13,7 +13,7 @@ from nncompress.errors import UsageError
 from nncompress.forms import bits_of, needed_opset
 from nncompress.forms.form import DEFAULT_FORM
 from nncompress.forms.narrow import BFLOAT16_FROM_OPSET
-from nncompress.model.encoding import is_whole, preferred_form
+from nncompress.model.encoding import encoded_of, is_whole, preferred_form
 from nncompress.model.model import Model
 from nncompress.model.one_sign import fed_one_sign
 from nncompress.model.small_constants import find_small_constants
@@ -176,7 +176,7 @@ class QuantizeWeights(RuledPass):
             outcomes.append(
                 attached(weight, encoding, self.name, context, only_if_smaller=self.of(weight).only_if_smaller)
             )
-        changed = any(isinstance(outcome, Rewritten) for outcome in outcomes)
+        changed = any(isinstance(outcome, Rewritten) for outcome in outcomes) or any(map(encoded_of, considered))
         return [*outcomes, *(self._small_constants(model, context) if changed else ())]
 
     def _by_products(self, weight: Weight, small: Collection[str]) -> bool:

@@ -89,13 +89,16 @@ def rounded_anew(
     return replace(made, affine=held, noise=noise, weighted_noise=noise)
 
 
-def shared_anew(array: np.ndarray, made: Shared, inputs: Inputs, threads: int, store: Store) -> Shared:
-    """The same one table and scales with the codes that leave most of what `array` computes."""
+def shared_anew(
+    array: np.ndarray, made: Shared, inputs: Inputs, threads: int, store: Store, crossed: float = CROSSED
+) -> Shared:
+    """The same one table and scales with the codes that leave most of what `array` computes. `crossed`: see
+    Quadratic.of."""
     codebook = made.codebook
     order = np.argsort(codebook.values, kind="stable")
     scale = np.ones((1,) * len(codebook.codes_shape)) if codebook.scale is None else codebook.scale
     table = Table(codebook.values[order].astype(np.float64), _matrix(scale, codebook.codes_shape, inputs))
-    best, noise = _rounded(array, codebook.decode(), table, inputs, threads)
+    best, noise = _rounded(array, codebook.decode(), table, inputs, threads, crossed)
     codes = inputs.view.undone(order[table.places(best / _turned(table.step))], codebook.codes_shape).astype(np.uint8)
     held = replace(codebook, codes=store.hold(codes), nonzeros=int(np.count_nonzero(codes)))
     return replace(made, codebook=held, noise=noise, weighted_noise=noise)

@@ -17,13 +17,15 @@ from nncompress.model.model import Model
 from nncompress.model.weights import Weight
 from nncompress.numerics.channels import Groups
 from nncompress.numerics.codebook import Codebook
-from nncompress.numerics.shared import Shared, shared
+from nncompress.numerics.second_order import CROSSED
+from nncompress.numerics.shared import Shared, against, shared
 from nncompress.numerics.sqnr import decibels
 from nncompress.numerics.tables import tables
 from nncompress.passes.base import Stage, unfit
 from nncompress.passes.context import Context
 from nncompress.passes.encoding import Encoding, asked_grain, attached, block_problem, felt
-from nncompress.passes.option_types import GroupSize
+from nncompress.passes.option_types import GroupSize, Share
+from nncompress.passes.pruning import thinned
 from nncompress.passes.rules import RuledPass
 from nncompress.passes.second_order import (
     SECOND_ORDER,
@@ -55,6 +57,10 @@ class ShareWeights(RuledPass):
 
     bits: Literal[1, 2, 3, 4, 5, 6, 7, 8] = 4
     """bits of one index: a weight has 2 to the power of so many values"""
+    sparsity: Share = field(default=0.0, metadata={"metavar": "SHARE"})
+    """share of the values of each weight that become zero before the others share values, 0 to 1 or in percent: with
+    calibration data those without which the others can best make up for the rest (obs), and these do; else the
+    smallest. Stored as a mask or as distances"""
     scheme: Literal["k-means", "normal-float", "power-of-two", "piecewise"] = "k-means"
     """which values; k-means: the best for each tensor; or those of a table, times a scale of each channel or block:
     quantiles of a normal distribution (normal-float), powers of two, or evenly spaced ones that are farther apart
@@ -79,11 +85,18 @@ class ShareWeights(RuledPass):
     def problem(self) -> str | None:
         if isinstance(self.group_channels, int) and self.scheme != "k-means":
             return f"group_channels is for tables of its own, and {self.scheme} has given ones: leave it out"
+        if not 0 <= self.sparsity < 1:
+            return f"sparsity must be from 0 to below 1, not {self.sparsity}"
         return block_problem(self.block, self.granularity) or super().problem()
 
     @property
     def uses(self) -> Needs:
-        return Needs(inputs=True, grams=any(by_products(variant.method, variant.bits) for variant in self.variants()))
+        return Needs(inputs=True, grams=any(variant._by_products for variant in self.variants()))
+
+    @property
+    def _by_products(self) -> bool:
+        """Whether products of the inputs of a weight are to choose its codes, or its zeros."""
+        return by_products(self.method, self.bits) or self.sparsity > 0
 
     def needed_opset(self, form: str) -> tuple[int, str]:
         return LEAST_PACKED_OPSET, f"indices cannot be packed before opset {LEAST_PACKED_OPSET}"
@@ -92,7 +105,7 @@ class ShareWeights(RuledPass):
         weights, outcomes = self.select(model)
         counts = felt(model, weights, context)
         for weight, made in encoded_in_order(
-            model, weights, counts, lambda weight: by_products(self.of(weight).method, self.of(weight).bits),
+            model, weights, counts, lambda weight: self.of(weight)._by_products,
             lambda weight, known: self.of(weight)._shared(weight, known, context), context,
         ):  # fmt: skip
             outcomes.append(attached(weight, made, self.name, context, only_if_smaller=self.of(weight).only_if_smaller))
@@ -104,11 +117,17 @@ class ShareWeights(RuledPass):
         reason = unfit(array)
         if reason:
             return reason
+        exact = array
+        if self.sparsity:
+            array = thinned(weight, array, self.sparsity, known)
         best = self._best(weight, array.astype(np.float32, copy=False), known.importance, context)
         if best.codebook.group_axis is not None and isinstance(known.inputs, Inputs):
             known = replace(known, inputs="groups of channels have tables of their own")
-        if isinstance(known.inputs, Inputs):
-            best = shared_anew(array, best, known.inputs, known.threads, context.store)
+        if isinstance(known.inputs, Inputs) and by_products(self.method, self.bits):
+            crossed = 0.0 if self.sparsity else CROSSED  # what is left made up for that already
+            best = shared_anew(array, best, known.inputs, known.threads, context.store, crossed)
+        if self.sparsity:
+            best = against(exact, best)
         codebook = replace(best.codebook, shape=weight.shape)
         scales = "" if codebook.scale is None else f", {codebook.scale.size} scales"
         tables = "" if codebook.group_axis is None else f" in each of {len(codebook.values)} groups of channels"

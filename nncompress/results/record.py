@@ -98,10 +98,8 @@ class AtSample:
 
 @dataclass(frozen=True)
 class Samples:
-    """How close one output is, sample by sample: rows where the first axis is the batch, else whole feeds.
-
-    A figure is None where no sample has it, the SQNR also where every sample is identical.
-    """
+    """How close one output is, sample by sample: rows where the first axis is the batch, else whole feeds. A figure is
+    None where no sample has it, the SQNR also where every sample is identical."""
 
     count: int
     elements: int  # of all samples together
@@ -140,6 +138,7 @@ class OutputComparison:
     exact: Fidelity | None  # None: the same as deployed
     random: str | None = None  # why the output cannot be compared: it is random; None: it is not, or not any more
     itself: Fidelity | None = None  # of the original run once more, where random numbers are drawn
+    state_of: str | None = None  # the input that is as large: it may be the state that the next step begins with
 
 
 @dataclass(frozen=True)

@@ -22,10 +22,11 @@ class Rate:
     sparsity: float  # share of zeros that are made
     size_bytes: int  # in the file, expected
     loss: float  # squared relative error of the outputs that it alone is expected to cause
+    shared: bool = False  # values of a table, in place of steps of the same width
 
     @property
     def options(self) -> tuple[tuple[str, object], ...]:
-        """Of the pass that stores it so."""
+        """Of the pass that stores it so: `share-weights` where values are shared, else `quantize-weights`."""
         if self.bits == 16:
             return (("dtype", "float16"),)
         zeros = (("sparsity", self.sparsity),) if self.sparsity else ()
@@ -36,7 +37,8 @@ class Rate:
         if self.bits == 16:
             return "float16"
         zeros = f" and {format_share(self.sparsity)} zeros" if self.sparsity else ""
-        return f"{format_counted(self.bits, 'bit')}{zeros}"
+        values = f" of {2**self.bits} shared values" if self.shared else ""
+        return f"{format_counted(self.bits, 'bit')}{values}{zeros}"
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,9 @@ from nncompress.results.rules.on_fidelity import FAIL_COSINE
 from nncompress.results.worst import (
     Worst,
     answers_changed,
+    counting,
     largest_drop,
+    sqnr_db,
     worst_cosine,
     worst_sample_cosine,
     worst_sample_sqnr_db,
@@ -25,11 +27,15 @@ LARGEST_ERROR = 10 ** (-10 / 20)
 too: of outputs that are farther from the original's, no metric on some samples says what others will come to."""
 
 
+_NEXT_STEP = math.sqrt(2)
+
+
 @dataclass(frozen=True)
 class Losses:
     """How far a result is from the original."""
 
     error: float  # relative, of the worst output
+    carried: float  # the same with states at the end of their next step
     cosine: float  # of the worst output
     sample_error: float  # of the worst sample of any output
     sample_cosine: float
@@ -42,7 +48,7 @@ class Losses:
         """Those of a run."""
         metric = largest_drop(run.metrics)
         return cls(
-            _error(worst_sqnr_db(run)), _cosine(worst_cosine(run)),
+            _error(worst_sqnr_db(run)), _carried(run), _cosine(worst_cosine(run)),
             _error(worst_sample_sqnr_db(run)), _cosine(worst_sample_cosine(run)),
             None if metric is None else metric.drop, changed_at_most(run),
             any(output.problem for output in run.outputs),
@@ -64,11 +70,11 @@ class Losses:
     def of_drop(self, most: float) -> float:
         """The share that is used of a drop; without a task metric, of what stands for it (see above)."""
         if self.drop is not None:
-            return max(_quotient(max(self.drop, 0.0), most), self.error / LARGEST_ERROR)
-        by_error = self.error / UNLABELLED_ERROR
+            return max(_quotient(max(self.drop, 0.0), most), self.carried / LARGEST_ERROR)
+        by_error = self.carried / UNLABELLED_ERROR
         if self.changed is None:
             return by_error
-        return min(by_error, max(_quotient(self.changed, most), self.error / LARGEST_ERROR))
+        return min(by_error, max(_quotient(self.changed, most), self.carried / LARGEST_ERROR))
 
 
 def changed_at_most(run: Run) -> float | None:
@@ -85,7 +91,19 @@ def bounds_loss(limits: Limits) -> bool:
 
 
 def _error(sqnr: Worst | None) -> float:
-    return 0.0 if sqnr is None else float(10 ** (-sqnr.value / 20))
+    return 0.0 if sqnr is None else _error_of_db(sqnr.value)
+
+
+def _error_of_db(sqnr_db: float) -> float:
+    return float(10 ** (-sqnr_db / 20))
+
+
+def _carried(run: Run) -> float:
+    """The error of the worst output, where that of a state has come together with as much, and not the same, in which
+    the step began."""
+    figures = ((sqnr_db(output), output.state_of is not None) for output in counting(run))
+    errors = [_error_of_db(figure) * (_NEXT_STEP if state else 1.0) for figure, state in figures if figure is not None]
+    return max([_error(worst_sqnr_db(run)), *errors])
 
 
 def _cosine(worst: Worst | None) -> float:

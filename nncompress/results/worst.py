@@ -75,7 +75,7 @@ def answers_changed(output: OutputComparison) -> tuple[float, int] | None:
     """The share of answers that are other ones, and how many there are: what a sequence says, or the largest elements
     of rows. None for an output that has none."""
     fidelity = output.deployed
-    if fidelity is None or output.random:
+    if fidelity is None or output.random or output.state_of is not None:
         return None
     if fidelity.edited is not None:
         return fidelity.edited

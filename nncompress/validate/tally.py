@@ -15,6 +15,7 @@ from nncompress.runtime.session import OutputArray, Session
 from nncompress.validate.agreement import Agreement
 from nncompress.validate.metrics.choice import Metric, make_metrics
 from nncompress.validate.sequences import Sequences
+from nncompress.validate.states import States
 from nncompress.validate.structure import as_array
 
 _ROUNDING_DB = 60.0  # between two runs of one model: what threads change by adding up in another order
@@ -45,6 +46,7 @@ class Tally:
             {name: Agreement(feed_names) for name in self._ours} for _ in range(3)
         )
         self._sequences = {name: Sequences() for name in self._ours}
+        self._states = States()
         self._ran_exact = self._ran_again = False
         self._problems = _interface_problems(reference, candidate)
         self._notes: dict[str, None] = {}
@@ -64,6 +66,7 @@ class Tally:
         ours, theirs = self._named(reference, candidate)
         self._notes |= dict.fromkeys(notes)
         self._agree(self._deployed, ours, theirs, feed)
+        self._states.add(ours, feed)
         for name, sequences in self._sequences.items():
             if name in theirs:
                 sequences.add(ours[name], theirs[name], feed)
@@ -113,7 +116,13 @@ class Tally:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        return tuple(self._notes)
+        pairs = ((name, self._states.of(name)) for name in self._ours)
+        states = (
+            f"output {name!r} is as large as input {given!r}: where it goes back in there, errors add up from step to"
+            " step, and figures are of single steps"
+            for name, given in pairs if given is not None
+        )  # fmt: skip
+        return (*self._notes, *states)
 
     def outputs(self) -> tuple[OutputComparison, ...]:
         """The original's outputs in order, then outputs that only the result has."""
@@ -150,6 +159,7 @@ class Tally:
             None if exact_fidelity == deployed.fidelity() else exact_fidelity,
             random,
             itself.fidelity() if self._ran_again else None,
+            self._states.of(name),
         )
 
 

@@ -7,9 +7,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from nncompress.numerics.allocation import undominated
 from nncompress.passes.base import Pass
 from nncompress.results.limits import Limits
-from nncompress.workflow.auto import Mix, Search, undominated
+from nncompress.workflow.auto import Mix, Search
 from nncompress.workflow.searching import Searching, check_measurable
 from nncompress.workflow.slimming import ways_along
 from nncompress.workflow.trials import Trials

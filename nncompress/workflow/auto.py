@@ -11,17 +11,17 @@ from __future__ import annotations
 import glob
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeVar
 
 from nncompress.errors import NoOutputError
 from nncompress.feeds.feeds import Feeds
-from nncompress.numerics.allocation import cheapest_within
+from nncompress.numerics.allocation import cheapest_within, undominated
 from nncompress.passes.base import Pass, Stage
 from nncompress.passes.quantize_activations import QuantizeActivations
 from nncompress.passes.quantize_weights import QuantizeWeights
 from nncompress.passes.rules import Rule
+from nncompress.passes.share_weights import ShareWeights
 from nncompress.progress import at
 from nncompress.results.limits import Limits
 from nncompress.results.searched import Measured, Rate, Rated
@@ -190,12 +190,14 @@ class Search:
 
     def passes_of(self, mix: Mix) -> tuple[Pass, ...]:
         """With a rule for each weight."""
-        rules = (
-            Rule(glob.escape(rated.name), options=rate.options)
-            for rated, rate in zip(self._rated, mix.rates, strict=True)
-        )
-        chosen = replace(self._step, rules=(*rules, *self._step.rules))
-        return tuple(chosen if step is self._step else step for step in self._passes)
+        rules: dict[bool, list[Rule]] = {False: [], True: []}  # of those whose values are shared, and of the others
+        for rated, rate in zip(self._rated, mix.rates, strict=True):
+            rules[rate.shared].append(Rule(glob.escape(rated.name), options=rate.options))
+        names = tuple(rule.match for rule in rules[True])
+        step = replace(self._step, rules=(*rules[False], *self._step.rules), exclude=(*self._step.exclude, *names))
+        sharing = ShareWeights(include=names, method=step.method, min_size=step.min_size, rules=tuple(rules[True]))
+        chosen = (sharing, step) if names else (step,)
+        return tuple(new for each in self._passes for new in (chosen if each is self._step else (each,)))
 
     def _try(self, mix: Mix) -> Found:
         """Builds and runs it; one that was tried before, maybe in another run, is not run again."""
@@ -226,8 +228,11 @@ class Search:
 
     def reasons(self, mix: Mix) -> Mapping[str, Mapping[str, str]]:
         """For each weight what was chosen, and what the next smaller choice would save and lose."""
-        pairs = zip(self._rated, mix.rates, strict=True)
-        return {self._step.name: {rated.name: _reason(rated, rate, mix.expected) for rated, rate in pairs}}
+        reasons: dict[str, dict[str, str]] = {}
+        for rated, rate in zip(self._rated, mix.rates, strict=True):
+            by = ShareWeights.name if rate.shared else self._step.name
+            reasons.setdefault(by, {})[rated.name] = _reason(rated, rate, mix.expected)
+        return reasons
 
     def note(self, best: Found, searched: Feeds, judged: Feeds) -> str:
         """What was done, in a sentence."""
@@ -254,31 +259,10 @@ def _is_multiplied(rated: Rated, passes: Sequence[Pass]) -> bool:
 
 
 def _choices(rated: Rated, passes: Sequence[Pass]) -> Rated:
-    """What is worth choosing, the smallest first: in integers there is no half precision."""
+    """What is worth choosing, the smallest first: in integers there are no half precision and no shared values."""
     multiplied = _is_multiplied(rated, passes)
-    return replace(rated, rates=tuple(undominated(rate for rate in rated.rates if rate.bits <= 8 or not multiplied)))
-
-
-class Costly(Protocol):
-    """What has a size, and loses something."""
-
-    @property
-    def size_bytes(self) -> int: ...
-
-    @property
-    def loss(self) -> float: ...
-
-
-C = TypeVar("C", bound=Costly)
-
-
-def undominated(choices: Iterable[C]) -> list[C]:
-    """Those that lose less than all that are no larger, the smallest first."""
-    kept: list[C] = []
-    for choice in sorted(choices, key=lambda choice: (choice.size_bytes, choice.loss)):
-        if not kept or choice.loss < kept[-1].loss:
-            kept.append(choice)
-    return kept
+    able = (rate for rate in rated.rates if not multiplied or (rate.bits <= 8 and not rate.shared))
+    return replace(rated, rates=tuple(undominated(able)))
 
 
 def _reason(rated: Rated, rate: Rate, total: float) -> str:

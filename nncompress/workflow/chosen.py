@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from nncompress.feeds.feeds import Feeds
-from nncompress.passes.base import Pass
+from nncompress.passes.base import NOT_MEANT, Pass
 from nncompress.results.record import LedgerLine, Outcome, Skipped
 from nncompress.workflow.pipeline import Compressed
 
@@ -33,6 +33,11 @@ def with_reasons(compressed: Compressed, chosen: Chosen) -> Compressed:
             outcome, detail=f"{outcome.detail}; {reason}"
         )  # fmt: skip
 
+    def is_of_another(outcome: Outcome, name: str) -> bool:
+        """True where one of the passes was not meant for this weight."""
+        mine = chosen.reasons.get(outcome.by)
+        return isinstance(outcome, Skipped) and mine is not None and name not in mine and outcome.reason in NOT_MEANT
+
     def all_of(line: LedgerLine) -> tuple[Outcome, ...]:
         said = {outcome.by for outcome in line.outcomes}
         unsaid = (
@@ -40,7 +45,7 @@ def with_reasons(compressed: Compressed, chosen: Chosen) -> Compressed:
             for by, reasons in chosen.reasons.items()
             if line.name in reasons and by not in said
         )
-        return (*unsaid, *map(explained, line.outcomes))
+        return (*unsaid, *(explained(outcome) for outcome in line.outcomes if not is_of_another(outcome, line.name)))
 
     lines = (replace(line, outcomes=all_of(line)) for line in compressed.lines)
     return replace(compressed, lines=tuple(lines), outcomes=tuple(map(explained, compressed.outcomes)))

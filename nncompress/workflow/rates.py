@@ -17,7 +17,7 @@ import onnx_ir as ir
 from nncompress.calibrate.cache import Cache
 from nncompress.calibrate.walk import CalibrationRun
 from nncompress.feeds.split import thirds
-from nncompress.forms.form import Storing
+from nncompress.forms.form import DEFAULT_FORM, Storing
 from nncompress.forms.layouts import expected_cost
 from nncompress.model.cuts import MatrixView
 from nncompress.model.encoding import set_values
@@ -47,7 +47,8 @@ _MOST_FEEDS, _MOST_RUN = 96, 12  # by which rates are measured; of those that ju
 _RUNS = 24  # of one feed, for each weight: where there are few, a weight is moved in more than one direction
 _PROBED = 0.25  # of what 3 bits do to a weight, as much as 5 bits: more may do less than so many times as much
 _AT_ONCE = 2  # weights that are looked at: each with several matrices of the square of its inputs
-_NODE_BYTES, _SCALE_BYTES = 150, 2  # of decoding; of the scale of a channel
+_NODE_BYTES, _SCALE_BYTES, _TABLE_BYTES = 150, 2, 4  # of decoding; of the scale of a channel; of a shared value
+_LEAST_SHARED = 4096  # values: of fewer, a table takes what it gains
 _NONE = 1e-12  # an effect that is rounding
 _HALF_LOSS = 2.0**-24  # of float16, relative and squared, about
 
@@ -99,7 +100,7 @@ def measured_rates(trials: Trials, step: QuantizeWeights, before: Sequence[Pass]
     def look(each: tuple[Weight, _Known | None]) -> tuple[int, _Looked]:
         weight, products = each
         with enough_memory(weight):
-            return order[id(weight)], _looked(weight, products, store)
+            return order[id(weight)], _looked(weight, products, store, shares=trials.form == DEFAULT_FORM)
 
     looked = [
         found for _, found in sorted(ahead(look, known(), min(trials.threads, _AT_ONCE)), key=lambda each: each[0])
@@ -122,12 +123,15 @@ def _products_of(inputs: Inputs | str, others: Inputs | str) -> _Known | None:
     return inputs.view, Products(inputs.gram, others.gram)
 
 
-def _looked(weight: Weight, known: _Known | None, store: Store) -> _Looked:
+def _looked(weight: Weight, known: _Known | None, store: Store, *, shares: bool) -> _Looked:
+    """`shares`: values may be shared, where there are enough of them."""
     view, products = known or (_rows(weight), None)
     matrix = view.of(weight.array())
     probe = probed(matrix, products)
     values = store.hold(view.undone(probe.values, weight.shape).astype(weight.dtype.numpy(), copy=False))
-    found = losses(matrix, products, _OF_TABLES if products is None else _KINDS, probe.factor)
+    shares = shares and weight.size >= _LEAST_SHARED
+    kinds = [kind for kind in (_OF_TABLES if products is None else _KINDS) if shares or not kind.shared]
+    found = losses(matrix, products, kinds, probe.factor)
     return _Looked(found, matrix.shape[0] * matrix.shape[1], values, probe.loss)
 
 
@@ -181,7 +185,10 @@ def _with_unused(effects: Sequence[float]) -> list[float]:
 def _rated(weight: Weight, looked: _Looked, effect: float, opset: int) -> Rated:
     rates = [Rate(16, 0.0, 2 * weight.size + _NODE_BYTES, effect * _HALF_LOSS)]
     for found in looked.found:
-        size = expected_cost(weight.size, found.kind.bits, round(found.density * weight.size), opset)
+        kind = found.kind
+        size = expected_cost(weight.size, kind.bits, round(found.density * weight.size), opset)
         scales = looked.channels * (_SCALE_BYTES + found.shifted)
-        rates.append(Rate(found.kind.bits, found.kind.sparsity, size + scales + _NODE_BYTES, effect * found.loss))
+        table = _TABLE_BYTES * 2**kind.bits if kind.shared else 0
+        whole = size + scales + table + _NODE_BYTES
+        rates.append(Rate(kind.bits, kind.sparsity, whole, effect * found.loss, kind.shared))
     return Rated(weight.name, tuple(rates))
