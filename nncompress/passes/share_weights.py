@@ -131,9 +131,10 @@ class ShareWeights(RuledPass):
         codebook = replace(best.codebook, shape=weight.shape)
         scales = "" if codebook.scale is None else f", {codebook.scale.size} scales"
         tables = "" if codebook.group_axis is None else f" in each of {len(codebook.values)} groups of channels"
+        zeros = f", {1 - codebook.nonzeros / weight.size:.0%} zeros" if self.sparsity else ""
         by_output = "" if known.importance is None else f", {BY_OUTPUT}"
-        detail = f"{codebook.values.shape[-1]} values{tables}{scales}{by_output}{known.said(SECOND_ORDER, TO_NEAREST)}"
-        return Encoding(codebook, detail, best.sqnr_db)
+        values = f"{codebook.values.shape[-1]} values{zeros}{tables}{scales}"
+        return Encoding(codebook, f"{values}{by_output}{known.said(SECOND_ORDER, TO_NEAREST)}", best.sqnr_db)
 
     def _best(self, weight: Weight, array: np.ndarray, importance: np.ndarray | None, context: Context) -> Shared:
         """With scales and in groups where that was asked for, or pays."""

@@ -68,6 +68,12 @@ def lost_by(passes: Sequence[Pass], trials: Trials, searching: Searching) -> flo
     return sum(_measured(way, trials, searching).losses.error ** 2 for way in ways)
 
 
+def seconds_of(passes: Sequence[Pass], trials: Trials, searching: Searching) -> float:
+    """That it took to remove channels; 0 where none of the passes does."""
+    ways = (step for step in passes if isinstance(step, SlimChannels))
+    return sum(_measured(way, trials, searching).seconds for way in ways)
+
+
 def _has_groups(trials: Trials) -> bool:
     model = trials.proved.model.clone()
     simplify(model)
@@ -88,7 +94,10 @@ def _from_strongest(
         is_vain = not held and _measured(way, parts[0], searching).size_bytes > most
         return held
 
-    first = first_that_holds(_WAYS, holds, seconds, lambda: is_vain or stops())
+    def is_known(way: SlimChannels) -> bool:
+        return all(searching.kept.has_model(part, [way]) for part in parts)
+
+    first = first_that_holds(_WAYS, holds, seconds, lambda: is_vain or stops(), is_known=is_known)
     if is_vain or first == len(_WAYS):
         return ()
     return _WAYS[first:] if _measured(_WAYS[first], parts[0], searching).size_bytes <= most else ()
@@ -97,10 +106,15 @@ def _from_strongest(
 def first_that_holds(
     ways: Sequence[SlimChannels], holds: Callable[[SlimChannels], bool], seconds: float,
     stops: Callable[[], bool] = lambda: False, longest: float = 0.0,
+    is_known: Callable[[SlimChannels], bool] = lambda way: False,
 ) -> int:  # fmt: skip
     """The place of the strongest that holds, where gentler ones do as well; the number of all where none does. None is
-    tried that would not be done within `seconds`, as the `longest` so far takes, or when `stops` says so."""
+    tried that would not be done within `seconds`, as the `longest` so far takes, or when `stops` says so; of which it
+    `is_known`, that takes no time."""
     strong, weak, started = -1, len(ways), time.monotonic()
+    for place, way in enumerate(ways):
+        if is_known(way) and weak == len(ways):
+            strong, weak = (strong, place) if holds(way) else (place, weak)
     while weak - strong > 1 and time.monotonic() - started + longest <= seconds and not stops():
         middle, begun = (strong + weak) // 2, time.monotonic()
         if holds(ways[middle]):

@@ -17,10 +17,11 @@ from nncompress.results.spent import bounds_loss
 from nncompress.workflow.auto import Found, Search, bear_on_rates
 from nncompress.workflow.chosen import Chosen
 from nncompress.workflow.searching import Searching, check_searchable, most_bytes
-from nncompress.workflow.slimming import is_slim, lost_by, ways_to_slim
+from nncompress.workflow.slimming import is_slim, lost_by, seconds_of, ways_to_slim
 from nncompress.workflow.trials import Trials
 
 _STEP = 2  # from one way to remove channels to the next gentler; those that another search has looked at are tried, too
+_RATES = 3  # times as long as channels take to be removed, for what weights may become behind that to be measured
 _HOPE = 1.1  # times the size of the best: what is expected to be larger, for as much loss, is not tried
 
 
@@ -58,6 +59,7 @@ def choose_smallest(passes: Sequence[Pass], trials: Trials, limits: Limits, sear
     choices = [(way, *passes) for way in ways_to_slim(trials, parts, limits, searching)] if slims else []
     known = [kept.has_rates(trials, bear_on_rates(steps)) for steps in choices]
     choices = [steps for place, steps in enumerate(choices) if place % _STEP == 0 or known[place]]
+    slimming_s = seconds_of(choices[0], parts[0], searching) if choices else 0.0
     best: _Best | None = None
     longest, is_past = 0.0, False  # the point from which gentler ones are no smaller
     for steps in (*choices, given):
@@ -65,7 +67,8 @@ def choose_smallest(passes: Sequence[Pass], trials: Trials, limits: Limits, sear
         left = searching.seconds - (begun - started)
         if best is not None and (stops() or left < longest):
             break
-        if is_past and not kept.has_rates(trials, bear_on_rates(steps)):
+        is_too_much = is_past or (steps is not given and _RATES * slimming_s > left)
+        if is_too_much and not kept.has_rates(trials, bear_on_rates(steps)):
             continue
         search = Search(steps, parts[0], limits, replace(searching, seconds=left))
         lost = lost_by(steps, parts[0], searching) if choices else 0.0

@@ -45,7 +45,7 @@ def test_it_is_small_and_keeps_the_limits_on_data_that_guided_nothing(made: Made
 
 def test_each_weight_says_what_the_next_smaller_choice_would_cost(made: Made) -> None:
     for line in (line for line in made.report["ledger"] if line["kind"] == "weight"):
-        (detail,) = (o["detail"] for o in line["outcomes"] if o["by"] == "quantize-weights")
+        (detail,) = (o["detail"] for o in line["outcomes"] if o["by"] in ("quantize-weights", "share-weights"))
         assert "of the expected loss" in detail
         assert "would save" in detail or "no smaller choice" in detail
 
@@ -79,6 +79,18 @@ def test_another_budget_begins_where_the_last_one_ended(made: Made, tmp_path: Pa
     (targets,) = before["targets"].values()
     (more,) = after["targets"].values()
     assert more[: len(targets)] == targets
+
+
+def test_other_limits_without_time_take_the_best_that_is_known(made: Made, tmp_path: Path) -> None:
+    kept = tmp_path / "s.search"
+    kept.write_bytes((made.folder / "s.search").read_bytes())
+    limits = ("--min-sqnr", 18, "--min-cosine", 0.98, "--resume", kept, "--time", "0.01s")
+    assert nncompress("auto", MLP, "-o", tmp_path / "s.onnx", *GIVEN, *limits).exit_code == 0
+    assert (tmp_path / "s.onnx").stat().st_size <= (made.folder / "s.onnx").stat().st_size
+    before, after = (json.loads(path.read_text())["search"] for path in (made.folder / "s.search", kept))
+    assert (after["rates"], after["targets"]) == (before["rates"], before["targets"])
+    (ended,) = after["limits"].values()
+    assert len(ended) == len(set(ended)) > 1  # within these, too
 
 
 def test_an_impossible_budget_fails_with_the_nearest_that_there_is(made: Made, tmp_path: Path) -> None:

@@ -7,7 +7,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from nncompress.numerics.held import Store
 from nncompress.numerics.rate_distortion import Kind, Products, error_share, losses, probed
+from nncompress.numerics.shared import shared
 from tests.numerics.test_second_order import gram_of, related
 
 MATRIX = np.random.default_rng(0).standard_normal((1, 40, 24))
@@ -70,3 +72,21 @@ def test_a_probe_says_what_it_loses() -> None:
     assert made.loss == pytest.approx(error_share(MATRIX, made.values, PRODUCTS))
     assert made.loss < probed(MATRIX, None).loss
     assert len(np.unique(made.values[0, 0])) <= 8
+
+
+def test_shared_values_lose_what_they_really_lose() -> None:
+    """Of a matrix with large values, as many are."""
+    tailed = np.random.default_rng(2).standard_t(3, (1, 40, 60))
+    even, table = losses(tailed, None, [Kind(5, 0.0), Kind(5, 0.0, shared=True)])
+    made = shared(tailed[0].astype(np.float32), (0,), count=32, store=Store())
+    assert table.loss == pytest.approx(made.noise / made.signal, rel=1e-5)
+    assert table.loss < 0.5 * even.loss
+    assert not table.shifted
+
+
+def test_among_zeros_shared_values_lose_less_as_well() -> None:
+    kinds = [Kind(3, share, shared) for share in (0.3, 0.6) for shared in (False, True)]
+    lost = {(each.kind.sparsity, each.kind.shared): each for each in losses(MATRIX, PRODUCTS, kinds)}
+    for share in (0.3, 0.6):
+        assert lost[share, True].loss < lost[share, False].loss
+        assert lost[share, True].density == lost[share, False].density

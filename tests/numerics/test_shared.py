@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from nncompress.forms.narrow import narrowest
 from nncompress.numerics.channels import Groups
 from nncompress.numerics.held import Store
 from nncompress.numerics.kmeans import best_centers
@@ -61,6 +62,23 @@ def test_scales_make_up_for_channels_of_different_size() -> None:
     ]
     assert worst[0].max() > 0.5
     assert worst[1].max() < 0.02
+
+
+def test_scales_take_a_byte_where_channels_are_alike() -> None:
+    alike = noise(300, 40)
+    scale = made(alike, (0,), 16).codebook.scale
+    assert scale is not None
+    assert narrowest(scale, 13).size_bytes < 310
+    apart = made(alike * np.float32([[1.0], [0.01]] * 150), (0,), 16).codebook.scale
+    assert apart is not None
+    assert np.array_equal(apart, apart.astype(np.float16).astype(np.float32))
+    assert apart.min() < apart.max() / 90
+
+
+def test_channels_of_zeros_stay_small() -> None:
+    weight = noise(20, 50) / 100
+    weight[3] = 0
+    assert np.abs(made(weight, (0,), 8).codebook.decode()[3]).max() < np.abs(weight).max() / 5
 
 
 @pytest.mark.parametrize("axes", [(), (0,)])
