@@ -195,7 +195,9 @@ class Search:
             rules[rate.shared].append(Rule(glob.escape(rated.name), options=rate.options))
         names = tuple(rule.match for rule in rules[True])
         step = replace(self._step, rules=(*rules[False], *self._step.rules), exclude=(*self._step.exclude, *names))
-        sharing = ShareWeights(include=names, method=step.method, min_size=step.min_size, rules=tuple(rules[True]))
+        sharing = ShareWeights(
+            include=names, granularity="channel", method=step.method, min_size=step.min_size, rules=tuple(rules[True])
+        )
         chosen = (sharing, step) if names else (step,)
         return tuple(new for each in self._passes for new in (chosen if each is self._step else (each,)))
 

@@ -95,7 +95,8 @@ def _from_strongest(
         return held
 
     def is_known(way: SlimChannels) -> bool:
-        return all(searching.kept.has_model(part, [way]) for part in parts)
+        known = [part for part in parts if searching.kept.has_model(part, [way])]
+        return len(known) == len(parts) or not all(allows(_measured(way, part, searching).losses) for part in known)
 
     first = first_that_holds(_WAYS, holds, seconds, lambda: is_vain or stops(), is_known=is_known)
     if is_vain or first == len(_WAYS):
