@@ -19,11 +19,14 @@ from nncompress.numerics.channels import Groups, blocks, channel_view, undo_view
 from nncompress.numerics.codebook import Codebook
 from nncompress.numerics.held import Store
 from nncompress.numerics.importance import importance_view
+from nncompress.numerics.kmeans import nearest
 from nncompress.numerics.scales import unit_of
 from nncompress.numerics.shared_tables import LARGEST_HALF, SMALLEST_HALF, best_tables, coded, looked_up
 from nncompress.numerics.sqnr import decibels
 
 _ROUNDS = 3
+_FAR, _WIDEST, _TRIED = 2.0, 2.5, 24  # times the squared error of most; scales that are tried for what loses more
+_AT_ONCE = 1024  # channels
 _MORE, _LEAST_UNITS = 0.02, 12  # of the error, for scales of a byte; of these, for 4 % of the smallest
 _ERROR = math.sqrt(3) * math.pi / 2  # of k values for a normal distribution, times k^2 (Panter and Dite, 1951)
 
@@ -116,7 +119,8 @@ def _fitted(weight: _Weight, scale: np.ndarray | None, table: np.ndarray | None,
             break
         best = made
         if scale is not None:
-            scale = _refitted(weight, made, count)
+            scale = _refitted(weight, made)
+            scale = _narrow(scale if weight.owners is not None else _searched(weight, made.values[0], scale), count)
     assert best is not None, "there is a round"
     return best
 
@@ -155,7 +159,7 @@ def _first_scales(flat: np.ndarray, count: int, *, largest: bool) -> np.ndarray:
     return _narrow(np.where(sizes > 0, sizes, sizes[sizes > 0].min() if sizes.any() else 1.0), count)
 
 
-def _refitted(weight: _Weight, made: _Fitted, count: int) -> np.ndarray:
+def _refitted(weight: _Weight, made: _Fitted) -> np.ndarray:
     """The scales that are best for these codes: sum w v / sum v^2; those of channels without any are kept."""
     assert made.scale is not None, "there are scales to fit"
     flat, counts = weight.flat, weight.counts
@@ -168,7 +172,39 @@ def _refitted(weight: _Weight, made: _Fitted, count: int) -> np.ndarray:
         products[part] += (weighted * flat[rows, part]).sum(axis=(0, 2))
         squares[part] += (weighted * values).sum(axis=(0, 2))
     good = (products > 0) & (squares > 0)
-    return _narrow(np.where(good, products / np.where(good, squares, 1), made.scale), count)
+    refitted: np.ndarray = np.where(good, products / np.where(good, squares, 1), made.scale)
+    return refitted
+
+
+def _searched(weight: _Weight, table: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Other scales for channels that lose much more than most by the one `table`, where their errors are smaller by
+    these: a few channels with outliers count little in all of a weight, and may be those of the most frequent words."""
+    lost = _errors(weight, table, scale, np.arange(len(scale)))
+    signal = np.square(weight.flat, dtype=np.float64).sum(axis=(0, 2))
+    shares = lost / np.where(signal > 0, signal, 1.0)
+    far = np.flatnonzero(shares > _FAR * np.median(shares))
+    best, least = scale[far], lost[far]
+    for factor in np.geomspace(1 / _WIDEST, _WIDEST, _TRIED):
+        tried = scale[far] * factor
+        errors = _errors(weight, table, tried, far)
+        best, least = np.where(errors < least, tried, best), np.minimum(errors, least)
+    found = scale.copy()
+    found[far] = best
+    return found
+
+
+def _errors(weight: _Weight, table: np.ndarray, scale: np.ndarray, channels: np.ndarray) -> np.ndarray:
+    """Sums of squares of the errors of some channels with the nearest values of `table`, each as often as it counts."""
+    errors = np.zeros(len(channels))
+    for start in range(0, len(channels), _AT_ONCE):
+        some = channels[start : start + _AT_ONCE]
+        own = weight.flat[:, some]
+        steps = _column(scale[start : start + _AT_ONCE], own)
+        squares = np.square(own - table[nearest(own / steps, table)] * steps, dtype=np.float64)
+        if weight.counts is not None:
+            squares *= np.broadcast_to(weight.counts, weight.flat.shape)[:, some]
+        errors[start : start + _AT_ONCE] = squares.sum(axis=(0, 2))
+    return errors
 
 
 def _narrow(scale: np.ndarray, count: int) -> np.ndarray:
