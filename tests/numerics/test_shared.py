@@ -75,6 +75,15 @@ def test_scales_take_a_byte_where_channels_are_alike() -> None:
     assert apart.min() < apart.max() / 90
 
 
+def test_a_channel_with_outliers_has_a_scale_of_its_own() -> None:
+    """As the rows of the most frequent words: two of 500, which count for nothing in all of the table."""
+    weight = noise(500, 64)
+    weight[7, 3], weight[8, 5] = -25, 19
+    codebook = made(weight, (0,), 64).codebook
+    errors = np.square(weight - codebook.decode()).sum(axis=1) / np.square(weight).sum(axis=1)
+    assert errors[[7, 8]].max() < 5 * np.median(errors)
+
+
 def test_channels_of_zeros_stay_small() -> None:
     weight = noise(20, 50) / 100
     weight[3] = 0
