@@ -27,7 +27,7 @@ LARGEST_ERROR = 10 ** (-10 / 20)
 too: of outputs that are farther from the original's, no metric on some samples says what others will come to."""
 
 
-_NEXT_STEP = math.sqrt(2)
+_NEXT_STEP = 2.0  # the same weights err in the same way: what a step adds comes on top of what it began with
 
 
 @dataclass(frozen=True)
@@ -99,8 +99,7 @@ def _error_of_db(sqnr_db: float) -> float:
 
 
 def _carried(run: Run) -> float:
-    """The error of the worst output, where that of a state has come together with as much, and not the same, in which
-    the step began."""
+    """The error of the worst output, that of a state at the end of its next step."""
     figures = ((sqnr_db(output), output.state_of is not None) for output in counting(run))
     errors = [_error_of_db(figure) * (_NEXT_STEP if state else 1.0) for figure, state in figures if figure is not None]
     return max([_error(worst_sqnr_db(run)), *errors])

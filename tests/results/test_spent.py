@@ -26,10 +26,10 @@ def test_without_a_task_a_twentieth_is_allowed() -> None:
 
 
 def test_a_state_is_wrong_before_its_next_step_begins() -> None:
-    """By as much as this step adds to it, which is another error."""
+    """By as much as this step adds to it."""
     losses = Losses.of(unlabelled(state_of="state"))
     assert losses.error == pytest.approx(10**-1.5)
-    assert losses.of_drop(0.005) == pytest.approx(2**0.5 * 10**-1.5 / 0.05)
+    assert losses.of_drop(0.005) == pytest.approx(2 * 10**-1.5 / 0.05)
     assert losses.spent(Limits(min_sqnr=30)) == pytest.approx(1.0)  # which is of a step alone
 
 
