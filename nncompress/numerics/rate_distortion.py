@@ -12,7 +12,7 @@ what shared values gain over evenly spaced ones, among zeros, with one share of 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -64,7 +64,7 @@ def losses(
     probed = {sparse: _PROBED_ZEROS if sparse else 0.0 for sparse in {share > 0 for share in by_share}}
     thins = part.thinned(sorted({*by_share, *probed.values()}))
     gains = {sparse: part.gain(thins[share], sparse=sparse) for sparse, share in probed.items()}
-    shares = _Sharing(part, {sparse: thins[share] for sparse, share in probed.items()})
+    shares = _Sharing(matrix, products)
     found = []
     for share, own in sorted(by_share.items()):
         lost = part.error(thins[share])
@@ -165,13 +165,6 @@ class _Part:
         )  # fmt: skip
         return made, made.affine.decode().reshape(thin.shape).astype(np.float64)
 
-    def from_table(self, thin: np.ndarray, bits: int) -> np.ndarray:
-        """The nearest of values that all outputs share, times a scale of each."""
-        groups, outputs, inputs = thin.shape
-        rows = thin.reshape(groups * outputs, inputs).astype(np.float32)
-        made = shared(rows, (0,), count=2**bits, store=Store(), importance=self._importance(outputs))
-        return made.codebook.decode().reshape(thin.shape).astype(np.float64)
-
     def _importance(self, outputs: int) -> np.ndarray | None:
         """How often the squared error of each value counts, for rows of so many outputs of each group."""
         if self._quadratic is None:
@@ -199,21 +192,35 @@ class _Part:
 
 
 class _Sharing:
-    """What shared values leave of the error of evenly spaced ones; each measured once, when it is asked for."""
+    """What shared values leave of the error of evenly spaced ones; each measured once, when it is asked for. On as many
+    outputs as there is time for: a table fits itself to few values."""
 
-    def __init__(self, part: _Part, thins: Mapping[bool, np.ndarray]) -> None:
-        """`thins`: without zeros, and with some, as far as there are such."""
-        self._part, self._thins = part, thins
+    def __init__(self, matrix: np.ndarray, products: Products | None) -> None:
+        _, outputs, inputs = matrix.shape
+        rows = matrix.reshape(-1, inputs)
+        some = _evenly(len(rows), max(1, _OF_TABLES // inputs))
+        self._rows, self._importance = rows[some].astype(np.float32), None
+        if products is not None:
+            each = np.einsum("gjj->gj", products.making.own) / max(products.making.count, 1)
+            self._importance = each[some // outputs].astype(np.float32)
         self._known: dict[tuple[int, bool], float] = {}
 
     def ratio(self, bits: int, *, sparse: bool) -> float:
-        """With so many bits, without zeros or with some."""
+        """With so many bits, among zeros or without."""
         if (bits, sparse) not in self._known:
-            part, thin = self._part, self._thins[sparse]
-            lost, (_, even) = part.error(thin), part.nearest(thin, bits, sparse=sparse)
-            before, after = part.error(even) - lost, part.error(part.from_table(thin, bits)) - lost
-            self._known[bits, sparse] = min(max(after / before, 0.0), 1.0) if before > 0 else 1.0
+            rows, importance = self._thinned() if sparse else self._rows, self._importance
+            even = quantize(
+                rows, (0,), bits=bits, signed=True, symmetric=True if sparse else None, range_="mse", store=Store(),
+                importance=importance,
+            )  # fmt: skip
+            table = shared(rows, (0,), count=2**bits, store=Store(), importance=importance)
+            before, after = even.weighted_noise, table.weighted_noise
+            self._known[bits, sparse] = min(after / before, 1.0) if before > 0 else 1.0
         return self._known[bits, sparse]
+
+    def _thinned(self) -> np.ndarray:
+        scores = np.abs(self._rows) * (1.0 if self._importance is None else np.sqrt(self._importance))
+        return np.where(scores >= np.quantile(scores, _PROBED_ZEROS), self._rows, np.float32(0))
 
 
 def _codes_of(made: Quantized, thin: np.ndarray) -> Codes | Pinned:

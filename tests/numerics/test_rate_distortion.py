@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from nncompress.numerics.gram import Gram
 from nncompress.numerics.held import Store
 from nncompress.numerics.rate_distortion import Kind, Products, error_share, losses, probed
 from nncompress.numerics.shared import shared
@@ -90,3 +91,12 @@ def test_among_zeros_shared_values_lose_less_as_well() -> None:
     for share in (0.3, 0.6):
         assert lost[share, True].loss < lost[share, False].loss
         assert lost[share, True].density == lost[share, False].density
+
+
+def test_a_table_is_not_judged_by_the_few_values_that_it_fits() -> None:
+    """As in convolutions of one channel each: 600 outputs of nine inputs, of which 64 are looked at for all else."""
+    depthwise = np.random.default_rng(3).standard_normal((600, 1, 9))
+    grams = Gram(50, np.tile(np.eye(9) * 50, (600, 1, 1)), None, np.zeros((600, 9)), np.zeros((600, 9)))
+    (lost,) = losses(depthwise, Products(grams, grams), [Kind(7, 0.0, shared=True)])
+    made = shared(depthwise[:, 0].astype(np.float32), (0,), count=128, store=Store())
+    assert lost.loss == pytest.approx(made.noise / made.signal, rel=0.3)
