@@ -129,13 +129,25 @@ class Search:
         """`best`, or the next larger that keeps the limits on the other data as well, and how much of them it spends
         where it spends more: of those that were tried, and of ones between them that are expected to lose less and
         less; where none does, the one that spends least of them."""
-        larger = [found for found in self._tried if found.holds and found.size_bytes > best.size_bytes]
-        waiting = [best, *sorted(larger, key=lambda found: found.size_bytes)][:_MOST_JUDGED]
+
+        def is_known(found: Found) -> bool:
+            return self._searching.kept.has_model(judging, self.passes_of(found.mix))
+
+        def spent(found: Found) -> float:
+            return max(found.spent, self._measured(found.mix, judging).losses.spent(self._limits))
+
+        holding = [found for found in self._tried if found.holds and found.size_bytes > best.size_bytes]
+        larger = sorted(holding, key=lambda found: found.size_bytes)
+        safe = [found for found in larger if is_known(found) and spent(found) <= 1][:1]  # by another search
+        waiting = [best, *larger][:_MOST_JUDGED]
+        waiting += [found for found in safe if found not in waiting]
         judged: list[tuple[float, int, Found]] = []
         while waiting:
             at("judging the best on the other half of the data")
             found = waiting.pop(0)
-            spends = max(found.spent, self._measured(found.mix, judging).losses.spent(self._limits))
+            if safe and self._is_over() and not is_known(found):
+                continue
+            spends = spent(found)
             judged.append((spends, found.size_bytes, found))
             if spends <= 1 or not bounds_loss(self._limits):
                 return found, spends
