@@ -151,9 +151,11 @@ class Search:
             judged.append((spends, found.size_bytes, found))
             if spends <= 1 or not bounds_loss(self._limits):
                 return found, spends
-            closer = self.within(found.mix.expected * gentler(spends))
+            target = found.mix.expected * gentler(spends)
+            closer = self.within(target)
             is_worth_it = not waiting or closer.size_bytes < _WORTH_TRYING * waiting[0].mix.size_bytes
             if is_worth_it and len(judged) < _MOST_REFUSED and not (self._is_extreme(found.mix, -1) or self._is_over()):
+                self._searching.kept.add_target(self._trials, target)
                 waiting.insert(0, self._try(closer))
         spends, _, found = min(judged, key=lambda each: each[:2])
         return found, spends

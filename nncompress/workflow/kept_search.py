@@ -63,8 +63,10 @@ class KeptSearch:
 
     def add_target(self, trials: Trials, target: float) -> None:
         """One that a model is sought for now."""
-        self._searched.targets.setdefault(self._key(trials), []).append(target)
-        self._write()
+        known = self._searched.targets.setdefault(self._key(trials), [])
+        if target not in known:
+            known.append(target)
+            self._write()
 
     def is_another(self, trials: Trials, passes: Sequence[Pass], limits: Limits) -> bool:
         """True where a search came to its end before, but none within these limits."""
