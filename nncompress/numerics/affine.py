@@ -22,7 +22,7 @@ from nncompress.numerics.held import Held, Plain, Store
 from nncompress.numerics.importance import importance_view, weighted_sum
 from nncompress.numerics.refit import MOST_BITS, refitted
 from nncompress.numerics.scales import Kind, pays_zero_points
-from nncompress.numerics.sqnr import decibels
+from nncompress.numerics.sqnr import decibels, signal_and_noise
 
 _HALVES = (np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16))
 _SMALLEST_SUM, _LARGEST_SUM = 1e-25, 1e35  # of squares in single precision
@@ -99,9 +99,8 @@ class Quantized:
 
 def against(weight: np.ndarray, made: Quantized) -> Quantized:
     """The same, judged by `weight`, the values that there were before others took their place."""
-    exact = weight.astype(np.float64)
-    noise = float(np.square(exact - made.affine.decode().reshape(weight.shape)).sum())
-    return replace(made, signal=float(np.square(exact).sum()), noise=noise, weighted_noise=noise)
+    signal, noise = signal_and_noise(weight, made.affine.decode())
+    return replace(made, signal=signal, noise=noise, weighted_noise=noise)
 
 
 def quantize(

@@ -158,19 +158,12 @@ class _Part:
     def nearest(self, thin: np.ndarray, bits: int, *, sparse: bool) -> tuple[Quantized, np.ndarray]:
         """Rounded to the nearest, and the values of that."""
         groups, outputs, inputs = thin.shape
-        rows = thin.reshape(groups * outputs, inputs).astype(np.float32)
-        made = quantize(
-            rows, (0,), bits=bits, signed=True, symmetric=True if sparse else None, range_="mse", store=Store(),
-            importance=self._importance(outputs),
-        )  # fmt: skip
+        rows, importance = thin.reshape(groups * outputs, inputs).astype(np.float32), None
+        if self._quadratic is not None:
+            each = np.einsum("gjj->gj", self._quadratic.h)
+            importance = np.repeat(each, outputs, axis=0).astype(np.float32)
+        made = _even(rows, bits, importance, sparse=sparse)
         return made, made.affine.decode().reshape(thin.shape).astype(np.float64)
-
-    def _importance(self, outputs: int) -> np.ndarray | None:
-        """How often the squared error of each value counts, for rows of so many outputs of each group."""
-        if self._quadratic is None:
-            return None
-        each = np.einsum("gjj->gj", self._quadratic.h)
-        return np.repeat(each, outputs, axis=0).astype(np.float32)
 
     def gain(self, thin: np.ndarray, *, sparse: bool) -> float:
         """What error feedback leaves of the error of rounding to the nearest."""
@@ -209,18 +202,22 @@ class _Sharing:
         """With so many bits, among zeros or without."""
         if (bits, sparse) not in self._known:
             rows, importance = self._thinned() if sparse else self._rows, self._importance
-            even = quantize(
-                rows, (0,), bits=bits, signed=True, symmetric=True if sparse else None, range_="mse", store=Store(),
-                importance=importance,
-            )  # fmt: skip
             table = shared(rows, (0,), count=2**bits, store=Store(), importance=importance)
-            before, after = even.weighted_noise, table.weighted_noise
+            before, after = _even(rows, bits, importance, sparse=sparse).weighted_noise, table.weighted_noise
             self._known[bits, sparse] = min(after / before, 1.0) if before > 0 else 1.0
         return self._known[bits, sparse]
 
     def _thinned(self) -> np.ndarray:
         scores = np.abs(self._rows) * (1.0 if self._importance is None else np.sqrt(self._importance))
         return np.where(scores >= np.quantile(scores, _PROBED_ZEROS), self._rows, np.float32(0))
+
+
+def _even(rows: np.ndarray, bits: int, importance: np.ndarray | None, *, sparse: bool) -> Quantized:
+    """Evenly spaced values, each row with steps of its own."""
+    return quantize(
+        rows, (0,), bits=bits, signed=True, symmetric=True if sparse else None, range_="mse", store=Store(),
+        importance=importance,
+    )  # fmt: skip
 
 
 def _codes_of(made: Quantized, thin: np.ndarray) -> Codes | Pinned:

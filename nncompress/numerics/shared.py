@@ -22,7 +22,7 @@ from nncompress.numerics.importance import importance_view
 from nncompress.numerics.kmeans import nearest
 from nncompress.numerics.scales import unit_of
 from nncompress.numerics.shared_tables import LARGEST_HALF, SMALLEST_HALF, best_tables, coded, looked_up
-from nncompress.numerics.sqnr import decibels
+from nncompress.numerics.sqnr import decibels, signal_and_noise
 
 _ROUNDS = 3
 _FAR, _WIDEST, _TRIED = 2.0, 2.5, 24  # times the squared error of most; scales that are tried for what loses more
@@ -77,9 +77,8 @@ def shared(
 
 def against(weight: np.ndarray, made: Shared) -> Shared:
     """The same, judged by `weight`, the values that there were before others took their place."""
-    exact = weight.astype(np.float64)
-    noise = float(np.square(exact - made.codebook.decode().reshape(weight.shape)).sum())
-    return replace(made, signal=float(np.square(exact).sum()), noise=noise, weighted_noise=noise)
+    signal, noise = signal_and_noise(weight, made.codebook.decode())
+    return replace(made, signal=signal, noise=noise, weighted_noise=noise)
 
 
 @dataclass(frozen=True)

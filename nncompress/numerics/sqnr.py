@@ -16,6 +16,11 @@ def decibels(signal: float, noise: float) -> float | None:
 
 def sqnr_db(before: np.ndarray, after: np.ndarray) -> float | None:
     """Of two arrays of the same shape, any real types, finite; sums in float64. None as in `decibels`."""
+    return decibels(*signal_and_noise(before, after))
+
+
+def signal_and_noise(before: np.ndarray, after: np.ndarray) -> tuple[float, float]:
+    """sum w^2 and sum (w - w')^2 of two arrays of as many elements in the same order, as above."""
     flat_before, flat_after = before.reshape(-1), after.reshape(-1)
     signal = noise = 0.0
     for start in range(0, len(flat_before), _BLOCK):
@@ -23,4 +28,4 @@ def sqnr_db(before: np.ndarray, after: np.ndarray) -> float | None:
         error = block - flat_after[start : start + _BLOCK].astype(np.float64)
         signal += float(np.dot(block, block))
         noise += float(np.dot(error, error))
-    return decibels(signal, noise)
+    return signal, noise
