@@ -51,8 +51,9 @@ class SearchOptions:
     ] = None  # fmt: skip
     resume: Annotated[
         Path | None,
-        option("--resume", group="Search", metavar="FILE", text="Keep in FILE what is measured, and take what is "
-               "there: the same command goes on where it was interrupted, and other limits need little new."),
+        option("--resume", group="Search", metavar="FILE", text="Keep in FILE what is measured, and in the folder "
+               "FILE.models what is built, and take what is there: the same command goes on where it was interrupted, "
+               "and other limits need little new."),
     ] = None  # fmt: skip
     front: Annotated[
         Path | None,
@@ -108,8 +109,6 @@ def auto(
         raise UsageError(f"--for {write.aim}: auto looks for the smallest model (size), the fastest (speed) or both")
     if choose is choose_smallest and search.front is None and (limits_of(limits).max_latency_ratio or 1.0) < 1.0:
         choose = choose_both  # how weights are stored makes nothing faster
-    if choose is choose_fastest and search.resume is not None:
-        raise UsageError("--resume is of the search for the smallest model: leave it out with --for speed")
     if invocation.sources.get("strip", DEFAULT) == DEFAULT:
         write = replace(write, strip=not write.keep_metadata)
     searching = Searching(seconds, again, KeptSearch(search.resume), ask_first)

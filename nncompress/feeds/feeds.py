@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -74,6 +75,7 @@ def digest_of(feed: Feed) -> str:
     return digest.hexdigest()
 
 
+@functools.lru_cache(maxsize=16)  # it reads them all
 def digest_of_all(feeds: Feeds) -> str:
     """SHA-256 of all of them, in their order, and of their labels."""
     digests = "".join(map(digest_of, feeds)).encode()

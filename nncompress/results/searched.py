@@ -1,4 +1,4 @@
-"""What a search measured: what each weight may become, and whole models; kept between searches as JSON."""
+"""What a search measured: what each weight may become, whole models, and latencies; kept between searches as JSON."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nncompress.errors import InputError
 from nncompress.results.spent import Losses
 from nncompress.results.units import format_counted, format_share
 
-SEARCH_SCHEMA_VERSION = 3
+SEARCH_SCHEMA_VERSION = 4
 
 
 @dataclass(frozen=True)
@@ -59,11 +59,39 @@ class Measured:
 
 
 @dataclass(frozen=True)
+class Loss:
+    """How far outputs are from the original's on calibration data."""
+
+    sqnr_db: float
+    cosine: float
+    changed: float | None  # share of largest elements that are other ones; None: no output has one
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A whole model that was run beside the original on this machine."""
+
+    loss: Loss
+    ratio: float | None = None  # of latency, new / old; None: not timed
+
+
+@dataclass(frozen=True)
+class Profiled:
+    """A way to compute: which units of arithmetic can be computed so, why weights cannot, and what that takes."""
+
+    able: tuple[int, ...]  # numbers of units
+    against: dict[str, str]
+    microseconds: tuple[float, ...] | None  # of each unit, where all that can be are computed so; None: it is refused
+
+
+@dataclass(frozen=True)
 class Searched:
     """All that was measured, by SHA-256 of all that bears on it."""
 
     rates: dict[str, tuple[Rated, ...]] = field(default_factory=dict)
     models: dict[str, Measured] = field(default_factory=dict)
+    runs: dict[str, Ran | None] = field(default_factory=dict)  # None: onnxruntime refuses the model
+    profiles: dict[str, Profiled] = field(default_factory=dict)
     targets: dict[str, list[float]] = field(default_factory=dict)  # expected losses that models were sought for
     limits: dict[str, list[str]] = field(default_factory=dict)  # within which searches came to their end
 

@@ -93,7 +93,6 @@ class Search:
             raise NoOutputError("nothing could be compressed: it has no weights that are stored as floats")
         self._tried: list[Found] = []
         self._longest = 0.0
-        self._built: dict[Mix, Compressed] = {}  # which takes less memory than the model, each
 
     # -------------------------------------------------------------------------------------------- searches
     def smallest(self) -> Found:
@@ -177,8 +176,9 @@ class Search:
     def _is_over(self) -> bool:
         left = self._searching.seconds - (time.monotonic() - self._started)
         holding = [found for found in self._tried if found.holds]
-        known = bool(holding) and min(holding, key=lambda found: found.size_bytes).mix not in self._built
-        again = self._longest if known else 0.0  # what was tried by another search will have to be built
+        best = min(holding, key=lambda found: found.size_bytes) if holding else None
+        is_there = best is None or self._searching.kept.has_built(self._trials, self.passes_of(best.mix))
+        again = 0.0 if is_there else self._longest  # what was tried by another search will have to be built
         return self._stops() or left < _SLOWER * self._longest + again
 
     def along(self, most_error: float) -> list[Mix]:
@@ -233,9 +233,7 @@ class Search:
 
     def built(self, mix: Mix) -> Compressed:
         """What its passes make."""
-        if mix not in self._built:
-            self._built[mix] = self._trials.compressed(self.passes_of(mix))
-        return self._built[mix]
+        return self._searching.kept.built(self._trials, self.passes_of(mix))
 
     # -------------------------------------------------------------------------------------------- words
     def _so_far(self) -> str:

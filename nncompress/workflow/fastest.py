@@ -13,6 +13,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from nncompress.feeds.split import halves
 from nncompress.passes.base import Pass
@@ -20,9 +21,12 @@ from nncompress.passes.quantize_activations import QuantizeActivations
 from nncompress.passes.slim_channels import SlimChannels
 from nncompress.progress import at
 from nncompress.results.limits import Limits
+from nncompress.results.searched import Measured, Ran
 from nncompress.results.spent import Losses
 from nncompress.workflow.chosen import Chosen
+from nncompress.workflow.kept_search import KeptSearch
 from nncompress.workflow.mixed import Mixing
+from nncompress.workflow.mixes import loss_of
 from nncompress.workflow.pipeline import Compressed
 from nncompress.workflow.searching import Searching, check_searchable
 from nncompress.workflow.slimming import first_that_holds, ways_to_slim
@@ -40,14 +44,21 @@ def choose_fastest(
     """As `mixed.choose` does; where no choice keeps the limits, weights alone are rounded. `most`: the share of what
     may be lost that may be spent. Raises UsageError where nothing says what may be lost, or there are no data."""
     check_searchable(trials, limits)
-    started, judging = time.monotonic(), _Judging.of(trials, limits, most)
+    started, kept, given = time.monotonic(), searching.kept, tuple(passes)
+    judging = _Judging.of(trials, limits, most, kept)
+    guiding = judging.parts[0]
+    if kept.is_another(guiding, given, limits):
+        searching = replace(searching, seconds=min(searching.seconds, searching.seconds_again))
     chosen = _mixed(passes, trials, limits, searching.seconds, judging)
     left, stops = searching.seconds - (time.monotonic() - started), searching.interrupts()  # there is a choice by now
-    ways = ways_to_slim(trials, judging.parts, limits, replace(searching, seconds=left, interrupts=lambda: stops))
-    if not ways:
-        return chosen
-    left = searching.seconds - (time.monotonic() - started)
-    return _slimmed(chosen, _plain(passes), ways, judging, replace(searching, seconds=left, interrupts=lambda: stops))
+    searching = replace(searching, interrupts=lambda: stops)
+    ways = ways_to_slim(trials, judging.parts, limits, replace(searching, seconds=left))
+    if ways:
+        left = searching.seconds - (time.monotonic() - started)
+        chosen = _slimmed(chosen, _plain(passes), ways, judging, replace(searching, seconds=left))
+    if not stops():
+        kept.end(guiding, given, limits)
+    return replace(chosen, made=judging.made(chosen.passes))
 
 
 @dataclass
@@ -58,37 +69,54 @@ class _Judging:
     parts: list[Trials]
     limits: Limits
     most: float
+    kept: KeptSearch
     longest: float = 0.0  # that one has taken
 
     @classmethod
-    def of(cls, trials: Trials, limits: Limits, most: float) -> _Judging:
+    def of(cls, trials: Trials, limits: Limits, most: float, kept: KeptSearch) -> _Judging:
         """With nothing made yet."""
         proved = trials.proved
         assert proved.feeds is not None, "checked"
         quiet = replace(proved.proof, seconds=0.0, exact=False)
         parts = [replace(trials, proved=proved.on(part, quiet)) for part in halves(proved.feeds)]
-        return cls(trials, parts, limits, most)
+        return cls(trials, parts, limits, most, kept)
 
-    def made(self, passes: Sequence[Pass]) -> tuple[Compressed, float]:
-        """What they make, and the share of what may be spent that it does; where the first half is too much, that of
-        the first half."""
-        started, spent = time.monotonic(), 0.0
-        made = self.trials.compressed(passes)
+    def made(self, passes: tuple[Pass, ...]) -> Compressed:
+        """What they make."""
+        return self.kept.built(self.trials, passes)
+
+    def spent(self, passes: tuple[Pass, ...]) -> float:
+        """The share of what may be spent that they do; where the first half is too much, that of the first half."""
+        spent, took = 0.0, 0.0
         for part in self.parts:
-            spent = max(spent, Losses.of(part.run(made.model)).spent(self.limits) / self.most)
+            measured = self.kept.model(part, passes, partial(self._measured, part, passes))
+            spent = max(spent, measured.losses.spent(self.limits) / self.most)
+            took += measured.seconds
             if spent > 1:
                 break
-        self.longest = max(self.longest, time.monotonic() - started)
-        return made, spent
+        self.longest = max(self.longest, took)
+        return spent
 
-    def ratio(self, made: Compressed) -> float:
+    def _measured(self, part: Trials, passes: tuple[Pass, ...]) -> Measured:
+        model = self.made(passes).model
+        return Measured(part.file_bytes(model), Losses.of(part.run(model)))
+
+    def ratio(self, passes: tuple[Pass, ...]) -> float:
         """Of its latency, new / old."""
         proved = self.parts[0].proved
         assert proved.feeds is not None, "checked"
-        timed = proved.on(proved.feeds.some(slice(1)), replace(proved.proof, seconds=_TIMED_S, metrics=(), labels=None))
-        run = replace(self.trials, proved=timed).run(made.model)
-        assert run.latency is not None, "it is timed"
-        return run.latency.ratio
+        proof = replace(proved.proof, seconds=_TIMED_S, metrics=(), labels=None)
+        trials = replace(self.trials, proved=proved.on(proved.feeds.some(slice(1)), proof))
+
+        def measure() -> Ran:
+            run = trials.run(self.made(passes).model)
+            assert run.latency is not None, "it is timed"
+            return Ran(loss_of(run), run.latency.ratio)
+
+        ran = self.kept.run(trials, passes, "as it is", measure)
+        assert ran is not None, "it runs"
+        assert ran.ratio is not None, "it is timed"
+        return ran.ratio
 
 
 def _plain(passes: Sequence[Pass]) -> tuple[Pass, ...]:
@@ -97,14 +125,14 @@ def _plain(passes: Sequence[Pass]) -> tuple[Pass, ...]:
 
 def _mixed(passes: Sequence[Pass], trials: Trials, limits: Limits, seconds: float, judging: _Judging) -> Chosen:
     """The fastest mix of ways to compute that holds on both halves."""
-    started, mixing = time.monotonic(), Mixing(passes, trials)
+    started, mixing = time.monotonic(), Mixing(passes, trials, judging.kept)
     proof = judging.parts[1].proved.feeds
     least_db = limits.min_sqnr or _LEAST_DB
     for _ in range(_MOST_CHOICES):
         chosen = mixing.within(replace(limits, min_sqnr=least_db))
-        made, spent = judging.made(chosen.passes)
+        spent = judging.spent(chosen.passes)
         if spent <= 1:
-            return replace(chosen, proof=proof, made=made)
+            return replace(chosen, proof=proof)
         in_integers = any(isinstance(step, QuantizeActivations) for step in chosen.passes)
         if not in_integers or time.monotonic() - started > seconds:
             break
@@ -117,29 +145,27 @@ def _mixed(passes: Sequence[Pass], trials: Trials, limits: Limits, seconds: floa
 
 
 def _slimmed(
-    chosen: Chosen, plain: Sequence[Pass], ways: Sequence[SlimChannels], judging: _Judging, searching: Searching
+    chosen: Chosen, plain: tuple[Pass, ...], ways: Sequence[SlimChannels], judging: _Judging, searching: Searching
 ) -> Chosen:
     """The same with fewer channels, or what is faster yet without integers; as it is where nothing is."""
     started, best = time.monotonic(), chosen
-    least = judging.ratio(chosen.made or judging.trials.compressed(chosen.passes))
-    for steps in dict.fromkeys((tuple(chosen.passes), tuple(plain))):
-        held: list[tuple[SlimChannels, Compressed]] = []
+    least = judging.ratio(chosen.passes)
+    for steps in dict.fromkeys((chosen.passes, plain)):
+        held: list[SlimChannels] = []
 
-        def holds(
-            way: SlimChannels, steps: Sequence[Pass] = steps, held: list[tuple[SlimChannels, Compressed]] = held
-        ) -> bool:
-            made, spent = judging.made((way, *steps))
-            if spent <= 1:
-                held[:] = [(way, made)]  # each that holds is stronger than those before
-            return spent <= 1
+        def holds(way: SlimChannels, steps: tuple[Pass, ...] = steps, held: list[SlimChannels] = held) -> bool:
+            is_close = judging.spent((way, *steps)) <= 1
+            if is_close:
+                held[:] = [way]  # each that holds is stronger than those before
+            return is_close
 
         left = searching.seconds - (time.monotonic() - started)
         first_that_holds(ways, holds, left, searching.interrupts(), judging.longest)
-        for way, made in held:
+        for way in held:
             at("timing what has fewer channels")
-            ratio = judging.ratio(made)
+            ratio = judging.ratio((way, *steps))
             if ratio < _MARGIN * least:
-                least, mixed = ratio, steps == tuple(chosen.passes)
+                least, mixed = ratio, steps == chosen.passes
                 notes = chosen.notes if mixed else ("in integers: nothing, for with fewer channels that is not faster",)
-                best = Chosen((way, *steps), chosen.reasons if mixed else {}, notes, chosen.proof, made)
+                best = Chosen((way, *steps), chosen.reasons if mixed else {}, notes, chosen.proof)
     return best

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from nncompress.errors import InputError
 from nncompress.feeds.feeds import digest_of_all
@@ -14,29 +15,31 @@ from nncompress.files.texts import read_text, write_whole
 from nncompress.passes.base import Pass
 from nncompress.passes.spec import described
 from nncompress.results.limits import Limits
-from nncompress.results.searched import Measured, Rated, Searched, read_searched, searched_json
+from nncompress.results.searched import Measured, Profiled, Ran, Rated, Searched, read_searched, searched_json
 from nncompress.runtime.environment import environment
 from nncompress.workflow.kept_effects import digest_of_parts, key_of_passes, key_of_trials
+from nncompress.workflow.kept_models import KeptModels
+from nncompress.workflow.pipeline import Compressed
 from nncompress.workflow.trials import Trials
+
+T = TypeVar("T")
 
 
 class KeptSearch:
-    """Without a file nothing is kept beyond one search."""
+    """Models that were built are in the folder FILE.models. Without a file nothing is kept beyond one search."""
 
     def __init__(self, path: Path | None = None) -> None:
         """Reads the file at `path`, if there is one. Raises InputError for one that is something else."""
         self._path = path
         self._searched = Searched() if path is None or status_of(path) is None else _read(path)
+        self._models = KeptModels(None if path is None else path.with_name(f"{path.name}.models"))
         self._last: tuple[Trials, str] | None = None  # and their key
 
-    def rates(self, trials: Trials, passes: Sequence[Pass], measure: Callable[[], list[Rated]]) -> list[Rated]:
+    def rates(
+        self, trials: Trials, passes: Sequence[Pass], measure: Callable[[], tuple[Rated, ...]]
+    ) -> tuple[Rated, ...]:
         """What `measure` finds out of the weights, unless it is known; `passes` bear on it."""
-        key = _key_of_rates(trials, passes)
-        known = self._searched.rates.get(key)
-        if known is None:
-            known = self._searched.rates[key] = tuple(measure())
-            self._write()
-        return list(known)
+        return self._known(self._searched.rates, _key_of_rates(trials, passes), measure)
 
     def has_rates(self, trials: Trials, passes: Sequence[Pass]) -> bool:
         """True if they are known."""
@@ -44,18 +47,33 @@ class KeptSearch:
 
     def model(self, trials: Trials, passes: Sequence[Pass], measure: Callable[[], Measured]) -> Measured:
         """The same of a whole model."""
-        key = key_of_passes(self._key(trials), passes)
-        known = self._searched.models.get(key)
-        if known is None:
+
+        def timed() -> Measured:
             started = time.monotonic()
             measured = measure()
-            known = self._searched.models[key] = replace(measured, seconds=round(time.monotonic() - started, 2))
-            self._write()
-        return known
+            return replace(measured, seconds=round(time.monotonic() - started, 2))
+
+        return self._known(self._searched.models, key_of_passes(self._key(trials), passes), timed)
 
     def has_model(self, trials: Trials, passes: Sequence[Pass]) -> bool:
         """True if there is nothing to measure."""
         return key_of_passes(self._key(trials), passes) in self._searched.models
+
+    def run(self, trials: Trials, passes: Sequence[Pass], how: str, measure: Callable[[], Ran | None]) -> Ran | None:
+        """The same of one that is run beside the original on this machine; `how` tells ways to measure it apart."""
+        return self._known(self._searched.runs, self._key_of_timed(trials, passes, how), measure)
+
+    def profile(self, trials: Trials, passes: Sequence[Pass], measure: Callable[[], Profiled]) -> Profiled:
+        """The same of its kernels."""
+        return self._known(self._searched.profiles, self._key_of_timed(trials, passes, "kernels"), measure)
+
+    def built(self, trials: Trials, passes: Sequence[Pass]) -> Compressed:
+        """What they make: built, unless that is kept."""
+        return self._models.of(_key_of_built(trials, passes), lambda: trials.compressed(passes))
+
+    def has_built(self, trials: Trials, passes: Sequence[Pass]) -> bool:
+        """True if there is nothing to build."""
+        return self._models.has(_key_of_built(trials, passes))
 
     def targets(self, trials: Trials) -> tuple[float, ...]:
         """The expected losses for which models were sought, whatever the limits were, in this order."""
@@ -80,6 +98,19 @@ class KeptSearch:
             before.append(repr(limits))
             self._write()
 
+    def _known(self, kept: dict[str, T], key: str, measure: Callable[[], T]) -> T:
+        """What is kept under `key`, or else what `measure` finds out, which is kept from now on."""
+        if key not in kept:
+            kept[key] = measure()
+            self._write()
+        return kept[key]
+
+    def _key_of_timed(self, trials: Trials, passes: Sequence[Pass], how: str) -> str:
+        here, proof = environment(), trials.proved.proof
+        machine = [here.cpu, list(here.cpu_flags), here.cores, here.platform]
+        measured = [how, trials.draft, proof.seconds, proof.exact, proof.threads, machine]
+        return digest_of_parts([key_of_passes(self._key(trials), passes), measured])
+
     def _key(self, trials: Trials) -> str:
         if self._last is None or self._last[0] is not trials:
             self._last = (trials, digest_of_parts([key_of_trials(trials), *_of_compressing(trials), trials.strip]))
@@ -90,10 +121,16 @@ class KeptSearch:
             write_whole(self._path, searched_json(self._searched))
 
 
-def _key_of_rates(trials: Trials, passes: Sequence[Pass]) -> str:
+def _key_of_rates(trials: Trials, passes: Sequence[Pass], *how: str) -> str:
     of_model = [file.sha256() for file in trials.proved.model.files]
     said = [described(step) for step in passes]
-    return digest_of_parts([of_model, *_of_compressing(trials), *said, environment().nncompress])
+    return digest_of_parts([of_model, *_of_compressing(trials), *said, environment().nncompress, *how])
+
+
+def _key_of_built(trials: Trials, passes: Sequence[Pass]) -> str:
+    """With what bears on the last digits of products."""
+    here = environment()
+    return _key_of_rates(trials, passes, "built", here.onnx, here.onnx_ir, here.onnxruntime, here.numpy, here.cpu)
 
 
 def _of_compressing(trials: Trials) -> list[str | bool]:

@@ -11,6 +11,7 @@ from nncompress.model.units import Unit
 from nncompress.passes.quantize_weights import QuantizeWeights
 from nncompress.results.limits import Limits
 from nncompress.results.record import Run
+from nncompress.results.searched import Loss
 from nncompress.results.worst import answers_changed, worst_cosine, worst_sqnr_db
 
 Way = Literal["float", "dynamic", "static"]
@@ -20,15 +21,6 @@ Mix = Mapping[Unit, Way]
 _LEAST_SQNR_DB, _LEAST_DB_OF_CHOICES = 25.0, 10.0
 _MOST_CHANGED = 0.005  # share of answers that may be other ones, where nothing else is allowed
 _LOG_SPEED_PER_DB, _ENOUGH_DB = 0.02, 35.0  # two percent of speed for each dB
-
-
-@dataclass(frozen=True)
-class Loss:
-    """How far outputs are from the original's on the calibration data."""
-
-    sqnr_db: float
-    cosine: float
-    changed: float | None  # share of largest elements that are other ones; None: no output has one
 
 
 @dataclass(frozen=True)

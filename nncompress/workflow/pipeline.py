@@ -28,10 +28,9 @@ from nncompress.passes.base import Pass, Stage
 from nncompress.passes.context import Context
 from nncompress.passes.saturating import MAY_SATURATE
 from nncompress.passes.store_lossless import StoreLossless, store_rest
-from nncompress.results.record import LedgerLine, Outcome, Rewritten, SizeStep, Skipped
-from nncompress.results.rules.on_requests import KeptOpset
+from nncompress.results.account import Account
+from nncompress.results.record import Outcome, Rewritten, SizeStep, Skipped
 from nncompress.results.units import format_counted
-from nncompress.results.weight_values import WeightValues
 from nncompress.runtime.environment import adds_in_16_bits
 from nncompress.workflow.chain_error import chain_errors
 from nncompress.workflow.ledger import GRAPH, OTHER_CONSTANTS, Ledger, output_error
@@ -65,23 +64,11 @@ class Applied:
         return replace(self, model=self.model.clone())
 
 
-@dataclass(frozen=True)
-class Compressed:
-    """The result and the account of every weight. `lines` do not count the graph itself, see ledger.with_graph_line."""
+@dataclass(frozen=True, kw_only=True)
+class Compressed(Account):
+    """The result and the account of every weight."""
 
     model: Model
-    outcomes: tuple[Outcome, ...]
-    lines: tuple[LedgerLine, ...]
-    notes: tuple[str, ...]
-    steps: tuple[SizeStep, ...] = ()
-    worst_values: tuple[WeightValues, ...] = ()
-    idle: tuple[tuple[str, str], ...] = ()  # see Applied
-    kept_opset: KeptOpset | None = None
-
-    @property
-    def changed(self) -> bool:
-        """True if any pass changed anything."""
-        return _changed(self.outcomes)
 
 
 def compress_graph(
@@ -178,7 +165,7 @@ def store_applied(applied: Applied, storing: Storing) -> Compressed:
     sizes, outcomes = ledger.sizes_before_store(model), ledger.by_line(applied.outcomes)
     if not applied.changed:
         lines = ledger.close(model, sizes, {}, outcomes, [None] * len(outcomes))
-        return Compressed(model, applied.outcomes, lines, ())
+        return Compressed(model=model, outcomes=applied.outcomes, lines=lines)
     errors = chain_errors(ledger.originals, model, outcomes)
     worst = worst_values(ledger.originals, model, errors, list(map(output_error, outcomes)))
     stored = store(model, storing)
@@ -187,7 +174,10 @@ def store_applied(applied: Applied, storing: Storing) -> Compressed:
     lines = ledger.close(model, sizes, forms, outcomes, errors, others)
     notes = dict.fromkeys(f"{name}: {choice.note}" for name, choice in stored.values() if choice.note)
     said = (*notes, *_of_other_processors(applied.outcomes))
-    return Compressed(model, applied.outcomes, lines, said, applied.steps, worst, applied.idle)
+    return Compressed(
+        model=model, outcomes=applied.outcomes, lines=lines, notes=said, steps=applied.steps, worst_values=worst,
+        idle=applied.idle,
+    )  # fmt: skip
 
 
 def _tidied(model: Model, normalised: Normalised) -> list[Outcome]:

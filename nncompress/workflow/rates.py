@@ -68,7 +68,7 @@ class _Looked:
 
 
 @one_blas_thread()
-def measured_rates(trials: Trials, step: QuantizeWeights, before: Sequence[Pass] = ()) -> list[Rated]:
+def measured_rates(trials: Trials, step: QuantizeWeights, before: Sequence[Pass] = ()) -> tuple[Rated, ...]:
     """Every weight that `step` may store in fewer bits, in the order of the graph, behind the passes `before`."""
     assert trials.samples is not None, "it is calibrated"
     prepared = prepare(trials.proved.model, [step], trials.form, trials.preparing)
@@ -106,10 +106,10 @@ def measured_rates(trials: Trials, step: QuantizeWeights, before: Sequence[Pass]
         found for _, found in sorted(ahead(look, known(), min(trials.threads, _AT_ONCE)), key=lambda each: each[0])
     ]
     effects = _with_unused(list(_effects(model, running, weights, looked, -(-_RUNS // max(len(few), 1)))))
-    return [
+    return tuple(
         _rated(weight, each, effect, model.opset)
         for weight, each, effect in zip(weights, looked, effects, strict=True)
-    ]  # fmt: skip
+    )  # fmt: skip
 
 
 def _selected(step: QuantizeWeights, model: Model) -> list[Weight]:

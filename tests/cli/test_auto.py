@@ -140,7 +140,6 @@ def test_thirty_samples_promise_nothing(made: Made, tmp_path: Path) -> None:
         ([*GIVEN, "--front", "models", "--dry-run"], "--dry-run is of one model"),
         ([*GIVEN, "--front", "models", "--json", "f.json"], "--json is of one model"),
         ([*GIVEN, "--front", "models", "--no-validate"], "--no-validate is of one model"),
-        ([*GIVEN, "--max-drop", "1 %", "--for", "speed", "--resume", "f"], "leave it out with --for speed"),
         ([*GIVEN, "--max-drop", "1 %", "--resume", "s.onnx"], "would overwrite another file"),
     ],
 )

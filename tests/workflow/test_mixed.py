@@ -17,7 +17,7 @@ from nncompress.passes.quantize_weights import QuantizeWeights
 from nncompress.results.limits import Limits
 from nncompress.results.record import Report, Rewritten, Skipped
 from nncompress.runtime import child
-from nncompress.workflow import mixed
+from nncompress.workflow import mix_runs
 from nncompress.workflow.calibration import Calibrating
 from nncompress.workflow.compress import Writing, compress_file
 from nncompress.workflow.proof import Proof
@@ -31,7 +31,7 @@ MIXED: list[Pass] = [QuantizeActivations(activations="mixed", min_size=1), Quant
 def _here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(child, "_in_process", True)
     for name in ("_PROFILE_S", "_TRIAL_S"):  # how well it chooses is not tested here
-        monkeypatch.setattr(mixed, name, 0.01, raising=False)
+        monkeypatch.setattr(mix_runs, name, 0.01)
 
 
 @pytest.fixture
