@@ -29,10 +29,10 @@ check: $(STAMP) ## Formatting, lint, types and the quick tests: under two minute
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest -n auto --maxprocesses 8 -m "not slow"
+	$(BIN)/pytest -n auto --dist worksteal --maxprocesses 8 -m "not slow"
 
 test: $(STAMP) ## All tests
-	$(BIN)/pytest -n auto --maxprocesses 8
+	$(BIN)/pytest -n auto --dist worksteal --maxprocesses 8
 
 matrix: $(STAMP) ## The quick tests on the oldest and newest versions, on every Python there is (uv; 10 minutes)
 	$(BIN)/python -m pip install --quiet uv

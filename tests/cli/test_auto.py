@@ -183,3 +183,17 @@ def test_a_front_has_models_of_many_sizes_each_with_its_recipe(made: Made, tmp_p
     assert ended.stdout.count(" |") == 12  # lines of the chart
     correlation = float(ended.stdout.rsplit("rank correlation ", 1)[1].split()[0])
     assert correlation >= 0.9
+
+
+@pytest.mark.slow
+def test_for_speed_another_time_takes_what_was_measured_and_finds_the_same(tmp_path: Path) -> None:
+    for number in "12":
+        command = ("auto", MLP, "-o", tmp_path / f"{number}.onnx", *GIVEN, "--for", "speed", "--max-drop", "1 %")
+        assert nncompress(*command, "--resume", tmp_path / "s.search").exit_code == 0
+        kept = json.loads((tmp_path / "s.search").read_text())["search"]
+        assert all(kept[name] for name in ("runs", "profiles", "models"))
+        assert sorted(tmp_path.glob("s.search.models/*/model.onnx"))
+        if number == "1":
+            first = kept
+    assert kept == first
+    assert (tmp_path / "1.onnx").read_bytes() == (tmp_path / "2.onnx").read_bytes()
