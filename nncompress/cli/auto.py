@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from nncompress.cli.calibration_options import CalibrationOptions
+from nncompress.cli.cluster import pool_at
 from nncompress.cli.compress import compress
 from nncompress.cli.interrupts import ask_first, end_work
 from nncompress.cli.options import (
@@ -32,6 +35,8 @@ from nncompress.results.limits import Limits, names_of
 if TYPE_CHECKING:
     from nncompress.passes.base import Pass
     from nncompress.results.record import Report
+    from nncompress.runtime.jobs import Jobs
+    from nncompress.workflow.chosen import Chosen
     from nncompress.workflow.compress import Choosing
     from nncompress.workflow.searching import Searching
 
@@ -65,6 +70,16 @@ class SearchOptions:
         option("--pick", group="Search", metavar="N", text="With --front: make model N of DIR anew, by its recipe, as "
                "OUT."),
     ] = None  # fmt: skip
+    jobs: Annotated[
+        int,
+        option("--jobs", "-j", group="Search", metavar="N", text="Measure what weights may become in N processes; "
+               "0: one a core."),
+    ] = 1  # fmt: skip
+    dask: Annotated[
+        str | None,
+        option("--dask", group="Search", metavar="ADDRESS", text="Measure that on this Dask cluster, in as many parts "
+               "as --jobs says."),
+    ] = None  # fmt: skip
 
 
 @with_options(SearchOptions, CalibrationOptions, ProofOptions, LimitOptions, WriteOptions, ReportOptions)
@@ -84,48 +99,74 @@ def auto(
     Example: nncompress auto model.onnx --front models --pick 5 -o small.onnx
     """
     if search.pick is not None:
-        if search.resume is not None or invocation.sources.get("time") == COMMAND_LINE:
-            raise UsageError("--pick makes a model that was found before: leave --time and --resume out")
+        unused = {"time": search.time, "resume": search.resume, "jobs": search.jobs > 1 or None, "dask": search.dask}
+        for name in (name for name, value in unused.items() if value is not None):
+            raise UsageError(f"--pick makes a model that was found before: leave --{name} out")
         _pick(source, out, search.front, search.pick, invocation)
         return
     from nncompress.cli.from_options import limits_of
     from nncompress.cli.outputs import STDOUT
-    from nncompress.passes.correct_biases import CorrectBiases
-    from nncompress.passes.quantize_activations import QuantizeActivations
-    from nncompress.passes.quantize_weights import QuantizeWeights
-    from nncompress.workflow.both import choose_both
-    from nncompress.workflow.fastest import choose_fastest
     from nncompress.workflow.kept_search import KeptSearch
     from nncompress.workflow.searching import Searching
-    from nncompress.workflow.smallest import choose_smallest
 
     seconds, again = _times(search.time)
     if proof.data is None:
         raise UsageError("auto needs --data: samples on which it is measured what is lost")
     if search.resume == STDOUT:
         raise UsageError("--resume needs a file that is read the next time, not stdout")
-    choose = {"size": choose_smallest, "speed": choose_fastest, "both": choose_both}.get(write.aim)
-    if choose is None:
-        raise UsageError(f"--for {write.aim}: auto looks for the smallest model (size), the fastest (speed) or both")
-    if choose is choose_smallest and search.front is None and (limits_of(limits).max_latency_ratio or 1.0) < 1.0:
-        choose = choose_both  # how weights are stored makes nothing faster
+    aim, is_front = write.aim, search.front is not None
+    if aim == "size" and not is_front and (limits_of(limits).max_latency_ratio or 1.0) < 1.0:
+        aim = "both"  # how weights are stored makes nothing faster
+    choose, passes = _choice(aim)
     if invocation.sources.get("strip", DEFAULT) == DEFAULT:
         write = replace(write, strip=not write.keep_metadata)
-    searching = Searching(seconds, again, KeptSearch(search.resume), ask_first)
-    passes: list[Pass] = [QuantizeWeights(method="gptq")]  # after which there is little for biases to correct
-    if choose is not choose_smallest:
-        passes = [QuantizeActivations(activations="mixed"), QuantizeWeights(method="gptq"), CorrectBiases()]
-    if search.front is not None:
-        if choose is not choose_smallest:
-            raise UsageError(f"--front is of size and closeness: leave --for {write.aim} out")
-        if out is not None:
-            raise UsageError("-o names one model, and --front writes several: leave one of them out")
+    if aim == "speed" and search.jobs > 1:
+        raise UsageError("--jobs measure what weights may become, which --for speed does not ask: leave it out")
+    if is_front and aim != "size":
+        raise UsageError(f"--front is of size and closeness: leave --for {aim} out")
+    if is_front and out is not None:
+        raise UsageError("-o names one model, and --front writes several: leave one of them out")
+    if is_front:
         _refuse_unused(invocation, write, report)
-        _front(source, search.front, searching, passes, calibration, proof, write, invocation)
-        return
+    kept = KeptSearch(search.resume)
+    with _jobs(search) as jobs:
+        searching = Searching(seconds, again, kept, ask_first, jobs)
+        if search.front is not None:
+            _front(source, search.front, searching, passes, calibration, proof, write, invocation)
+            return
+        compress("auto", source, out, passes, calibration, proof, limits, write, report, invocation,
+                 choosing=partial(choose, searching=searching), kept=search.resume)  # fmt: skip
 
-    compress("auto", source, out, passes, calibration, proof, limits, write, report, invocation,
-             choosing=partial(choose, searching=searching), kept=search.resume)  # fmt: skip
+
+def _choice(aim: str) -> tuple[Callable[..., Chosen], list[Pass]]:
+    """What decides, and on which passes. Raises UsageError for an aim that it has nothing for."""
+    from nncompress.passes.correct_biases import CorrectBiases
+    from nncompress.passes.quantize_activations import QuantizeActivations
+    from nncompress.passes.quantize_weights import QuantizeWeights
+    from nncompress.workflow.both import choose_both
+    from nncompress.workflow.fastest import choose_fastest
+    from nncompress.workflow.smallest import choose_smallest
+
+    weights = QuantizeWeights(method="gptq")
+    if aim == "size":
+        return choose_smallest, [weights]  # after which there is little for biases to correct
+    choose = {"speed": choose_fastest, "both": choose_both}.get(aim)
+    if choose is None:
+        raise UsageError(f"--for {aim}: auto looks for the smallest model (size), the fastest (speed) or both")
+    return choose, [QuantizeActivations(activations="mixed"), weights, CorrectBiases()]
+
+
+@contextmanager
+def _jobs(search: SearchOptions) -> Iterator[Jobs]:
+    """Raises UsageError for a number that cannot be meant, InputError where no cluster answers."""
+    from nncompress.runtime.jobs import Jobs
+
+    if search.jobs < 0:
+        raise UsageError(f"--jobs must be 0 (one a core) or more, not {search.jobs}")
+    if search.dask is not None and search.jobs < 2:
+        raise UsageError("--dask shares out work: say with --jobs into how many parts")
+    with pool_at(search.dask) as executor:
+        yield Jobs(search.jobs or os.cpu_count() or 1, executor)
 
 
 def _pick(source: Path, out: Path | None, folder: Path | None, number: int, invocation: Invocation) -> None:

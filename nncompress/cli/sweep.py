@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Executor
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nncompress.cli.calibration_options import CalibrationOptions
+from nncompress.cli.cluster import pool_at
 from nncompress.cli.options import (
     FileOptions,
     LimitOptions,
@@ -24,7 +23,7 @@ from nncompress.cli.options import (
 from nncompress.cli.printing import complain, say, say_error, say_sections
 from nncompress.cli.settings import Layer
 from nncompress.cli.with_options import Invocation, with_options
-from nncompress.errors import EXIT_GATE_FAILED, EXIT_INTERRUPTED, InputError, UsageError, printable
+from nncompress.errors import EXIT_GATE_FAILED, EXIT_INTERRUPTED, UsageError, printable
 from nncompress.progress import at
 
 if TYPE_CHECKING:
@@ -179,7 +178,7 @@ def _run(trials: Sequence[Trial], workers: int, dask: str | None) -> int:
     progress = _Progress(trials)
     sent = trials if dask is None else [trial.absolute() for trial in trials]
     try:
-        with _pool(dask) as executor:
+        with pool_at(dask) as executor:
             outcomes = run_trials(sent, jobs=workers, executor=executor, progress=progress)
     except KeyboardInterrupt:
         complain(f"error: interrupted; {progress.done} of {len(trials)} trials have ended: the same command goes on")
@@ -203,25 +202,6 @@ class _Progress:
         self.done += 1
         complain(progress_line(outcome, self.done, self._total, again=again))
         at("running trials", self.done, self._total)
-
-
-@contextmanager
-def _pool(address: str | None) -> Iterator[Executor | None]:
-    """The executor of a Dask cluster, or None: processes here."""
-    if address is None:
-        with nullcontext() as nothing:
-            yield nothing
-        return
-    try:
-        from distributed import Client  # an optional extra
-    except ImportError as error:
-        raise UsageError("--dask needs the extra: pip install 'nncompress[dask]'") from error
-    try:
-        client = Client(address, timeout=10)
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot reach the Dask cluster at {address}: {str(error).splitlines()[0]}") from error
-    with client:
-        yield client.get_executor(pure=False, retries=2)
 
 
 def _finish(folders: Sequence[Path], files: ResultsFiles) -> list[str]:

@@ -46,6 +46,10 @@ class Feeds:
         """Those at `places`, without labels: what is computed from them is no judgement on a task."""
         return replace(self, indices=self.indices[places], labels=None)
 
+    def absolute(self) -> Feeds:
+        """The same for a process in another folder."""
+        return replace(self, source=self.source.absolute())
+
     def finer(self, most: int) -> Feeds:
         """The same samples in feeds of at most so many, or of one, where they lie in one file and the model has no
         batch size of its own."""

@@ -24,6 +24,9 @@ class Source(Protocol):
     def read(self, indices: Sequence[int]) -> Iterator[tuple[Feed, tuple[str, ...]]]:
         """The feeds numbered `indices` (ascending), each with notes on what was converted or is unusual."""
 
+    def absolute(self) -> Source:
+        """The same for a process in another folder."""
+
 
 @dataclass(frozen=True)
 class NpzFolder:
@@ -34,6 +37,9 @@ class NpzFolder:
 
     def __len__(self) -> int:
         return len(self.files)
+
+    def absolute(self) -> NpzFolder:
+        return replace(self, files=tuple(file.absolute() for file in self.files))
 
     def name(self, index: int) -> str:
         return self.files[index].name
@@ -58,6 +64,9 @@ class StackedFile:
 
     def __len__(self) -> int:
         return -(-self.count // self.batch)
+
+    def absolute(self) -> StackedFile:
+        return replace(self, file=self.file.absolute())
 
     def name(self, index: int) -> str:
         start, stop = self._range(index)
@@ -98,6 +107,9 @@ class TestDataSets:
 
     def __len__(self) -> int:
         return len(self.folders)
+
+    def absolute(self) -> TestDataSets:
+        return replace(self, folders=tuple(folder.absolute() for folder in self.folders))
 
     def name(self, index: int) -> str:
         return self.folders[index].name

@@ -67,6 +67,10 @@ class Synthetic:
         """Whether a model may accept one feed and refuse another."""
         return any(recipe.fill == "below" for recipe in self.recipes)
 
+    def absolute(self) -> Synthetic:
+        """Itself: there are no files."""
+        return self
+
     def name(self, index: int) -> str:
         return f"feed {index}"
 

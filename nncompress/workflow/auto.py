@@ -83,8 +83,9 @@ class Search:
         (self._step,) = (step for step in passes if isinstance(step, QuantizeWeights))
         self._passes, self._trials, self._limits, self._searching = passes, trials, limits, searching
         self._stops = searching.interrupts()
+        bearing = bear_on_rates(passes)
         rated = searching.kept.rates(
-            trials, bear_on_rates(passes), lambda: measured_rates(trials, self._step, bear_on_rates(passes)[:-1])
+            trials, bearing, lambda: measured_rates(trials, self._step, bearing[:-1], searching.jobs)
         )
         self._rated = [_choices(each, passes) for each in rated]
         took = time.monotonic() - self._started

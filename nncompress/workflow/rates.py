@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import zip_longest
+from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
 
 from nncompress.calibrate.cache import Cache
 from nncompress.calibrate.walk import CalibrationRun
+from nncompress.feeds.feeds import Feeds
 from nncompress.feeds.split import thirds
+from nncompress.files.opened import opened_bytes
 from nncompress.forms.form import DEFAULT_FORM, Storing
 from nncompress.forms.layouts import expected_cost
 from nncompress.model.cuts import MatrixView
@@ -24,18 +28,21 @@ from nncompress.model.encoding import set_values
 from nncompress.model.grain import grain_of
 from nncompress.model.model import Model
 from nncompress.model.normalise import normalise
-from nncompress.model.weights import Weight
+from nncompress.model.weights import Weight, find_weights
 from nncompress.numerics.blas_threads import one_blas_thread
 from nncompress.numerics.held import Held, Store
 from nncompress.numerics.rate_distortion import Loss, Products, kinds_of, losses, probed
 from nncompress.numerics.threads import ahead
+from nncompress.onnx_file.read import checked
+from nncompress.onnx_file.write import content
 from nncompress.passes.base import Pass, unfit
 from nncompress.passes.context import Context
 from nncompress.passes.parallel import enough_memory
 from nncompress.passes.quantize_weights import QuantizeWeights
 from nncompress.passes.statistics import Inputs
-from nncompress.progress import counted
+from nncompress.progress import Announce, counted
 from nncompress.results.searched import Rate, Rated
+from nncompress.runtime.jobs import ALONE, Jobs, in_jobs
 from nncompress.workflow.pipeline import found_behind, simplify
 from nncompress.workflow.prepare import prepare
 from nncompress.workflow.trials import Trials
@@ -67,9 +74,44 @@ class _Looked:
     lost: float  # by the probe, of what the weight computes
 
 
+@dataclass(frozen=True)
+class _Found:
+    """What was measured of a weight."""
+
+    losses: list[Loss]  # of what it computes
+    channels: int
+    effect: float  # squared relative error of the outputs for each of what it computes
+
+
+def measured_rates(
+    trials: Trials, step: QuantizeWeights, before: Sequence[Pass] = (), jobs: Jobs = ALONE
+) -> tuple[Rated, ...]:
+    """Every weight that `step` may store in fewer bits, in the order of the graph, behind the passes `before`. Each of
+    the `jobs` measures some of them; with another number of these, figures may differ in their last digits."""
+    assert trials.samples is not None, "it is calibrated"
+    model = _behind(before, trials, step)
+    weights, _ = step.select(model)
+    weights = [weight for weight in weights if not weight.is_elementwise and unfit(weight.array()) is None]
+    measuring = _Measuring(trials.samples, trials.threads, shares=trials.form == DEFAULT_FORM)
+    names, count = [weight.name for weight in weights], min(jobs.count, len(weights))
+    if count <= 1:
+        found = measuring.found(model, names, trials.cache)
+    else:
+        here = max(1, trials.threads // count)
+        away = replace(measuring, samples=trials.samples.absolute(), threads=here if jobs.executor is None else 1)
+        file, path = b"".join(map(bytes, content(model))), model.path or Path("model")
+        parts = [(away, file, path, names[place::count]) for place in range(count)]
+        found = _in_turn(in_jobs(_found_in_file, parts, jobs))
+    effects = _with_unused([each.effect for each in found])
+    return tuple(
+        _rated(weight, each, effect, model.opset)
+        for weight, each, effect in zip(weights, found, effects, strict=True)
+    )  # fmt: skip
+
+
 @one_blas_thread()
-def measured_rates(trials: Trials, step: QuantizeWeights, before: Sequence[Pass] = ()) -> tuple[Rated, ...]:
-    """Every weight that `step` may store in fewer bits, in the order of the graph, behind the passes `before`."""
+def _behind(before: Sequence[Pass], trials: Trials, step: QuantizeWeights) -> Model:
+    """A copy of the original as it is when weights are stored."""
     assert trials.samples is not None, "it is calibrated"
     prepared = prepare(trials.proved.model, [step], trials.form, trials.preparing)
     model = prepared.model.clone()
@@ -81,40 +123,61 @@ def measured_rates(trials: Trials, step: QuantizeWeights, before: Sequence[Pass]
         for place, earlier in enumerate(before):
             found = found_behind(before[:place], model, trials.remembered)
             earlier.apply(model, Context(storing, threads=trials.threads, calibration=run, remembered=found))
-    first, others = thirds(trials.samples, _MOST_FEEDS)
-    few = others.some(slice(0, None, -(-len(others) // _MOST_RUN)))
-    making, judging, running = (
-        CalibrationRun(model.clone(), samples, trials.threads, trials.cache or Cache())
-        for samples in (first, others, few)
-    )
-    weights = _selected(step, model)
-    again = model.clone()  # both walks name states in it
-    store, order = Store(), {id(weight): place for place, weight in enumerate(weights)}
-
-    def known() -> Iterator[tuple[Weight, _Known | None]]:
-        walks = zip(making.grams(model, weights), judging.grams(again, _selected(step, again)), strict=True)
-        for batch, others in walks:
-            for (weight, inputs), (_, other) in zip(batch, others, strict=True):
-                yield weight, _products_of(inputs, other)
-
-    def look(each: tuple[Weight, _Known | None]) -> tuple[int, _Looked]:
-        weight, products = each
-        with enough_memory(weight):
-            return order[id(weight)], _looked(weight, products, store, shares=trials.form == DEFAULT_FORM)
-
-    looked = [
-        found for _, found in sorted(ahead(look, known(), min(trials.threads, _AT_ONCE)), key=lambda each: each[0])
-    ]
-    effects = _with_unused(list(_effects(model, running, weights, looked, -(-_RUNS // max(len(few), 1)))))
-    return tuple(
-        _rated(weight, each, effect, model.opset)
-        for weight, each, effect in zip(weights, looked, effects, strict=True)
-    )  # fmt: skip
+    return model
 
 
-def _selected(step: QuantizeWeights, model: Model) -> list[Weight]:
-    weights, _ = step.select(model)
-    return [weight for weight in weights if not weight.is_elementwise and unfit(weight.array()) is None]
+def _found_in_file(
+    measuring: _Measuring, file: bytes, path: Path, names: Sequence[str], announce: Announce
+) -> list[_Found]:
+    """The work of one job; `path` is what messages call the model."""
+    return measuring.found(checked(path, opened_bytes([file], str(path))), names)
+
+
+def _in_turn(parts: Sequence[Sequence[_Found]]) -> list[_Found]:
+    """The first of each, then the second of each, and so on."""
+    return [each for own in zip_longest(*parts) for each in own if each is not None]
+
+
+@dataclass(frozen=True)
+class _Measuring:
+    """How weights are measured. Pickles."""
+
+    samples: Feeds
+    threads: int
+    shares: bool  # values may be shared, where there are enough of them
+
+    @one_blas_thread()
+    def found(self, model: Model, names: Sequence[str], cache: Cache | None = None) -> list[_Found]:
+        """Of the weights of these names, in their order."""
+        first, others = thirds(self.samples, _MOST_FEEDS)
+        few = others.some(slice(0, None, -(-len(others) // _MOST_RUN)))
+        making, judging, running = (
+            CalibrationRun(model.clone(), samples, self.threads, cache or Cache()) for samples in (first, others, few)
+        )
+        weights = _named(names, model)
+        again = model.clone()  # both walks name states in it
+        store, order = Store(), {id(weight): place for place, weight in enumerate(weights)}
+
+        def known() -> Iterator[tuple[Weight, _Known | None]]:
+            walks = zip(making.grams(model, weights), judging.grams(again, _named(names, again)), strict=True)
+            for batch, others in walks:
+                for (weight, inputs), (_, other) in zip(batch, others, strict=True):
+                    yield weight, _products_of(inputs, other)
+
+        def look(each: tuple[Weight, _Known | None]) -> tuple[int, _Looked]:
+            weight, products = each
+            with enough_memory(weight):
+                return order[id(weight)], _looked(weight, products, store, shares=self.shares)
+
+        found = sorted(ahead(look, known(), min(self.threads, _AT_ONCE)), key=lambda each: each[0])
+        looked = [each for _, each in found]
+        effects = _effects(model, running, weights, looked, -(-_RUNS // max(len(few), 1)))
+        return [_Found(each.found, each.channels, effect) for each, effect in zip(looked, effects, strict=True)]
+
+
+def _named(names: Sequence[str], model: Model) -> list[Weight]:
+    weights = {weight.name: weight for weight in find_weights(model)}
+    return [weights[name] for name in names]
 
 
 def _products_of(inputs: Inputs | str, others: Inputs | str) -> _Known | None:
@@ -182,12 +245,12 @@ def _with_unused(effects: Sequence[float]) -> list[float]:
     return [effect if effect > _NONE else typical for effect in effects]
 
 
-def _rated(weight: Weight, looked: _Looked, effect: float, opset: int) -> Rated:
+def _rated(weight: Weight, measured: _Found, effect: float, opset: int) -> Rated:
     rates = [Rate(16, 0.0, 2 * weight.size + _NODE_BYTES, effect * _HALF_LOSS)]
-    for found in looked.found:
+    for found in measured.losses:
         kind = found.kind
         size = expected_cost(weight.size, kind.bits, round(found.density * weight.size), opset)
-        scales = looked.channels * (_SCALE_BYTES + found.shifted)
+        scales = measured.channels * (_SCALE_BYTES + found.shifted)
         table = _TABLE_BYTES * 2**kind.bits if kind.shared else 0
         whole = size + scales + table + _NODE_BYTES
         rates.append(Rate(kind.bits, kind.sparsity, whole, effect * found.loss, kind.shared))

@@ -10,6 +10,7 @@ from nncompress.errors import UsageError
 from nncompress.onnx_file.facts import file_bytes
 from nncompress.results.limits import Limits
 from nncompress.results.spent import bounds_loss
+from nncompress.runtime.jobs import ALONE, Jobs
 from nncompress.workflow.kept_search import KeptSearch
 from nncompress.workflow.trials import Trials
 
@@ -25,6 +26,8 @@ class Searching:
     interrupts: Callable[[], Callable[[], bool]] = lambda: lambda: False
     """from where it is called on, the first interrupt asks the search to end with the best so far: what it returns
     tells whether that came"""
+    jobs: Jobs = ALONE
+    """that measure weights"""
 
 
 def check_searchable(trials: Trials, limits: Limits) -> None:
