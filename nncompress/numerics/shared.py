@@ -28,6 +28,7 @@ _ROUNDS = 3
 _FAR, _WIDEST, _TRIED = 2.0, 2.5, 24  # times the squared error of most; scales that are tried for what loses more
 _AT_ONCE = 1024  # channels
 _MORE, _LEAST_UNITS = 0.02, 12  # of the error, for scales of a byte; of these, for 4 % of the smallest
+_LEAST = 1e-30  # of a scale
 _ERROR = math.sqrt(3) * math.pi / 2  # of k values for a normal distribution, times k^2 (Panter and Dite, 1951)
 
 
@@ -109,6 +110,7 @@ class _Fitted:
 def _fitted(weight: _Weight, scale: np.ndarray | None, table: np.ndarray | None, count: int) -> _Fitted:
     """`table`: None: the best one, or the best of each group."""
     best: _Fitted | None = None
+    used: np.ndarray = np.logical_or.reduce(weight.flat, axis=(0, 2))
     for _ in range(1 if scale is None else _ROUNDS):
         ratios = weight.flat if scale is None else weight.flat / _column(scale, weight.flat)
         importance, start = _importance(scale, weight.counts), None if best is None else best.values
@@ -119,7 +121,8 @@ def _fitted(weight: _Weight, scale: np.ndarray | None, table: np.ndarray | None,
         best = made
         if scale is not None:
             scale = _refitted(weight, made)
-            scale = _narrow(scale if weight.owners is not None else _searched(weight, made.values[0], scale), count)
+            scale = scale if weight.owners is not None else _searched(weight, made.values[0], scale)
+            scale = _narrow(scale, count, used)
     assert best is not None, "there is a round"
     return best
 
@@ -128,7 +131,7 @@ def _importance(scale: np.ndarray | None, counts: np.ndarray | None) -> np.ndarr
     """Of weights divided by their scales: an error counts as its scale does, squared."""
     if scale is None:
         return counts
-    squares: np.ndarray = np.square(scale).reshape(1, -1, 1)
+    squares: np.ndarray = np.square(scale / scale.max()).reshape(1, -1, 1)  # of tiny ones, squares would be 0
     return squares if counts is None else squares * counts
 
 
@@ -149,13 +152,12 @@ def _coded(weight: _Weight, ratios: np.ndarray, tables: list[np.ndarray], scale:
 
 
 def _first_scales(flat: np.ndarray, count: int, *, largest: bool) -> np.ndarray:
-    """float32 [channels], the largest magnitude of each or its root mean square; where all of a channel is 0, the
-    least of the others, for the value nearest to 0 may be another one."""
+    """float32 [channels], the largest magnitude of each or its root mean square."""
     if largest:
         sizes = np.maximum(flat.max(axis=(0, 2)), -flat.min(axis=(0, 2))).astype(np.float64)
     else:
         sizes = np.sqrt(np.square(flat, dtype=np.float64).mean(axis=(0, 2)))
-    return _narrow(np.where(sizes > 0, sizes, sizes[sizes > 0].min() if sizes.any() else 1.0), count)
+    return _narrow(np.where(sizes > 0, sizes, 1.0), count, sizes > 0)
 
 
 def _refitted(weight: _Weight, made: _Fitted) -> np.ndarray:
@@ -206,15 +208,19 @@ def _errors(weight: _Weight, table: np.ndarray, scale: np.ndarray, channels: np.
     return errors
 
 
-def _narrow(scale: np.ndarray, count: int) -> np.ndarray:
+def _narrow(scale: np.ndarray, count: int, used: np.ndarray) -> np.ndarray:
     """As whole multiples of a 255th of the largest, which take a byte each, where that adds next to nothing to the
-    error of `count` values; else as float16 has them, where that reaches."""
-    if scale.size > 1 and scale.max() / 255 >= np.finfo(np.float32).tiny:
-        unit, most = unit_of(scale.max()), _MORE * _ERROR / count**2 * np.square(scale, dtype=np.float64).mean()
-        if unit**2 / 12 <= most and scale.min() >= _LEAST_UNITS * unit:
-            return np.rint(scale / unit).astype(np.float32) * unit
-    reaches = scale.min(initial=1) >= SMALLEST_HALF and scale.max(initial=1) <= LARGEST_HALF
-    return scale.astype(np.float16).astype(np.float32) if reaches else scale.astype(np.float32)
+    error of `count` values; else as float16 has them, where that reaches. Channels that are not `used` hold nothing but
+    zeros, and get the least that there is of the kind, for the value nearest to 0 may be another one; what it makes of
+    that is not denormal, which processors are slow with."""
+    live = scale[used] if used.any() else scale
+    if live.size > 1 and live.max() / 255 >= np.finfo(np.float32).tiny:
+        unit, most = unit_of(live.max()), _MORE * _ERROR / count**2 * np.square(live, dtype=np.float64).mean()
+        if unit**2 / 12 <= most and live.min() >= _LEAST_UNITS * unit:
+            return np.where(used, np.rint(scale / unit), 1).astype(np.float32) * unit
+    if live.min() >= SMALLEST_HALF and live.max() <= LARGEST_HALF:
+        return np.where(used, scale, SMALLEST_HALF).astype(np.float16).astype(np.float32)
+    return np.where(used, scale, max(live.min() / LARGEST_HALF, _LEAST)).astype(np.float32)
 
 
 def _column(scale: np.ndarray, flat: np.ndarray) -> np.ndarray:

@@ -24,7 +24,7 @@ from nncompress.numerics.grid import Range
 from nncompress.numerics.half import HALVES
 from nncompress.numerics.saturation import KeptApart
 from nncompress.numerics.second_order import CROSSED
-from nncompress.passes.base import Stage, unfit
+from nncompress.passes.base import Stage, unfit, without_tiny
 from nncompress.passes.context import Context
 from nncompress.passes.encoding import Encoding, asked_grain, attached, block_problem, felt, in_half, kinds_of_scales
 from nncompress.passes.option_types import Share
@@ -252,6 +252,7 @@ class QuantizeWeights(RuledPass):
         in_integers = preferred_form(weight.value) is not None
         grain = asked_grain(weight, self.granularity, None if weight.is_elementwise or in_integers else self.block)
         storing, exact = context.storing.of(weight), array
+        array = array if weight.is_elementwise else without_tiny(array)
         standard = storing.takes_plain_scales
         thins = self._thins(weight)
         if thins:

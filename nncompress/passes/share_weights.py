@@ -21,7 +21,7 @@ from nncompress.numerics.second_order import CROSSED
 from nncompress.numerics.shared import Shared, against, shared
 from nncompress.numerics.sqnr import decibels
 from nncompress.numerics.tables import tables
-from nncompress.passes.base import Stage, unfit
+from nncompress.passes.base import Stage, unfit, without_tiny
 from nncompress.passes.context import Context
 from nncompress.passes.encoding import Encoding, asked_grain, attached, block_problem, felt
 from nncompress.passes.option_types import GroupSize, Share
@@ -118,6 +118,7 @@ class ShareWeights(RuledPass):
         if reason:
             return reason
         exact = array
+        array = without_tiny(array)
         if self.sparsity:
             array = thinned(weight, array, self.sparsity, known)
         best = self._best(weight, array.astype(np.float32, copy=False), known.importance, context)

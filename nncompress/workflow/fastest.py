@@ -38,11 +38,17 @@ _TIMED_S = 0.5
 _MARGIN = 0.97  # what is not faster by that is not taken
 
 
-def choose_fastest(
+def choose_fastest(passes: Sequence[Pass], trials: Trials, limits: Limits, searching: Searching) -> Chosen:
+    """As `mixed.choose` does; where no choice keeps the limits, weights alone are rounded. Raises UsageError where
+    nothing says what may be lost, or there are no data."""
+    chosen = fastest_within(passes, trials, limits, searching)
+    return replace(chosen, made=searching.kept.built(trials, chosen.passes))
+
+
+def fastest_within(
     passes: Sequence[Pass], trials: Trials, limits: Limits, searching: Searching, most: float = 1.0
 ) -> Chosen:
-    """As `mixed.choose` does; where no choice keeps the limits, weights alone are rounded. `most`: the share of what
-    may be lost that may be spent. Raises UsageError where nothing says what may be lost, or there are no data."""
+    """The same, not yet made. `most`: the share of what may be lost that may be spent."""
     check_searchable(trials, limits)
     started, kept, given = time.monotonic(), searching.kept, tuple(passes)
     judging = _Judging.of(trials, limits, most, kept)
@@ -58,7 +64,7 @@ def choose_fastest(
         chosen = _slimmed(chosen, _plain(passes), ways, judging, replace(searching, seconds=left))
     if not stops():
         kept.end(guiding, given, limits)
-    return replace(chosen, made=judging.made(chosen.passes))
+    return chosen
 
 
 @dataclass

@@ -35,7 +35,7 @@ from nncompress.numerics.rate_distortion import Loss, Products, kinds_of, losses
 from nncompress.numerics.threads import ahead
 from nncompress.onnx_file.read import checked
 from nncompress.onnx_file.write import content
-from nncompress.passes.base import Pass, unfit
+from nncompress.passes.base import Pass, unfit, without_tiny
 from nncompress.passes.context import Context
 from nncompress.passes.parallel import enough_memory
 from nncompress.passes.quantize_weights import QuantizeWeights
@@ -189,7 +189,7 @@ def _products_of(inputs: Inputs | str, others: Inputs | str) -> _Known | None:
 def _looked(weight: Weight, known: _Known | None, store: Store, *, shares: bool) -> _Looked:
     """`shares`: values may be shared, where there are enough of them."""
     view, products = known or (_rows(weight), None)
-    matrix = view.of(weight.array())
+    matrix = view.of(without_tiny(weight.array()))
     probe = probed(matrix, products)
     values = store.hold(view.undone(probe.values, weight.shape).astype(weight.dtype.numpy(), copy=False))
     shares = shares and weight.size >= _LEAST_SHARED

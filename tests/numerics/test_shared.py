@@ -84,10 +84,15 @@ def test_a_channel_with_outliers_has_a_scale_of_its_own() -> None:
     assert errors[:10].max() < 2 * np.median(errors)  # 9 times, with the scales that suit most
 
 
-def test_channels_of_zeros_stay_small() -> None:
-    weight = noise(20, 50) / 100
-    weight[3] = 0
-    assert np.abs(made(weight, (0,), 8).codebook.decode()[3]).max() < np.abs(weight).max() / 5
+@pytest.mark.parametrize("size", [1e-25, 1e-2, 1e9])
+@pytest.mark.parametrize("spread", [0.0, 6.0])  # of the channels, in powers of two: scales of a byte, and wider ones
+def test_channels_of_zeros_stay_near_zero_and_are_not_denormal(size: float, spread: float) -> None:
+    weight = noise(60, 50) * np.float32(size) * np.float32(2.0 ** np.linspace(0, spread, 60)).reshape(-1, 1)
+    weight[[3, 7]] = 0
+    decoded = made(weight, (0,), 8).codebook.decode()
+    assert np.abs(decoded[[3, 7]]).max() < np.abs(weight[weight != 0]).mean() / 50
+    assert np.abs(decoded[[3, 7]]).min() > np.finfo(np.float32).tiny
+    assert np.square(weight - decoded, dtype=np.float64).sum() < 0.1 * np.square(weight, dtype=np.float64).sum()
 
 
 @pytest.mark.parametrize("axes", [(), (0,)])

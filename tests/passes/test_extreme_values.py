@@ -9,11 +9,13 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+from nncompress.model.encoding import encoded_of
 from nncompress.model.model import Model
 from nncompress.passes.base import Pass
 from nncompress.passes.factorize import Factorize
 from nncompress.passes.prune_magnitude import PruneMagnitude
 from nncompress.passes.quantize_weights import QuantizeWeights
+from nncompress.passes.share_weights import ShareWeights
 from nncompress.results.record import Rewritten, Skipped
 from nncompress.workflow.pipeline import compress_graph
 from tests.models import CONTEXT, constants_of, context_for, linear, model_of, noise, only_weight, proto_from, session
@@ -179,3 +181,22 @@ def test_shares_of_all_weights_together_leave_out_what_is_not_finite() -> None:
         assert {type(outcome) for outcome in outcomes} == {Rewritten, Skipped}
         zeros = int(np.sum(constants_of(proto_from(model))["u"] == 0))
         assert zeros == 400
+
+
+@pytest.mark.parametrize(
+    "step", [QuantizeWeights(bits=4), ShareWeights(bits=3, granularity="channel"), ShareWeights(bits=5, sparsity=0.3)]
+)
+def test_channels_that_training_has_given_up_do_not_fill_with_denormals(step: Pass) -> None:
+    values = noise(64, 96)
+    values[:, ::7] = 0
+    values[5, ::7] = 1e-42
+    values[:, 1::7] *= np.float32(1e-33)
+    model = linear(values)
+    step.apply(model, context_for(model))
+    encoded = encoded_of(only_weight(model))
+    assert encoded is not None
+    made = encoded.decode()
+    denormal = (made != 0) & (np.abs(made) < np.finfo(np.float32).tiny)
+    assert not denormal.any()
+    assert np.abs(made[:, ::7]).max() < 0.01
+    assert np.square(values - made).sum() < 0.1 * np.square(values).sum()
