@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from nncompress.workflow.searching import Searching
 
 _TIME = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?) ?(s|m|min|h)", re.ASCII)
-_FIRST_S, _AGAIN_S = 600.0, 30.0
+_FIRST_S, _AGAIN_S = 600.0, 25.0
 _SECONDS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
 
@@ -52,7 +52,7 @@ class SearchOptions:
     time: Annotated[
         str | None,
         option("--time", group="Search", metavar="TIME", text="No new model is tried that would not be done by then: "
-               "90s, 10m, 1h. Default: 10m, and 30s where a search within other limits is in the FILE of --resume."),
+               "90s, 10m, 1h. Default: 10m, and 25s where a search within other limits is in the FILE of --resume."),
     ] = None  # fmt: skip
     resume: Annotated[
         Path | None,

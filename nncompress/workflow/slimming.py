@@ -98,7 +98,10 @@ def _from_strongest(
         known = [part for part in parts if searching.kept.has_model(part, [way])]
         return len(known) == len(parts) or not all(allows(_measured(way, part, searching).losses) for part in known)
 
-    first = first_that_holds(_WAYS, holds, seconds, lambda: is_vain or stops(), is_known=is_known)
+    kept, part = searching.kept, parts[0]
+    took = (_measured(way, part, searching).seconds for way in _WAYS if kept.has_model(part, [way]))
+    longest = max(took, default=0.0)
+    first = first_that_holds(_WAYS, holds, seconds, lambda: is_vain or stops(), longest, is_known)
     if is_vain or first == len(_WAYS):
         return ()
     return _WAYS[first:] if _measured(_WAYS[first], parts[0], searching).size_bytes <= most else ()
