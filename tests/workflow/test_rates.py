@@ -35,16 +35,16 @@ def trials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Trials:
     return Trials(Opened(model, path, Proof(), None), samples=samples, threads=2)
 
 
-@pytest.mark.parametrize("elsewhere", [False, True])
-def test_jobs_measure_what_one_process_measures(trials: Trials, elsewhere: bool) -> None:
+def test_jobs_measure_what_one_process_measures(trials: Trials) -> None:
     step = QuantizeWeights(method="gptq")
     alone = measured_rates(trials, step)
     with ThreadPoolExecutor(2) as pool:
-        shared = measured_rates(trials, step, jobs=Jobs(2, pool if elsewhere else None))
-    assert [each.name for each in shared] == ["w", "v", "u"] == [each.name for each in alone]
-    for mine, theirs in zip(alone, shared, strict=True):
-        assert figures(theirs) == pytest.approx(figures(mine), rel=0.01)
-        assert [rate.options for rate in theirs.rates] == [rate.options for rate in mine.rates]
+        for jobs in (Jobs(2), Jobs(3, pool)):
+            shared = measured_rates(trials, step, jobs=jobs)
+            assert [each.name for each in shared] == ["w", "v", "u"] == [each.name for each in alone]
+            for mine, theirs in zip(alone, shared, strict=True):
+                assert figures(theirs) == pytest.approx(figures(mine), rel=0.01)
+                assert [rate.options for rate in theirs.rates] == [rate.options for rate in mine.rates]
 
 
 def figures(rated: Rated) -> list[float]:
