@@ -99,7 +99,12 @@ def auto(
     Example: nncompress auto model.onnx --front models --pick 5 -o small.onnx
     """
     if search.pick is not None:
-        unused = {"time": search.time, "resume": search.resume, "jobs": search.jobs > 1 or None, "dask": search.dask}
+        unused = {
+            "time": search.time,
+            "resume": search.resume,
+            "jobs": None if search.jobs == 1 else search.jobs,
+            "dask": search.dask,
+        }
         for name in (name for name, value in unused.items() if value is not None):
             raise UsageError(f"--pick makes a model that was found before: leave --{name} out")
         _pick(source, out, search.front, search.pick, invocation)
@@ -120,7 +125,7 @@ def auto(
     choose, passes = _choice(aim)
     if invocation.sources.get("strip", DEFAULT) == DEFAULT:
         write = replace(write, strip=not write.keep_metadata)
-    if aim == "speed" and search.jobs > 1:
+    if aim == "speed" and search.jobs != 1:
         raise UsageError("--jobs measure what weights may become, which --for speed does not ask: leave it out")
     if is_front and aim != "size":
         raise UsageError(f"--front is of size and closeness: leave --for {aim} out")

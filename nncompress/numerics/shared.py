@@ -17,6 +17,7 @@ import numpy as np
 
 from nncompress.numerics.channels import Groups, blocks, channel_view, undo_view
 from nncompress.numerics.codebook import Codebook
+from nncompress.numerics.denormal import TINY
 from nncompress.numerics.held import Store
 from nncompress.numerics.importance import importance_view
 from nncompress.numerics.kmeans import nearest
@@ -28,7 +29,6 @@ _ROUNDS = 3
 _FAR, _WIDEST, _TRIED = 2.0, 2.5, 24  # times the squared error of most; scales that are tried for what loses more
 _AT_ONCE = 1024  # channels
 _MORE, _LEAST_UNITS = 0.02, 12  # of the error, for scales of a byte; of these, for 4 % of the smallest
-_LEAST = 1e-30  # of a scale
 _ERROR = math.sqrt(3) * math.pi / 2  # of k values for a normal distribution, times k^2 (Panter and Dite, 1951)
 
 
@@ -220,7 +220,7 @@ def _narrow(scale: np.ndarray, count: int, used: np.ndarray) -> np.ndarray:
             return np.where(used, np.rint(scale / unit), 1).astype(np.float32) * unit
     if live.min() >= SMALLEST_HALF and live.max() <= LARGEST_HALF:
         return np.where(used, scale, SMALLEST_HALF).astype(np.float16).astype(np.float32)
-    return np.where(used, scale, max(live.min() / LARGEST_HALF, _LEAST)).astype(np.float32)
+    return np.where(used, scale, max(live.min() / LARGEST_HALF, TINY)).astype(np.float32)
 
 
 def _column(scale: np.ndarray, flat: np.ndarray) -> np.ndarray:

@@ -32,9 +32,6 @@ NOT_MEANT = (_NOT_INCLUDED, _EXCLUDED)
 LARGEST_VALUE, SMALLEST_VALUE = float(np.finfo(np.float32).max), 1e-35  # that float32 scales and factors can express
 
 
-_TINY, _MUCH = 1e-30, 1e-20
-
-
 class Stage(IntEnum):
     """What a pass is about. Passes run in ascending order: a later one relies on what the earlier ones left."""
 
@@ -157,12 +154,3 @@ def unfit(array: np.ndarray) -> str | None:
     if 0 < largest < SMALLEST_VALUE:
         return f"all its values are below {SMALLEST_VALUE:g}, where float32 has no digits left"
     return None
-
-
-def without_tiny(array: np.ndarray) -> np.ndarray:
-    """Values as good as 0 beside the largest become 0, as those of channels that training has given up: what few bits
-    make of a channel of them would be denormal throughout, and processors take many times as long for such numbers."""
-    tiny = (array < _TINY) & (array > -_TINY) & (array != 0)
-    if not tiny.any() or max(float(array.max()), -float(array.min())) < _MUCH:
-        return array
-    return np.where(tiny, array.dtype.type(0), array)

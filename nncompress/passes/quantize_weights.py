@@ -19,12 +19,13 @@ from nncompress.model.one_sign import fed_one_sign
 from nncompress.model.small_constants import find_small_constants
 from nncompress.model.weights import Weight
 from nncompress.numerics.affine import Quantized, against, quantize
+from nncompress.numerics.denormal import without_tiny
 from nncompress.numerics.equalise import equalised
 from nncompress.numerics.grid import Range
 from nncompress.numerics.half import HALVES
 from nncompress.numerics.saturation import KeptApart
 from nncompress.numerics.second_order import CROSSED
-from nncompress.passes.base import Stage, unfit, without_tiny
+from nncompress.passes.base import Stage, unfit
 from nncompress.passes.context import Context
 from nncompress.passes.encoding import Encoding, asked_grain, attached, block_problem, felt, in_half, kinds_of_scales
 from nncompress.passes.option_types import Share

@@ -17,11 +17,12 @@ from nncompress.model.model import Model
 from nncompress.model.weights import Weight
 from nncompress.numerics.channels import Groups
 from nncompress.numerics.codebook import Codebook
+from nncompress.numerics.denormal import without_tiny
 from nncompress.numerics.second_order import CROSSED
 from nncompress.numerics.shared import Shared, against, shared
 from nncompress.numerics.sqnr import decibels
 from nncompress.numerics.tables import tables
-from nncompress.passes.base import Stage, unfit, without_tiny
+from nncompress.passes.base import Stage, unfit
 from nncompress.passes.context import Context
 from nncompress.passes.encoding import Encoding, asked_grain, attached, block_problem, felt
 from nncompress.passes.option_types import GroupSize, Share

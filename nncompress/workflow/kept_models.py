@@ -27,36 +27,40 @@ class KeptModels:
     """By a key of all that bears on them. None is held in memory."""
 
     def __init__(self, folder: Path | None = None) -> None:
-        """None: they are kept as long as this object is."""
-        if folder is None:
-            folder = Path(mkdtemp(prefix="nncompress-"))
-            weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-        self._folder = folder
+        """None: they are kept as long as this object is, in a temporary one."""
+        self._given = self._folder = folder
 
     def has(self, key: str) -> bool:
         """True if there is nothing to build."""
-        return is_folder(self._folder / key)
+        return self._folder is not None and is_folder(self._folder / key)
 
     def of(self, key: str, build: Callable[[], Compressed]) -> Compressed:
         """The model that is kept under `key`, or else what `build` makes, which is kept from now on. Raises InputError
         for one that was changed since, NoOutputError where the folder cannot be written to."""
-        place = self._folder / key
-        if is_folder(place):
-            made = _read(place)
-            os.utime(place)
+        if self._folder is not None and self.has(key):
+            made = _read(self._folder / key)
+            os.utime(self._folder / key)
             return made
         made = build()
         try:
-            _write(made, place)
-            self._tidy()
+            folder = self._folder = self._folder or self._temporary()
+            _write(made, folder / key)
+            _tidy(folder)
         except OSError as error:
-            raise NoOutputError(f"cannot write to {self._folder}: {reason(error)}") from error
+            where, hint = (self._given, "") if self._given else ("the temporary folder", " (TMPDIR names another)")
+            raise NoOutputError(f"cannot write to {where}: {reason(error)}{hint}") from error
         return made
 
-    def _tidy(self) -> None:
-        kept = sorted(filter(is_folder, self._folder.iterdir()), key=lambda entry: entry.stat().st_mtime)
-        for entry in kept[:-MOST]:
-            shutil.rmtree(entry)
+    def _temporary(self) -> Path:
+        folder = Path(mkdtemp(prefix="nncompress-"))
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        return folder
+
+
+def _tidy(folder: Path) -> None:
+    kept = sorted(filter(is_folder, folder.iterdir()), key=lambda entry: entry.stat().st_mtime)
+    for entry in kept[:-MOST]:
+        shutil.rmtree(entry)
 
 
 def _write(made: Compressed, place: Path) -> None:

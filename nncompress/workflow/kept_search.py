@@ -106,9 +106,8 @@ class KeptSearch:
         return kept[key]
 
     def _key_of_timed(self, trials: Trials, passes: Sequence[Pass], how: str) -> str:
-        here, proof = environment(), trials.proved.proof
-        machine = [here.cpu, list(here.cpu_flags), here.cores, here.platform]
-        measured = [how, trials.draft, proof.seconds, proof.exact, proof.threads, machine]
+        proof = trials.proved.proof
+        measured = [how, trials.draft, proof.seconds, proof.exact, proof.threads, _machine()]
         return digest_of_parts([key_of_passes(self._key(trials), passes), measured])
 
     def _key(self, trials: Trials) -> str:
@@ -128,9 +127,15 @@ def _key_of_rates(trials: Trials, passes: Sequence[Pass], *how: str) -> str:
 
 
 def _key_of_built(trials: Trials, passes: Sequence[Pass]) -> str:
-    """With what bears on the last digits of products."""
+    """With what bears on the last digits of products, and on what may saturate."""
     here = environment()
-    return _key_of_rates(trials, passes, "built", here.onnx, here.onnx_ir, here.onnxruntime, here.numpy, here.cpu)
+    return _key_of_rates(trials, passes, "built", here.onnx, here.onnx_ir, here.onnxruntime, here.numpy, *_machine())
+
+
+def _machine() -> list[str]:
+    """One name of a processor may have several kinds of instructions."""
+    here = environment()
+    return [here.platform, here.cpu, *here.cpu_flags, f"{here.cores} cores"]
 
 
 def _of_compressing(trials: Trials) -> list[str | bool]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -30,12 +29,13 @@ from nncompress.model.model import Model
 from nncompress.model.normalise import normalise
 from nncompress.model.weights import Weight, find_weights
 from nncompress.numerics.blas_threads import one_blas_thread
+from nncompress.numerics.denormal import without_tiny
 from nncompress.numerics.held import Held, Store
 from nncompress.numerics.rate_distortion import Loss, Products, kinds_of, losses, probed
 from nncompress.numerics.threads import ahead
 from nncompress.onnx_file.read import checked
 from nncompress.onnx_file.write import content
-from nncompress.passes.base import Pass, unfit, without_tiny
+from nncompress.passes.base import Pass, unfit
 from nncompress.passes.context import Context
 from nncompress.passes.parallel import enough_memory
 from nncompress.passes.quantize_weights import QuantizeWeights
@@ -101,7 +101,8 @@ def measured_rates(
         away = replace(measuring, samples=trials.samples.absolute(), threads=here if jobs.executor is None else 1)
         file, path = b"".join(map(bytes, content(model))), model.path or Path("model")
         parts = [(away, file, path, names[place::count]) for place in range(count)]
-        found = _in_turn(in_jobs(_found_in_file, parts, jobs))
+        made = in_jobs(_found_in_file, parts, jobs)
+        found = [made[place % count][place // count] for place in range(len(names))]
     effects = _with_unused([each.effect for each in found])
     return tuple(
         _rated(weight, each, effect, model.opset)
@@ -131,11 +132,6 @@ def _found_in_file(
 ) -> list[_Found]:
     """The work of one job; `path` is what messages call the model."""
     return measuring.found(checked(path, opened_bytes([file], str(path))), names)
-
-
-def _in_turn(parts: Sequence[Sequence[_Found]]) -> list[_Found]:
-    """The first of each, then the second of each, and so on."""
-    return [each for own in zip_longest(*parts) for each in own if each is not None]
 
 
 @dataclass(frozen=True)

@@ -98,3 +98,13 @@ def test_a_folder_that_cannot_be_written_to_is_said(tmp_path: Path) -> None:
     with pytest.raises(NoOutputError, match=r"cannot write to .*s\.models"):
         KeptModels(tmp_path / "s.models").of("key", made)
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["s.models"]
+
+
+def test_nothing_is_made_in_the_temporary_folder_before_it_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
+    kept = KeptModels()
+    assert not kept.has("key")
+    with pytest.raises(NoOutputError, match=r"cannot write to the temporary folder: .*TMPDIR"):
+        kept.of("key", made)
