@@ -27,6 +27,7 @@ from nncompress.passes.prune_magnitude import PruneMagnitude
 from nncompress.passes.quantize_activations import QuantizeActivations
 from nncompress.passes.quantize_weights import QuantizeWeights
 from nncompress.passes.share_weights import ShareWeights
+from nncompress.passes.slim_channels import SlimChannels
 from nncompress.passes.store_lossless import StoreLossless
 from nncompress.report.formats import rendered
 from nncompress.results import record
@@ -44,8 +45,8 @@ from nncompress.workflow.raised_check import same_made_up_outputs
 
 __all__ = [
     "Binarize", "CorrectBiases", "Factorize", "MigrateScales", "Model", "PruneMagnitude", "QuantizeActivations",
-    "QuantizeWeights", "Report", "ShareWeights", "StoreLossless", "compare", "compress", "load", "save", "sweep",
-    "to_proto",
+    "QuantizeWeights", "Report", "ShareWeights", "SlimChannels", "StoreLossless", "compare", "compress",
+    "load", "save", "sweep", "to_proto",
 ]  # fmt: skip
 
 

@@ -50,6 +50,10 @@ class NoOutputError(NncompressError):
     exit_code = EXIT_NO_OUTPUT
 
 
+class NothingChangedError(NoOutputError):
+    """The passes left everything as it is."""
+
+
 _NO_THREAD = "can't start new thread"
 LONGEST_MESSAGE = 900  # characters: a name from a hostile file can be megabytes long
 

@@ -15,6 +15,7 @@ import pytest
 
 import nncompress
 from nncompress.errors import InputError, NoOutputError, UsageError
+from nncompress.passes import ALL_PASSES
 from tests.support import IMAGES, MLP, ROOT, SAMPLES, dense_model, files_in
 
 
@@ -23,6 +24,7 @@ def test_everything_that_is_promised_is_there() -> None:
     assert dir(nncompress) == nncompress.__all__
     for name in nncompress.__all__:
         assert getattr(nncompress, name).__doc__, f"{name} is not documented"
+    assert {kind.__name__ for kind in ALL_PASSES} <= set(nncompress.__all__)
 
 
 def test_other_names_are_not_there() -> None:

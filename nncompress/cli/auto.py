@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import typer
+
 from nncompress.cli.calibration_options import CalibrationOptions
 from nncompress.cli.cluster import pool_at
 from nncompress.cli.compress import compress
@@ -29,8 +31,9 @@ from nncompress.cli.printing import say, say_sections
 from nncompress.cli.progress import hide
 from nncompress.cli.settings import COMMAND_LINE, DEFAULT, Layer
 from nncompress.cli.with_options import Invocation, with_options
-from nncompress.errors import UsageError, printable
+from nncompress.errors import EXIT_GATE_FAILED, UsageError, printable
 from nncompress.results.limits import Limits, names_of
+from nncompress.results.units import format_counted
 
 if TYPE_CHECKING:
     from nncompress.passes.base import Pass
@@ -120,8 +123,8 @@ def auto(
     if search.resume == STDOUT:
         raise UsageError("--resume needs a file that is read the next time, not stdout")
     aim, is_front = write.aim, search.front is not None
-    if aim == "size" and not is_front and (limits_of(limits).max_latency_ratio or 1.0) < 1.0:
-        aim = "both"  # how weights are stored makes nothing faster
+    if not is_front:
+        aim = _aim_within(aim, limits_of(limits))
     choose, passes = _choice(aim)
     if invocation.sources.get("strip", DEFAULT) == DEFAULT:
         write = replace(write, strip=not write.keep_metadata)
@@ -137,10 +140,19 @@ def auto(
     with _jobs(search) as jobs:
         searching = Searching(seconds, again, kept, ask_first, jobs)
         if search.front is not None:
-            _front(source, search.front, searching, passes, calibration, proof, write, invocation)
+            _front(
+                source, search.front, searching, passes, calibration, proof, write, report, search.resume, invocation
+            )
             return
         compress("auto", source, out, passes, calibration, proof, limits, write, report, invocation,
                  choosing=partial(choose, searching=searching), kept=search.resume)  # fmt: skip
+
+
+def _aim_within(aim: str, limits: Limits) -> str:
+    """What has to be looked for: how weights are stored makes nothing faster, and how they are multiplied no file as
+    small as is wanted."""
+    is_timed, is_sized = (limits.max_latency_ratio or 1.0) < 1.0, limits.max_size or limits.min_ratio
+    return "both" if (aim == "size" and is_timed) or (aim == "speed" and is_sized) else aim
 
 
 def _choice(aim: str) -> tuple[Callable[..., Chosen], list[Pass]]:
@@ -203,12 +215,12 @@ def _refuse_unused(invocation: Invocation, write: WriteOptions, report: ReportOp
 
 def _front(
     source: Path, folder: Path, searching: Searching, passes: Sequence[Pass], calibration: CalibrationOptions,
-    proof: ProofOptions, write: WriteOptions, invocation: Invocation,
+    proof: ProofOptions, write: WriteOptions, report: ReportOptions, kept: Path | None, invocation: Invocation,
 ) -> None:  # fmt: skip
-    """Writes the models, their recipes and what shows them all; prints the table."""
+    """Writes the models, their recipes and what shows them all; prints the table. Exit code 1 where none is left."""
     from nncompress.cli.from_options import calibrating_of, proof_of, writing_of
     from nncompress.cli.inputs import data_files, inputs_of
-    from nncompress.cli.outputs import require_free, write_text
+    from nncompress.cli.outputs import check_reports, require_free, write_text
     from nncompress.config.recipe import recipe_text
     from nncompress.report.charts.drawn import drawn
     from nncompress.report.charts.front import fronts
@@ -218,10 +230,14 @@ def _front(
     from nncompress.workflow.front import MODELS, build_front, model_path, recipe_path
 
     read = inputs_of([source], [*data_files(proof, calibration), *invocation.config])
-    if any(read.holds(path) for path in (folder, folder / "front.json", folder / "front.html")):
+    shown = {kind: folder / f"front.{kind}" for kind in ("html", "json")}
+    models = [model_path(folder, source.stem, number) for number in range(MODELS)]
+    written = [*shown.values(), *models, *map(recipe_path, models)]
+    if any(map(read.holds, (folder, *written))):
         raise UsageError(f"--front {folder} is an input of this command: name another folder")
-    for place in range(MODELS):
-        require_free(recipe_path(model_path(folder, source.stem, place)), force=write.force)
+    check_reports(report, read, written, {"--resume": kept})
+    for path in written:
+        require_free(path, force=write.force)
     proving, writing = proof_of(proof, validate=write.validate), writing_of(write)
 
     def compress(path: Path, choosing: Choosing) -> Report:
@@ -237,10 +253,13 @@ def _front(
     points, results, foreseen = build_front(folder, source.stem, searching, compress)
     hide()
     end_work()
-    for kind in ("html", "json"):
-        write_text(folder / f"front.{kind}", rendered(results, kind))
+    for kind, path in shown.items():
+        write_text(path, rendered(results, kind))
     say_sections(*results_sections(results), *map(drawn, fronts(results)))
-    say(printable(f"{len(points)} models in {folder}, each with its recipe for nncompress run; {foreseen}"))
+    count = format_counted(len(points), "model") if points else "no model"
+    say(printable(f"{count} in {folder}, each with its recipe for nncompress run; {foreseen}"))
+    if not points:
+        raise typer.Exit(EXIT_GATE_FAILED)
 
 
 def _times(text: str | None) -> tuple[float, float]:

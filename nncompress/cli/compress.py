@@ -132,7 +132,7 @@ def compress(
         require_free(write.save_recipe, force=write.force or write.if_changed)
     options = options_used(calibration, proof, limits, write)
     if write.if_changed and not write.dry_run:
-        saved = made_already(source, where, passes, options, report)
+        saved = made_already(command, source, where, passes, options, report)
         if saved is not None:
             say(printable(f"{where} is up to date"))
             write_files(saved, SummaryOptions(github_summary=report.github_summary))

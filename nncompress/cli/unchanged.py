@@ -17,6 +17,7 @@ from nncompress.errors import InputError, UsageError
 from nncompress.files.opened import data_digest
 from nncompress.files.places import MADE_UP
 from nncompress.passes.base import Pass
+from nncompress.validate.metrics.names import metric_file
 
 if TYPE_CHECKING:
     from nncompress.results.record import Report
@@ -35,16 +36,19 @@ def options_used(
             if value != field.default and field.name not in _NO_MATTER:
                 values = value if isinstance(value, list) else [value]
                 used.append((field.name, " ".join(map(str, values))))
-                digests = [data_digest(each) for each in values if isinstance(each, Path) and each != MADE_UP]
+                files = map(metric_file, values) if field.name == "metric" else values
+                digests = [data_digest(each) for each in files if isinstance(each, Path) and each != MADE_UP]
                 if digests:
                     used.append((f"{field.name}_sha256", " ".join(digests)))
     return tuple(sorted(used))
 
 
 def made_already(
-    source: Path, target: Path, passes: Sequence[Pass], options: tuple[tuple[str, str], ...], files: ReportOptions
-) -> Report | None:
-    """The saved report if `target` is what these options make of `source`; None if it has to be made.
+    command: str, source: Path, target: Path, passes: Sequence[Pass], options: tuple[tuple[str, str], ...],
+    files: ReportOptions,
+) -> Report | None:  # fmt: skip
+    """The saved report if `target` is what these options make of `source`; None if it has to be made. What a search has
+    added to the `passes` comes before them.
 
     Raises UsageError without --json FILE.
     """
@@ -61,11 +65,13 @@ def made_already(
         report, verified = load_report(files.json), verify_report(files.json)
     except InputError:
         return None  # it is no report, or a damaged one: it will be written anew
+    asked = tuple(described(step) for step in passes)
+    added = len(report.passes) - len(asked) if command == report.command == "auto" else 0
     files_then = (Path(report.comparison.reference.path), Path(report.comparison.candidate.path))
     same = (
         [place_of(path) for path in files_then] == [place_of(source), place_of(target)]
         and all(file.outcome == "same" for file in verified)
-        and report.passes == tuple(described(step) for step in passes)
+        and report.passes[max(added, 0) :] == asked
         and report.options == options
         and report.environment.nncompress == environment().nncompress
         and report.verdict.level != "fail"

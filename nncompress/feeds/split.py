@@ -35,7 +35,10 @@ def halves(feeds: Feeds, seed: int = 0) -> tuple[Feeds, Feeds]:
     which, the same way each time: their order may mean something. Raises UsageError for one feed."""
     feeds = feeds.finer(1) if len(feeds) < 2 else feeds
     if len(feeds) < 2:
-        raise UsageError(f"{feeds.origin} has one feed, which cannot both guide a search and judge its result")
+        raise UsageError(
+            f"one feed of {feeds.origin} cannot both guide a search and judge its result: give more with --data, or "
+            "others with --calibration"
+        )
     order = np.random.default_rng(seed).permutation(len(feeds))
     parts = sorted(order[: len(feeds) // 2].tolist()), sorted(order[len(feeds) // 2 :].tolist())
     first, second = (

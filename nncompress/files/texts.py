@@ -14,11 +14,11 @@ from nncompress.files.places import is_special, status_of
 LARGEST_TEXT_BYTES = 64 << 20
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, most_bytes: int = LARGEST_TEXT_BYTES) -> str:
     """A recipe, a configuration, a saved record. Raises InputError unless it is a regular file of UTF-8 text that is
     not too large; none is waited for."""
     file = open_regular(path)
-    if file.size_bytes > LARGEST_TEXT_BYTES:
+    if file.size_bytes > most_bytes:
         raise InputError(f"cannot read {path}: {file.size_bytes:,} bytes are more than any such text has")
     try:
         return file.read(0, file.size_bytes).decode()

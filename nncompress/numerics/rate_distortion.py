@@ -56,8 +56,11 @@ def losses(
     matrix: np.ndarray, products: Products | None, kinds: Sequence[Kind], factor: Factor | None = None
 ) -> list[Loss]:
     """Of `matrix` [groups, outputs, inputs] in each way. Without `products`, inputs count as much as each other, codes
-    are the nearest ones, and the smallest values become zero. `factor`: see Probed, if it is known."""
+    are the nearest ones, and the smallest values become zero; the same where inputs that judge are all zero. `factor`:
+    see Probed, if it is known."""
     part = _Part.of(matrix.astype(np.float64), products, factor)
+    if part.signal <= 0 and products is not None:
+        return losses(matrix, None, kinds)
     if part.signal <= 0:
         return [Loss(kind, 0.0, 1.0, shifted=False) for kind in kinds]
     by_share = {share: [kind for kind in kinds if kind.sparsity == share] for share in {k.sparsity for k in kinds}}

@@ -213,6 +213,12 @@ def _remove_old_data(target: Path, source: Model | None, keep: set[str]) -> None
                 entry.unlink()
 
 
+def remove_model(path: Path) -> None:
+    """What was written there, with its data, if there is any."""
+    path.unlink(missing_ok=True)
+    _remove_old_data(path, None, keep=set())
+
+
 def _flush_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:

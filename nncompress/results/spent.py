@@ -27,6 +27,8 @@ LARGEST_ERROR = 10 ** (-10 / 20)
 too: of outputs that are farther from the original's, no metric on some samples says what others will come to."""
 
 
+ROUNDING = 1e-9  # of drops: 0.975 - 0.965 is a little more than 0.01 in floating point
+
 _NEXT_STEP = 2.0  # the same weights err in the same way: what a step adds comes on top of what it began with
 
 
@@ -34,7 +36,7 @@ _NEXT_STEP = 2.0  # the same weights err in the same way: what a step adds comes
 class Losses:
     """How far a result is from the original."""
 
-    error: float  # relative, of the worst output
+    error: float  # relative, of the worst output; NaN where none has one, as integers and texts have none
     carried: float  # the same with states at the end of their next step
     cosine: float  # of the worst output
     sample_error: float  # of the worst sample of any output
@@ -69,12 +71,13 @@ class Losses:
 
     def of_drop(self, most: float) -> float:
         """The share that is used of a drop; without a task metric, of what stands for it (see above)."""
+        bound = 0.0 if math.isnan(self.carried) else self.carried / LARGEST_ERROR
         if self.drop is not None:
-            return max(_quotient(max(self.drop, 0.0), most), self.carried / LARGEST_ERROR)
-        by_error = self.carried / UNLABELLED_ERROR
+            return max(_quotient(self.drop - ROUNDING, most), bound)
+        by_error = math.inf if math.isnan(self.carried) else self.carried / UNLABELLED_ERROR
         if self.changed is None:
             return by_error
-        return min(by_error, max(_quotient(self.changed, most), self.carried / LARGEST_ERROR))
+        return min(by_error, max(_quotient(self.changed - ROUNDING, most), bound))
 
 
 def changed_at_most(run: Run) -> float | None:
@@ -91,7 +94,7 @@ def bounds_loss(limits: Limits) -> bool:
 
 
 def _error(sqnr: Worst | None) -> float:
-    return 0.0 if sqnr is None else _error_of_db(sqnr.value)
+    return math.nan if sqnr is None else _error_of_db(sqnr.value)
 
 
 def _error_of_db(sqnr_db: float) -> float:
@@ -110,4 +113,6 @@ def _cosine(worst: Worst | None) -> float:
 
 
 def _quotient(used: float, most: float) -> float:
-    return used / most if most > 0 else (math.inf if used > 0 else 0.0)
+    if used <= 0:
+        return 0.0
+    return used / most if most > 0 else math.inf

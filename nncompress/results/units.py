@@ -22,6 +22,7 @@ BYTES_PER_UNIT = {
 FEWEST_BARE_BYTES = 1000
 PER_COUNT_UNIT = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9, "t": 10**12}
 NOT_MEASURED = "not measured"
+_MOST_DB = 1000
 NUMBER_AND_UNIT = re.compile(r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)\s*([^\s0-9]*)", re.ASCII)
 
 GROUPED = re.compile(r"[0-9]{1,3}(,[0-9]{3})+", re.ASCII)
@@ -182,6 +183,8 @@ def parse_db(text: str) -> float:
     match = NUMBER_AND_UNIT.fullmatch(text.strip())
     if not match or match[2].lower() not in {"", "db"} or not math.isfinite(float(match[1])):
         raise UsageError(f"{text!r} is not a number of decibels such as '30 dB' or '30'")
+    if abs(float(match[1])) > _MOST_DB:
+        raise UsageError(f"{float(match[1]):g} dB is beyond {_MOST_DB} dB, as nothing is")
     return float(match[1])
 
 

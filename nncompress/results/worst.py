@@ -72,13 +72,15 @@ def counting(run: Run) -> list[OutputComparison]:
 
 
 def answers_changed(output: OutputComparison) -> tuple[float, int] | None:
-    """The share of answers that are other ones, and how many there are: what a sequence says, or the largest elements
-    of rows. None for an output that has none."""
+    """The share of answers that are other ones, and how many there are: what a sequence says, the largest elements of
+    rows, or all of what is no floats. None for an output that has none."""
     fidelity = output.deployed
     if fidelity is None or output.random or output.state_of is not None:
         return None
     if fidelity.edited is not None:
         return fidelity.edited
+    if is_discrete(output) and fidelity.top1_agreement is not None and fidelity.samples is not None:
+        return 1 - fidelity.top1_agreement, fidelity.samples.elements
     if fidelity.top1_agreement is None or not fidelity.top1_rows:
         return None
     return 1 - fidelity.top1_agreement, fidelity.top1_rows

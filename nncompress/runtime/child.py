@@ -19,7 +19,7 @@ from nncompress.runtime.child_process import (
     call_in_process,
     serving_process,
 )
-from nncompress.runtime.libraries import register, registered
+from nncompress.runtime.libraries import registered, with_libraries
 from nncompress.runtime.memory import free_memory_bytes
 
 DEFAULT_TIMEOUT_S = 600.0  # between two signs of life: a model loaded, a feed run, a latency measured
@@ -187,7 +187,7 @@ def _guarded(call: ModelCall, timeout_s: float | None) -> tuple[Call, _Watched, 
     limit_s = DEFAULT_TIMEOUT_S if timeout_s is None else timeout_s
     free = free_memory_bytes()
     memory_bytes = None if free is None else max(free, LEAST_MEMORY_BYTES)
-    process_call = Call(_with_libraries, (registered(), call.function, call.arguments), memory_bytes=memory_bytes)
+    process_call = Call(with_libraries, (registered(), call.function, call.arguments), memory_bytes=memory_bytes)
     return process_call, _Watched(call.original, call.result), limit_s
 
 
@@ -202,13 +202,6 @@ def _blaming(watched: _Watched, limit_s: float) -> Iterator[None]:
         raise InputError("not enough memory to run and compare the models") from error
     except ChildDied as error:
         raise watched.blamed(f"{watched}: onnxruntime crashed ({error})") from error
-
-
-def _with_libraries(
-    libraries: Sequence[Path], function: Callable[..., Any], arguments: tuple[Any, ...], announce: Any
-) -> Any:
-    register(libraries)
-    return function(*arguments, announce)
 
 
 def limit_for(seconds: float) -> float:

@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from nncompress.errors import NoOutputError
-from nncompress.runtime.child_process import Call, ChildDied, call_in_process, stop_children
+from nncompress.runtime.child_process import Call, ChildDied, ChildLacksMemory, call_in_process, stop_children
+from nncompress.runtime.libraries import registered, with_libraries
 
 _TIDY_S = 10.0
 
@@ -33,10 +35,12 @@ def in_jobs(work: Callable[..., Any], parts: Sequence[tuple[Any, ...]], jobs: Jo
     with ThreadPoolExecutor(len(parts)) if jobs.executor is None else nullcontext(jobs.executor) as pool:
         futures: list[Future[Any]] = []
         try:
-            futures += [pool.submit(_in_process, work, part) for part in parts]
+            futures += [pool.submit(_in_process, work, part, registered()) for part in parts]
             return [future.result() for future in futures]
         except ChildDied as error:
             raise NoOutputError(f"a process that shared the work ended: {error}") from error
+        except ChildLacksMemory as error:
+            raise NoOutputError("not enough memory: give it fewer --jobs") from error
         finally:
             for future in futures:
                 future.cancel()
@@ -44,5 +48,5 @@ def in_jobs(work: Callable[..., Any], parts: Sequence[tuple[Any, ...]], jobs: Jo
                 stop_children()
 
 
-def _in_process(work: Callable[..., Any], part: tuple[Any, ...]) -> Any:
-    return call_in_process(Call(work, part, tidy_s=_TIDY_S))
+def _in_process(work: Callable[..., Any], part: tuple[Any, ...], libraries: Sequence[Path]) -> Any:
+    return call_in_process(Call(with_libraries, (libraries, work, part), tidy_s=_TIDY_S))

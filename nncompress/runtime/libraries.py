@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from nncompress.errors import InputError
+from nncompress.progress import Announce
 
 _registered: tuple[Path, ...] = ()
 
@@ -37,3 +39,11 @@ def registering(libraries: Sequence[Path]) -> Iterator[None]:
         yield
     finally:
         register(before)
+
+
+def with_libraries(
+    libraries: Sequence[Path], function: Callable[..., Any], arguments: tuple[Any, ...], announce: Announce
+) -> Any:
+    """function(*arguments, announce) in another process, where these are registered as they are here."""
+    register(libraries)
+    return function(*arguments, announce)

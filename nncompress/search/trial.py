@@ -17,7 +17,7 @@ from pathlib import Path
 from nncompress.errors import EXIT_GATE_FAILED, InputError, NncompressError, need_not_repeat
 from nncompress.files.opened import open_regular
 from nncompress.files.texts import read_text, write_whole
-from nncompress.onnx_file.output import owner_of_data
+from nncompress.onnx_file.output import remove_model
 from nncompress.onnx_file.read import load
 from nncompress.passes.base import Pass
 from nncompress.passes.spec import described
@@ -174,7 +174,4 @@ def _remove_outdated(trial: Trial, ended: Ended) -> None:
     if not ended.has_report:
         trial.report.unlink(missing_ok=True)
     if not ended.sha256:
-        trial.target.unlink(missing_ok=True)
-        for path in trial.folder.iterdir():
-            if owner_of_data(path.name) == trial.target.name:
-                path.unlink(missing_ok=True)
+        remove_model(trial.target)

@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from nncompress.errors import NoOutputError
 from nncompress.feeds.feeds import Feeds
 from nncompress.numerics.allocation import cheapest_within, undominated
 from nncompress.passes.base import Pass, Stage
@@ -90,8 +89,6 @@ class Search:
         self._rated = [_choices(each, passes) for each in rated]
         took = time.monotonic() - self._started
         self._first_error = _CAREFUL if took > _LONG * searching.seconds else _BOLD
-        if not self._rated:
-            raise NoOutputError("nothing could be compressed: it has no weights that are stored as floats")
         self._tried: list[Found] = []
         self._longest = 0.0
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from nncompress.errors import NoOutputError
+from nncompress.errors import NoOutputError, NothingChangedError
 from nncompress.forms.form import DEFAULT_FORM, Target
 from nncompress.model.inventory import quantized_parts
 from nncompress.model.model import Model
@@ -190,7 +190,7 @@ def _require_change(original: Model, compressed: Compressed, also: Sequence[str]
     if compressed.kept_opset:
         said.insert(0, compressed.kept_opset.complaint)
     said = said or list(compressed.notes) or [_without_weights(compressed)]
-    raise NoOutputError(f"nothing was compressed: {'; '.join([*said, *also])}")
+    raise NothingChangedError(f"nothing was compressed: {'; '.join([*said, *also])}")
 
 
 def _without_weights(compressed: Compressed) -> str:

@@ -22,7 +22,7 @@ from nncompress.passes.slim_channels import SlimChannels
 from nncompress.progress import at
 from nncompress.results.limits import Limits
 from nncompress.results.searched import Measured, Ran
-from nncompress.results.spent import Losses
+from nncompress.results.spent import Losses, bounds_loss
 from nncompress.workflow.chosen import Chosen
 from nncompress.workflow.kept_search import KeptSearch
 from nncompress.workflow.mixed import Mixing
@@ -55,10 +55,12 @@ def fastest_within(
     guiding = judging.parts[0]
     if kept.is_another(guiding, given, limits):
         searching = replace(searching, seconds=min(searching.seconds, searching.seconds_again))
-    chosen = _mixed(passes, trials, limits, searching.seconds, judging)
-    left, stops = searching.seconds - (time.monotonic() - started), searching.interrupts()  # there is a choice by now
+    stops = searching.interrupts()
     searching = replace(searching, interrupts=lambda: stops)
-    ways = ways_to_slim(trials, judging.parts, limits, replace(searching, seconds=left))
+    chosen = _mixed(passes, trials, limits, searching, judging)
+    left = searching.seconds - (time.monotonic() - started)
+    slims = bounds_loss(limits)
+    ways = ways_to_slim(trials, judging.parts, limits, replace(searching, seconds=left)) if slims else ()
     if ways:
         left = searching.seconds - (time.monotonic() - started)
         chosen = _slimmed(chosen, _plain(passes), ways, judging, replace(searching, seconds=left))
@@ -129,21 +131,22 @@ def _plain(passes: Sequence[Pass]) -> tuple[Pass, ...]:
     return tuple(step for step in passes if not isinstance(step, QuantizeActivations))
 
 
-def _mixed(passes: Sequence[Pass], trials: Trials, limits: Limits, seconds: float, judging: _Judging) -> Chosen:
-    """The fastest mix of ways to compute that holds on both halves."""
-    started, mixing = time.monotonic(), Mixing(passes, trials, judging.kept)
+def _mixed(passes: Sequence[Pass], trials: Trials, limits: Limits, searching: Searching, judging: _Judging) -> Chosen:
+    """The fastest mix of ways to compute that holds on both halves; where no limit is on losses, one that is close."""
+    started, stops = time.monotonic(), searching.interrupts()
+    mixing = Mixing(passes, trials, judging.kept, stops)
     proof = judging.parts[1].proved.feeds
-    least_db = limits.min_sqnr or _LEAST_DB
+    least_db = _LEAST_DB if limits.min_sqnr is None and bounds_loss(limits) else limits.min_sqnr
     for _ in range(_MOST_CHOICES):
         chosen = mixing.within(replace(limits, min_sqnr=least_db))
         spent = judging.spent(chosen.passes)
         if spent <= 1:
             return replace(chosen, proof=proof)
         in_integers = any(isinstance(step, QuantizeActivations) for step in chosen.passes)
-        if not in_integers or time.monotonic() - started > seconds:
+        if not in_integers or stops() or time.monotonic() - started > searching.seconds:
             break
         closer_db = min(20 * math.log10(spent), _MOST_CLOSER_DB) + _CLOSER_DB
-        least_db = closer_db + max(least_db, mixing.sqnr_db if math.isfinite(mixing.sqnr_db) else 0.0)
+        least_db = closer_db + max(least_db or 0.0, mixing.sqnr_db if math.isfinite(mixing.sqnr_db) else 0.0)
     return Chosen(
         _plain(passes), notes=("in integers: nothing, for each choice that was made loses more than it may",),
         proof=proof,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nncompress.errors import NoOutputError, reason
+from nncompress.errors import NoOutputError, NothingChangedError, UsageError, reason
+from nncompress.onnx_file.output import remove_model
 from nncompress.passes.base import Pass
 from nncompress.results.front import Results, results_of
 from nncompress.results.limits import Limits
@@ -56,44 +58,86 @@ def recipe_path(model: Path) -> Path:
 
 def build_front(folder: Path, stem: str, searching: Searching, compress: Compress) -> tuple[list[Point], Results, str]:
     """The models that none dominates, from the largest, in files of `folder`; all that were tried as results; and how
-    well losses were foreseen. Raises NoOutputError where the folder cannot be written to."""
+    well losses were foreseen. Those of an earlier front are gone then. Raises NoOutputError where the folder cannot be
+    written to; whatever is raised, nothing that was made is left there."""
+    is_new = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise NoOutputError(f"cannot write to {folder}: {reason(error)}") from error
-    started = begun = time.monotonic()
-    points: list[Point] = []
-    along: list[Place] = []  # all there are; and those of which models are built
-    places: list[Place] = []
-    stops, remembered = searching.interrupts(), Remembered()
-    searching = replace(searching, interrupts=lambda: stops)
+    places = [model_path(folder, stem, number) for number in range(MODELS)]
+    made = [path for path in places if not os.path.lexists(path)]
+    building = _Building(places, searching, compress)
+    try:
+        building.run()
+    except BaseException:
+        _remove([*made, *(point.path for point in building.points)])
+        if is_new:
+            folder.rmdir()
+        raise
+    results = results_of([point.report for point in building.points], by_outputs=True)
+    kept = [point for point, result in zip(building.points, results.results, strict=True) if result.on_front]
+    _remove([path for path in places if path not in {point.path for point in kept}])
+    said = f"{_losses_foreseen(building.points)}{_latencies_foreseen(building.points)}"
+    return kept, replace(results, unsatisfied=()), said
 
-    def decide(passes: Sequence[Pass], trials: Trials, limits: Limits) -> Chosen:
-        nonlocal begun
-        trials = replace(trials, remembered=remembered)
-        if not along:
-            along.extend(places_along(passes, trials, searching))
-            places[:] = spread(along, MODELS)
-            begun = time.monotonic()
-        place = places[len(points)]
-        search = Search((*place.before, *passes), trials, limits, searching)
+
+def _remove(models: Iterable[Path]) -> None:
+    """With their recipes, those that are there."""
+    for path in models:
+        remove_model(path)
+        recipe_path(path).unlink(missing_ok=True)
+
+
+class _Building:
+    """What was built."""
+
+    def __init__(self, paths: Sequence[Path], searching: Searching, compress: Compress) -> None:
+        self._paths, self._compress = paths, compress
+        self._started = self._begun = time.monotonic()
+        self._along: list[Place] = []  # all there are; and those of which models are built
+        self._places: list[Place] = []
+        self._stops, self._remembered = searching.interrupts(), Remembered()
+        self._searching = replace(searching, interrupts=lambda: self._stops)
+        self.points: list[Point] = []
+
+    def run(self) -> None:
+        """Models from the largest to the smallest, as many as there is time for. Raises UsageError where it cannot be
+        told how close they are."""
+        while not self.points or (len(self.points) < len(self._places) and not self._stops()):
+            path = self._paths[len(self.points)]
+            try:
+                report = self._compress(path, self._decide)
+            except NothingChangedError:
+                if self.points or len(self._along) == 1:
+                    raise
+                self._leave_out(self._places[0])  # the original as it is
+                continue
+            self.points.append(Point(path, self._places[len(self.points)], report))
+            if len(self.points) == 1:  # the largest, however many follow
+                if self.points[0].error is None:
+                    raise UsageError("--front compares floats, and no output of this model is of floats")
+                self._have_time_for()
+
+    def _decide(self, passes: Sequence[Pass], trials: Trials, limits: Limits) -> Chosen:
+        trials = replace(trials, remembered=self._remembered)
+        if not self._along:
+            self._along.extend(places_along(passes, trials, self._searching))
+            self._places = spread(self._along, MODELS)
+            self._begun = time.monotonic()
+        place = self._places[len(self.points)]
+        search = Search((*place.before, *passes), trials, limits, self._searching)
         return Chosen(search.passes_of(place.mix), search.reasons(place.mix), made=search.built(place.mix))
 
-    while not points or (len(points) < len(places) and not stops()):
-        path = model_path(folder, stem, len(points))
-        report = compress(path, decide)
-        points.append(Point(path, places[len(points)], report))
-        if len(points) == 1:  # the largest, however many follow
-            left = searching.seconds - (time.monotonic() - started)
-            more = min(left / (time.monotonic() - begun), MODELS)
-            places[:] = spread(along, min(max(1 + int(more), _FEWEST), MODELS))
-    results = results_of([point.report for point in points], by_outputs=True)
-    kept = [point for point, result in zip(points, results.results, strict=True) if result.on_front]
-    for point in points:
-        if point not in kept:
-            for written in (point.path, recipe_path(point.path)):
-                written.unlink(missing_ok=True)
-    return kept, replace(results, unsatisfied=()), f"{_losses_foreseen(points)}{_latencies_foreseen(points)}"
+    def _leave_out(self, place: Place) -> None:
+        self._along.remove(place)
+        self._places = spread(self._along, MODELS)
+
+    def _have_time_for(self) -> None:
+        """Fewer models, where each takes as long as the first."""
+        left = self._searching.seconds - (time.monotonic() - self._started)
+        more = min(left / (time.monotonic() - self._begun), MODELS)
+        self._places = spread(self._along, min(max(1 + int(more), _FEWEST), MODELS))
 
 
 def _latencies_foreseen(points: Sequence[Point]) -> str:

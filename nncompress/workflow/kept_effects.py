@@ -9,12 +9,14 @@ from pathlib import Path
 
 from nncompress.errors import InputError
 from nncompress.feeds.feeds import digest_of_all
+from nncompress.files.opened import data_digest
 from nncompress.files.places import status_of
 from nncompress.files.texts import read_text, write_whole
 from nncompress.passes.base import Pass
 from nncompress.passes.spec import described
 from nncompress.results.sensitivity import Effect, effects_json, read_effects
 from nncompress.runtime.environment import environment
+from nncompress.validate.metrics.names import metric_file
 from nncompress.workflow.trials import Trials
 
 
@@ -43,6 +45,7 @@ def key_of_trials(trials: Trials) -> str:
     proof, feeds, here = trials.proved.proof, trials.proved.feeds, environment()
     assert feeds is not None, "trials are run"
     files = [file.sha256() for file in trials.proved.model.files]
+    files += [data_digest(file) for file in map(metric_file, proof.metrics) if file is not None]
     how = [trials.form, trials.target, list(proof.metrics), proof.metric_output, here.nncompress, here.onnxruntime]
     return digest_of_parts([files, digest_of_all(feeds), how])
 

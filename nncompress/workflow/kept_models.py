@@ -7,6 +7,7 @@ import secrets
 import shutil
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 from tempfile import mkdtemp
@@ -39,7 +40,8 @@ class KeptModels:
         for one that was changed since, NoOutputError where the folder cannot be written to."""
         if self._folder is not None and self.has(key):
             made = _read(self._folder / key)
-            os.utime(self._folder / key)
+            with suppress(OSError):  # of somebody else: it will be taken for older than it is
+                os.utime(self._folder / key)
             return made
         made = build()
         try:
@@ -73,7 +75,11 @@ def _write(made: Compressed, place: Path) -> None:
         digests = tuple(file.sha256() for file in load(unfinished / _MODEL).files)
         account = Account(**{field.name: getattr(made, field.name) for field in fields(Account)})
         write_whole(unfinished / _ACCOUNT, kept_json(Kept(account, digests)))
-        unfinished.rename(place)
+        try:
+            unfinished.rename(place)
+        except OSError:
+            if not is_folder(place):  # which another search has built meanwhile
+                raise
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
 

@@ -13,6 +13,7 @@ from nncompress.feeds.feeds import digest_of_all
 from nncompress.files.places import status_of
 from nncompress.files.texts import read_text, write_whole
 from nncompress.passes.base import Pass
+from nncompress.passes.quantize_activations import QuantizeActivations
 from nncompress.passes.spec import described
 from nncompress.results.limits import Limits
 from nncompress.results.searched import Measured, Profiled, Ran, Rated, Searched, read_searched, searched_json
@@ -23,6 +24,7 @@ from nncompress.workflow.pipeline import Compressed
 from nncompress.workflow.trials import Trials
 
 T = TypeVar("T")
+_MOST_BYTES = 1 << 30  # some 6 kB for each weight, behind each way to remove channels
 
 
 class KeptSearch:
@@ -53,11 +55,11 @@ class KeptSearch:
             measured = measure()
             return replace(measured, seconds=round(time.monotonic() - started, 2))
 
-        return self._known(self._searched.models, key_of_passes(self._key(trials), passes), timed)
+        return self._known(self._searched.models, self._key_of_model(trials, passes), timed)
 
     def has_model(self, trials: Trials, passes: Sequence[Pass]) -> bool:
         """True if there is nothing to measure."""
-        return key_of_passes(self._key(trials), passes) in self._searched.models
+        return self._key_of_model(trials, passes) in self._searched.models
 
     def run(self, trials: Trials, passes: Sequence[Pass], how: str, measure: Callable[[], Ran | None]) -> Ran | None:
         """The same of one that is run beside the original on this machine; `how` tells ways to measure it apart."""
@@ -105,6 +107,12 @@ class KeptSearch:
             self._write()
         return kept[key]
 
+    def _key_of_model(self, trials: Trials, passes: Sequence[Pass]) -> str:
+        """With what products in integers may differ by."""
+        key = key_of_passes(self._key(trials), passes)
+        in_integers = any(isinstance(step, QuantizeActivations) for step in passes)
+        return digest_of_parts([key, _machine()]) if in_integers else key
+
     def _key_of_timed(self, trials: Trials, passes: Sequence[Pass], how: str) -> str:
         proof = trials.proved.proof
         measured = [how, trials.draft, proof.seconds, proof.exact, proof.threads, _machine()]
@@ -150,6 +158,6 @@ def _of_compressing(trials: Trials) -> list[str | bool]:
 
 def _read(path: Path) -> Searched:
     try:
-        return read_searched(read_text(path))
+        return read_searched(read_text(path, _MOST_BYTES))
     except InputError as error:
         raise InputError(f"cannot resume from {path}: {error}; name a new file, or delete this one") from error

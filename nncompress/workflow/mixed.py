@@ -10,7 +10,7 @@ floating point, until it does not.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from nncompress.errors import UsageError
 from nncompress.model.units import Unit
@@ -45,15 +45,19 @@ def choose(passes: Sequence[Pass], trials: Trials, limits: Limits) -> Chosen:
 class Mixing:
     """What was tried; what one choice has measured serves the next."""
 
-    def __init__(self, passes: Sequence[Pass], trials: Trials, kept: KeptSearch | None = None) -> None:
-        """`kept`: what other searches have measured. Raises UsageError where nothing may be run."""
+    def __init__(
+        self, passes: Sequence[Pass], trials: Trials, kept: KeptSearch | None = None,
+        stops: Callable[[], bool] = lambda: False,
+    ) -> None:  # fmt: skip
+        """`kept`: what other searches have measured; `stops` tells when to end with the best so far. Raises UsageError
+        where nothing may be run."""
         if trials.proved.session is None or trials.samples is None:
             raise UsageError(
                 "--activations mixed (which --for speed means) runs models to choose: leave out --no-validate"
             )
         self._corrections = tuple(step for step in passes if step.stage == Stage.CORRECTIONS)  # make it closer
         others = tuple(step for step in passes if step not in self._corrections)
-        self._runs, self._limits = MixRuns(others, trials, kept or KeptSearch()), Limits()
+        self._runs, self._limits, self._stops = MixRuns(others, trials, kept or KeptSearch()), Limits(), stops
         self.sqnr_db = math.inf  # of what was chosen last, on the calibration data
         self._noises: dict[tuple[tuple[Unit, Way], ...], float] = {}
 
@@ -70,19 +74,24 @@ class Mixing:
         plain = self._runs.run({})
         assert plain is not None, "weights alone can be run, or there is an error"
         for mix in self._candidates():
-            self._runs.run(mix)
+            if not self._stops():
+                self._runs.run(mix)
         quickest = min(self._runs.tried, key=lambda tried: tried.ratio)
-        self._runs.run(self._without_slow(quickest.mix))
+        if not self._stops():
+            self._runs.run(self._without_slow(quickest.mix))
         fastest = min(self._runs.tried, key=lambda tried: tried.ratio)
         allowed = [tried for tried in self._runs.tried if allows(self._limits, tried.loss, plain.loss)]
         best = max([plain, *allowed], key=lambda tried: tried.worth)
-        if fastest.ratio < _MARGIN * best.ratio and not allows(self._limits, fastest.loss, plain.loss):
+        is_too_lossy = fastest.ratio < _MARGIN * best.ratio and not allows(self._limits, fastest.loss, plain.loss)
+        if is_too_lossy and not self._stops():
             best = max([best, *self._repaired(fastest, plain)], key=lambda tried: tried.worth)
         return best if best.ratio < _MARGIN * plain.ratio else plain
 
     def _costs(self, mix: Mix) -> dict[Unit, float]:
         """How close the outputs are, in dB, where that unit alone is computed so, and no other weight is touched."""
         costs = dict[Unit, float]()
+        if self._stops():
+            return costs
         for unit, way in counted("measuring what choices cost", mix.items(), len(mix)):
             loss = self._runs.loss({unit: way}, unit.weights)
             costs |= {} if loss is None else {unit: loss.sqnr_db}
@@ -147,7 +156,7 @@ class Mixing:
         more of them after all, for the damage of several is not the sum of each."""
         ranked, repaired = self._by_damage(fastest.mix), [plain]
         low, high = 0, len(ranked)
-        while high - low > 1:
+        while high - low > 1 and not self._stops():
             middle = (low + high) // 2
             spared = {unit for part in ranked[:middle] for unit in part}
             tried = self._runs.run({unit: way for unit, way in fastest.mix.items() if unit not in spared})
@@ -162,6 +171,8 @@ class Mixing:
             tried = self._runs.run({**repaired[-1].mix, **{unit: fastest.mix[unit] for unit in left[:size]}})
             if tried is not None and allows(self._limits, tried.loss, plain.loss):
                 repaired.append(tried)
+            if self._stops():
+                break
             if size == 1 or repaired[-1] is tried:
                 del left[:size]
             size = max(1, min(size, len(left)) // 2)

@@ -66,7 +66,8 @@ def in_half(step: QuantizeWeights) -> QuantizeWeights:
 def allows(limits: Limits, loss: Loss, plain: Loss) -> bool:
     """True for a loss that is allowed; `plain` is that of weights alone."""
     if limits.min_sqnr is not None or limits.min_cosine is not None:
-        return loss.sqnr_db >= (limits.min_sqnr or -math.inf) and loss.cosine >= (limits.min_cosine or -1.0)
+        least_db = -math.inf if limits.min_sqnr is None else limits.min_sqnr
+        return loss.sqnr_db >= least_db and loss.cosine >= (-1.0 if limits.min_cosine is None else limits.min_cosine)
     if loss.sqnr_db >= min(_LEAST_SQNR_DB, plain.sqnr_db - 1.0):
         return True
     most = _MOST_CHANGED if limits.max_drop is None else limits.max_drop

@@ -8,7 +8,7 @@ independent, so that squares add up.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,9 +17,11 @@ import onnx_ir as ir
 
 from nncompress.calibrate.cache import Cache
 from nncompress.calibrate.walk import CalibrationRun
+from nncompress.errors import NoOutputError, UsageError
 from nncompress.feeds.feeds import Feeds
 from nncompress.feeds.split import thirds
 from nncompress.files.opened import opened_bytes
+from nncompress.forms import bits_of
 from nncompress.forms.form import DEFAULT_FORM, Storing
 from nncompress.forms.layouts import expected_cost
 from nncompress.model.cuts import MatrixView
@@ -31,7 +33,7 @@ from nncompress.model.weights import Weight, find_weights
 from nncompress.numerics.blas_threads import one_blas_thread
 from nncompress.numerics.denormal import without_tiny
 from nncompress.numerics.held import Held, Store
-from nncompress.numerics.rate_distortion import Loss, Products, kinds_of, losses, probed
+from nncompress.numerics.rate_distortion import Kind, Loss, Products, kinds_of, losses, probed
 from nncompress.numerics.threads import ahead
 from nncompress.onnx_file.read import checked
 from nncompress.onnx_file.write import content
@@ -92,19 +94,19 @@ def measured_rates(
     model = _behind(before, trials, step)
     weights, _ = step.select(model)
     weights = [weight for weight in weights if not weight.is_elementwise and unfit(weight.array()) is None]
-    measuring = _Measuring(trials.samples, trials.threads, shares=trials.form == DEFAULT_FORM)
+    measuring = _Measuring(trials.samples, trials.threads, trials.form)
     names, count = [weight.name for weight in weights], min(jobs.count, len(weights))
     if count <= 1:
         found = measuring.found(model, names, trials.cache)
     else:
         here = max(1, trials.threads // count)
         away = replace(measuring, samples=trials.samples.absolute(), threads=here if jobs.executor is None else 1)
-        file, path = b"".join(map(bytes, content(model))), model.path or Path("model")
+        file, path = _handed(model), model.path or Path("model")
         parts = [(away, file, path, names[place::count]) for place in range(count)]
         made = in_jobs(_found_in_file, parts, jobs)
         found = [made[place % count][place // count] for place in range(len(names))]
     effects = _with_unused([each.effect for each in found])
-    return tuple(
+    return _by_name(
         _rated(weight, each, effect, model.opset)
         for weight, each, effect in zip(weights, found, effects, strict=True)
     )  # fmt: skip
@@ -127,6 +129,16 @@ def _behind(before: Sequence[Pass], trials: Trials, step: QuantizeWeights) -> Mo
     return model
 
 
+def _handed(model: Model) -> bytes:
+    """As each job gets it. Raises UsageError for one that is too large for that."""
+    try:
+        return b"".join(map(bytes, content(model)))
+    except NoOutputError as error:
+        raise UsageError(
+            "--jobs hands the model on as one message, and it is too large for that: leave --jobs out"
+        ) from error
+
+
 def _found_in_file(
     measuring: _Measuring, file: bytes, path: Path, names: Sequence[str], announce: Announce
 ) -> list[_Found]:
@@ -140,7 +152,7 @@ class _Measuring:
 
     samples: Feeds
     threads: int
-    shares: bool  # values may be shared, where there are enough of them
+    form: str
 
     @one_blas_thread()
     def found(self, model: Model, names: Sequence[str], cache: Cache | None = None) -> list[_Found]:
@@ -163,7 +175,7 @@ class _Measuring:
         def look(each: tuple[Weight, _Known | None]) -> tuple[int, _Looked]:
             weight, products = each
             with enough_memory(weight):
-                return order[id(weight)], _looked(weight, products, store, shares=self.shares)
+                return order[id(weight)], _looked(weight, products, store, self.form)
 
         found = sorted(ahead(look, known(), min(self.threads, _AT_ONCE)), key=lambda each: each[0])
         looked = [each for _, each in found]
@@ -182,16 +194,21 @@ def _products_of(inputs: Inputs | str, others: Inputs | str) -> _Known | None:
     return inputs.view, Products(inputs.gram, others.gram)
 
 
-def _looked(weight: Weight, known: _Known | None, store: Store, *, shares: bool) -> _Looked:
-    """`shares`: values may be shared, where there are enough of them."""
+def _looked(weight: Weight, known: _Known | None, store: Store, form: str) -> _Looked:
     view, products = known or (_rows(weight), None)
     matrix = view.of(without_tiny(weight.array()))
     probe = probed(matrix, products)
     values = store.hold(view.undone(probe.values, weight.shape).astype(weight.dtype.numpy(), copy=False))
-    shares = shares and weight.size >= _LEAST_SHARED
-    kinds = [kind for kind in (_OF_TABLES if products is None else _KINDS) if shares or not kind.shared]
-    found = losses(matrix, products, kinds, probe.factor)
+    found = losses(matrix, products, _kinds(weight, form, is_table=products is None), probe.factor)
     return _Looked(found, matrix.shape[0] * matrix.shape[1], values, probe.loss)
+
+
+def _kinds(weight: Weight, form: str, *, is_table: bool) -> list[Kind]:
+    """What a file may hold of it in that form. A table of values pays for itself where there are enough of them."""
+    if form != DEFAULT_FORM:
+        return [Kind(bits, 0.0) for bits in bits_of(form)]
+    shares = weight.size >= _LEAST_SHARED
+    return [kind for kind in (_OF_TABLES if is_table else _KINDS) if shares or not kind.shared]
 
 
 def _rows(weight: Weight) -> MatrixView:
@@ -241,6 +258,24 @@ def _with_unused(effects: Sequence[float]) -> list[float]:
     return [effect if effect > _NONE else typical for effect in effects]
 
 
+def _by_name(each_rated: Iterable[Rated]) -> tuple[Rated, ...]:
+    """Weights of one name, as graphs within others may hold, become the same: rules do not tell them apart."""
+    by_name: dict[str, list[Rated]] = {}
+    for rated in each_rated:
+        by_name.setdefault(rated.name, []).append(rated)
+    return tuple(Rated(name, tuple(_of_all(several))) for name, several in by_name.items())
+
+
+def _of_all(several: Sequence[Rated]) -> Iterator[Rate]:
+    """What all of them may become."""
+    first, *others = ({(rate.options, rate.shared): rate for rate in rated.rates} for rated in several)
+    for way, rate in first.items():
+        if all(way in other for other in others):
+            same = [rate, *(other[way] for other in others)]
+            size, loss = sum(rate.size_bytes for rate in same), sum(rate.loss for rate in same)
+            yield replace(rate, size_bytes=size, loss=loss)
+
+
 def _rated(weight: Weight, measured: _Found, effect: float, opset: int) -> Rated:
     rates = [Rate(16, 0.0, 2 * weight.size + _NODE_BYTES, effect * _HALF_LOSS)]
     for found in measured.losses:
@@ -250,4 +285,4 @@ def _rated(weight: Weight, measured: _Found, effect: float, opset: int) -> Rated
         table = _TABLE_BYTES * 2**kind.bits if kind.shared else 0
         whole = size + scales + table + _NODE_BYTES
         rates.append(Rate(kind.bits, kind.sparsity, whole, effect * found.loss, kind.shared))
-    return Rated(weight.name, tuple(rates))
+    return Rated(weight.given_name, tuple(rates))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 
@@ -64,8 +65,8 @@ def ways_along(trials: Trials, searching: Searching) -> list[tuple[SlimChannels,
 
 def lost_by(passes: Sequence[Pass], trials: Trials, searching: Searching) -> float:
     """Squared relative error of the outputs that removing channels makes alone; 0 where none of the passes does."""
-    ways = (step for step in passes if isinstance(step, SlimChannels))
-    return sum(_measured(way, trials, searching).losses.error ** 2 for way in ways)
+    errors = (_measured(step, trials, searching).losses.error for step in passes if isinstance(step, SlimChannels))
+    return sum(error**2 for error in errors if not math.isnan(error))
 
 
 def seconds_of(passes: Sequence[Pass], trials: Trials, searching: Searching) -> float:

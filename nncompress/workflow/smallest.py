@@ -55,7 +55,7 @@ def choose_smallest(passes: Sequence[Pass], trials: Trials, limits: Limits, sear
     if kept.is_another(parts[0], given, limits):
         searching = replace(searching, seconds=min(searching.seconds, searching.seconds_again))
     searching = replace(searching, interrupts=lambda: stops)
-    slims = bounds_loss(limits) and most_bytes(trials, limits) is None and not is_slim(passes)
+    slims = bounds_loss(limits) and not is_slim(passes)
     choices = [(way, *passes) for way in ways_to_slim(trials, parts, limits, searching)] if slims else []
     known = [kept.has_rates(trials, bear_on_rates(steps)) for steps in choices]
     choices = [steps for place, steps in enumerate(choices) if place % _STEP == 0 or known[place]]

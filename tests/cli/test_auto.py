@@ -66,6 +66,12 @@ def test_a_second_search_takes_what_was_measured_and_finds_the_same(made: Made, 
     assert (tmp_path / "s.onnx").read_bytes() == (made.folder / "s.onnx").read_bytes()
 
 
+def test_what_was_found_already_is_up_to_date(made: Made) -> None:
+    limits = ("--min-sqnr", 20, "--min-cosine", 0.99, "--json", made.folder / "s.json", "--if-changed", "--force")
+    ended = nncompress("auto", MLP, "-o", made.folder / "s.onnx", *GIVEN, *limits)
+    assert (ended.exit_code, "is up to date" in ended.stdout) == (0, True)
+
+
 @pytest.mark.slow
 def test_another_budget_begins_where_the_last_one_ended(made: Made, tmp_path: Path) -> None:
     kept = tmp_path / "s.search"
@@ -146,6 +152,9 @@ def test_thirty_samples_promise_nothing(made: Made, tmp_path: Path) -> None:
         ([*GIVEN, "--front", "models", "--json", "f.json"], "--json is of one model"),
         ([*GIVEN, "--front", "models", "--no-validate"], "--no-validate is of one model"),
         ([*GIVEN, "--max-drop", "1 %", "--resume", "s.onnx"], "would overwrite another file"),
+        ([*GIVEN, "--front", "models", "--resume", "s.onnx"], "would overwrite another file"),
+        ([*GIVEN, "--front", "models", "--resume", "models/front.json"], "would overwrite another file"),
+        ([*GIVEN, "--min-sqnr", "7000"], "7000 dB is beyond 1000 dB"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_before_the_work(
@@ -169,11 +178,25 @@ def test_without_labels_the_recipe_can_be_run_too(tmp_path: Path) -> None:
     assert (tmp_path / "r.onnx").read_bytes() == (tmp_path / "s.onnx").read_bytes()
 
 
+@pytest.mark.parametrize("name", ["front.json", "digits_mlp-07.onnx", "digits_mlp-07.toml"])
+def test_a_front_is_not_written_over_what_is_there(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("mine")
+    ended = nncompress("auto", MLP, "--front", tmp_path, *GIVEN)
+    assert ended.exit_code == 2
+    assert f"{name} exists (--force overwrites it)" in one_line(ended.stderr)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
 @pytest.mark.slow
 def test_a_front_has_models_of_many_sizes_each_with_its_recipe(made: Made, tmp_path: Path) -> None:
     folder = tmp_path / "front"
-    ended = nncompress("auto", MLP, "--front", folder, *GIVEN, "--resume", made.folder / "s.search")
+    folder.mkdir()
+    for name in ("digits_mlp-12.onnx", "digits_mlp-12.toml", "digits_mlp-12.onnx.0123abcd.data", "mine.onnx"):
+        (folder / name).write_text("of an earlier front")
+    ended = nncompress("auto", MLP, "--front", folder, *GIVEN, "--resume", made.folder / "s.search", "--force")
     assert ended.exit_code == 0
+    (folder / "mine.onnx").unlink()
+    assert not list(folder.glob("*.data"))
     models = sorted(folder.glob("*.onnx"))
     sizes = [path.stat().st_size for path in models]
     assert len(models) >= 8
@@ -185,6 +208,7 @@ def test_a_front_has_models_of_many_sizes_each_with_its_recipe(made: Made, tmp_p
     picked = str(int(models[3].stem.rpartition("-")[2]))
     assert nncompress("auto", MLP, "--front", folder, "--pick", picked, "-o", tmp_path / "r.onnx").exit_code == 0
     assert (tmp_path / "r.onnx").read_bytes() == models[3].read_bytes()
+    assert {path.stem for path in models} == {path.stem for path in folder.glob("*.toml")}
     assert ended.stdout.count(" |") == 12  # lines of the chart
     correlation = float(ended.stdout.rsplit("rank correlation ", 1)[1].split()[0])
     assert correlation >= 0.9

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.support import dense_model, nncompress, one_line
@@ -82,8 +83,6 @@ def test_another_version_or_a_damaged_or_missing_report_makes_it_anew(command: l
 
 
 def test_changed_data_makes_it_anew(model: Path, out: Path) -> None:
-    import numpy as np
-
     data = out.with_name("data.npy")
     command = ["quantize", model, "-o", out, "--force", "-q", "--seconds", 0, "--if-changed", "--data", data]
     command += ["--json", out.with_suffix(".json")]
@@ -92,6 +91,29 @@ def test_changed_data_makes_it_anew(model: Path, out: Path) -> None:
     assert not made_again(command, out)
     np.save(data, np.full((2, 64), 2, np.float32))
     assert made_again(command, out)
+
+
+def test_a_changed_metric_makes_it_anew(model: Path, out: Path) -> None:
+    metric = out.with_name("scores.py")
+    command = [
+        "quantize",
+        model,
+        "-o",
+        out,
+        "--force",
+        "-q",
+        "--seconds",
+        0,
+        "--if-changed",
+        "--data",
+        out.with_name("d.npy"),
+    ]
+    command += ["--json", out.with_suffix(".json"), "--metric", f"{metric}:score"]
+    np.save(out.with_name("d.npy"), np.ones((2, 64), np.float32))
+    for worth in (1.0, 0.5):
+        metric.write_text(f"def score(outputs, labels, inputs):\n    return {worth}\n")
+        assert made_again(command, out)
+        assert not made_again(command, out)
 
 
 def test_a_failed_result_that_was_kept_is_not_up_to_date(model: Path, out: Path) -> None:

@@ -64,6 +64,17 @@ def test_without_a_folder_they_go_with_the_search(tmp_path: Path, monkeypatch: p
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_another_search_has_built_meanwhile_is_taken(tmp_path: Path) -> None:
+    kept, other = KeptModels(tmp_path), KeptModels(tmp_path)
+
+    def both() -> Compressed:
+        other.of("key", made)
+        return made()
+
+    assert bytes_of(kept.of("key", both)) == bytes_of(other.of("key", never))
+    assert [entry.name for entry in tmp_path.iterdir()] == ["key"]
+
+
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [

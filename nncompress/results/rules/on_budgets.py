@@ -9,7 +9,6 @@ from nncompress.results.limits import BudgetLimits
 from nncompress.results.record import FileFacts, Run
 from nncompress.results.rules.on_fidelity import default_sample_rule, demanded_rules, demands_fidelity
 from nncompress.results.rules.on_runs import (
-    ROUNDING,
     data_rule,
     drop_rule,
     finite_rule,
@@ -18,6 +17,7 @@ from nncompress.results.rules.on_runs import (
     random_rule,
 )  # fmt: skip
 from nncompress.results.rules.rule import IN_BUDGET, Remedies, ruled, unmeasured
+from nncompress.results.spent import ROUNDING
 from nncompress.results.units import as_typed, format_bytes, format_count, format_metric
 from nncompress.results.verdict import Level, RuleResult
 

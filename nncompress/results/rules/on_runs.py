@@ -6,14 +6,13 @@ import math
 
 from nncompress.results.record import OutputComparison, Run
 from nncompress.results.rules.rule import NOTHING_RUN, WHEN_COMPRESSING, Remedies, ruled, unmeasured
-from nncompress.results.spent import UNLABELLED_ERROR, Losses
+from nncompress.results.spent import ROUNDING, UNLABELLED_ERROR, Losses
 from nncompress.results.units import NOT_MEASURED, as_typed, format_drop, format_metric, format_share
 from nncompress.results.verdict import Level, RuleResult
 from nncompress.results.worst import answers_changed, format_equal, is_discrete, is_trivial, largest_drop, sample_count
 
 DEFAULT_DROP = 0.01  # one point
 DEFAULT_LATENCY_RATIO = 1.10
-ROUNDING = 1e-9  # 0.975 - 0.965 is a little more than 0.01 in floating point
 UNTIMED = "latency was not measured: leave out --seconds 0 (seconds = 0 in a recipe or a configuration)"
 TOO_NOISY = "too noisy to tell"
 
@@ -134,12 +133,14 @@ def closeness_rule(run: Run, max_drop: float) -> RuleResult:
     """In place of a drop where a search had to keep it and there are no labels: what the search went by, see spent.py,
     fails where it is not kept."""
     losses = Losses.of(run)
-    answers = "" if losses.changed is None else f", at most {format_share(losses.changed)} of answers changed"
+    error = None if math.isnan(losses.error) else losses.error
+    known = [] if error is None else [f"relative error {error:.3g}"]
+    known += [] if losses.changed is None else [f"at most {format_share(losses.changed)} of answers changed"]
     limit = f"relative error <= {UNLABELLED_ERROR:g}, or <= {as_typed(format_share(max_drop))} of answers"
     advice = "name labels with --labels NPZ, give --metric, or allow more: --min-sqnr, another --max-drop, more --time"
     level: Level = "pass" if losses.of_drop(max_drop) <= 1 else "fail"
-    figure = f"no labels: relative error {losses.error:.3g}{answers}"
-    return ruled("drop", level, figure, limit, advice, losses.error, UNLABELLED_ERROR)
+    figure = f"no labels: {', '.join(known) or NOT_MEASURED}"
+    return ruled("drop", level, figure, limit, advice, error, UNLABELLED_ERROR)
 
 
 def latency_rule(run: Run | None, max_ratio: float | None, remedies: Remedies = WHEN_COMPRESSING) -> RuleResult | None:
