@@ -136,3 +136,17 @@ def test_a_size_besides_leaves_channels_that_may_go(tmp_path: Path) -> None:
     ended, report = auto(tmp_path, path, *given, "--max-size", most, "--force")
     assert ended.exit_code == 0, last_line(ended.stdout)
     assert report["summary"]["bytes_after"] <= most
+
+
+@pytest.mark.parametrize("dtype", ["float16", "double"])
+def test_weights_of_other_floats_become_smaller(tmp_path: Path, dtype: str) -> None:
+    body = f"""g (float[N,64] x) => ({dtype}[N,32] y) {{
+        h = Cast<to = {10 if dtype == "float16" else 11}>(x) a = MatMul(h, w) r = Relu(a) s = MatMul(r, v) y = Tanh(s)
+    }}"""
+    kind = np.float16 if dtype == "float16" else np.float64
+    path = saved(
+        proto_of(body, **{name: values.astype(kind) for name, values in PRODUCTS.items()}), tmp_path / "m.onnx"
+    )
+    ended, report = auto(tmp_path, path, *data(tmp_path, x=noise(164, 64)), "--min-sqnr", 20)
+    assert ended.exit_code == 0, ended.stderr
+    assert report["summary"]["bytes_after"] < report["summary"]["bytes_before"] / (2.5 if dtype == "float16" else 9)
