@@ -246,8 +246,9 @@ def _moved(weight: Weight, values: np.ndarray, rounded: np.ndarray, seed: int) -
     axes = grain_of(weight).channel_axes if grain_of(weight).shape == weight.shape else ()
     shape = [size if axis in axes else 1 for axis, size in enumerate(weight.shape)]
     signs = np.random.default_rng(seed).choice([-1.0, 1.0], shape) if seed else np.ones(shape)
-    moved = values + (_PROBED * signs).astype(values.dtype) * (rounded - values)
-    return moved.astype(weight.dtype.numpy(), copy=False)
+    moved: np.ndarray = values + (_PROBED * signs).astype(values.dtype) * (rounded - values)
+    typed: np.ndarray = moved.astype(weight.dtype.numpy(), copy=False)
+    return typed
 
 
 def _with_unused(effects: Sequence[float]) -> list[float]:
