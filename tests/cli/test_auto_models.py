@@ -75,6 +75,7 @@ def test_weights_of_one_name_in_two_graphs_are_stored_alike(tmp_path: Path, same
     assert (tmp_path / "r.onnx").read_bytes() == (tmp_path / "s.onnx").read_bytes()
 
 
+@pytest.mark.slow
 def test_integers_say_how_many_answers_changed(tmp_path: Path) -> None:
     body = DENSE.format(kind="int64", width=1, rest="y = ArgMax<axis = 1>(s)")
     path = saved(proto_of(body, **PRODUCTS), tmp_path / "m.onnx")
@@ -95,6 +96,7 @@ def test_integers_alone_have_no_front(tmp_path: Path) -> None:
     assert not (tmp_path / "front").exists()
 
 
+@pytest.mark.slow
 def test_what_no_calibration_sample_reaches_counts_like_a_typical_weight(tmp_path: Path) -> None:
     path = saved(proto_of(STATE, w=noise(64, 64) / 8, u=noise(64, 64, seed=1) / 8), tmp_path / "m.onnx")
     states = np.concatenate([np.zeros((64, 64), np.float32), noise(100, 64, seed=3)])
@@ -125,6 +127,7 @@ def test_what_is_quantized_already_is_at_least_stored_so(tmp_path: Path) -> None
     assert report["summary"]["bytes_after"] < report["summary"]["bytes_before"] / 3
 
 
+@pytest.mark.slow
 def test_a_size_besides_leaves_channels_that_may_go(tmp_path: Path) -> None:
     thin = noise(64, 8) / 8 @ noise(8, 96, seed=2)  # any 8 of these channels make up for the others
     body = "g (float[N,64] x) => (float[N,32] y) { a = MatMul(x, w) y = MatMul(a, v) }"
