@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import MLP, files_in, nncompress, plain_environment
+from tests.support import IMAGES, MLP, SAMPLES, files_in, nncompress, plain_environment
 
 pytestmark = pytest.mark.slow
 
@@ -25,20 +25,26 @@ main()
 INTERRUPTED = "nncompress: error: interrupted; nothing was left behind\n"
 
 
-def started_and_at_work(out: Path) -> subprocess.Popen[str]:
-    """A compression that has written its hidden file and times the models for a minute."""
+def started(folder: Path, name: str, *arguments: object) -> subprocess.Popen[str]:
+    """A command that has made a file whose path ends so, by now."""
     process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, *map(str, ("quantize", MLP, "-o", out, "--seconds", 60))],
+        [sys.executable, "-c", PROGRAM, *map(str, arguments)],
         env=plain_environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
     deadline = time.monotonic() + 60
-    while not any(name.endswith("/small.onnx") for name in files_in(out.parent)):
+    while not any(file.endswith(name) for file in files_in(folder)):
         assert process.poll() is None, "it ended before it could be interrupted"
         assert time.monotonic() < deadline, "it wrote nothing in a minute"
         time.sleep(0.02)
+    return process
+
+
+def started_and_at_work(out: Path) -> subprocess.Popen[str]:
+    """A compression that has written its hidden file and times the models for a minute."""
+    process = started(out.parent, "/small.onnx", "quantize", MLP, "-o", out, "--seconds", 60)
     time.sleep(0.3)  # into the validation
     return process
 
@@ -130,3 +136,30 @@ def test_what_a_killed_run_left_is_removed_by_the_next(out: Path) -> None:
     assert any(name.startswith(".small.onnx.nncompress-") for name in files_in(out.parent))
     assert nncompress("quantize", MLP, "-o", out, "--no-validate").exit_code == 0
     assert files_in(out.parent) == {"small.onnx"}
+
+
+SEARCH = ("--data", IMAGES, "--calibration", SAMPLES / "data/image_calibration.npz", "--seconds", 0)
+
+
+@pytest.mark.parametrize("aim", ["size", "speed"])
+def test_the_first_interrupt_ends_a_search_with_the_best_so_far(aim: str, out: Path) -> None:
+    kept = out.with_name("s.search")
+    options = ("--for", aim, "--min-sqnr", 20, "--resume", kept)
+    process = started(out.parent, "s.search", "auto", MLP, "-o", out, *SEARCH, *options)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode in (0, 1), stderr  # none may hold by then
+    assert "ends with the best so far" in stderr
+    assert out.exists() == (process.returncode == 0)
+
+
+def test_a_front_that_is_interrupted_twice_leaves_nothing_behind(out: Path) -> None:
+    folder = out.parent / "front"
+    process = started(out.parent, "front/digits_mlp-01.toml", "auto", MLP, "--front", folder, *SEARCH)
+    for pause_s in (0.2, 0.05):  # the next model is being made
+        time.sleep(pause_s)
+        process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    assert stderr.endswith(INTERRUPTED)
+    assert not folder.exists()
