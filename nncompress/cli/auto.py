@@ -170,7 +170,7 @@ def _choice(aim: str) -> tuple[Callable[..., Chosen], list[Pass]]:
     choose = {"speed": choose_fastest, "both": choose_both}.get(aim)
     if choose is None:
         raise UsageError(f"--for {aim}: auto looks for the smallest model (size), the fastest (speed) or both")
-    return choose, [QuantizeActivations(activations="mixed"), weights, CorrectBiases()]
+    return choose, [QuantizeActivations(activations="mixed"), replace(weights, tables="floats"), CorrectBiases()]
 
 
 @contextmanager

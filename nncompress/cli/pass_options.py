@@ -26,7 +26,7 @@ Fields = Mapping[str, Mapping[str, Any]]
 _SELECTING = ("include", "exclude", "op_types", "min_size")  # which weights a pass works on
 _TYPES: dict[str, Any] = {"integer": int, "number": float, "boolean": bool, "string": str, "array": list[str]}
 _METAVARS = {"array": "GLOB"}
-_ACTIVATIONS = "activations"
+_ACTIVATIONS, _TABLES = "activations", "tables"
 _NOT_ASKED_FOR = "float; static where another of these options is given"
 
 
@@ -60,6 +60,7 @@ def passes_of(
     values = {field: value for field, value in values.items() if value not in (None, [])}
     if fast and on_request:
         values.setdefault(_ACTIVATIONS, "mixed")
+        values.setdefault(_TABLES, "floats")
     names = [name for name in names if name not in on_request or _own_fields(name, names) & set(values)]
     if values.get(_ACTIVATIONS) == "float":
         names = [name for name in names if name not in on_request]

@@ -17,7 +17,7 @@ import onnx_ir as ir
 
 from nncompress.forms.folded import NODE_BYTES, factors, parameters
 from nncompress.forms.form import PORTABLE, Storing, Target
-from nncompress.forms.layouts import Layout, Payload
+from nncompress.forms.layouts import LARGEST_FOLDED_BYTES, Layout, Payload
 from nncompress.forms.narrow import narrowest
 from nncompress.model.edit import Draft, Editor, home_of, insert_before, put_instead
 from nncompress.model.weights import Weight
@@ -37,6 +37,8 @@ class GatherDequantize:
     def obstacle(self, weight: Weight, affine: Affine, storing: Storing) -> str | None:
         if not weight.lookups:
             return "it is not only looked up"
+        if affine.unpacked and 4 * weight.size <= LARGEST_FOLDED_BYTES:
+            return "a session is to hold it as floats"
         if affine.codes_shape != affine.shape:
             return "its scales are those of blocks"
         axis = weight.lookups[0].channel_axes[0]

@@ -48,6 +48,12 @@ Share = Annotated[
 ]
 """A number, or text in percent."""
 
+
+def zeros_problem(sparsity: float) -> str | None:
+    """What is wrong with a share of zeros."""
+    return None if 0 <= sparsity < 1 else f"sparsity must be from 0 to below 1, not {sparsity}"
+
+
 GroupSize = Annotated[
     int | Literal["auto", "all"],
     PlainValidator(_number_or_word),

@@ -28,7 +28,7 @@ from nncompress.numerics.second_order import CROSSED
 from nncompress.passes.base import Stage, unfit
 from nncompress.passes.context import Context
 from nncompress.passes.encoding import Encoding, asked_grain, attached, block_problem, felt, in_half, kinds_of_scales
-from nncompress.passes.option_types import Share
+from nncompress.passes.option_types import Share, zeros_problem
 from nncompress.passes.pruning import thinned
 from nncompress.passes.rules import RuledPass
 from nncompress.passes.saturating import kept_apart, said
@@ -86,6 +86,9 @@ class QuantizeWeights(RuledPass):
     the least sum of |error|^0.7, without data: more values are nearly exact, and more are clipped"""
     equalise: bool = True
     """a second scale along the input axis for weights with outliers there (symmetric int8 only)"""
+    tables: Literal["codes", "floats"] = "codes"
+    """8-bit tables that are looked up: a session holds codes, and scales rows that are found; or floats, unpacked at
+    load as all else is, for more memory and less time (floats with --for speed and both, unless given)"""
     only_if_smaller: bool = field(default=True, metadata={"option": "--only-if-smaller/--even-if-larger"})
     """leave weights alone whose scales and decoding nodes would eat the gain"""
     small_constants: Literal["float16", "bfloat16", "keep"] = "float16"
@@ -113,11 +116,9 @@ class QuantizeWeights(RuledPass):
     of_the_step: ClassVar[frozenset[str]] = frozenset({"small_constants", "smallest"})
 
     def problem(self) -> str | None:
-        wrong = block_problem(self.block, self.granularity)
+        wrong = block_problem(self.block, self.granularity) or zeros_problem(self.sparsity)
         if wrong:
             return wrong
-        if not 0 <= self.sparsity < 1:
-            return f"sparsity must be from 0 to below 1, not {self.sparsity}"
         changed = [name for name in _OF_INTEGERS if getattr(self, name) != getattr(type(self), name)]
         if self.dtype in HALVES and changed:
             return f"{' and '.join(changed)}: only for integers, and {self.dtype} is none"
@@ -279,7 +280,7 @@ class QuantizeWeights(RuledPass):
         if thins:
             made = against(exact, made)
         made, apart = kept_apart(weight, array, made, importance, context, self.cpu)
-        return replace(made, affine=replace(made.affine, shape=weight.shape)), apart
+        return replace(made, affine=replace(made.affine, shape=weight.shape, unpacked=self.tables == "floats")), apart
 
     def _thins(self, weight: Weight) -> bool:
         """Whether some of its values become zero."""

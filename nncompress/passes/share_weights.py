@@ -25,7 +25,7 @@ from nncompress.numerics.tables import tables
 from nncompress.passes.base import Stage, unfit
 from nncompress.passes.context import Context
 from nncompress.passes.encoding import Encoding, asked_grain, attached, block_problem, felt
-from nncompress.passes.option_types import GroupSize, Share
+from nncompress.passes.option_types import GroupSize, Share, zeros_problem
 from nncompress.passes.pruning import thinned
 from nncompress.passes.rules import RuledPass
 from nncompress.passes.second_order import (
@@ -86,9 +86,8 @@ class ShareWeights(RuledPass):
     def problem(self) -> str | None:
         if isinstance(self.group_channels, int) and self.scheme != "k-means":
             return f"group_channels is for tables of its own, and {self.scheme} has given ones: leave it out"
-        if not 0 <= self.sparsity < 1:
-            return f"sparsity must be from 0 to below 1, not {self.sparsity}"
-        return block_problem(self.block, self.granularity) or super().problem()
+        wrong = block_problem(self.block, self.granularity) or zeros_problem(self.sparsity)
+        return wrong or super().problem()
 
     @property
     def uses(self) -> Needs:

@@ -153,3 +153,13 @@ def test_weights_of_other_floats_become_smaller(tmp_path: Path, dtype: str) -> N
     ended, report = auto(tmp_path, path, *data(tmp_path, x=noise(164, 64)), "--min-sqnr", 20)
     assert ended.exit_code == 0, ended.stderr
     assert report["summary"]["bytes_after"] < report["summary"]["bytes_before"] / (2.5 if dtype == "float16" else 9)
+
+
+def test_for_speed_nothing_is_added_to_a_lookup(tmp_path: Path) -> None:
+    body = "g (int64[N] ids) => (float[N,32] y) { e = Gather(t, ids) r = Relu(e) y = MatMul(r, v) }"
+    path = saved(proto_of(body, t=noise(500, 96), v=PRODUCTS["v"]), tmp_path / "m.onnx")
+    ids = np.random.default_rng(0).integers(0, 500, 164)
+    ended, report = auto(tmp_path, path, *data(tmp_path, ids=ids), "--min-sqnr", 20, "--for", "speed")
+    assert ended.exit_code == 0, ended.stderr
+    stored = {line["name"]: line["form"] for line in report["ledger"] if line["kind"] == "weight"}
+    assert stored["t"] == "folded"

@@ -231,6 +231,13 @@ def test_looked_up_codes_decode_to_the_bit(kind: str, channels: str, symmetric: 
     assert made.size_bytes == constants
 
 
+def test_a_table_that_a_session_is_to_hold_as_floats_is_folded() -> None:
+    model = model_of("g (int64[2] x) => (float[2,40] y) { y = Gather(w, x) }", w=noise(*SHAPE))
+    encoding = replace(encoded("float", 0, axes=(0,)), unpacked=True)
+    assert stored(model, encoding).name == "folded"
+    assert np.array_equal(run(model, x=np.array([3, 0]))[0], encoding.decode()[[3, 0]])
+
+
 def test_a_table_whose_scales_lie_before_the_looked_up_axis_is_folded() -> None:
     model = model_of("g (int64[2] x) => (float[24,2] y) { y = Gather<axis=1>(w, x) }", w=noise(*SHAPE))
     encoding = encoded("float", 0, axes=(0,))

@@ -19,6 +19,7 @@ def test_the_smallest_weights_take_half_precision_where_all_of_them_are_next_to_
 
     assert forms() == {"table": "cast", "w": "folded"}
     assert forms(smallest="same") == {"table": "gather-dequantize", "w": "folded"}
+    assert forms(smallest="same", tables="floats") == {"table": "folded", "w": "folded"}
     lines = compress_graph(as_model(proto), [QuantizeWeights()]).lines
     (detail,) = (o.detail for line in lines for o in line.outcomes if line.name == "table" and isinstance(o, Rewritten))
     assert detail == "float16: one of the smallest (--smallest same)"
