@@ -52,6 +52,8 @@ def places_along(passes: Sequence[Pass], trials: Trials, searching: Searching) -
 
 def spread(places: Sequence[Place], count: int) -> list[Place]:
     """So many of them, the largest first, in equal ratios of size."""
+    if len(places) == 1:
+        return list(places)
     first, last = math.log(places[-1].size_bytes), math.log(places[0].size_bytes)
     wanted = [first + (last - first) * number / (count - 1) for number in range(count)]
     return list(dict.fromkeys(_nearest(places, size) for size in wanted))
