@@ -75,7 +75,7 @@ def _labels_of(feeds: Feeds, labels: Array, places: Sequence[int]) -> Array:
     if each is None:
         raise UsageError(
             f"{len(labels)} labels cannot be divided among the {samples.sum()} samples of {feeds.origin}, of which "
-            "some would calibrate: name other samples with --calibration"
+            "only some are to be judged: give one for each sample, or as many for each"
         )
     ends = np.cumsum(each * (len(labels) // each.sum()))
     return np.concatenate([part for place, part in enumerate(np.split(labels, ends[:-1])) if place in set(places)])

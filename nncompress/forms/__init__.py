@@ -14,6 +14,7 @@ from nncompress.forms.folded import Folded
 from nncompress.forms.form import DEFAULT_FORM, Form, Target
 from nncompress.forms.gather_dequantize import GatherDequantize
 from nncompress.forms.integer import Integer
+from nncompress.forms.numbers import LEAST_PACKED_OPSET
 from nncompress.forms.signs import Signs
 
 ALL_FORMS: tuple[Form[Any], ...] = (
@@ -35,6 +36,8 @@ def needed_opset(name: str, *, per_channel: bool, bits: int) -> int:
     """The opset from which on form `name` holds integers of so many bits with one scale, or one for each channel."""
     if name == Dequantize.name and bits in FROM_OPSET:
         return FROM_OPSET[bits]
+    if name == DEFAULT_FORM and bits < 8:
+        return LEAST_PACKED_OPSET
     if per_channel and name == Dequantize.name:
         return PER_CHANNEL_FROM_OPSET
     return next(form.least_opset for form in ALL_FORMS if form.name == name)

@@ -32,6 +32,11 @@ class Rate:
         zeros = (("sparsity", self.sparsity),) if self.sparsity else ()
         return (("bits", self.bits), *zeros)
 
+    @property
+    def is_plain(self) -> bool:
+        """8 bits, and nothing else: what every weight may become."""
+        return self.bits == 8 and not self.sparsity and not self.shared
+
     def __str__(self) -> str:
         """For people."""
         if self.bits == 16:

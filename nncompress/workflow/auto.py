@@ -87,6 +87,7 @@ class Search:
             trials, bearing, lambda: measured_rates(trials, self._step, bearing[:-1], searching.jobs)
         )
         self._rated = [_choices(each, passes) for each in rated]
+        self._plain = [rate for each in rated for rate in each.rates if rate.is_plain]
         took = time.monotonic() - self._started
         self._first_error = _CAREFUL if took > _LONG * searching.seconds else _BOLD
         self._tried: list[Found] = []
@@ -104,6 +105,10 @@ class Search:
             target = bracket.next_target() if self._tried else [*targets, self._first_error**2][0]
             kept.add_target(self._trials, target)
             bracket = bracket.with_(target, self._try(self.within(target)).spent)
+        plain = Mix(tuple(self._plain))
+        size = min((found.mix.size_bytes for found in self._tried if found.holds), default=0)
+        if plain.size_bytes < (1 - _LEAST_SAVED) * size and not self._is_over():
+            self._try(plain)  # it was expected to lose more than it may
         holding = [found for found in self._tried if found.holds]
         if not holding:
             return min(self._tried, key=lambda found: (found.spent, found.size_bytes))
@@ -278,8 +283,10 @@ def _choices(rated: Rated, passes: Sequence[Pass]) -> Rated:
 
 
 def _reason(rated: Rated, rate: Rate, total: float) -> str:
-    place = rated.rates.index(rate)
     share = f"{format_share(rate.loss / total)} of the expected loss" if total > 0 else "nothing lost"
+    if rate not in rated.rates:
+        return f"{share}; 8 bits for all were expected to lose more than they do"
+    place = rated.rates.index(rate)
     if place == 0:
         return f"{share}; there is no smaller choice"
     smaller = rated.rates[place - 1]

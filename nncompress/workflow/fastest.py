@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from nncompress.feeds.split import halves
-from nncompress.passes.base import Pass
+from nncompress.passes.base import Pass, Stage
 from nncompress.passes.quantize_activations import QuantizeActivations
 from nncompress.passes.slim_channels import SlimChannels
 from nncompress.progress import at
@@ -30,6 +30,7 @@ from nncompress.workflow.mixes import loss_of
 from nncompress.workflow.pipeline import Compressed
 from nncompress.workflow.searching import Searching, check_searchable
 from nncompress.workflow.slimming import first_that_holds, ways_to_slim
+from nncompress.workflow.smallest import choose_smallest
 from nncompress.workflow.trials import Trials
 
 _LEAST_DB, _CLOSER_DB, _MOST_CLOSER_DB = 10.0, 0.5, 12.0  # of the first choice; then a bit more than was too little
@@ -39,9 +40,14 @@ _MARGIN = 0.97  # what is not faster by that is not taken
 
 
 def choose_fastest(passes: Sequence[Pass], trials: Trials, limits: Limits, searching: Searching) -> Chosen:
-    """As `mixed.choose` does; where no choice keeps the limits, weights alone are rounded. Raises UsageError where
-    nothing says what may be lost, or there are no data."""
+    """As `mixed.choose` does; where no choice keeps the limits, the smallest that does, computed in floating point.
+    Raises UsageError where nothing says what may be lost, or there are no data."""
+    started = time.monotonic()
     chosen = fastest_within(passes, trials, limits, searching)
+    if _Judging.of(trials, limits, 1.0, searching.kept).spent(chosen.passes) > 1:
+        weights = [step for step in _plain(passes) if step.stage != Stage.CORRECTIONS]
+        left = replace(searching, seconds=searching.seconds - (time.monotonic() - started))
+        return choose_smallest(weights, trials, limits, left)
     return replace(chosen, made=searching.kept.built(trials, chosen.passes))
 
 

@@ -116,7 +116,8 @@ def measured_rates(
 def _behind(before: Sequence[Pass], trials: Trials, step: QuantizeWeights) -> Model:
     """A copy of the original as it is when weights are stored."""
     assert trials.samples is not None, "it is calibrated"
-    prepared = prepare(trials.proved.model, [step], trials.form, trials.preparing)
+    packed = replace(step, bits=2) if trials.form == DEFAULT_FORM else step
+    prepared = prepare(trials.proved.model, [packed], trials.form, trials.preparing)
     model = prepared.model.clone()
     simplify(model)
     normalise(model)

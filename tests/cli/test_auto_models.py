@@ -166,7 +166,9 @@ def test_for_speed_nothing_is_added_to_a_lookup(tmp_path: Path) -> None:
 
 
 def test_where_nothing_can_be_compressed_there_is_no_front(tmp_path: Path) -> None:
-    path = saved(proto_of("g (float[N,4] x) => (float[N,2] y) { y = MatMul(x, w) }", w=noise(4, 2)), tmp_path / "m.onnx")
+    path = saved(
+        proto_of("g (float[N,4] x) => (float[N,2] y) { y = MatMul(x, w) }", w=noise(4, 2)), tmp_path / "m.onnx"
+    )
     ended = nncompress("auto", path, "--front", tmp_path / "front", *data(tmp_path, x=noise(164, 4)))
     assert (ended.exit_code, "nothing was compressed" in one_line(ended.stderr)) == (4, True)
     assert not (tmp_path / "front").exists()
