@@ -139,7 +139,11 @@ def _plain(passes: Sequence[Pass]) -> tuple[Pass, ...]:
 
 def _mixed(passes: Sequence[Pass], trials: Trials, limits: Limits, searching: Searching, judging: _Judging) -> Chosen:
     """The fastest mix of ways to compute that holds on both halves; where no limit is on losses, one that is close."""
-    started, stops = time.monotonic(), searching.interrupts()
+    started, asked = time.monotonic(), searching.interrupts()
+
+    def stops() -> bool:
+        return asked() or time.monotonic() - started > searching.seconds
+
     mixing = Mixing(passes, trials, judging.kept, stops)
     proof = judging.parts[1].proved.feeds
     least_db = _LEAST_DB if limits.min_sqnr is None and bounds_loss(limits) else limits.min_sqnr
@@ -149,7 +153,7 @@ def _mixed(passes: Sequence[Pass], trials: Trials, limits: Limits, searching: Se
         if spent <= 1:
             return replace(chosen, proof=proof)
         in_integers = any(isinstance(step, QuantizeActivations) for step in chosen.passes)
-        if not in_integers or stops() or time.monotonic() - started > searching.seconds:
+        if not in_integers or stops():
             break
         closer_db = min(20 * math.log10(spent), _MOST_CLOSER_DB) + _CLOSER_DB
         least_db = closer_db + max(least_db or 0.0, mixing.sqnr_db if math.isfinite(mixing.sqnr_db) else 0.0)
