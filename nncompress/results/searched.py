@@ -11,7 +11,7 @@ from nncompress.errors import InputError
 from nncompress.results.spent import Losses
 from nncompress.results.units import format_counted, format_share
 
-SEARCH_SCHEMA_VERSION = 4
+SEARCH_SCHEMA_VERSION = 5
 
 
 @dataclass(frozen=True)
