@@ -87,8 +87,8 @@ class QuantizeWeights(RuledPass):
     equalise: bool = True
     """a second scale along the input axis for weights with outliers there (symmetric int8 only)"""
     tables: Literal["codes", "floats"] = "codes"
-    """8-bit tables that are looked up: a session holds codes, and scales rows that are found; or floats, unpacked at
-    load as all else is, for more memory and less time (floats with --for speed and both, unless given)"""
+    """tables of 8 bits that are looked up: a session holds codes, and scales rows that are found; or floats, unpacked
+    at load as all else is, for more memory and less time (floats with --for speed and both, unless given)"""
     only_if_smaller: bool = field(default=True, metadata={"option": "--only-if-smaller/--even-if-larger"})
     """leave weights alone whose scales and decoding nodes would eat the gain"""
     small_constants: Literal["float16", "bfloat16", "keep"] = "float16"
