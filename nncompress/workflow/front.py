@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -73,7 +74,8 @@ def build_front(folder: Path, stem: str, searching: Searching, compress: Compres
     except BaseException:
         _remove([*made, *(point.path for point in building.points)])
         if is_new:
-            folder.rmdir()
+            with suppress(OSError):  # somebody else has put something there
+                folder.rmdir()
         raise
     results = results_of([point.report for point in building.points], by_outputs=True)
     kept = [point for point, result in zip(building.points, results.results, strict=True) if result.on_front]
