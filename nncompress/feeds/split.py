@@ -13,6 +13,7 @@ from nncompress.feeds.specs import Array
 
 EVERY = 4  # feeds, of which the first calibrates
 MOST = 64  # that calibrate: of more, farther ones
+_ONE_EACH = "give one for each sample, or as many for each"
 
 
 def split(feeds: Feeds) -> tuple[Feeds, Feeds]:
@@ -25,7 +26,8 @@ def split(feeds: Feeds) -> tuple[Feeds, Feeds]:
     calibrating = slice(0, None, every(len(feeds)))
     first = set(range(len(feeds))[calibrating])
     rest = [place for place in range(len(feeds)) if place not in first]
-    labels = None if feeds.labels is None else _labels_of(feeds, feeds.labels, rest)
+    hint = f"{_ONE_EACH}, or name other samples with --calibration"
+    labels = None if feeds.labels is None else _labels_of(feeds, feeds.labels, rest, hint)
     others = replace(feeds, indices=tuple(feeds.indices[place] for place in rest), labels=labels)
     return feeds.some(calibrating), others
 
@@ -68,14 +70,15 @@ def every(count: int) -> int:
     return max(EVERY, -(-count // MOST))
 
 
-def _labels_of(feeds: Feeds, labels: Array, places: Sequence[int]) -> Array:
-    """The labels of the feeds at `places`: as many of each feed as it has samples, or as many of each."""
+def _labels_of(feeds: Feeds, labels: Array, places: Sequence[int], hint: str = _ONE_EACH) -> Array:
+    """The labels of the feeds at `places`: as many of each feed as it has samples, or as many of each. `hint`: what to
+    do where they cannot be divided."""
     samples = np.array([max((array.shape[0] for array in feed.values() if array.ndim), default=1) for feed in feeds])
     each = next((sizes for sizes in (samples, np.ones_like(samples)) if len(labels) % sizes.sum() == 0), None)
     if each is None:
         raise UsageError(
             f"{len(labels)} labels cannot be divided among the {samples.sum()} samples of {feeds.origin}, of which "
-            "only some are to be judged: give one for each sample, or as many for each"
+            f"only some are to be judged: {hint}"
         )
     ends = np.cumsum(each * (len(labels) // each.sum()))
     return np.concatenate([part for place, part in enumerate(np.split(labels, ends[:-1])) if place in set(places)])

@@ -20,6 +20,7 @@ from nncompress.forms.form import PORTABLE, Storing, Target
 from nncompress.forms.layouts import LARGEST_FOLDED_BYTES, Layout, Payload
 from nncompress.forms.narrow import narrowest
 from nncompress.model.edit import Draft, Editor, home_of, insert_before, put_instead
+from nncompress.model.encoding import is_held_as_floats
 from nncompress.model.weights import Weight
 from nncompress.numerics.affine import Affine
 
@@ -37,7 +38,7 @@ class GatherDequantize:
     def obstacle(self, weight: Weight, affine: Affine, storing: Storing) -> str | None:
         if not weight.lookups:
             return "it is not only looked up"
-        if affine.unpacked and 4 * weight.size <= LARGEST_FOLDED_BYTES:
+        if is_held_as_floats(weight.value) and 4 * weight.size <= LARGEST_FOLDED_BYTES:
             return "a session is to hold it as floats"
         if affine.codes_shape != affine.shape:
             return "its scales are those of blocks"

@@ -15,6 +15,7 @@ from nncompress.model.weights import Weight
 from nncompress.numerics.encoded import Encoded
 
 _KEY, _FORM, _PACKS = "nncompress.encoded", "nncompress.preferred-form", "nncompress.packs"
+_FLOATS = "nncompress.as-floats"
 
 
 def attach(weight: Weight, encoded: Encoded) -> None:
@@ -74,3 +75,13 @@ def is_whole(value: ir.Value) -> bool:
 def packs_for(value: ir.Value, form: str) -> bool:
     """True where a pass wants `form` for the weight, and lets its codes be packed."""
     return preferred_form(value) == form and bool(value.meta[_PACKS])
+
+
+def hold_as_floats(value: ir.Value) -> None:
+    """A session is to hold the weight as floats, unpacked once, a table that is looked up as well."""
+    value.meta[_FLOATS] = True
+
+
+def is_held_as_floats(value: ir.Value) -> bool:
+    """True where a pass wants that."""
+    return bool(value.meta.get(_FLOATS, False))

@@ -44,7 +44,6 @@ class Affine:
     bits: int
     nonzeros: int
     input_scale: np.ndarray | None = None
-    unpacked: bool = False  # a session is to hold it as floats, a table that is looked up as well
 
     @property
     def code_type(self) -> np.dtype:

@@ -13,7 +13,7 @@ from nncompress.errors import UsageError
 from nncompress.forms import bits_of, needed_opset
 from nncompress.forms.form import DEFAULT_FORM
 from nncompress.forms.narrow import BFLOAT16_FROM_OPSET
-from nncompress.model.encoding import encoded_of, is_whole, preferred_form
+from nncompress.model.encoding import encoded_of, hold_as_floats, is_whole, preferred_form
 from nncompress.model.model import Model
 from nncompress.model.one_sign import fed_one_sign
 from nncompress.model.small_constants import find_small_constants
@@ -175,9 +175,10 @@ class QuantizeWeights(RuledPass):
         for weight, encoding in encoded_in_order(
             model, weights, counts, lambda weight: self._by_products(weight, small), encode, context
         ):
-            outcomes.append(
-                attached(weight, encoding, self.name, context, only_if_smaller=self.of(weight).only_if_smaller)
-            )
+            own = self.of(weight)
+            if own.tables == "floats":
+                hold_as_floats(weight.value)
+            outcomes.append(attached(weight, encoding, self.name, context, only_if_smaller=own.only_if_smaller))
         changed = any(isinstance(outcome, Rewritten) for outcome in outcomes) or any(map(encoded_of, considered))
         return [*outcomes, *(self._small_constants(model, context) if changed else ())]
 
@@ -280,7 +281,7 @@ class QuantizeWeights(RuledPass):
         if thins:
             made = against(exact, made)
         made, apart = kept_apart(weight, array, made, importance, context, self.cpu)
-        return replace(made, affine=replace(made.affine, shape=weight.shape, unpacked=self.tables == "floats")), apart
+        return replace(made, affine=replace(made.affine, shape=weight.shape)), apart
 
     def _thins(self, weight: Weight) -> bool:
         """Whether some of its values become zero."""

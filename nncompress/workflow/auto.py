@@ -80,7 +80,7 @@ class Search:
     def __init__(self, passes: Sequence[Pass], trials: Trials, limits: Limits, searching: Searching) -> None:
         self._started = time.monotonic()
         (self._step,) = (step for step in passes if isinstance(step, QuantizeWeights))
-        self._passes, self._trials, self._limits, self._searching = passes, trials, limits, searching
+        self.steps, self._trials, self._limits, self._searching = passes, trials, limits, searching
         self._stops = searching.interrupts()
         bearing = bear_on_rates(passes)
         rated = searching.kept.rates(
@@ -216,7 +216,7 @@ class Search:
             include=names, granularity="channel", method=step.method, min_size=step.min_size, rules=tuple(rules[True])
         )
         chosen = (sharing, step) if names else (step,)
-        return tuple(new for each in self._passes for new in (chosen if each is self._step else (each,)))
+        return tuple(new for each in self.steps for new in (chosen if each is self._step else (each,)))
 
     def _try(self, mix: Mix) -> Found:
         """Builds and runs it; one that was tried before, maybe in another run, is not run again."""

@@ -34,7 +34,6 @@ class _Best:
     found: Found
     spends: float
     loss: float  # squared relative error of the outputs, expected of all that is done
-    steps: Sequence[Pass]  # behind which it was made
 
     @property
     def rank(self) -> tuple[float, int]:
@@ -110,13 +109,13 @@ class _Finding:
                 continue
             search = Search(steps, guiding, self._limits, replace(self._searching, seconds=left))
             lost = 0.0 if steps == self._given else lost_by(steps, guiding, self._searching)
-            is_gentler = best is not None and best.spends <= 1 and _energy(steps) > _energy(best.steps)
+            is_gentler = best is not None and best.spends <= 1 and _energy(steps) > _energy(best.search.steps)
             if best is not None and is_gentler:
                 expected = search.within(max(best.loss - lost, 0.0)).size_bytes
                 if expected > _HOPE * best.found.mix.size_bytes:
                     is_past = True
                     continue
-            made = _searched(search, lost, self._parts, self._limits, steps)
+            made = _searched(search, lost, self._parts, self._limits)
             self._longest = max(self._longest, time.monotonic() - begun)
             is_past = best is not None and is_gentler and made.rank >= best.rank
             self.best = made if best is None or made.rank < best.rank else best
@@ -127,9 +126,9 @@ def _energy(steps: Sequence[Pass]) -> float:
     return min((step.energy or 1.0 for step in steps if isinstance(step, SlimChannels)), default=1.0)
 
 
-def _searched(search: Search, lost: float, parts: Sequence[Trials], limits: Limits, steps: Sequence[Pass]) -> _Best:
+def _searched(search: Search, lost: float, parts: Sequence[Trials], limits: Limits) -> _Best:
     """What one search finds, which has to prove itself on the second part; `lost` is by removing channels."""
     most = most_bytes(parts[0], limits)
     best = search.smallest() if most is None or bounds_loss(limits) else search.of_size(most)
     found, spends = search.judged(best, parts[1])
-    return _Best(search, found, spends, lost + found.mix.expected, steps)
+    return _Best(search, found, spends, lost + found.mix.expected)

@@ -13,7 +13,7 @@ from nncompress.forms.dequantize import Dequantize
 from nncompress.forms.form import Storing
 from nncompress.forms.store import store
 from nncompress.model.constants import find_constants
-from nncompress.model.encoding import attach, encoded_of
+from nncompress.model.encoding import attach, encoded_of, hold_as_floats
 from nncompress.model.model import Model
 from nncompress.numerics.affine import Affine, quantize
 from nncompress.numerics.encoded import Encoded
@@ -233,7 +233,8 @@ def test_looked_up_codes_decode_to_the_bit(kind: str, channels: str, symmetric: 
 
 def test_a_table_that_a_session_is_to_hold_as_floats_is_folded() -> None:
     model = model_of("g (int64[2] x) => (float[2,40] y) { y = Gather(w, x) }", w=noise(*SHAPE))
-    encoding = replace(encoded("float", 0, axes=(0,)), unpacked=True)
+    encoding = encoded("float", 0, axes=(0,))
+    hold_as_floats(only_weight(model).value)
     assert stored(model, encoding).name == "folded"
     assert np.array_equal(run(model, x=np.array([3, 0]))[0], encoding.decode()[[3, 0]])
 
