@@ -1,19 +1,21 @@
 """Chooses what is multiplied in integers, and which channels go, as fast as the limits on the loss allow on data that
 the choice has not seen.
 
-The fastest mix that mixed.py finds on calibration data is run on one half of the data; where that loses more than it
+The best mix that mixed.py finds on calibration data is run on one half of the data; where that loses more than it
 may, the choice is made again with outputs that have to be closer. On the other half the result has to prove itself;
-where it does not, the choice is made again as well. Then as many channels go as both halves allow, of that mix and of
-one without integers, and the faster one is taken.
+where it does not, the choice is made again as well. That is done for what is fast and close, which leaves something to
+lose, and for what is as fast as may be. As many channels go as both halves allow, of the first and of one without
+integers, and the fastest of all is taken.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 
 from nncompress.feeds.split import halves
 from nncompress.passes.base import Pass, Stage
@@ -26,7 +28,7 @@ from nncompress.results.spent import Losses, bounds_loss
 from nncompress.workflow.chosen import Chosen
 from nncompress.workflow.kept_search import KeptSearch
 from nncompress.workflow.mixed import Mixing
-from nncompress.workflow.mixes import loss_of
+from nncompress.workflow.mixes import BALANCED, FASTEST, loss_of
 from nncompress.workflow.pipeline import Compressed
 from nncompress.workflow.searching import Searching, check_searchable
 from nncompress.workflow.slimming import first_that_holds, ways_to_slim
@@ -63,13 +65,20 @@ def fastest_within(
         searching = replace(searching, seconds=min(searching.seconds, searching.seconds_again))
     stops = searching.interrupts()
     searching = replace(searching, interrupts=lambda: stops)
-    chosen = _mixed(passes, trials, limits, searching, judging)
-    left = searching.seconds - (time.monotonic() - started)
-    slims = bounds_loss(limits)
-    ways = ways_to_slim(trials, judging.parts, limits, replace(searching, seconds=left)) if slims else ()
-    if ways:
+
+    def is_over() -> bool:
+        return stops() or time.monotonic() - started > searching.seconds
+
+    mixing, plain = Mixing(passes, trials, kept, is_over), _plain(passes)
+    chosen = _mixed(mixing, plain, limits, judging, is_over)
+    if bounds_loss(limits):
+        others = [] if is_over() else [_mixed(mixing, plain, limits, judging, is_over, FASTEST)]
         left = searching.seconds - (time.monotonic() - started)
-        chosen = _slimmed(chosen, _plain(passes), ways, judging, replace(searching, seconds=left))
+        ways = ways_to_slim(trials, judging.parts, limits, replace(searching, seconds=left))
+        left = searching.seconds - (time.monotonic() - started)
+        slimmed = _slimmed(chosen, plain, ways, judging, replace(searching, seconds=left))
+        for other in chain((other for other in others if other.passes != plain), slimmed):
+            chosen = _quicker(chosen, other, judging)
     if not stops():
         kept.end(guiding, given, limits)
     return chosen
@@ -137,18 +146,16 @@ def _plain(passes: Sequence[Pass]) -> tuple[Pass, ...]:
     return tuple(step for step in passes if not isinstance(step, QuantizeActivations))
 
 
-def _mixed(passes: Sequence[Pass], trials: Trials, limits: Limits, searching: Searching, judging: _Judging) -> Chosen:
-    """The fastest mix of ways to compute that holds on both halves; where no limit is on losses, one that is close."""
-    started, asked = time.monotonic(), searching.interrupts()
-
-    def stops() -> bool:
-        return asked() or time.monotonic() - started > searching.seconds
-
-    mixing = Mixing(passes, trials, judging.kept, stops)
+def _mixed(
+    mixing: Mixing, plain: tuple[Pass, ...], limits: Limits, judging: _Judging, stops: Callable[[], bool],
+    of_decibel: float = BALANCED,
+) -> Chosen:  # fmt: skip
+    """The mix of ways to compute that is worth most of those that hold on both halves; `plain` where none does. Where
+    no limit is on losses, one that is close."""
     proof = judging.parts[1].proved.feeds
     least_db = _LEAST_DB if limits.min_sqnr is None and bounds_loss(limits) else limits.min_sqnr
     for _ in range(_MOST_CHOICES):
-        chosen = mixing.within(replace(limits, min_sqnr=least_db))
+        chosen = mixing.within(replace(limits, min_sqnr=least_db), of_decibel)
         spent = judging.spent(chosen.passes)
         if spent <= 1:
             return replace(chosen, proof=proof)
@@ -158,18 +165,17 @@ def _mixed(passes: Sequence[Pass], trials: Trials, limits: Limits, searching: Se
         closer_db = min(20 * math.log10(spent), _MOST_CLOSER_DB) + _CLOSER_DB
         least_db = closer_db + max(least_db or 0.0, mixing.sqnr_db if math.isfinite(mixing.sqnr_db) else 0.0)
     return Chosen(
-        _plain(passes), notes=("in integers: nothing, for each choice that was made loses more than it may",),
+        plain, notes=("in integers: nothing, for each choice that was made loses more than it may",),
         proof=proof,
     )  # fmt: skip
 
 
 def _slimmed(
-    chosen: Chosen, plain: tuple[Pass, ...], ways: Sequence[SlimChannels], judging: _Judging, searching: Searching
-) -> Chosen:
-    """The same with fewer channels, or what is faster yet without integers; as it is where nothing is."""
-    started, best = time.monotonic(), chosen
-    least = judging.ratio(chosen.passes)
-    for steps in dict.fromkeys((chosen.passes, plain)):
+    first: Chosen, plain: tuple[Pass, ...], ways: Sequence[SlimChannels], judging: _Judging, searching: Searching
+) -> Iterator[Chosen]:
+    """The same with as few channels as hold, and what has fewer channels and no integers, which may be faster yet."""
+    started = time.monotonic()
+    for steps in dict.fromkeys((first.passes, plain)):
         held: list[SlimChannels] = []
 
         def holds(way: SlimChannels, steps: tuple[Pass, ...] = steps, held: list[SlimChannels] = held) -> bool:
@@ -181,10 +187,15 @@ def _slimmed(
         left = searching.seconds - (time.monotonic() - started)
         first_that_holds(ways, holds, left, searching.interrupts(), judging.longest)
         for way in held:
-            at("timing what has fewer channels")
-            ratio = judging.ratio((way, *steps))
-            if ratio < _MARGIN * least:
-                least, mixed = ratio, steps == chosen.passes
-                notes = chosen.notes if mixed else ("in integers: nothing, for with fewer channels that is not faster",)
-                best = Chosen((way, *steps), chosen.reasons if mixed else {}, notes, chosen.proof)
-    return best
+            mixed = steps == first.passes
+            notes = first.notes if mixed else ("in integers: nothing, for with fewer channels that is not faster",)
+            yield Chosen((way, *steps), first.reasons if mixed else {}, notes, first.proof)
+
+
+def _quicker(best: Chosen, other: Chosen, judging: _Judging) -> Chosen:
+    """`other`, if that is faster by more than noise."""
+    if other.passes == best.passes:
+        return best
+    at("timing the fastest")
+    is_faster = judging.ratio(other.passes) < _MARGIN * judging.ratio(best.passes)
+    return other if is_faster else best

@@ -23,7 +23,7 @@ from nncompress.workflow.chosen import Chosen
 from nncompress.workflow.damage import by_damage
 from nncompress.workflow.kept_search import KeptSearch
 from nncompress.workflow.mix_runs import MixRuns
-from nncompress.workflow.mixes import Mix, Tried, Way, allows
+from nncompress.workflow.mixes import BALANCED, Mix, Tried, Way, allows
 from nncompress.workflow.trials import Trials
 
 _LEAST_GAIN = 0.03  # of a unit's time, for which it leaves floating point
@@ -57,13 +57,14 @@ class Mixing:
             )
         self._corrections = tuple(step for step in passes if step.stage == Stage.CORRECTIONS)  # make it closer
         others = tuple(step for step in passes if step not in self._corrections)
-        self._runs, self._limits, self._stops = MixRuns(others, trials, kept or KeptSearch()), Limits(), stops
+        self._runs, self._stops = MixRuns(others, trials, kept or KeptSearch()), stops
+        self._limits, self._of_decibel = Limits(), BALANCED
         self.sqnr_db = math.inf  # of what was chosen last, on the calibration data
         self._noises: dict[tuple[tuple[Unit, Way], ...], float] = {}
 
-    def within(self, limits: Limits) -> Chosen:
-        """The most worth of those whose loss is allowed."""
-        self._limits = limits
+    def within(self, limits: Limits, of_decibel: float = BALANCED) -> Chosen:
+        """The most worth of those whose loss is allowed, as mixes.py has it."""
+        self._limits, self._of_decibel = limits, of_decibel
         best = self._best()
         self.sqnr_db = best.loss.sqnr_db
         reasons = {QuantizeActivations.name: self._reasons(best.mix, self._costs(best.mix))}
@@ -81,11 +82,14 @@ class Mixing:
             self._runs.run(self._without_slow(quickest.mix))
         fastest = min(self._runs.tried, key=lambda tried: tried.ratio)
         allowed = [tried for tried in self._runs.tried if allows(self._limits, tried.loss, plain.loss)]
-        best = max([plain, *allowed], key=lambda tried: tried.worth)
+        best = max([plain, *allowed], key=self._worth)
         is_too_lossy = fastest.ratio < _MARGIN * best.ratio and not allows(self._limits, fastest.loss, plain.loss)
         if is_too_lossy and not self._stops():
-            best = max([best, *self._repaired(fastest, plain)], key=lambda tried: tried.worth)
+            best = max([best, *self._repaired(fastest, plain)], key=self._worth)
         return best if best.ratio < _MARGIN * plain.ratio else plain
+
+    def _worth(self, tried: Tried) -> float:
+        return tried.worth(self._of_decibel)
 
     def _costs(self, mix: Mix) -> dict[Unit, float]:
         """How close the outputs are, in dB, where that unit alone is computed so, and no other weight is touched."""
@@ -121,8 +125,12 @@ class Mixing:
             return f"in integers: {len(ways)} of {products} ({said}), the best of {tried} tried: {figures}"
         fastest = min(self._runs.tried, key=lambda tried: tried.ratio)
         if fastest.ratio < _MARGIN * best.ratio:
-            lost = f"loses more than is allowed ({format_db(fastest.loss.sqnr_db)}; see --min-sqnr and --max-drop)"
-            return f"in integers: none of {products}: the fastest of {tried} tried, {fastest.speed}, {lost}"
+            plain, at_db = self._runs.run({}), format_db(fastest.loss.sqnr_db)
+            assert plain is not None, "it was run"
+            is_allowed = allows(self._limits, fastest.loss, plain.loss)
+            than = f"that is worth ({at_db})" if is_allowed else f"is allowed ({at_db}; see --min-sqnr and --max-drop)"
+            which = f"the fastest of {tried} tried, {fastest.speed}"
+            return f"in integers: none of {products}: {which}, loses more than {than}"
         return f"in integers: none of {products}, for none of {tried} tried is faster than without: {figures}"
 
     # -------------------------------------------------------------------------------------------- choices

@@ -20,7 +20,8 @@ Mix = Mapping[Unit, Way]
 
 _LEAST_SQNR_DB, _LEAST_DB_OF_CHOICES = 25.0, 10.0
 _MOST_CHANGED = 0.005  # share of answers that may be other ones, where nothing else is allowed
-_LOG_SPEED_PER_DB, _ENOUGH_DB = 0.02, 35.0  # two percent of speed for each dB
+BALANCED, FASTEST = 0.02, 0.002  # what a dB is worth, of speed: two percent, or what is lost in the noise of latencies
+_ENOUGH_DB = 35.0
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,9 @@ class Tried:
         """For people."""
         return f"{1 / self.ratio:.2f}x as fast as the original"
 
-    @property
-    def worth(self) -> float:
-        return -math.log(self.ratio) + _LOG_SPEED_PER_DB * min(self.loss.sqnr_db, _ENOUGH_DB)
+    def worth(self, of_decibel: float) -> float:
+        """In logarithms of speed; `of_decibel`: such as BALANCED."""
+        return -math.log(self.ratio) + of_decibel * min(self.loss.sqnr_db, _ENOUGH_DB)
 
 
 def loss_of(run: Run) -> Loss:

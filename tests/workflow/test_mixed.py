@@ -16,10 +16,12 @@ from nncompress.passes.quantize_activations import QuantizeActivations
 from nncompress.passes.quantize_weights import QuantizeWeights
 from nncompress.results.limits import Limits
 from nncompress.results.record import Report, Rewritten, Skipped
+from nncompress.results.searched import Loss
 from nncompress.runtime import child
 from nncompress.workflow import mix_runs
 from nncompress.workflow.calibration import Calibrating
 from nncompress.workflow.compress import Writing, compress_file
+from nncompress.workflow.mixes import BALANCED, FASTEST, Tried
 from nncompress.workflow.proof import Proof
 from tests.models import noise, proto_of, saved
 from tests.support import SAMPLE_DATA, SAMPLES
@@ -126,3 +128,11 @@ def test_sample_models_lose_nothing_that_counts(name: str, tmp_path: Path) -> No
     assert report.written
     assert report.verdict.level != "fail"
     assert any(re.search(r"of \d+ models tried", note) for note in report.notes)
+
+
+def test_what_a_decibel_is_worth_decides_between_a_close_mix_and_a_fast_one() -> None:
+    close, fast, as_fast = (
+        Tried({}, ratio, Loss(db, 1.0, None)) for ratio, db in ((0.7, 40.0), (0.6, 24.0), (0.596, 20.0))
+    )
+    assert close.worth(BALANCED) > fast.worth(BALANCED) > as_fast.worth(BALANCED)
+    assert fast.worth(FASTEST) > as_fast.worth(FASTEST) > close.worth(FASTEST), "what is lost in noise is not faster"
