@@ -77,9 +77,9 @@ def packs_for(value: ir.Value, form: str) -> bool:
     return preferred_form(value) == form and bool(value.meta[_PACKS])
 
 
-def hold_as_floats(value: ir.Value) -> None:
-    """A session is to hold the weight as floats, unpacked once, a table that is looked up as well."""
-    value.meta[_FLOATS] = True
+def hold_as_floats(value: ir.Value, wanted: bool = True) -> None:
+    """Whether a session is to hold the weight as floats, unpacked once, a table that is looked up as well."""
+    value.meta[_FLOATS] = wanted
 
 
 def is_held_as_floats(value: ir.Value) -> bool:

@@ -176,8 +176,7 @@ class QuantizeWeights(RuledPass):
             model, weights, counts, lambda weight: self._by_products(weight, small), encode, context
         ):
             own = self.of(weight)
-            if own.tables == "floats":
-                hold_as_floats(weight.value)
+            hold_as_floats(weight.value, own.tables == "floats")
             outcomes.append(attached(weight, encoding, self.name, context, only_if_smaller=own.only_if_smaller))
         changed = any(isinstance(outcome, Rewritten) for outcome in outcomes) or any(map(encoded_of, considered))
         return [*outcomes, *(self._small_constants(model, context) if changed else ())]
